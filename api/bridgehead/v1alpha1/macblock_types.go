@@ -1,0 +1,104 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// A MACHolder is one interface that an address belongs to.
+type MACHolder struct {
+	// kind is VirtualMachine, VirtualMachineInstance or Pod. A VM's addresses are held by the VirtualMachine, never by
+	// the VirtualMachineInstance or the pod that runs it.
+	//
+	// +kubebuilder:validation:Enum=VirtualMachine;VirtualMachineInstance;Pod
+	Kind string `json:"kind"`
+	// namespace of the holder.
+	Namespace string `json:"namespace"`
+	// name of the holder. Empty for an object created by generateName until it is seen to exist.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+	// generateName of a holder whose name is not known yet.
+	//
+	// +optional
+	GenerateName string `json:"generateName,omitempty"`
+	// claim tells one object of a generateName from the next until its name is known.
+	//
+	// +optional
+	Claim string `json:"claim,omitempty"`
+	// interface is the name of the holder's interface: spec.template.spec.domain.devices.interfaces[].name.
+	//
+	// +optional
+	Interface string `json:"interface,omitempty"`
+	// shared is true where the address is another holder's too, on purpose.
+	//
+	// +optional
+	Shared bool `json:"shared,omitempty"`
+	// since is when the address was given to this holder, on the clock of the replica that did so.
+	Since metav1.MicroTime `json:"since"`
+}
+
+// A MACReservation sets an address aside for one replica of the webhook, which alone may lend it.
+type MACReservation struct {
+	// replica is the name of the Lease that the replica renews. Once that has run out, the janitor settles the address.
+	Replica string `json:"replica"`
+	// since is when the address was reserved, on the clock of the replica.
+	Since metav1.MicroTime `json:"since"`
+	// contested is true when somebody asked for this very address: the replica gives it up unless it has lent it.
+	//
+	// +optional
+	Contested bool `json:"contested,omitempty"`
+}
+
+// A MACAddress is the state of one address that is not free: held, reserved, or, between the two, both.
+type MACAddress struct {
+	// address in the form 02:4a:be:00:00:0b.
+	//
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`
+	Address string `json:"address"`
+	// holders of the address: one, or several that share it.
+	//
+	// +optional
+	// +listType=atomic
+	Holders []MACHolder `json:"holders,omitempty"`
+	// reservation of the address by a replica of the webhook.
+	//
+	// +optional
+	Reservation *MACReservation `json:"reservation,omitempty"`
+}
+
+// A MACBlock is the state of the 256 addresses that share their first five octets, which its name spells
+// (02-4a-be-00-00). Addresses that are not listed are free. Every change is an update that carries the resourceVersion
+// it was decided on, so that an address has one state for everybody.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=macblocks,scope=Cluster
+// +kubebuilder:printcolumn:name="Prefix",type=string,JSONPath=`.prefix`
+// +kubebuilder:printcolumn:name="Held",type=integer,JSONPath=`.held`
+// +kubebuilder:printcolumn:name="Reserved",type=integer,JSONPath=`.reserved`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{2}(-[0-9a-f]{2}){4}$')",message="a MACBlock is named by its first five octets, such as 02-4a-be-00-00"
+type MACBlock struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// prefix is the first five octets of the block's addresses: 02:4a:be:00:00.
+	Prefix string `json:"prefix"`
+	// held is the number of addresses that somebody holds.
+	Held int32 `json:"held"`
+	// reserved is the number of addresses that are set aside for a replica and not held.
+	Reserved int32 `json:"reserved"`
+	// addresses that are not free, ascending.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=address
+	// +kubebuilder:validation:MaxItems=256
+	Addresses []MACAddress `json:"addresses,omitempty"`
+}
+
+// MACBlockList is a list of MACBlocks.
+//
+// +kubebuilder:object:root=true
+type MACBlockList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MACBlock `json:"items"`
+}

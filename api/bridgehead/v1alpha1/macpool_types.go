@@ -1,0 +1,137 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// DefaultPool is the name of the MACPool that the manager creates when there is none.
+const DefaultPool = "default"
+
+// Enforcement says what happens to a VM that asks for an address another VM holds.
+//
+// +kubebuilder:validation:Enum=Deny;Warn;Audit
+type Enforcement string
+
+const (
+	// EnforcementDeny refuses the VM and names the holder. This is the default.
+	EnforcementDeny Enforcement = "Deny"
+	// EnforcementWarn admits the VM with an admission warning that names the holder.
+	EnforcementWarn Enforcement = "Warn"
+	// EnforcementAudit admits the VM and writes the holder to the manager's log only.
+	EnforcementAudit Enforcement = "Audit"
+)
+
+// Types of MACPool conditions.
+const (
+	// ConditionImported is True once every address in use in the cluster is in the ledger. Its reason is Imported.
+	ConditionImported = "Imported"
+	// ConditionValid is False, with the problem as message, for a pool whose ranges cannot be read. Its reason is Valid or
+	// Invalid.
+	ConditionValid = "Valid"
+)
+
+// A MACRange is every 48-bit address from Start to End, both included. It may be one address long.
+//
+// +kubebuilder:validation:XValidation:rule="self.start.lowerAscii().replace('-', ':') <= self.end.lowerAscii().replace('-', ':')",message="start must not be greater than end: swap them"
+// +kubebuilder:validation:XValidation:rule="self.start.lowerAscii().substring(0, 2) == self.end.lowerAscii().substring(0, 2)",message="start and end must share their first octet: every second one is multicast, so a range across first octets would hold multicast addresses; write one range per first octet"
+// +kubebuilder:validation:XValidation:rule="!(self.end.lowerAscii().replace('-', ':') == '00:00:00:00:00:00')",message="00:00:00:00:00:00 is no interface's address"
+type MACRange struct {
+	// start is the first address of the range, as 02:4a:be:00:00:00 or 02-4a-be-00-00-00. Its first octet must be even:
+	// odd ones are multicast.
+	//
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$`
+	// +kubebuilder:validation:MaxLength=17
+	Start string `json:"start"`
+	// end is the last address of the range, written as start is.
+	//
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$`
+	// +kubebuilder:validation:MaxLength=17
+	End string `json:"end"`
+}
+
+// MACPoolSpec says which addresses a pool lends, to whom, and how strictly.
+type MACPoolSpec struct {
+	// ranges are the addresses of the pool. They may be changed at any time: an address in use stays with its holder.
+	//
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Ranges []MACRange `json:"ranges"`
+	// exclude are addresses inside ranges that are never lent, such as those of a router.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Exclude []MACRange `json:"exclude,omitempty"`
+	// namespaceSelector limits the pool to namespaces with matching labels. A namespace draws from the first pool by
+	// name whose selector matches it, else from the first pool without a selector.
+	//
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	// enforcement says what happens to a VM in a namespace of this pool that asks for an address another VM holds.
+	//
+	// +optional
+	// +kubebuilder:default=Deny
+	Enforcement Enforcement `json:"enforcement,omitempty"`
+}
+
+// MACPoolStatus counts the addresses of a pool. It is written by the janitor a few seconds after a change.
+type MACPoolStatus struct {
+	// total is the number of addresses in the ranges that are not excluded.
+	//
+	// +optional
+	Total int64 `json:"total,omitempty"`
+	// used is the number of those that somebody holds.
+	//
+	// +optional
+	Used int64 `json:"used"`
+	// reserved is the number of those that a replica of the webhook has set aside for its next admissions.
+	//
+	// +optional
+	Reserved int64 `json:"reserved"`
+	// free is the number of the others.
+	//
+	// +optional
+	Free int64 `json:"free"`
+	// range is the first range of the pool, for people to read.
+	//
+	// +optional
+	Range string `json:"range,omitempty"`
+	// importedBy is the janitor that last saw to it that every address in use in the cluster is in the ledger.
+	//
+	// +optional
+	ImportedBy string `json:"importedBy,omitempty"`
+	// conditions tell what the pool is ready for.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// A MACPool is a set of addresses that interfaces in a namespace may be given, and the rules for asking for one.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=macpools,scope=Cluster
+// +kubebuilder:printcolumn:name="Range",type=string,JSONPath=`.status.range`
+// +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.used`
+// +kubebuilder:printcolumn:name="Reserved",type=integer,JSONPath=`.status.reserved`,priority=1
+// +kubebuilder:printcolumn:name="Free",type=integer,JSONPath=`.status.free`
+// +kubebuilder:printcolumn:name="Enforcement",type=string,JSONPath=`.spec.enforcement`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MACPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec MACPoolSpec `json:"spec"`
+	// +optional
+	Status MACPoolStatus `json:"status,omitempty"`
+}
+
+// MACPoolList is a list of MACPools.
+//
+// +kubebuilder:object:root=true
+type MACPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MACPool `json:"items"`
+}

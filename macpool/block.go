@@ -1,0 +1,237 @@
+package macpool
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Reservation sets an address aside for one replica, which alone may lend it. The zero Reservation is none.
+type Reservation struct {
+	// Replica is the name of the Lease the replica renews.
+	Replica string
+	Since   time.Time
+	// Contested is true when somebody asked for this very address: the replica gives it up unless it has lent it.
+	Contested bool
+}
+
+func (r Reservation) same(other Reservation) bool {
+	return r.Replica == other.Replica && r.Contested == other.Contested
+}
+
+// An Entry is the state of one address. The zero Entry is free. An entry may be held and reserved at once, while a
+// replica that lent the address has yet to drop its reservation, or when somebody took the address past admission.
+type Entry struct {
+	Holds       []Hold
+	Reservation Reservation
+}
+
+// Free says whether nobody has a claim to the address.
+func (e Entry) Free() bool {
+	return len(e.Holds) == 0 && e.Reservation.Replica == ""
+}
+
+// HoldOf is the hold of an object on the address, if it has one.
+func (e Entry) HoldOf(o Object) (Hold, bool) {
+	i := slices.IndexFunc(e.Holds, func(h Hold) bool { return h.Object == o })
+	if i < 0 {
+		return Hold{}, false
+	}
+	return e.Holds[i], true
+}
+
+// A Block is the state of the 256 addresses that share a prefix: a plain value whose methods decide what may become of
+// it. A method that returns an error has changed nothing. A Block is not safe for concurrent use; Clone it to keep a
+// state while another goroutine changes it.
+type Block struct {
+	Prefix Prefix
+	// Version is the resourceVersion that the state was read at; empty if the block is not stored.
+	Version string
+	entries map[byte]Entry
+}
+
+// NewBlock is a block whose addresses are all free.
+func NewBlock(p Prefix) *Block {
+	return &Block{Prefix: p, entries: map[byte]Entry{}}
+}
+
+// Clone is a copy that changes apart from b.
+func (b *Block) Clone() *Block {
+	return &Block{Prefix: b.Prefix, Version: b.Version, entries: maps.Clone(b.entries)}
+}
+
+// Entry is the state of an address of the block.
+func (b *Block) Entry(m MAC) Entry {
+	return b.entries[m[5]]
+}
+
+// Entries are the addresses of the block that are not free, ascending.
+func (b *Block) Entries() iter.Seq2[MAC, Entry] {
+	return func(yield func(MAC, Entry) bool) {
+		for _, suffix := range slices.Sorted(maps.Keys(b.entries)) {
+			if !yield(b.Prefix.Address(suffix), b.entries[suffix]) {
+				return
+			}
+		}
+	}
+}
+
+// Counts are the numbers of addresses that are held, and that are reserved and not held.
+func (b *Block) Counts() (held, reserved int) {
+	for _, e := range b.entries {
+		if len(e.Holds) > 0 {
+			held++
+			continue
+		}
+		reserved++
+	}
+	return held, reserved
+}
+
+// A Claim asks for one address.
+type Claim struct {
+	MAC    MAC
+	Holder Holder
+	// Share says with whom the holder may share the address.
+	Share Sharing
+	// Replica is who asks: its own reservation is no obstacle.
+	Replica string
+	// Gone are holds that are known to have no object any more; they make room.
+	Gone []Hold
+	// Regardless takes the address even if it is taken: it was lent already, or the pool only warns.
+	Regardless bool
+	// Since is the time of the claim.
+	Since time.Time
+}
+
+// Claim gives an address to a holder, or renews its hold. It returns a *TakenError if another object has the address
+// and does not share it, and a *reservedError if it is in another replica's window.
+func (b *Block) Claim(c Claim) error {
+	e := b.Entry(c.MAC)
+	others := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
+		return h.Object == c.Holder.Object || slices.ContainsFunc(c.Gone, h.sameGift)
+	})
+	before, renewal := e.HoldOf(c.Holder.Object)
+	if !renewal && !c.Regardless {
+		if err := mayJoin(c, others, e.Reservation); err != nil {
+			return err
+		}
+	}
+	shared := before.Shared || len(others) > 0 && c.Share.allows(others)
+	e.Holds = append(others, Hold{Holder: c.Holder, Shared: shared, Since: c.Since})
+	if e.Reservation.Replica == c.Replica {
+		e.Reservation = Reservation{}
+	}
+	b.set(c.MAC, e)
+	return nil
+}
+
+// mayJoin decides whether a newcomer gets an address that others have or a replica has reserved.
+func mayJoin(c Claim, others []Hold, r Reservation) error {
+	if len(others) > 0 {
+		if c.Share.allows(others) {
+			return nil
+		}
+		return &TakenError{MAC: c.MAC, Holder: others[0].Holder, Asker: c.Holder.Object}
+	}
+	if r.Replica != "" && r.Replica != c.Replica {
+		return &reservedError{MAC: c.MAC, Replica: r.Replica}
+	}
+	return nil
+}
+
+// sameGift says whether two holds are one: the same holder, given the address at the same time.
+func (h Hold) sameGift(other Hold) bool {
+	return h.Object == other.Object && h.Since.Equal(other.Since)
+}
+
+// Release ends one hold. Another one of the same object, or the same one renewed since it was read, stays.
+func (b *Block) Release(m MAC, hold Hold) {
+	e := b.Entry(m)
+	e.Holds = slices.DeleteFunc(slices.Clone(e.Holds), hold.sameGift)
+	b.set(m, e)
+}
+
+// Rename passes a hold on to the name its object turned out to have.
+func (b *Block) Rename(m MAC, hold Hold, to Holder) {
+	e := b.Entry(m)
+	e.Holds = slices.Clone(e.Holds)
+	for i, h := range e.Holds {
+		if hold.sameGift(h) {
+			e.Holds[i].Holder = to
+		}
+	}
+	b.set(m, e)
+}
+
+// Reserve sets up to n free addresses of the block that are in the pool aside for a replica, lowest first, and returns
+// them.
+func (b *Block) Reserve(n int, pool Set, replica string, now time.Time) []MAC {
+	var reserved []MAC
+	for suffix := 0; suffix < 256 && len(reserved) < n; suffix++ {
+		m := b.Prefix.Address(byte(suffix))
+		if b.Entry(m).Free() && pool.Contains(m) {
+			b.set(m, Entry{Reservation: Reservation{Replica: replica, Since: now}})
+			reserved = append(reserved, m)
+		}
+	}
+	return reserved
+}
+
+// Unreserve ends the reservation of an address by a replica, if it is still that replica's.
+func (b *Block) Unreserve(m MAC, replica string) {
+	e := b.Entry(m)
+	if e.Reservation.Replica == replica {
+		e.Reservation = Reservation{}
+		b.set(m, e)
+	}
+}
+
+// Contest tells the replica that reserved an address that somebody else asks for it.
+func (b *Block) Contest(m MAC) {
+	e := b.Entry(m)
+	if e.Reservation.Replica != "" {
+		e.Reservation.Contested = true
+		b.set(m, e)
+	}
+}
+
+// FreeIn is the number of free addresses of the block that are in the pool.
+func (b *Block) FreeIn(pool Set) int {
+	free := 0
+	for suffix := range 256 {
+		m := b.Prefix.Address(byte(suffix))
+		if b.Entry(m).Free() && pool.Contains(m) {
+			free++
+		}
+	}
+	return free
+}
+
+// reservedBy says whether a replica that matches has reserved an address of the block.
+func (b *Block) reservedBy(matches func(replica string) bool) bool {
+	for _, e := range b.entries {
+		if r := e.Reservation.Replica; r != "" && matches(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// Equal says whether two states of one block are the same but for their versions and for when they were seen.
+func (b *Block) Equal(other *Block) bool {
+	return maps.EqualFunc(b.entries, other.entries, func(x, y Entry) bool {
+		return x.Reservation.same(y.Reservation) && slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {
+			return h.Holder == i.Holder && h.Shared == i.Shared && h.Since.Equal(i.Since)
+		})
+	})
+}
+
+func (b *Block) set(m MAC, e Entry) {
+	if e.Free() {
+		delete(b.entries, m[5])
+		return
+	}
+	b.entries[m[5]] = e
+}

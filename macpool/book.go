@@ -1,0 +1,156 @@
+package macpool
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/clock"
+)
+
+// A book is this process's copy of the stored blocks, kept up by watch events and by the process's own writes. What it
+// says may be old; every decision that gives an address away is checked against the store. The blocks in it are never
+// changed, only replaced.
+type book struct {
+	clock clock.PassiveClock
+
+	mu       sync.RWMutex
+	blocks   map[Prefix]*Block
+	byObject map[Object]map[MAC]string // to the interface's name
+	total    int                       // addresses that are not free
+	changed  chan struct{}             // closed at the next change
+}
+
+func newBook(c clock.PassiveClock) *book {
+	return &book{
+		clock:    c,
+		blocks:   map[Prefix]*Block{},
+		byObject: map[Object]map[MAC]string{},
+		changed:  make(chan struct{}),
+	}
+}
+
+// put notes a state of a block and says whether it was news: an older state than the one known is not.
+func (k *book) put(b *Block) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.blocks[b.Prefix]
+	if old != nil && !newer(b.Version, old.Version) {
+		return false
+	}
+	k.stampSeen(b, old)
+	k.replace(b.Prefix, old, b)
+	return true
+}
+
+// forget notes that a block was deleted, unless a newer state of it is known.
+func (k *book) forget(p Prefix, version string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.blocks[p]
+	if old == nil || newer(old.Version, version) {
+		return
+	}
+	k.replace(p, old, nil)
+}
+
+func (k *book) replace(p Prefix, old, next *Block) {
+	if old != nil {
+		k.total -= len(old.entries)
+		k.index(old, func(o Object, m MAC, _ string) {
+			delete(k.byObject[o], m)
+			if len(k.byObject[o]) == 0 {
+				delete(k.byObject, o)
+			}
+		})
+		delete(k.blocks, p)
+	}
+	if next != nil {
+		k.total += len(next.entries)
+		k.index(next, func(o Object, m MAC, iface string) {
+			if k.byObject[o] == nil {
+				k.byObject[o] = map[MAC]string{}
+			}
+			k.byObject[o][m] = iface
+		})
+		k.blocks[p] = next
+	}
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+func (k *book) index(b *Block, visit func(Object, MAC, string)) {
+	for suffix, e := range b.entries {
+		for _, h := range e.Holds {
+			visit(h.Object, b.Prefix.Address(suffix), h.Interface)
+		}
+	}
+}
+
+// stampSeen notes on every hold of next when this process first saw it.
+func (k *book) stampSeen(next, old *Block) {
+	now := k.clock.Now()
+	for suffix, e := range next.entries {
+		e.Holds = slices.Clone(e.Holds)
+		for i, h := range e.Holds {
+			e.Holds[i].Seen = now
+			if old == nil {
+				continue
+			}
+			if before, ok := old.entries[suffix].HoldOf(h.Object); ok && before.sameGift(h) {
+				e.Holds[i].Seen = before.Seen
+			}
+		}
+		next.entries[suffix] = e
+	}
+}
+
+// block is the state of a block as this process knows it.
+func (k *book) block(p Prefix) *Block {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if b, ok := k.blocks[p]; ok {
+		return b
+	}
+	return NewBlock(p)
+}
+
+// all are the blocks known now.
+func (k *book) all() []*Block {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	blocks := make([]*Block, 0, len(k.blocks))
+	for _, b := range k.blocks {
+		blocks = append(blocks, b)
+	}
+	return blocks
+}
+
+// heldBy are the addresses of an object, with the names of their interfaces.
+func (k *book) heldBy(o Object) map[MAC]string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return maps.Clone(k.byObject[o])
+}
+
+// takenAtMost is an upper bound of the addresses of any pool that are not free.
+func (k *book) takenAtMost() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.total
+}
+
+// change is closed when the book changes next.
+func (k *book) change() <-chan struct{} {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.changed
+}
+
+// newer says whether resourceVersion a is later than b. One that cannot be compared counts as later: it costs a
+// conflict at worst.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order > 0
+}

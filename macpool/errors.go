@@ -1,0 +1,74 @@
+package macpool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrNotReady says that this replica may not lend an address now: its Lease has not been renewed in time. Whatever was
+// asked for has not been given.
+var ErrNotReady = errors.New("this replica has lost touch with the API server and lends no address until it is back")
+
+// ErrConflict is returned by a Store for a change that was decided on an older version of the block.
+var ErrConflict = errors.New("the block has changed")
+
+// A TakenError refuses an address because somebody else has it.
+type TakenError struct {
+	MAC    MAC
+	Holder Holder
+	// Asker is who was refused. It is told the holder's name only if that lives in its own namespace.
+	Asker Object
+}
+
+func (e *TakenError) Error() string {
+	if e.Holder.Namespace != e.Asker.Namespace {
+		return fmt.Sprintf("%s is held by another VM, in another namespace", e.MAC)
+	}
+	if e.Holder.Interface == "" {
+		return fmt.Sprintf("%s is held by %s", e.MAC, e.Holder.Object)
+	}
+	return fmt.Sprintf("%s is held by %s for its interface %s", e.MAC, e.Holder.Object, e.Holder.Interface)
+}
+
+// A BusyError refuses an address for now: whether it is free is not settled yet. Asking again helps.
+type BusyError struct {
+	MAC MAC
+	// After is when it is worth asking again.
+	After time.Duration
+	// Why completes the sentence "the address ...".
+	Why string
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s %s: try again in %s", e.MAC, e.Why, e.After.Round(time.Second))
+}
+
+// An ExhaustedError says that a pool has no address left to lend.
+type ExhaustedError struct {
+	Pool                  string
+	Used, Reserved, Total uint64
+}
+
+func (e *ExhaustedError) Error() string {
+	return fmt.Sprintf("MACPool %s is exhausted: %d of its %d addresses are used and %d are reserved by replicas of the webhook; add a range to its spec.ranges, or delete VMs that are not needed", e.Pool, e.Used, e.Total, e.Reserved)
+}
+
+// A NoPoolError says that no pool serves a namespace.
+type NoPoolError struct {
+	Namespace string
+}
+
+func (e *NoPoolError) Error() string {
+	return fmt.Sprintf("no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace", e.Namespace)
+}
+
+// errReserved says that an address is in the window of another replica.
+type reservedError struct {
+	MAC     MAC
+	Replica string
+}
+
+func (e *reservedError) Error() string {
+	return fmt.Sprintf("%s is reserved by replica %s", e.MAC, e.Replica)
+}

@@ -1,0 +1,375 @@
+package macpool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+const (
+	// LongestAdmission is how long after a claim the object it is for may still come to exist: the API server gives up
+	// a request after a minute (--request-timeout).
+	LongestAdmission = time.Minute
+	// reuseWithin is how long a replica repeats an answer without asking the store. It counts for LongestAdmission.
+	reuseWithin = 5 * time.Second
+	// contestFor is how long a request for an address in another replica's window waits for that to be settled.
+	contestFor = 300 * time.Millisecond
+)
+
+// A Pool is what a request may be given addresses from, and how strictly explicit ones are judged.
+type Pool struct {
+	Name string
+	Set  Set
+	// Tolerate admits a holder that asks for an address another one has, instead of refusing it.
+	Tolerate bool
+}
+
+// An Ask is the address one interface wants.
+type Ask struct {
+	Interface string
+	// MAC is the address asked for; zero for any of the pool.
+	MAC MAC
+	// Share says with whom the interface may share the address it asks for.
+	Share Sharing
+}
+
+// A Request asks for the addresses of one object. All are given, or none.
+type Request struct {
+	Holder Object
+	Pool   Pool
+	Asks   []Ask
+	// Kept are addresses of the object's other interfaces, which are not asked about: no ask is answered with one.
+	Kept []MAC
+}
+
+// A Grant is the answer to a request.
+type Grant struct {
+	// MACs has an address for every ask, in order.
+	MACs []MAC
+	// Collisions are addresses that were given although somebody else holds them, because the pool tolerates it.
+	Collisions []*TakenError
+}
+
+// A Tenure is a replica's right to lend the addresses it has reserved.
+type Tenure interface {
+	// Replica is the name that addresses are reserved by, and whether the right is in force now. A replica that lost its
+	// right gets it back under another name.
+	Replica() (name string, ok bool)
+}
+
+// A Census tells which objects exist, by reads that are never old.
+type Census interface {
+	// Exists says whether the object, or anything that runs on its behalf, is there.
+	Exists(ctx context.Context, o Object) (bool, error)
+}
+
+// A Ledger lends addresses to interfaces. Its state is in a Store that all replicas share: no address leaves a Ledger
+// unless the store already says that it belongs to this replica or to the holder who gets it. It is safe for concurrent
+// use; make one with NewLedger.
+type Ledger struct {
+	store  Store
+	tenure Tenure
+	census Census
+	clock  clock.Clock
+	grace  time.Duration
+	book   *book
+	ctx    context.Context //nolint:containedctx // bounds the writes that outlive the requests that caused them
+
+	mu         sync.Mutex
+	committers map[Prefix]*committer
+	windows    map[string]*window
+	lent       map[MAC]lending
+	pruned     time.Time // when lent was last rid of what is over
+	unwritten  int       // changes that are queued or being written
+	drained    chan struct{}
+	closed     bool
+}
+
+// A lending is an address this process gave out, kept while the store does not know and for reuseWithin after.
+type lending struct {
+	holder     Holder
+	at         time.Time
+	unrecorded bool // the store knows it only as reserved by this replica
+}
+
+// Options are what a Ledger is made of.
+type Options struct {
+	Store  Store
+	Tenure Tenure
+	Census Census
+	Clock  clock.Clock
+	// LongestAdmission replaces the constant of that name, for tests on a shorter scale; zero leaves it.
+	LongestAdmission time.Duration
+}
+
+// NewLedger is a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
+func NewLedger(ctx context.Context, o Options) *Ledger {
+	admission := o.LongestAdmission
+	if admission == 0 {
+		admission = LongestAdmission
+	}
+	return &Ledger{
+		store: o.Store, tenure: o.Tenure, census: o.Census, clock: o.Clock,
+		grace:      admission + reuseWithin,
+		book:       newBook(o.Clock),
+		ctx:        ctx,
+		committers: map[Prefix]*committer{},
+		windows:    map[string]*window{},
+		lent:       map[MAC]lending{},
+		drained:    make(chan struct{}),
+	}
+}
+
+// Assign gives the request its addresses: explicit ones by a write each block, the others from the window. It blocks
+// until the store has agreed. It fails with a *TakenError, *BusyError or *ExhaustedError, which are answers, or with
+// another error if it could not decide; nothing was given then.
+func (l *Ledger) Assign(ctx context.Context, r Request) (Grant, error) {
+	if !l.ready() {
+		return Grant{}, ErrNotReady
+	}
+	claims, err := l.claimAll(ctx, r)
+	if err != nil {
+		return Grant{}, err
+	}
+	var newcomers []Holder
+	for i, a := range r.Asks {
+		if claims.macs[i] == (MAC{}) {
+			newcomers = append(newcomers, Holder{Object: r.Holder, Interface: a.Interface})
+		}
+	}
+	lent, err := l.lend(ctx, r.Pool, newcomers)
+	if err != nil {
+		l.takeBack(claims.fresh)
+		return Grant{}, err
+	}
+	for i := range claims.macs {
+		if claims.macs[i] == (MAC{}) {
+			claims.macs[i], lent = lent[0], lent[1:]
+		}
+	}
+	l.noteGiven(r, claims.macs)
+	return Grant{MACs: claims.macs, Collisions: claims.collisions}, nil
+}
+
+func (l *Ledger) ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.tenure.Replica()
+	return ok && !l.closed
+}
+
+// recall says which address each interface that asks for any had before, so that a request that is made again gets the
+// same answer. Addresses that another interface of the object has or asks for are left out.
+func (l *Ledger) recall(r Request) map[string]MAC {
+	known := map[string]MAC{}
+	if r.Holder.Name == "" {
+		return known
+	}
+	spoken := map[MAC]bool{}
+	for _, m := range r.Kept {
+		spoken[m] = true
+	}
+	for _, a := range r.Asks {
+		spoken[a.MAC] = true
+	}
+	for m, iface := range l.book.heldBy(r.Holder) {
+		if before, ok := known[iface]; !spoken[m] && (!ok || m.Compare(before) < 0) {
+			known[iface] = m
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for m, given := range l.lent {
+		if given.holder.Object == r.Holder && !spoken[m] {
+			known[given.holder.Interface] = m
+		}
+	}
+	return known
+}
+
+// noteGiven remembers which addresses a request is answered with.
+func (l *Ledger) noteGiven(r Request, macs []MAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, m := range macs {
+		given := l.lent[m]
+		given.holder, given.at = Holder{Object: r.Holder, Interface: r.Asks[i].Interface}, l.clock.Now()
+		l.lent[m] = given
+	}
+}
+
+// noteLent remembers an address that is about to be answered and sees to it that the store learns of it. The mutex is
+// held.
+func (l *Ledger) noteLent(m MAC, h Holder, replica string) {
+	l.lent[m] = lending{holder: h, at: l.clock.Now(), unrecorded: true}
+	claim := Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.now()}
+	l.enqueueLocked(m.Prefix(), change{
+		lazy:  true,
+		apply: func(b *Block) error { return b.Claim(claim) },
+		done: func(_ *Block, err error) {
+			if err == nil {
+				l.noteRecorded(m)
+			}
+		},
+	})
+}
+
+func (l *Ledger) noteRecorded(m MAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if given, ok := l.lent[m]; ok {
+		given.unrecorded = false
+		l.lent[m] = given
+	}
+	if l.clock.Since(l.pruned) < reuseWithin {
+		return
+	}
+	l.pruned = l.clock.Now()
+	for other, given := range l.lent {
+		if !given.unrecorded && l.clock.Since(given.at) > reuseWithin {
+			delete(l.lent, other)
+		}
+	}
+}
+
+// now is the time that goes into the store: without what a round trip through the API would lose.
+func (l *Ledger) now() time.Time {
+	return l.clock.Now().UTC().Truncate(time.Microsecond)
+}
+
+// Observe takes in a state of a block from a watch. Addresses in this replica's windows that the block says are no
+// longer its alone are given up.
+func (l *Ledger) Observe(b *Block) {
+	if l.book.put(b) {
+		l.reconcileWindows(b)
+	}
+}
+
+// Forget takes in that a block was deleted, at this resourceVersion.
+func (l *Ledger) Forget(p Prefix, version string) {
+	l.book.forget(p, version)
+}
+
+func (l *Ledger) reconcileWindows(b *Block) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.windows {
+		for m, e := range b.Entries() {
+			disputed := len(e.Holds) > 0 || e.Reservation.Contested
+			if e.Reservation.Replica == w.replica && disputed && w.withdraw(m) {
+				l.unreserve(m, w.replica)
+			}
+		}
+	}
+}
+
+// inWindow says whether an address is in any window. The mutex is held.
+func (l *Ledger) inWindow(m MAC) bool {
+	for _, w := range l.windows {
+		if slices.Contains(w.free, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreserve sees to it that the store learns that this replica gives up an address. The mutex is held.
+func (l *Ledger) unreserve(m MAC, replica string) {
+	l.enqueueLocked(m.Prefix(), change{
+		lazy:  true,
+		apply: func(b *Block) error { b.Unreserve(m, replica); return nil },
+		done:  func(*Block, error) {},
+	})
+}
+
+// Close lends no more, gives back the windows and waits until everything that was answered is in the store, or until
+// ctx is done. It is to be called once.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	for _, w := range l.windows {
+		l.giveBack(w)
+	}
+	for _, c := range l.committers {
+		c.hurry()
+	}
+	if l.unwritten == 0 {
+		close(l.drained)
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the ledger with writes outstanding: %w", ctx.Err())
+	}
+}
+
+func (l *Ledger) enqueue(p Prefix, ch change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enqueueLocked(p, ch)
+}
+
+func (l *Ledger) enqueueLocked(p Prefix, ch change) {
+	c := l.committers[p]
+	if c == nil {
+		c = &committer{prefix: p, store: l.store, book: l.book, clock: l.clock, onNews: l.reconcileWindows, urgent: make(chan struct{}, 1)}
+		l.committers[p] = c
+	}
+	l.unwritten++
+	done := ch.done
+	ch.done = func(b *Block, err error) {
+		done(b, err)
+		l.noteWritten()
+	}
+	c.add(l.ctx, ch)
+}
+
+func (l *Ledger) noteWritten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unwritten--
+	if l.closed && l.unwritten == 0 {
+		close(l.drained)
+	}
+}
+
+// hurry makes the changes of a block that wait for company go now. The mutex is held.
+func (l *Ledger) hurry(p Prefix) {
+	if c := l.committers[p]; c != nil {
+		c.hurry()
+	}
+}
+
+// exhausted describes a pool that has nothing left.
+func (l *Ledger) exhausted(pool Pool) error {
+	usage := l.Usage(pool)
+	return &ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total}
+}
+
+// Usage counts the addresses of a pool.
+type Usage struct {
+	Total, Used, Reserved uint64
+}
+
+// Usage counts the addresses of a pool as this replica knows them.
+func (l *Ledger) Usage(pool Pool) Usage {
+	u := Usage{Total: pool.Set.Size()}
+	for _, b := range l.book.all() {
+		for m, e := range b.Entries() {
+			switch {
+			case !pool.Set.Contains(m):
+			case len(e.Holds) > 0:
+				u.Used++
+			default:
+				u.Reserved++
+			}
+		}
+	}
+	return u
+}
