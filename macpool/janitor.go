@@ -54,17 +54,15 @@ type Janitor struct {
 
 	imported atomic.Bool
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	watches  []func() error // each removes one event handler
 	watchman watchman
 	empty    map[Prefix]string // blocks found empty by the last sweep, with their versions
 }
 
-// NeedLeaderElection implements manager.LeaderElectionRunnable.
-func (*Janitor) NeedLeaderElection() bool { return true }
-
 // Imported says whether this janitor has imported every address in use.
 func (j *Janitor) Imported() bool { return j.imported.Load() }
 
-// Start implements manager.Runnable. It blocks until ctx is done.
+// Start keeps the ledger until ctx is done. A Janitor is started once.
 func (j *Janitor) Start(ctx context.Context) error {
 	patience := j.Patience
 	if patience == 0 {
@@ -73,55 +71,51 @@ func (j *Janitor) Start(ctx context.Context) error {
 	j.watchman = watchman{patience: patience}
 	j.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]())
 	defer j.queue.ShutDown()
-	if err := j.watchVMs(ctx); err != nil {
+	defer j.unwatch()
+	if err := ensureDefaultPool(ctx, j.Client); err != nil {
 		return err
 	}
-	workers, ctx := errgroup.WithContext(ctx)
+	jobs, ctx := errgroup.WithContext(ctx)
+	jobs.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
+	if err := j.importWhatIsThere(ctx); err != nil {
+		return err
+	}
 	for range importWorkers {
-		workers.Go(func() error { j.work(ctx); return nil })
+		jobs.Go(func() error { j.work(ctx); return nil })
 	}
-	workers.Go(func() error { j.sweepUntilDone(ctx); return nil })
-	workers.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
-	return workers.Wait()
+	jobs.Go(func() error { j.sweepUntilDone(ctx); return nil })
+	return jobs.Wait()
 }
 
-// watchVMs imports what there is and has what changes queued from then on. While KubeVirt is not installed there is
-// nothing to import; it is looked for in the background.
-func (j *Janitor) watchVMs(ctx context.Context) error {
+// importWhatIsThere imports all VMs and reports that in the status of the pools. While KubeVirt is not installed there
+// are none; it is looked for until it is.
+func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 	err := j.importVMs(ctx)
-	if err == nil || !meta.IsNoMatchError(err) {
+	if meta.IsNoMatchError(err) {
+		j.Log.Info("KubeVirt is not installed: there is no VM to import; looking for it", "every", kubevirtPoll.String())
+		go j.importLater(ctx)
+	} else if err != nil {
 		return err
 	}
-	j.Log.Info("KubeVirt is not installed: no VM to import; looking for it", "every", kubevirtPoll.String())
 	j.imported.Store(true)
-	go func() {
-		_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
-			err := j.importVMs(ctx)
-			if err != nil && !meta.IsNoMatchError(err) {
-				j.Log.Error(err, "Import of VMs failed, retrying")
-			}
-			return err == nil, nil
-		})
-	}()
-	return nil
+	return j.reportPools(ctx)
 }
 
-// importVMs reads all VMs and instances, sees to it that their addresses are in the ledger, and queues later changes.
+func (j *Janitor) importLater(ctx context.Context) {
+	_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
+		err := j.importVMs(ctx)
+		if err != nil && !meta.IsNoMatchError(err) {
+			j.Log.Error(err, "Import of VMs failed, retrying")
+		}
+		return err == nil, nil
+	})
+}
+
+// importVMs reads all VMs and instances, sees to it that their addresses are in the ledger, and has what changes from
+// then on queued.
 func (j *Janitor) importVMs(ctx context.Context) error {
-	var synced []toolscache.InformerSynced
-	for _, kind := range []client.Object{&vm{}, &vmi{}} {
-		informer, err := j.Cache.GetInformer(ctx, kind)
-		if err != nil {
-			return fmt.Errorf("watch VMs: %w", err)
-		}
-		registration, err := informer.AddEventHandler(j.handler())
-		if err != nil {
-			return fmt.Errorf("watch VMs: %w", err)
-		}
-		synced = append(synced, registration.HasSynced)
-	}
-	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
-		return ctx.Err()
+	if err := j.watch(ctx); err != nil {
+		return err
 	}
 	begun := j.Clock.Now()
 	keys, err := j.everyKey(ctx)
@@ -136,9 +130,39 @@ func (j *Janitor) importVMs(ctx context.Context) error {
 	if err := imports.Wait(); err != nil {
 		return fmt.Errorf("import addresses of VMs: %w", err)
 	}
-	j.imported.Store(true)
 	j.Log.Info("Imported the addresses of all VMs", "vms", len(keys), "took", j.Clock.Since(begun).String())
-	return j.reportPools(ctx)
+	return nil
+}
+
+// watch has VMs and instances cached and their changes queued.
+func (j *Janitor) watch(ctx context.Context) error {
+	j.unwatch()
+	var synced []toolscache.InformerSynced
+	for _, kind := range []client.Object{&vm{}, &vmi{}} {
+		informer, err := j.Cache.GetInformer(ctx, kind)
+		if err != nil {
+			return fmt.Errorf("watch VMs: %w", err)
+		}
+		registration, err := informer.AddEventHandler(j.handler())
+		if err != nil {
+			return fmt.Errorf("watch VMs: %w", err)
+		}
+		j.watches = append(j.watches, func() error { return informer.RemoveEventHandler(registration) })
+		synced = append(synced, registration.HasSynced)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (j *Janitor) unwatch() {
+	for _, remove := range j.watches {
+		if err := remove(); err != nil {
+			j.Log.Error(err, "Event handler not removed")
+		}
+	}
+	j.watches = nil
 }
 
 // retry settles one VM, again and again while the API server is away.

@@ -6,6 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // The janitor needs of a VM no more than the addresses of its interfaces. Types with just those fields keep a cluster
@@ -123,13 +125,20 @@ func (v *vmi) holder() Object {
 	return Object{Kind: KindVMI, Namespace: v.Namespace, Name: v.Name}
 }
 
-// StripVM drops the metadata that the janitor has no use for from what a cache keeps of a VM.
-func StripVM(o any) (any, error) {
-	if meta, ok := o.(metav1.Object); ok {
-		meta.SetManagedFields(nil)
-		meta.SetAnnotations(nil)
-		meta.SetLabels(nil)
-		meta.SetFinalizers(nil)
+// VMCaches says how a cache is to keep VMs and instances for the janitor: without the metadata it has no use for.
+func VMCaches() map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{
+		&vm{}:  {Transform: stripMetadata},
+		&vmi{}: {Transform: stripMetadata},
+	}
+}
+
+func stripMetadata(o any) (any, error) {
+	if object, ok := o.(metav1.Object); ok {
+		object.SetManagedFields(nil)
+		object.SetAnnotations(nil)
+		object.SetLabels(nil)
+		object.SetFinalizers(nil)
 	}
 	return o, nil
 }

@@ -52,6 +52,7 @@ type MACAddress struct {
 	// address in the form 02:4a:be:00:00:0b.
 	//
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`
+	// +kubebuilder:validation:MaxLength=17
 	Address string `json:"address"`
 	// holders of the address: one, or several that share it.
 	//
@@ -74,12 +75,16 @@ type MACAddress struct {
 // +kubebuilder:printcolumn:name="Held",type=integer,JSONPath=`.held`
 // +kubebuilder:printcolumn:name="Reserved",type=integer,JSONPath=`.reserved`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.prefix.replace(':', '-') == self.metadata.name",message="prefix must be the block's name with colons"
+// +kubebuilder:validation:XValidation:rule="!has(self.addresses) || self.addresses.all(a, a.address.startsWith(self.prefix))",message="an address of another block: every address must begin with prefix"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{2}(-[0-9a-f]{2}){4}$')",message="a MACBlock is named by its first five octets, such as 02-4a-be-00-00"
 type MACBlock struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// prefix is the first five octets of the block's addresses: 02:4a:be:00:00.
+	//
+	// +kubebuilder:validation:MaxLength=14
 	Prefix string `json:"prefix"`
 	// held is the number of addresses that somebody holds.
 	Held int32 `json:"held"`

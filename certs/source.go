@@ -1,0 +1,99 @@
+// Package certs gets the webhook server its certificate and the API server the CA to check it with. In the built-in
+// mode one CA is in a Secret, every replica signs a leaf of its own in memory, and nothing has to be mounted.
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
+	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// SecretName is the Secret that holds the CA.
+	SecretName = "bridgehead-ca"
+	// caName is the subject of the CA.
+	caName = "bridgehead-ca"
+	// leafLife is how long a replica's certificate lasts; it is replaced after two thirds of that.
+	leafLife = 7 * 24 * time.Hour
+	// caLife is how long the CA lasts; it is replaced after two thirds of that.
+	caLife = 365 * 24 * time.Hour
+)
+
+// A Source is the certificate of this replica, signed by the CA that all replicas share. When the CA is replaced, the
+// Source keeps serving the certificate signed by the old one until it is told, by Trust, that the API server knows the
+// new one.
+type Source struct {
+	leaf *cmtls.DynamicSource
+
+	mu      sync.Mutex
+	served  *tls.Certificate
+	trusted *x509.CertPool
+	bundle  []byte
+}
+
+// NewSource is the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. The Secret is
+// made if it is not there.
+func NewSource(cfg *rest.Config, namespace string, dnsNames ...string) *Source {
+	return &Source{leaf: &cmtls.DynamicSource{
+		DNSNames: dnsNames,
+		Authority: &authority.DynamicAuthority{
+			RESTConfig:      cfg,
+			SecretNamespace: namespace,
+			SecretName:      SecretName,
+			SecretLabels:    map[string]string{"app.kubernetes.io/part-of": "bridgehead"},
+			CommonName:      caName,
+			LeafDuration:    leafLife,
+			CADuration:      caLife,
+		},
+	}}
+}
+
+// Start implements manager.Runnable: it keeps the certificate fresh until ctx is done.
+func (s *Source) Start(ctx context.Context) error { return s.leaf.Start(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has a certificate.
+func (*Source) NeedLeaderElection() bool { return false }
+
+// Ready says whether there is a certificate to serve.
+func (s *Source) Ready() bool { return s.leaf.Healthy() }
+
+// GetCertificate is to be tls.Config.GetCertificate.
+func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	latest, err := s.leaf.GetCertificate(hello)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.served == nil || s.served != latest && s.trusts(latest) {
+		s.served = latest
+	}
+	return s.served, nil
+}
+
+// Trust takes in which CAs the API server checks certificates with, in PEM.
+func (s *Source) Trust(bundle []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bytes.Equal(bundle, s.bundle) {
+		return
+	}
+	s.bundle, s.trusted = bundle, x509.NewCertPool()
+	s.trusted.AppendCertsFromPEM(bundle)
+}
+
+// trusts says whether the API server would accept a certificate. While nobody told what it trusts, it is taken to.
+func (s *Source) trusts(c *tls.Certificate) bool {
+	if s.trusted == nil {
+		return true
+	}
+	_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: s.trusted})
+	return err == nil
+}

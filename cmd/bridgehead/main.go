@@ -1,0 +1,27 @@
+// Command bridgehead serves the admission webhooks of the suite and runs its controllers. Any number of replicas serve
+// at once; the controllers run in one of them.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/pflag"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	options := defaultOptions(os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME"))
+	flags := options.flags()
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		if err == pflag.ErrHelp {
+			os.Exit(0)
+		}
+		fmt.Fprintln(os.Stderr, "bridgehead:", err)
+		os.Exit(2)
+	}
+	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
+		fmt.Fprintln(os.Stderr, "bridgehead:", err)
+		os.Exit(1)
+	}
+}

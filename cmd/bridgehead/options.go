@@ -1,0 +1,84 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Options are what the command line says.
+type Options struct {
+	// Kubeconfig is the file that says how to reach the API server; empty inside a cluster.
+	Kubeconfig string
+	// Namespace has the Secret of the CA and the Leases of the replicas.
+	Namespace string
+	// Pod is the name of this replica. It begins the name of its Lease.
+	Pod string
+	// WebhookAddress and ProbeAddress are where to listen.
+	WebhookAddress, ProbeAddress string
+	// Service is the name of the Service that the API server calls the webhooks by.
+	Service string
+	// WebhookConfiguration is the name of the MutatingWebhookConfiguration whose caBundle is ours to keep.
+	WebhookConfiguration string
+	// DrainDelay is how long to go on serving after SIGTERM.
+	DrainDelay time.Duration
+	// ConnectionMaxAge is how old a connection of the API server may become.
+	ConnectionMaxAge time.Duration
+	// LogLevel is info or debug.
+	LogLevel string
+}
+
+func defaultOptions(namespace, pod string) Options {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "bridgehead"
+	}
+	return Options{
+		Namespace:            cmp.Or(namespace, "bridgehead-system"),
+		Pod:                  cmp.Or(pod, hostname),
+		WebhookAddress:       ":9443",
+		ProbeAddress:         ":8081",
+		Service:              "bridgehead-webhook",
+		WebhookConfiguration: "bridgehead",
+		DrainDelay:           5 * time.Second,
+		ConnectionMaxAge:     time.Minute,
+		LogLevel:             "info",
+	}
+}
+
+func (o *Options) flags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("bridgehead", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Usage = func() {
+		fmt.Fprintf(os.Stderr, `bridgehead serves the admission webhooks that give every NIC of a KubeVirt VM a
+cluster-unique MAC address, and runs the controllers that keep the books.
+
+Any number of replicas serve at once. Who holds which address is in MACBlock
+objects; see 'kubectl get macpools,macblocks'.
+
+Usage:
+  bridgehead [flags]
+
+Flags:
+%s
+GET /readyz on the probe address tells what a replica still waits for.
+On SIGTERM a replica reports not ready, goes on serving for --drain-delay while
+it closes connections with their next answer, gives back the addresses it had
+reserved, and exits.
+`, flags.FlagUsages())
+	}
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "`file` that says how to reach the API server; not needed inside a cluster")
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of this program, for its CA and its Leases (default from POD_NAMESPACE)")
+	flags.StringVar(&o.Pod, "pod-name", o.Pod, "`name` of this replica, unique among them (default from POD_NAME, else the host's)")
+	flags.StringVar(&o.WebhookAddress, "webhook-address", o.WebhookAddress, "`address` to serve webhooks on, by TLS")
+	flags.StringVar(&o.ProbeAddress, "probe-address", o.ProbeAddress, "`address` to serve /readyz and /healthz on")
+	flags.StringVar(&o.Service, "service", o.Service, "`name` of the Service the API server calls the webhooks by; the certificate is for it")
+	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the MutatingWebhookConfiguration to keep the caBundle of")
+	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")
+	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "how old a connection may become before it is closed with an answer, so that replicas share the load; 0 for no limit")
+	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
+	return flags
+}

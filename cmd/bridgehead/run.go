@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap/zapcore"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/certs"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/webhooks"
+)
+
+// run serves until ctx is done, drains, and returns.
+func run(ctx context.Context, o Options) error {
+	level, err := zapcore.ParseLevel(o.LogLevel)
+	if err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	log := zap.New(zap.Level(level))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	cfg, err := restConfig(o.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(cfg, managerOptions(o, scheme, log))
+	if err != nil {
+		return fmt.Errorf("set up: %w", err)
+	}
+	direct, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	// What serves ends after what it is to drain: its context outlives the signal.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	r, err := newReplica(serving, o, mgr, direct, log)
+	if err != nil {
+		return err
+	}
+	if err := r.register(mgr, cfg); err != nil {
+		return err
+	}
+	go func() {
+		<-ctx.Done()
+		log.Info("Draining", "for", o.DrainDelay.String())
+		r.drain.Begin()
+		time.AfterFunc(o.DrainDelay, stop)
+	}()
+	log.Info("Starting", "replica", r.identity, "namespace", o.Namespace)
+	return mgr.Start(serving)
+}
+
+func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
+	ca := fields.OneTermEqualSelector("metadata.name", certs.SecretName)
+	watched := macpool.VMCaches()
+	watched[&corev1.Secret{}] = cache.ByObject{Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}}
+	watched[&admissionregistrationv1.MutatingWebhookConfiguration{}] = cache.ByObject{
+		Field: fields.OneTermEqualSelector("metadata.name", o.WebhookConfiguration),
+	}
+	grace := time.Minute
+	return ctrl.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: watched},
+
+		Metrics:                 metricsserver.Options{BindAddress: "0"},
+		GracefulShutdownTimeout: &grace,
+	}
+}
+
+// A replica is what one process is made of.
+type replica struct {
+	options  Options
+	identity string
+	log      logr.Logger
+	direct   client.Client // reads and writes past the cache
+	cache    cache.Cache
+	ledger   *macpool.Ledger
+	tenure   *macpool.LeaseTenure
+	pools    *macpool.Pools
+	feed     *macpool.Feed
+	source   *certs.Source
+	drain    *webhooks.Drain
+}
+
+func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct client.Client, log logr.Logger) (*replica, error) {
+	r := &replica{
+		options:  o,
+		identity: o.Pod + "-" + rand.String(5),
+		log:      log,
+		direct:   direct,
+		cache:    mgr.GetCache(),
+		pools:    &macpool.Pools{},
+		source:   certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
+		drain:    &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
+	}
+	r.tenure = &macpool.LeaseTenure{
+		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
+	}
+	// The ledger writes until it is closed, which is after everything else has ended.
+	r.ledger = macpool.NewLedger(context.WithoutCancel(ctx), macpool.Options{
+		Store:  macpool.KubeStore{Client: direct},
+		Tenure: r.tenure,
+		Census: macpool.KubeCensus{Reader: direct},
+		Clock:  clock.RealClock{},
+	})
+	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: r.cache, Log: log.WithName("feed")}
+	return r, r.feed.Register(ctx)
+}
+
+// register has the manager run the parts.
+func (r *replica) register(mgr manager.Manager, cfg *rest.Config) error {
+	keeper := &certs.BundleKeeper{
+		Client: mgr.GetClient(), Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace, Source: r.source,
+	}
+	if err := keeper.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up caBundle: %w", err)
+	}
+	election, err := r.election(cfg)
+	if err != nil {
+		return err
+	}
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), everywhere(election)} {
+		if err := mgr.Add(part); err != nil {
+			return fmt.Errorf("set up: %w", err)
+		}
+	}
+	return nil
+}
+
+// everywhere is a part that runs in every replica.
+type everywhere func(ctx context.Context) error
+
+// Start implements manager.Runnable.
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read how to reach the API server (--kubeconfig): %w", err)
+	}
+	cfg.QPS = -1 // the API server's priority and fairness limits us
+	cfg.UserAgent = "bridgehead"
+	return cfg, nil
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, macpool.AddVMsToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("make scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/bridgehead-dev/bridgehead/webhooks"
+)
+
+const (
+	// requestTimeout is longer than the time-out of the webhooks in the manifests.
+	requestTimeout = 10 * time.Second
+	// closeTimeout bounds how long a replica waits for its last writes.
+	closeTimeout = 20 * time.Second
+)
+
+// server serves the webhooks, and keeps the right to lend addresses while it does. It ends in order: requests, then
+// writes, then the Lease.
+func (r *replica) server() everywhere {
+	return func(ctx context.Context) error {
+		mux := http.NewServeMux()
+		mux.Handle("/mutate-virtualmachines", webhooks.Handler{
+			Log:      r.log.WithName("vm"),
+			Reviewer: webhooks.VM{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
+		})
+		server := &http.Server{
+			Handler:           r.drain.Wrap(mux),
+			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },
+			ReadHeaderTimeout: requestTimeout,
+			ReadTimeout:       requestTimeout,
+			IdleTimeout:       2 * time.Minute, // longer than the API server's: it is the client that closes
+		}
+		listener, err := tls.Listen("tcp", r.options.WebhookAddress, &tls.Config{
+			GetCertificate: r.source.GetCertificate,
+			MinVersion:     tls.VersionTLS13,
+			NextProtos:     []string{"http/1.1"}, // the API server's webhook client speaks nothing else
+		})
+		if err != nil {
+			return fmt.Errorf("listen for webhooks: %w", err)
+		}
+		renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
+		renewed := make(chan struct{})
+		go func() { defer close(renewed); r.tenure.Run(renewing) }()
+		go wait.UntilWithContext(ctx, func(context.Context) { r.ledger.ReturnIdle() }, 10*time.Second)
+		failed := make(chan error, 1)
+		go func() { failed <- server.Serve(listener) }()
+		select {
+		case err = <-failed:
+		case <-ctx.Done():
+		}
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		shutdown := errors.Join(server.Shutdown(closing), r.ledger.Close(closing))
+		stopRenewing()
+		<-renewed
+		return errors.Join(err, shutdown, r.tenure.End(closing))
+	}
+}

@@ -1,0 +1,182 @@
+// Package binaries compiles the programs of a Kubernetes control plane from their Go modules and keeps
+// them in the user's cache folder: a test needs no download of binaries, no container and no root.
+//
+// The versions are those of etcd/go.mod and kubernetes/go.mod beside this package. Binaries live in a
+// folder named by them, so that all clones and all test packages of one user share one build.
+package binaries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// Options says where Ensure finds the modules, where it puts the binaries and whom it tells. The zero
+// Options is complete: it serves a caller whose working folder is inside the repository.
+type Options struct {
+	// Cache is the folder that holds everything we keep between runs. Empty means CacheDir().
+	Cache string
+	// Modules is the folder that holds etcd/go.mod and kubernetes/go.mod. Empty means
+	// e2e/controlplane of the repository around the working folder.
+	Modules string
+	// Out is told, in lines a person reads, what is built, how long it takes and who is waited for.
+	// It stays silent when there is nothing to do. Nil means os.Stderr.
+	Out io.Writer
+}
+
+// CacheDir is where binaries, and the data of running control planes, live: the folder of the
+// environment variable BRIDGEHEAD_CACHE, else bridgehead in the user's cache folder.
+//
+// It is the one place outside the main packages that reads the environment: `go test` gives a test
+// package no other way to be told by the person who runs it.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("BRIDGEHEAD_CACHE"); dir != "" { //nolint:forbidigo // see the comment above
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	return filepath.Join(dir, "bridgehead"), nil
+}
+
+// Ensure returns the folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and
+// kubectl, having built those that are missing or damaged. The first build takes minutes; afterwards
+// Ensure costs a few stat calls.
+//
+// It may be interrupted at any point and called by several processes at once: a binary appears under its
+// name only when it is complete, one process builds and the others wait. Cancelling ctx ends the build.
+func Ensure(ctx context.Context, o Options) (string, error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return "", fmt.Errorf("make the folder of binaries: %w", err)
+	}
+	return b.dir, b.ensure(ctx)
+}
+
+// A builder fills one folder with the binaries of its targets.
+type builder struct {
+	dir     string
+	targets []target
+	out     io.Writer
+}
+
+// newBuilder resolves the options to a folder and the list of what belongs in it.
+func newBuilder(o Options) (*builder, error) {
+	if o.Out == nil {
+		o.Out = os.Stderr
+	}
+	if o.Cache == "" {
+		dir, err := CacheDir()
+		if err != nil {
+			return nil, err
+		}
+		o.Cache = dir
+	}
+	if o.Modules == "" {
+		dir, err := findModules()
+		if err != nil {
+			return nil, err
+		}
+		o.Modules = dir
+	}
+	label := make([]string, 0, 3)
+	targets := make([]target, 0, 5)
+	for _, m := range pinnedModules() {
+		version, err := pinnedVersion(filepath.Join(o.Modules, m.folder, "go.mod"), m.path)
+		if err != nil {
+			return nil, err
+		}
+		label = append(label, m.folder+"-"+version)
+		targets = append(targets, m.targets(o.Modules, version)...)
+	}
+	label = append(label, runtime.GOOS+"-"+runtime.GOARCH)
+	dir := filepath.Join(o.Cache, "binaries", strings.Join(label, "_"))
+	return &builder{dir: dir, targets: targets, out: &lines{to: o.Out}}, nil
+}
+
+// ensure builds what is missing, unless another process does so first.
+func (b *builder) ensure(ctx context.Context) error {
+	missing, err := b.missing()
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	unlock, err := Lock(ctx, filepath.Join(b.dir, ".lock"), func() {
+		b.say("another process is building the control plane in %s: waiting for it", b.dir)
+	})
+	if err != nil {
+		return fmt.Errorf("lock the folder of binaries: %w", err)
+	}
+	defer unlock()
+	if missing, err = b.missing(); err != nil {
+		return err
+	}
+	if err := b.removeUnfinished(); err != nil {
+		return err
+	}
+	for _, t := range missing {
+		if err := b.build(ctx, t); err != nil {
+			return fmt.Errorf("build %s %s: %w", t.name, t.version, err)
+		}
+	}
+	return nil
+}
+
+// missing lists the targets that have no binary, or one that does not match its checksum.
+func (b *builder) missing() ([]target, error) {
+	var missing []target
+	for _, t := range b.targets {
+		err := verify(filepath.Join(b.dir, t.name))
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, errDamaged):
+			b.say("%s is damaged: building it again", filepath.Join(b.dir, t.name))
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("verify %s: %w", t.name, err)
+		}
+		missing = append(missing, t)
+	}
+	return missing, nil
+}
+
+// removeUnfinished deletes what interrupted builds left. Only the holder of the lock may call it.
+func (b *builder) removeUnfinished() error {
+	left, err := filepath.Glob(filepath.Join(b.dir, unfinishedPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("list unfinished builds: %w", err)
+	}
+	for _, path := range left {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove an unfinished build: %w", err)
+		}
+	}
+	return nil
+}
+
+// say writes one line to whoever waits. That nobody reads it is no reason to stop building.
+func (b *builder) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.out, format+"\n", args...)
+}
+
+// A lines lets the builder, its heartbeat and the go command write to one writer.
+type lines struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write passes on p as a whole.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
+}

@@ -1,0 +1,169 @@
+package suite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// readyTimeout is how long a replica may take to be ready on a busy machine, with a lease to wait for that another one
+// left behind.
+const readyTimeout = 2 * time.Minute
+
+// A Replica is one process of the program.
+type Replica struct {
+	// Name is the pod name it was given.
+	Name string
+	// Address is where it serves webhooks.
+	Address string
+
+	probes  string
+	log     string
+	process *exec.Cmd
+	ended   chan struct{}
+}
+
+func (r *Replica) start(program, kubeconfig string, flags []string) error {
+	addresses, err := freeAddresses(2)
+	if err != nil {
+		return err
+	}
+	r.Address, r.probes = addresses[0], addresses[1]
+	log, err := os.Create(r.log)
+	if err != nil {
+		return fmt.Errorf("make log: %w", err)
+	}
+	defer log.Close()
+	r.process = exec.Command(program, append([]string{
+		"--kubeconfig", kubeconfig, "--pod-name", r.Name, "--webhook-address", r.Address, "--probe-address", r.probes,
+	}, flags...)...)
+	r.process.Stdout, r.process.Stderr = log, log
+	// The kernel ends it with us, however we end.
+	r.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := r.process.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", r.Name, err)
+	}
+	r.ended = make(chan struct{})
+	go func() {
+		_ = r.process.Wait() // how it ended is in its log
+		close(r.ended)
+	}()
+	return nil
+}
+
+// WaitReady blocks until the replica says it is ready.
+func (r *Replica) WaitReady(ctx context.Context) error {
+	var last string
+	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		select {
+		case <-r.ended:
+			return false, errors.New("it has ended")
+		default:
+		}
+		var ready bool
+		ready, last = r.probe(ctx)
+		return ready, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s to be ready: %w: %s", r.Name, err, last)
+	}
+	return nil
+}
+
+func (r *Replica) probe(ctx context.Context) (ready bool, said string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.probes+"/readyz", nil)
+	if err != nil {
+		return false, err.Error()
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false, err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return false, err.Error()
+	}
+	return response.StatusCode == http.StatusOK, string(body)
+}
+
+// PID is the replica's process.
+func (r *Replica) PID() int { return r.process.Process.Pid }
+
+// Signal sends the process a signal.
+func (r *Replica) Signal(s syscall.Signal) error { return r.process.Process.Signal(s) }
+
+// Terminate asks the process to end.
+func (r *Replica) Terminate() error { return r.Signal(syscall.SIGTERM) }
+
+// Kill ends the process at once and waits until it is gone.
+func (r *Replica) Kill() error {
+	if err := r.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill %s: %w", r.Name, err)
+	}
+	<-r.ended
+	return nil
+}
+
+func (r *Replica) wait(ctx context.Context) error {
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s to end: %w", r.Name, ctx.Err())
+	}
+}
+
+// Log is everything the replica has logged.
+func (r *Replica) Log() string {
+	text, err := os.ReadFile(r.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Tail is the last lines of the log.
+func (r *Replica) Tail(lines int) string {
+	all := strings.Split(strings.TrimSpace(r.Log()), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// RSS is the resident memory of the replica in bytes.
+func (r *Replica) RSS() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
+	if err != nil {
+		return 0, fmt.Errorf("read memory of %s: %w", r.Name, err)
+	}
+	for line := range bytes.Lines(status) {
+		var kilobytes int64
+		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kilobytes); n == 1 {
+			return kilobytes << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("read memory of %s: no VmRSS", r.Name)
+}
+
+func freeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer listener.Close()
+		addresses = append(addresses, listener.Addr().String())
+	}
+	return addresses, nil
+}

@@ -1,0 +1,248 @@
+// Package suite runs Bridgehead as its users do: the manifests applied to a real control plane, and replicas of the
+// program serving behind the Service that the manifests name, each with the permissions of its service account.
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+)
+
+const (
+	namespace      = "bridgehead-system"
+	serviceAccount = "bridgehead"
+	// Service is the Service that the webhooks are called by, as <namespace>/<name>.
+	Service = namespace + "/bridgehead-webhook"
+)
+
+// Options says what runs.
+type Options struct {
+	ControlPlane controlplane.Options
+	// Replicas of the program to start.
+	Replicas int
+	// Manifests is the kustomization to apply, below the root of the repository; empty means manifests.
+	Manifests string
+	// Flags are further flags of the program.
+	Flags []string
+	// Out is told what takes long. Nil means os.Stderr.
+	Out io.Writer
+}
+
+// A Suite is a control plane with the manifests applied.
+type Suite struct {
+	*controlplane.ControlPlane
+	// Client is an administrator's, without a cache.
+	Client client.Client
+
+	options Options
+	dir     string
+	program string
+	mu      sync.Mutex
+	running []*Replica
+	started int
+}
+
+// Start brings everything up and returns when every replica is ready. ctx bounds the start only.
+func Start(ctx context.Context, o Options) (*Suite, error) {
+	if o.Out == nil {
+		o.Out = os.Stderr
+	}
+	o.ControlPlane.Out = o.Out
+	dir, err := os.MkdirTemp("", "bridgehead-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	s := &Suite{options: o, dir: dir, program: filepath.Join(dir, "bridgehead")}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// StartForTest is Start for one test; everything is stopped when it is over. If it fails, the logs of the replicas are
+// shown.
+func StartForTest(t testing.TB, o Options) *Suite {
+	t.Helper()
+	s, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.Logs())
+		}
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return s
+}
+
+func (s *Suite) start(ctx context.Context) error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	if err := build(ctx, root, s.program, "./cmd/bridgehead"); err != nil {
+		return err
+	}
+	if s.ControlPlane, err = controlplane.Start(ctx, s.options.ControlPlane); err != nil {
+		return err
+	}
+	if s.Client, err = newClient(s.ControlPlane); err != nil {
+		return err
+	}
+	manifests := filepath.Join(root, "manifests")
+	if s.options.Manifests != "" {
+		manifests = filepath.Join(root, s.options.Manifests)
+	}
+	if err := errors.Join(s.InstallKubeVirt(ctx), s.Apply(ctx, manifests)); err != nil {
+		return err
+	}
+	for range s.options.Replicas {
+		if _, err := s.StartReplica(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Root is the folder of the repository.
+func Root() (string, error) {
+	_, file, _, ok := runtime.Caller(0)
+	root := filepath.Join(filepath.Dir(file), "..", "..")
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); !ok || err != nil {
+		return "", fmt.Errorf("find the folder of the repository from %q: build the tests without -trimpath", file)
+	}
+	return root, nil
+}
+
+func build(ctx context.Context, root, program, pkg string) error {
+	command := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
+
+func newClient(c *controlplane.ControlPlane) (client.Client, error) {
+	scheme := kruntime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("make scheme: %w", err)
+	}
+	return client.New(c.Config, client.Options{Scheme: scheme})
+}
+
+// StartReplica starts one more replica and returns when it is ready and the Service routes to it.
+func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
+	s.mu.Lock()
+	s.started++
+	name := "bridgehead-" + strconv.Itoa(s.started)
+	s.mu.Unlock()
+	cfg, err := s.ServiceAccountConfig(ctx, namespace, serviceAccount)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(s.dir, name+".kubeconfig")
+	if err := controlplane.WriteKubeconfig(kubeconfig, cfg); err != nil {
+		return nil, err
+	}
+	r := &Replica{Name: name, log: filepath.Join(s.dir, name+".log")}
+	if err := r.start(s.program, kubeconfig, s.options.Flags); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.running = append(s.running, r)
+	s.mu.Unlock()
+	if err := r.WaitReady(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
+	}
+	s.route()
+	return r, nil
+}
+
+// Kill ends a replica as a crash would. The Service keeps routing to it for as long as a real one would not: the next
+// backend is tried when one does not answer.
+func (s *Suite) Kill(r *Replica) error {
+	s.forget(r)
+	return r.Kill()
+}
+
+// StopReplica ends a replica as a rollout does: it is told to go, taken out of the Service, and waited for.
+func (s *Suite) StopReplica(ctx context.Context, r *Replica) error {
+	if err := r.Terminate(); err != nil {
+		return err
+	}
+	s.forget(r)
+	return r.wait(ctx)
+}
+
+func (s *Suite) forget(r *Replica) {
+	s.mu.Lock()
+	s.running = slices.DeleteFunc(s.running, func(other *Replica) bool { return other == r })
+	s.mu.Unlock()
+	s.route()
+}
+
+// Running are the replicas that were started and not ended.
+func (s *Suite) Running() []*Replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.running)
+}
+
+func (s *Suite) route() {
+	var backends []string
+	for _, r := range s.Running() {
+		backends = append(backends, r.Address)
+	}
+	s.Route(Service, backends...)
+}
+
+// Logs are the ends of the logs of all replicas.
+func (s *Suite) Logs() string {
+	var all string
+	for _, r := range s.Running() {
+		all += r.Name + ":\n" + r.Tail(40) + "\n"
+	}
+	return all
+}
+
+// Stop ends everything, at once.
+func (s *Suite) Stop() error {
+	var failed []error
+	for _, r := range s.Running() {
+		failed = append(failed, r.Kill())
+	}
+	if s.ControlPlane != nil {
+		failed = append(failed, s.ControlPlane.Stop())
+	}
+	return errors.Join(append(failed, os.RemoveAll(s.dir))...)
+}
+
+// Blocks are the blocks of the ledger that have an address which is not free.
+func (s *Suite) Blocks(ctx context.Context) ([]v1alpha1.MACBlock, error) {
+	var list v1alpha1.MACBlockList
+	if err := s.Client.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) {
+		return nil, fmt.Errorf("list MACBlocks: %w", err)
+	}
+	return slices.DeleteFunc(list.Items, func(b v1alpha1.MACBlock) bool { return len(b.Addresses) == 0 }), nil
+}

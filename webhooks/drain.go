@@ -1,0 +1,42 @@
+package webhooks
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// A Drain asks clients to reconnect, so that they find another replica. The zero Drain lets connections be.
+type Drain struct {
+	// MaxAge is how old a connection may become: the API server keeps connections open and would send all requests to
+	// the replica that was there first. Zero means for ever.
+	MaxAge time.Duration
+
+	draining atomic.Bool
+}
+
+type connectedAt struct{}
+
+// Begin has every connection closed with the answer to its next request.
+func (d *Drain) Begin() { d.draining.Store(true) }
+
+// ConnContext notes when a connection was made. It is to be http.Server.ConnContext.
+func (d *Drain) ConnContext(ctx context.Context) context.Context {
+	return context.WithValue(ctx, connectedAt{}, time.Now())
+}
+
+// Wrap closes connections that are due with the answer to the request, which is the one moment when no other request
+// can be lost.
+func (d *Drain) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		made, known := r.Context().Value(connectedAt{}).(time.Time)
+		if d.draining.Load() || known && d.MaxAge > 0 && time.Since(made) > d.MaxAge {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Draining says whether Begin was called.
+func (d *Drain) Draining() bool { return d.draining.Load() }

@@ -1,0 +1,106 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// mostBytes bounds an AdmissionReview: two objects of the largest size that etcd takes, and their envelope.
+const mostBytes = 8 << 20
+
+// A Reviewer decides on admission requests. An error means that it could not; it is never a refusal.
+type Reviewer interface {
+	Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error)
+}
+
+// A Handler serves one webhook over HTTP: AdmissionReview v1 in, AdmissionReview v1 out, whatever the bytes.
+type Handler struct {
+	Reviewer Reviewer
+	Log      logr.Logger
+}
+
+// ServeHTTP implements http.Handler.
+func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	request, response := h.answer(r)
+	w.Header().Set("Content-Type", "application/json")
+	review := admissionv1.AdmissionReview{Response: response}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	if err := json.NewEncoder(w).Encode(review); err != nil {
+		h.Log.Error(err, "Answer not sent")
+	}
+	h.logDecision(request, response, time.Since(begun))
+}
+
+func (h Handler) answer(r *http.Request) (*admissionv1.AdmissionRequest, *admissionv1.AdmissionResponse) {
+	request, err := readReview(r)
+	if err != nil {
+		return nil, undecided(nil, http.StatusBadRequest, err)
+	}
+	verdict, err := h.review(r.Context(), request)
+	if err != nil {
+		return request, undecided(request, http.StatusInternalServerError, err)
+	}
+	response, err := verdict.response(request)
+	if err != nil {
+		return request, undecided(request, http.StatusInternalServerError, err)
+	}
+	return request, response
+}
+
+// review asks the reviewer. A panic in it is an error of this one request.
+func (h Handler) review(ctx context.Context, request *admissionv1.AdmissionRequest) (verdict Verdict, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("the reviewer panicked: %v", cause)
+			h.Log.Error(err, "Reviewer panicked", "uid", request.UID, "stack", string(debug.Stack()))
+		}
+	}()
+	return h.Reviewer.Review(ctx, request)
+}
+
+func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, mostBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read AdmissionReview: %w", err)
+	}
+	if len(body) > mostBytes {
+		return nil, fmt.Errorf("the AdmissionReview is larger than %d bytes", mostBytes)
+	}
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(body, &review); err != nil {
+		return nil, fmt.Errorf("decode AdmissionReview: %w", err)
+	}
+	if review.Request == nil {
+		return nil, errors.New("the AdmissionReview has no request")
+	}
+	return review.Request, nil
+}
+
+func (h Handler) logDecision(request *admissionv1.AdmissionRequest, response *admissionv1.AdmissionResponse, took time.Duration) {
+	if request == nil {
+		h.Log.Info("Unreadable review", "message", response.Result.Message)
+		return
+	}
+	verdict, message := "admitted", ""
+	switch {
+	case !response.Allowed && response.Result.Code >= http.StatusInternalServerError:
+		verdict, message = "undecided", response.Result.Message
+	case !response.Allowed:
+		verdict, message = "denied", response.Result.Message
+	case len(response.Patch) > 0:
+		verdict, message = "patched", string(response.Patch)
+	}
+	h.Log.Info("Reviewed", "uid", request.UID, "operation", request.Operation,
+		"object", request.Kind.Kind+" "+request.Namespace+"/"+request.Name, "dryRun", request.DryRun != nil && *request.DryRun,
+		"verdict", verdict, "detail", message, "ms", float64(took.Microseconds())/1000)
+}
