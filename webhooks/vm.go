@@ -177,7 +177,7 @@ func refusal(err error, list []wish) (Verdict, error) {
 
 // parts are the errors that were joined into one.
 func parts(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined errors are what is wanted, not a wrapped one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

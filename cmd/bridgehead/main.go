@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,7 +15,7 @@ func main() {
 	options := defaultOptions(os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME"))
 	flags := options.flags()
 	if err := flags.Parse(os.Args[1:]); err != nil {
-		if err == pflag.ErrHelp {
+		if errors.Is(err, pflag.ErrHelp) {
 			os.Exit(0)
 		}
 		fmt.Fprintln(os.Stderr, "bridgehead:", err)

@@ -27,7 +27,10 @@ type run struct {
 
 // newRun clears away the runs that lost their owner, and makes one for us.
 func newRun(ctx context.Context, cache string) (*run, error) {
-	runs := filepath.Join(cache, "runs")
+	runs, err := filepath.Abs(filepath.Join(cache, "runs"))
+	if err != nil {
+		return nil, fmt.Errorf("resolve the cache folder: %w", err)
+	}
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of runs: %w", err)
 	}

@@ -100,7 +100,10 @@ func newBuilder(o Options) (*builder, error) {
 		targets = append(targets, m.targets(o.Modules, version)...)
 	}
 	label = append(label, runtime.GOOS+"-"+runtime.GOARCH)
-	dir := filepath.Join(o.Cache, "binaries", strings.Join(label, "_"))
+	dir, err := filepath.Abs(filepath.Join(o.Cache, "binaries", strings.Join(label, "_")))
+	if err != nil {
+		return nil, fmt.Errorf("resolve the cache folder: %w", err)
+	}
 	return &builder{dir: dir, targets: targets, out: &lines{to: o.Out}}, nil
 }
 

@@ -1,0 +1,43 @@
+# What people and CI run. Everything that is needed is built on first use and kept in the user's cache folder.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+TOOL := go tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Tell the story on a real control plane: VMs get unique MACs, from two replicas, one of which is killed
+	@go run ./e2e/stories/demo
+
+.PHONY: up
+up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
+	@go run ./e2e/stories/demo -stay
+
+.PHONY: test
+test: ## Run all tests, on a control plane compiled from its modules (11 minutes to build, once)
+	@go run ./e2e/controlplane/build >/dev/null
+	go test -timeout 20m ./...
+	go test -race -timeout 20m ./macpool/... ./webhooks/...
+
+.PHONY: bench
+bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
+	@go run ./e2e/bench -json bench.json
+
+.PHONY: lint
+lint: ## Check style and imports
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: generate
+generate: ## Write again what is generated: deep copies, CRDs
+	$(TOOL) controller-gen object crd paths=./api/bridgehead/... output:crd:dir=manifests/crds
+	go generate ./...
+
+.PHONY: check-generate
+check-generate: generate ## Fail if what is generated is not what is committed
+	git diff --exit-code

@@ -1,0 +1,287 @@
+package macpool
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func vmNamed(name string) Object {
+	return Object{Kind: KindVM, Namespace: "default", Name: name}
+}
+
+func holderOf(name, iface string) Holder {
+	return Holder{Object: vmNamed(name), Interface: iface}
+}
+
+// show writes the state of a block as text: one line an address.
+func show(b *Block) string {
+	var lines []string
+	for m, e := range b.Entries() {
+		line := m.String()[len("02:00:00:00:00:"):]
+		for _, h := range e.Holds {
+			line += " " + h.Name
+			if h.Shared {
+				line += "(shared)"
+			}
+		}
+		if e.Reservation.Replica != "" {
+			line += " [" + e.Reservation.Replica
+			if e.Reservation.Contested {
+				line += "!"
+			}
+			line += "]"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestBlockClaim(t *testing.T) {
+	const mine = "r1"
+	address := MAC{0x02, 0, 0, 0, 0, 0x0a}
+	base := time.Unix(1000, 0)
+	held := func(b *Block) {
+		require.NoError(t, b.Claim(Claim{MAC: address, Holder: holderOf("vma", "net"), Since: base}))
+	}
+	for name, tc := range map[string]struct {
+		before func(*Block)
+		claim  Claim
+		want   string
+		err    string
+	}{
+		"a free address is held": {
+			claim: Claim{Holder: holderOf("vma", "net")}, want: "0a vma",
+		},
+		"a held one is refused with the holder": {
+			before: held, claim: Claim{Holder: holderOf("vmb", "net")}, want: "0a vma",
+			err: "02:00:00:00:00:0a is held by VirtualMachine default/vma for its interface net",
+		},
+		"a holder in another namespace is not named": {
+			before: held, claim: Claim{Holder: Holder{Object: Object{Kind: KindVM, Namespace: "other", Name: "vmb"}}}, want: "0a vma",
+			err: "02:00:00:00:00:0a is held by another VM, in another namespace",
+		},
+		"the holder itself may ask again, for another interface too": {
+			before: held, claim: Claim{Holder: holderOf("vma", "other")}, want: "0a vma",
+		},
+		"a receiver of a migration shares it": {
+			before: held, claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{Anyone: true}}, want: "0a vma vmb(shared)",
+		},
+		"it is shared with the VM that is named": {
+			before: held, claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vma")}}, want: "0a vma vmb(shared)",
+		},
+		"it is not shared with another VM than the one named": {
+			before: held, claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vmc")}}, want: "0a vma",
+			err: "is held by",
+		},
+		"a holder that is gone makes room": {
+			before: held,
+			claim:  Claim{Holder: holderOf("vmb", "net"), Gone: []Hold{{Holder: holderOf("vma", "net"), Since: base}}}, want: "0a vmb",
+		},
+		"a holder that was renewed since it was found gone does not": {
+			before: held,
+			claim:  Claim{Holder: holderOf("vmb", "net"), Gone: []Hold{{Holder: holderOf("vma", "net"), Since: base.Add(-1)}}}, want: "0a vma",
+			err: "is held by",
+		},
+		"where collisions are tolerated both hold it": {
+			before: held, claim: Claim{Holder: holderOf("vmb", "net"), Regardless: true}, want: "0a vma vmb",
+		},
+		"another replica's reservation is in the way": {
+			before: func(b *Block) { b.Reserve(256, everything(), "r2", base) },
+			claim:  Claim{Holder: holderOf("vma", "net"), Replica: mine}, want: "[r2]",
+			err: "is reserved by replica r2",
+		},
+		"one's own reservation becomes a hold": {
+			before: func(b *Block) { b.Reserve(256, everything(), mine, base) },
+			claim:  Claim{Holder: holderOf("vma", "net"), Replica: mine}, want: "0a vma\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewBlock(address.Prefix())
+			if tc.before != nil {
+				tc.before(b)
+			}
+			before := b.Clone()
+			tc.claim.MAC, tc.claim.Since = address, base.Add(time.Second)
+			err := b.Claim(tc.claim)
+			if tc.err != "" {
+				assert.ErrorContains(t, err, tc.err)
+				assert.True(t, b.Equal(before), "a claim that failed has changed nothing")
+			} else {
+				require.NoError(t, err)
+				assert.False(t, b.Equal(before))
+			}
+			assert.Contains(t, show(b)+"\n", tc.want)
+		})
+	}
+}
+
+func everything() Set {
+	return NewSet([]Range{{First: MAC{}, Last: macOf(1<<48 - 1)}}, nil)
+}
+
+func TestBlockReserveTakesFreeAddressesOfThePoolOnly(t *testing.T) {
+	b := NewBlock(Prefix{2})
+	require.NoError(t, b.Claim(Claim{MAC: MAC{2, 0, 0, 0, 0, 0x10}, Holder: holderOf("vma", "net")}))
+	pool := NewSet([]Range{rangeOf(t, "02:00:00:00:00:0f", "02:00:00:00:00:12")}, nil)
+	got := b.Reserve(10, pool, "r1", time.Unix(1, 0))
+	assert.Equal(t, "0f [r1]\n10 vma\n11 [r1]\n12 [r1]", show(b))
+	assert.Len(t, got, 3)
+	assert.Zero(t, b.FreeIn(pool))
+	held, reserved := b.Counts()
+	assert.Equal(t, [2]int{1, 3}, [2]int{held, reserved})
+	b.Contest(got[0])
+	b.Unreserve(got[1], "r2")
+	b.Unreserve(got[2], "r1")
+	assert.Equal(t, "0f [r1!]\n10 vma\n11 [r1]", show(b))
+}
+
+func TestBlockReleaseEndsOneGiftOnly(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	first, second := time.Unix(1, 0), time.Unix(2, 0)
+	b := NewBlock(m.Prefix())
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: holderOf("vma", "net"), Since: first}))
+	old := b.Entry(m).Holds[0]
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: holderOf("vma", "net"), Since: second}))
+	b.Release(m, old)
+	assert.Equal(t, "01 vma", show(b), "it was renewed since")
+	b.Release(m, b.Entry(m).Holds[0])
+	assert.Empty(t, show(b))
+}
+
+func TestBlockAdopt(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	nameless := Holder{Object: Object{Kind: KindVM, Namespace: "default", GenerateName: "vm-", Claim: "c"}}
+	for name, tc := range map[string]struct {
+		before []Holder
+		adopt  Holder
+		want   string
+	}{
+		"a VM that passed admission by becomes a holder": {adopt: holderOf("vm-1", "net"), want: "01 vm-1"},
+		"beside another": {before: []Holder{holderOf("vma", "net")}, adopt: holderOf("vm-1", "net"), want: "01 vma vm-1"},
+		"a VM created by generateName takes over what it asked": {before: []Holder{nameless}, adopt: holderOf("vm-1", "net"), want: "01 vm-1"},
+		"another one does not":         {before: []Holder{nameless}, adopt: holderOf("db-1", "net"), want: "01  db-1"},
+		"who holds it already goes on": {before: []Holder{holderOf("vm-1", "net")}, adopt: holderOf("vm-1", "x"), want: "01 vm-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewBlock(m.Prefix())
+			for _, h := range tc.before {
+				require.NoError(t, b.Claim(Claim{MAC: m, Holder: h}))
+			}
+			b.Adopt(m, tc.adopt, time.Unix(1, 0))
+			assert.Equal(t, tc.want, show(b))
+		})
+	}
+}
+
+func TestBlockSettle(t *testing.T) {
+	b := NewBlock(Prefix{2})
+	got := b.Reserve(3, everything(), "dead", time.Unix(1, 0))
+	b.Reserve(1, everything(), "alive", time.Unix(1, 0))
+	b.Settle("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
+	assert.Equal(t, "01 vma\n03 [alive]", show(b))
+}
+
+func TestBlockSurvivesEncoding(t *testing.T) {
+	b := NewBlock(Prefix{2, 0x4a, 0xbe})
+	b.Version = "7"
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	require.NoError(t, b.Claim(Claim{MAC: b.Prefix.Address(1), Holder: Holder{Object: Object{Kind: KindVM, Namespace: "n", GenerateName: "g", Claim: "c"}, Interface: "i"}, Since: now}))
+	require.NoError(t, b.Claim(Claim{MAC: b.Prefix.Address(1), Holder: holderOf("vma", "net"), Share: Sharing{Anyone: true}, Since: now}))
+	b.Reserve(2, everything(), "r1", now)
+	b.Contest(b.Prefix.Address(2))
+	o := b.Encode()
+	assert.Equal(t, "02-4a-be-00-00", o.Name)
+	assert.Equal(t, "02:4a:be:00:00", o.Prefix)
+	assert.EqualValues(t, 1, o.Held)
+	assert.EqualValues(t, 2, o.Reserved)
+	again, err := DecodeBlock(o)
+	require.NoError(t, err)
+	assert.True(t, b.Equal(again), "%s\n%s", show(b), show(again))
+	assert.Equal(t, "7", again.Version)
+}
+
+func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
+	good := func() *Block { b := NewBlock(Prefix{2}); b.Reserve(1, everything(), "r", time.Unix(1, 0)); return b }
+	for name, spoil := range map[string]func() error{
+		"a name that is no prefix": func() error { o := good().Encode(); o.Name = "x"; _, err := DecodeBlock(o); return err },
+		"an address of another block": func() error {
+			o := good().Encode()
+			o.Addresses[0].Address = "02:00:00:00:01:00"
+			_, err := DecodeBlock(o)
+			return err
+		},
+		"an address that is not one": func() error { o := good().Encode(); o.Addresses[0].Address = "?"; _, err := DecodeBlock(o); return err },
+		"an address of too many octets": func() error {
+			o := good().Encode()
+			o.Addresses[0].Address = "02:00:00:00:00:00:00:00"
+			_, err := DecodeBlock(o)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Error(t, spoil()) })
+	}
+}
+
+func TestSettleDecides(t *testing.T) {
+	now := time.Unix(1000, 0)
+	const grace = time.Minute
+	m := func(n byte) MAC { return MAC{2, 0, 0, 0, 0, n} }
+	hold := func(age time.Duration) Hold { return Hold{Holder: holderOf("vma", "net"), Seen: now.Add(-age)} }
+	for name, tc := range map[string]struct {
+		has     map[MAC]string
+		holds   map[MAC]Hold
+		adopt   []MAC
+		release []MAC
+		recheck time.Duration
+	}{
+		"what it has and holds stays":            {has: map[MAC]string{m(1): "net"}, holds: map[MAC]Hold{m(1): hold(time.Hour)}},
+		"what it has and does not hold is taken": {has: map[MAC]string{m(1): "net"}, adopt: []MAC{m(1)}},
+		"an old hold without an object ends":     {holds: map[MAC]Hold{m(1): hold(grace)}, release: []MAC{m(1)}},
+		"a young one may still get its object":   {holds: map[MAC]Hold{m(1): hold(45 * time.Second)}, recheck: 15 * time.Second},
+		"the youngest says when to look again": {
+			holds: map[MAC]Hold{m(1): hold(15 * time.Second), m(2): hold(45 * time.Second)}, recheck: 15 * time.Second,
+		},
+		"an interface that was given another address loses the old one": {
+			has: map[MAC]string{m(2): "net"}, holds: map[MAC]Hold{m(1): hold(time.Hour), m(2): hold(0)}, release: []MAC{m(1)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settle(tc.has, tc.holds, now, grace)
+			assert.ElementsMatch(t, tc.adopt, keys(s.adopt))
+			assert.ElementsMatch(t, tc.release, keys(s.release))
+			assert.Equal(t, tc.recheck, s.recheck)
+		})
+	}
+}
+
+func keys[V any](m map[MAC]V) []MAC {
+	var all []MAC
+	for k := range m {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, MAC.Compare)
+	return all
+}
+
+func TestWatchmanTrustsOnlyItsOwnClock(t *testing.T) {
+	w := watchman{patience: 75 * time.Second}
+	reserving := map[string]bool{"a": true, "b": true, "gone": true}
+	at := func(second int, renewals map[string]string) []string {
+		dead := w.dead(renewals, reserving, time.Unix(int64(second), 0))
+		slices.Sort(dead)
+		return dead
+	}
+	assert.Empty(t, at(0, map[string]string{"a": "noon", "b": "in a thousand years"}), "a Lease is first seen alive, whatever it says")
+	assert.Empty(t, at(74, map[string]string{"a": "noon", "b": "1970"}))
+	assert.Equal(t, []string{"a", "gone"}, at(75, map[string]string{"a": "noon", "b": "1970"}), "b's Lease has changed, if backwards")
+	assert.Equal(t, []string{"a", "gone"}, at(80, map[string]string{"a": "noon", "b": "x"}), "until they are settled")
+	delete(reserving, "a")
+	assert.Equal(t, []string{"gone"}, at(81, map[string]string{"b": "y"}))
+	assert.Equal(t, fmt.Sprint([]string{"b", "gone"}), fmt.Sprint(at(156, map[string]string{"b": "y"})))
+}
