@@ -36,6 +36,8 @@ type window struct {
 
 // A filling is an attempt to reserve more addresses that requests may wait for.
 type filling struct {
+	// lazy fillings may wait for company; they become urgent once somebody waits for them.
+	lazy bool
 	done chan struct{}
 	err  error // set before done is closed
 }
@@ -137,15 +139,17 @@ func (l *Ledger) tryLend(ctx context.Context, pool Pool, holders []Holder) ([]MA
 // held.
 func (l *Ledger) startFilling(w *window, n int, lazy bool) *filling {
 	if w.filling != nil {
-		if !lazy {
+		if w.filling.lazy && !lazy {
+			w.filling.lazy = false
 			l.hurry(w.cursor)
 		}
 		return w.filling
 	}
-	f := &filling{done: make(chan struct{})}
+	f := &filling{lazy: lazy, done: make(chan struct{})}
 	w.filling = f
+	pool := w.pool
 	go func() {
-		err := l.fill(w, w.pool, n, lazy)
+		err := l.fill(w, pool, n)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		w.filling, f.err = nil, err
@@ -157,7 +161,7 @@ func (l *Ledger) startFilling(w *window, n int, lazy bool) *filling {
 // fill reserves addresses, block by block, until the window has the n that a request waits for (none if n is 0) and as
 // many ahead as it should have. It fails with an *ExhaustedError when the pool has fewer than n, although what it got
 // is kept.
-func (l *Ledger) fill(w *window, pool Pool, n int, lazy bool) error {
+func (l *Ledger) fill(w *window, pool Pool, n int) error {
 	allowance := l.allowance(pool, w)
 	for prefix := range l.candidates(pool, w) {
 		have, size := l.fillState(w)
@@ -165,7 +169,7 @@ func (l *Ledger) fill(w *window, pool Pool, n int, lazy bool) error {
 		if want <= 0 || n > 0 && have >= n {
 			return nil
 		}
-		err := l.reserve(w, pool, prefix, want, lazy)
+		err := l.reserve(w, pool, prefix, want)
 		if err != nil && !errors.Is(err, errFull) {
 			return err
 		}
@@ -223,14 +227,13 @@ func (l *Ledger) candidates(pool Pool, w *window) iter.Seq[Prefix] {
 }
 
 // reserve adds up to n addresses of one block to the window.
-func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int, lazy bool) error {
-	l.mu.Lock()
-	w.cursor = prefix
-	l.mu.Unlock()
+func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int) error {
 	result := make(chan error, 1)
 	var got []MAC
-	l.enqueue(prefix, change{
-		lazy: lazy,
+	l.mu.Lock()
+	w.cursor = prefix
+	l.enqueueLocked(prefix, change{
+		lazy: w.filling.lazy,
 		apply: func(b *Block) error {
 			got = l.orphans(b, w)
 			got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.now())...)
@@ -246,6 +249,7 @@ func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int, lazy bool) 
 			result <- err
 		},
 	})
+	l.mu.Unlock()
 	return <-result
 }
 
