@@ -1,6 +1,7 @@
 package macpool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ const (
 	settleDelay = time.Second
 	// sweepEvery is how often the janitor looks for what no event tells of.
 	sweepEvery = 10 * time.Second
+	// reportEvery is how often the status of the pools is brought up to date.
+	reportEvery = 2 * time.Second
 	// importWorkers is how many VMs are imported, or settled, at a time.
 	importWorkers = 32
 	// kubevirtPoll is how often the janitor looks whether KubeVirt is there by now.
@@ -64,11 +67,7 @@ func (j *Janitor) Imported() bool { return j.imported.Load() }
 
 // Start keeps the ledger until ctx is done. A Janitor is started once.
 func (j *Janitor) Start(ctx context.Context) error {
-	patience := j.Patience
-	if patience == 0 {
-		patience = LeaseDuration + LongestAdmission
-	}
-	j.watchman = watchman{patience: patience}
+	j.watchman = watchman{patience: cmp.Or(j.Patience, LeaseDuration+LongestAdmission)}
 	j.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]())
 	defer j.queue.ShutDown()
 	defer j.unwatch()
@@ -83,7 +82,9 @@ func (j *Janitor) Start(ctx context.Context) error {
 	for range importWorkers {
 		jobs.Go(func() error { j.work(ctx); return nil })
 	}
-	jobs.Go(func() error { j.sweepUntilDone(ctx); return nil })
+	every := cmp.Or(j.SweepEvery, sweepEvery)
+	jobs.Go(func() error { j.repeat(ctx, every, "Sweep of the ledger", j.sweep); return nil })
+	jobs.Go(func() error { j.repeat(ctx, reportEvery, "Report on the pools", j.reportPools); return nil })
 	return jobs.Wait()
 }
 

@@ -1,6 +1,7 @@
 package macpool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -108,13 +109,9 @@ type Options struct {
 
 // NewLedger is a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
 func NewLedger(ctx context.Context, o Options) *Ledger {
-	admission := o.LongestAdmission
-	if admission == 0 {
-		admission = LongestAdmission
-	}
 	return &Ledger{
 		store: o.Store, tenure: o.Tenure, census: o.Census, clock: o.Clock,
-		grace:      admission + reuseWithin,
+		grace:      cmp.Or(o.LongestAdmission, LongestAdmission) + reuseWithin,
 		book:       newBook(o.Clock),
 		ctx:        ctx,
 		committers: map[Prefix]*committer{},

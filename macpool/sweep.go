@@ -3,6 +3,7 @@ package macpool
 import (
 	"context"
 	"fmt"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,16 +15,13 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 )
 
-func (j *Janitor) sweepUntilDone(ctx context.Context) {
-	every := j.SweepEvery
-	if every == 0 {
-		every = sweepEvery
-	}
+// repeat does something now and then until ctx is done.
+func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, do func(context.Context) error) {
 	ticker := j.Clock.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := j.sweep(ctx); err != nil && ctx.Err() == nil {
-			j.Log.Error(err, "Sweep of the ledger failed, retrying")
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			j.Log.Error(err, what+" failed, retrying")
 		}
 		select {
 		case <-ticker.C():
@@ -42,10 +40,8 @@ func (j *Janitor) sweep(ctx context.Context) error {
 	if err := j.settleTheDead(ctx, blocks); err != nil {
 		return err
 	}
-	if err := j.dropEmpty(ctx, blocks); err != nil {
-		return err
-	}
-	return j.reportPools(ctx)
+	j.dropEmpty(ctx, blocks)
+	return nil
 }
 
 // queueStrays queues the holders of addresses that nobody has been seen to have for as long as an admission takes.
@@ -148,7 +144,7 @@ func (j *Janitor) bury(ctx context.Context, replica string, blocks []*Block, has
 }
 
 // dropEmpty deletes blocks that have been empty and unchanged since the last sweep.
-func (j *Janitor) dropEmpty(ctx context.Context, blocks []*Block) error {
+func (j *Janitor) dropEmpty(ctx context.Context, blocks []*Block) {
 	empty := map[Prefix]string{}
 	for _, b := range blocks {
 		if held, reserved := b.Counts(); held+reserved > 0 {
@@ -165,7 +161,6 @@ func (j *Janitor) dropEmpty(ctx context.Context, blocks []*Block) error {
 		}
 	}
 	j.empty = empty
-	return nil
 }
 
 // reportPools writes the status of every pool that has changed.
@@ -181,7 +176,7 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
 			continue
 		}
-		if err := j.Client.Status().Patch(ctx, pool, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		if err := j.Client.Status().Update(ctx, pool); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("write status of MACPool %s: %w", pool.Name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package macpool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -63,10 +64,7 @@ func (t *LeaseTenure) lapsed() bool {
 }
 
 func (t *LeaseTenure) duration() time.Duration {
-	if t.Duration > 0 {
-		return t.Duration
-	}
-	return LeaseDuration
+	return cmp.Or(t.Duration, LeaseDuration)
 }
 
 // Run renews the Lease until ctx is done. It returns no error: a replica without a Lease lends nothing and tries on.

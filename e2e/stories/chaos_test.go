@@ -1,0 +1,388 @@
+package stories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// The chaos runs on a shorter scale than production: what takes a minute there takes two seconds here.
+const (
+	chaosLease     = time.Second
+	chaosAdmission = 2 * time.Second
+	chaosTimeout   = 1500 * time.Millisecond // of one admission, as of the webhook
+	chaosPatience  = 20 * time.Millisecond   // of a client before it tries again
+	chaosVMs       = 2000
+	chaosReplicas  = 4
+	chaosWorkers   = 16
+)
+
+// A chaos is a cluster whose replicas are killed, paused and cut off while VMs are created.
+type chaos struct {
+	t      *testing.T
+	plane  *controlplane.ControlPlane
+	client client.Client
+	scheme *runtime.Scheme
+	pool   macpool.Pool
+	stats  struct{ created, refused, undecided, dropped, deleted, kills, pauses, restarts atomic.Int64 }
+
+	mu       sync.Mutex
+	replicas []*chaosReplica
+	started  int
+}
+
+// A chaosReplica is what one process of the program has of the ledger.
+type chaosReplica struct {
+	ledger *macpool.Ledger
+	tenure *macpool.LeaseTenure
+	gate   *gate
+	kill   context.CancelFunc
+}
+
+// A gate holds back all requests of a replica while it is closed: the replica is paused, or cut off.
+type gate struct {
+	next http.RoundTripper
+	mu   sync.RWMutex
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.next.RoundTrip(r)
+}
+
+func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
+	c := newChaos(t)
+	for range chaosReplicas {
+		c.startReplica()
+	}
+	c.startJanitor()
+	ctx, stop := context.WithCancel(t.Context())
+	var havoc sync.WaitGroup
+	havoc.Go(func() { c.wreak(ctx) })
+	creators, creating := errgroup.WithContext(t.Context())
+	var next atomic.Int64
+	for range chaosWorkers {
+		creators.Go(func() error {
+			for n := next.Add(1); n <= chaosVMs; n = next.Add(1) {
+				for decided := false; !decided; pause(creating, chaosPatience) {
+					var err error
+					if decided, err = c.create(creating, int(n)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	err := creators.Wait()
+	stop()
+	havoc.Wait()
+	require.NoError(t, err)
+	c.closeAll()
+	c.requireSettled()
+	s := &c.stats
+	t.Logf("%d VMs created, %d refused, %d undecided, %d rejected after admission, %d deleted; %d kills, %d pauses, %d API server restarts",
+		s.created.Load(), s.refused.Load(), s.undecided.Load(), s.dropped.Load(), s.deleted.Load(), s.kills.Load(), s.pauses.Load(), s.restarts.Load())
+	assert.Greater(t, s.created.Load(), int64(chaosVMs/2), "most VMs were created")
+	assert.Positive(t, s.refused.Load())
+	assert.Positive(t, s.kills.Load())
+	assert.Positive(t, s.pauses.Load())
+	assert.Positive(t, s.restarts.Load())
+}
+
+func newChaos(t *testing.T) *chaos {
+	c := &chaos{t: t, plane: controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true}), scheme: runtime.NewScheme()}
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(c.scheme), v1alpha1.AddToScheme(c.scheme), macpool.AddVMsToScheme(c.scheme)))
+	root, err := suite.Root()
+	require.NoError(t, err)
+	require.NoError(t, c.plane.InstallKubeVirt(t.Context()))
+	require.NoError(t, c.plane.Apply(t.Context(), root+"/manifests/crds/bridgehead.dev_macblocks.yaml"))
+	require.NoError(t, c.plane.Apply(t.Context(), root+"/manifests/crds/bridgehead.dev_macpools.yaml"))
+	c.client, err = client.New(c.plane.Config, client.Options{Scheme: c.scheme})
+	require.NoError(t, err)
+	first, err := macpool.ParseRange("02:4a:be:00:00:00", "02:4a:be:00:7f:ff")
+	require.NoError(t, err)
+	c.pool = macpool.Pool{Name: "default", Set: macpool.NewSet([]macpool.Range{first}, nil)}
+	return c
+}
+
+// startReplica starts a replica as a new process would.
+func (c *chaos) startReplica() {
+	ctx, kill := context.WithCancel(c.t.Context())
+	r := &chaosReplica{gate: &gate{}, kill: kill}
+	cfg := rest.CopyConfig(c.plane.Config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { r.gate.next = next; return r.gate })
+	direct, err := client.New(cfg, client.Options{Scheme: c.scheme})
+	require.NoError(c.t, err)
+	c.mu.Lock()
+	c.started++
+	name := fmt.Sprint("replica-", c.started)
+	c.mu.Unlock()
+	r.tenure = &macpool.LeaseTenure{
+		Client: direct, Namespace: "default", Pod: name, Clock: clock.RealClock{}, Log: logr.Discard(), Duration: chaosLease,
+	}
+	go r.tenure.Run(ctx)
+	r.ledger = c.newLedger(ctx, direct, r.tenure)
+	c.feed(ctx, cfg, r.ledger)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replicas = append(c.replicas, r)
+}
+
+func (c *chaos) newLedger(ctx context.Context, direct client.Client, tenure macpool.Tenure) *macpool.Ledger {
+	return macpool.NewLedger(ctx, macpool.Options{
+		Store: macpool.KubeStore{Client: direct}, Tenure: tenure, Census: macpool.KubeCensus{Reader: direct},
+		Clock: clock.RealClock{}, LongestAdmission: chaosAdmission,
+	})
+}
+
+func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *macpool.Ledger) cache.Cache {
+	watched, err := cache.New(cfg, cache.Options{Scheme: c.scheme, ByObject: macpool.VMCaches()})
+	require.NoError(c.t, err)
+	feed := &macpool.Feed{Ledger: ledger, Pools: &macpool.Pools{}, Cache: watched, Log: logr.Discard()}
+	require.NoError(c.t, feed.Register(ctx))
+	go func() { _ = watched.Start(ctx) }() // it ends with ctx
+	return watched
+}
+
+// nobody is the tenure of the janitor, which lends nothing.
+type nobody struct{}
+
+// Replica implements macpool.Tenure.
+func (nobody) Replica() (string, bool) { return "", false }
+
+func (c *chaos) startJanitor() {
+	ledger := c.newLedger(c.t.Context(), c.client, nobody{})
+	janitor := &macpool.Janitor{
+		Ledger: ledger, Cache: c.feed(c.t.Context(), c.plane.Config, ledger), Client: c.client, Namespace: "default", Identity: "janitor",
+		Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
+	}
+	go func() {
+		for c.t.Context().Err() == nil {
+			_ = janitor.Start(c.t.Context()) // the API server is away now and then
+		}
+	}()
+}
+
+// wreak kills, pauses and restarts things until ctx is done.
+func (c *chaos) wreak(ctx context.Context) {
+	for turn := 1; pause(ctx, 300*time.Millisecond); turn++ {
+		switch {
+		case turn%25 == 10:
+			c.stats.restarts.Add(1)
+			assert.NoError(c.t, c.plane.RestartAPIServer(context.WithoutCancel(ctx)))
+		case turn%3 == 0:
+			c.stats.kills.Add(1)
+			c.take().kill()
+			c.startReplica()
+		case turn%3 == 1:
+			c.stats.pauses.Add(1)
+			r := c.pick()
+			go func() {
+				r.gate.mu.Lock()
+				defer r.gate.mu.Unlock()
+				pause(ctx, time.Duration(rand.N(int64(3*chaosLease))))
+			}()
+		}
+	}
+}
+
+// pause waits and says whether ctx is still going on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// take removes a replica.
+func (c *chaos) take() *chaosReplica {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := rand.N(len(c.replicas))
+	r := c.replicas[i]
+	c.replicas = slices.Delete(c.replicas, i, i+1)
+	return r
+}
+
+func (c *chaos) pick() *chaosReplica {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.replicas[rand.N(len(c.replicas))]
+}
+
+// create does what the API server does for one VM: admission within its time, then persistence, or not. It is to be
+// called again if no decision was reached.
+func (c *chaos) create(ctx context.Context, n int) (decided bool, err error) {
+	name := fmt.Sprint("vm-", n)
+	begun := time.Now()
+	request, cancel := context.WithDeadline(ctx, begun.Add(chaosAdmission))
+	defer cancel()
+	admission, cancelAdmission := context.WithDeadline(request, begun.Add(chaosTimeout))
+	defer cancelAdmission()
+	grant, err := c.pick().ledger.Assign(admission, macpool.Request{
+		Holder: macpool.Object{Kind: macpool.KindVM, Namespace: "default", Name: name}, Pool: c.pool, Asks: c.asks(),
+	})
+	var taken *macpool.TakenError
+	var busy *macpool.BusyError
+	switch {
+	case errors.As(err, &taken), errors.As(err, &busy):
+		c.stats.refused.Add(1)
+		return true, nil
+	case err != nil:
+		c.stats.undecided.Add(1)
+		return ctx.Err() != nil, nil
+	case admission.Err() != nil || n%20 == 0:
+		c.stats.dropped.Add(1) // too late, or refused by somebody after us
+		return true, nil
+	}
+	if n%30 == 0 {
+		pause(request, time.Until(begun.Add(chaosTimeout))) // a slow webhook after us
+	}
+	return true, c.persist(ctx, request, name, n, grant)
+}
+
+func (c *chaos) persist(ctx, request context.Context, name string, n int, grant macpool.Grant) error {
+	err := c.client.Create(request, vmWith(name, grant.MACs))
+	var answer apierrors.APIStatus
+	if errors.As(err, &answer) && answer.Status().Code < http.StatusInternalServerError {
+		return fmt.Errorf("create %s: %w", name, err)
+	}
+	if err != nil {
+		c.stats.dropped.Add(1) // perhaps: the connection broke
+		return nil
+	}
+	c.stats.created.Add(1)
+	if n%10 != 0 {
+		return nil
+	}
+	c.stats.deleted.Add(1)
+	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		return client.IgnoreNotFound(c.client.Delete(ctx, vmWith(name, nil))) == nil, nil
+	})
+}
+
+// asks are two NICs: mostly for any address, now and then for one that others want too, or that is in a window.
+func (c *chaos) asks() []macpool.Ask {
+	asks := []macpool.Ask{{Interface: "default"}, {Interface: "net"}}
+	switch rand.N(10) {
+	case 0:
+		asks[1].MAC = macpool.MAC{0x52, 0x54, 0, 0, 0, byte(rand.N(64))}
+	case 1:
+		asks[1].MAC = c.pool.Set.At(rand.Uint64N(c.pool.Set.Size()))
+	}
+	return asks
+}
+
+func vmWith(name string, macs []macpool.MAC) *unstructured.Unstructured {
+	var interfaces, networks []any
+	for i, m := range macs {
+		nic := fmt.Sprint("nic", i)
+		interfaces = append(interfaces, map[string]any{"name": nic, "macAddress": m.String(), "bridge": map[string]any{}})
+		networks = append(networks, map[string]any{"name": nic, "multus": map[string]any{"networkName": "net"}})
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+		"metadata": map[string]any{"namespace": "default", "name": name},
+		"spec": map[string]any{"runStrategy": "Always", "template": map[string]any{"spec": map[string]any{
+			"domain":   map[string]any{"devices": map[string]any{"interfaces": interfaces}},
+			"networks": networks,
+		}}},
+	}}
+}
+
+func (c *chaos) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.replicas {
+		closing, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+		assert.NoError(c.t, r.ledger.Close(closing))
+		assert.NoError(c.t, r.tenure.End(closing))
+		cancel()
+		r.kill()
+	}
+}
+
+// requireSettled waits until the ledger holds exactly what the VMs have, and nothing is reserved any more.
+func (c *chaos) requireSettled() {
+	var difference string
+	err := wait.PollUntilContextTimeout(c.t.Context(), 500*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
+		var err error
+		difference, err = c.difference(ctx)
+		return difference == "", err
+	})
+	require.NoError(c.t, err, "the ledger and the VMs differ: %s", difference)
+}
+
+// difference is where the ledger and the VMs disagree, one example of each kind.
+func (c *chaos) difference(ctx context.Context) (string, error) {
+	vms := &unstructured.UnstructuredList{}
+	vms.SetAPIVersion("kubevirt.io/v1")
+	vms.SetKind("VirtualMachineList")
+	if err := c.client.List(ctx, vms); err != nil {
+		return "", err
+	}
+	owners := map[string]string{}
+	for _, vm := range vms.Items {
+		nics, _, err := unstructured.NestedSlice(vm.Object, "spec", "template", "spec", "domain", "devices", "interfaces")
+		if err != nil {
+			return "", err
+		}
+		for _, nic := range nics {
+			mac := nic.(map[string]any)["macAddress"].(string)
+			if other, ok := owners[mac]; ok {
+				return "", fmt.Errorf("DUPLICATE: %s and %s both have %s", other, vm.GetName(), mac)
+			}
+			owners[mac] = vm.GetName()
+		}
+	}
+	var blocks v1alpha1.MACBlockList
+	if err := c.client.List(ctx, &blocks); err != nil {
+		return "", err
+	}
+	for _, b := range blocks.Items {
+		for _, a := range b.Addresses {
+			switch {
+			case a.Reservation != nil:
+				return fmt.Sprintf("%s is reserved by %s", a.Address, a.Reservation.Replica), nil
+			case len(a.Holders) != 1 || a.Holders[0].Name != owners[a.Address]:
+				return fmt.Sprintf("%s is held by %v and had by %q", a.Address, a.Holders, owners[a.Address]), nil
+			}
+			delete(owners, a.Address)
+		}
+	}
+	for mac, vm := range owners {
+		return fmt.Sprintf("%s of %s is not in the ledger", mac, vm), nil
+	}
+	return "", nil
+}
