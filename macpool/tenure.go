@@ -73,7 +73,7 @@ func (t *LeaseTenure) Run(ctx context.Context) {
 	ticker := t.Clock.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		attempt, cancel := context.WithTimeout(ctx, t.duration())
+		attempt, cancel := context.WithTimeout(ctx, t.duration()/3)
 		if err := t.renew(attempt); err != nil && ctx.Err() == nil {
 			t.Log.Error(err, "Lease not renewed: no address is lent once it has run out")
 		}

@@ -1,0 +1,59 @@
+package stories
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+)
+
+func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
+	plane := controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true})
+	root, err := suite.Root()
+	require.NoError(t, err)
+	require.NoError(t, plane.Apply(t.Context(), root+"/manifests/crds/bridgehead.dev_macblocks.yaml"))
+	require.NoError(t, plane.Apply(t.Context(), root+"/manifests/crds/bridgehead.dev_macpools.yaml"))
+	pool := func(spec string) string {
+		return "apiVersion: bridgehead.dev/v1alpha1\nkind: MACPool\nmetadata: {name: p}\nspec: " + spec
+	}
+	ranges := func(start, end string) string {
+		return pool(fmt.Sprintf("{ranges: [{start: %q, end: %q}]}", start, end))
+	}
+	block := func(name, prefix, address string) string {
+		return fmt.Sprintf("apiVersion: bridgehead.dev/v1alpha1\nkind: MACBlock\nmetadata: {name: %s}\nprefix: %q\nheld: 0\nreserved: 1\n"+
+			"addresses: [{address: %q, reservation: {replica: r, since: 2026-01-02T03:04:05.000006Z}}]", name, prefix, address)
+	}
+	for name, tc := range map[string]struct{ manifest, problem string }{
+		"a range":                                 {manifest: ranges("02:4a:be:00:00:00", "02:4a:be:ff:ff:ff")},
+		"a range of one address":                  {manifest: ranges("02:4a:be:00:00:01", "02:4a:be:00:00:01")},
+		"dashes and mixed case":                   {manifest: ranges("02-4A-be-00-00-00", "02:4a:BE:00:00:ff")},
+		"reversed ends":                           {manifest: ranges("02:4a:be:00:00:02", "02:4a:be:00:00:01"), problem: "start must not be greater than end"},
+		"ends reversed behind a lower octet":      {manifest: ranges("02:ff:00:00:00:00", "02:00:ff:ff:ff:ff"), problem: "start must not be greater than end"},
+		"a multicast start":                       {manifest: ranges("03:00:00:00:00:00", "03:00:00:00:00:01"), problem: "spec.ranges[0].start"},
+		"a range that crosses multicast":          {manifest: ranges("02:ff:ff:ff:ff:00", "04:00:00:00:00:ff"), problem: "first octet"},
+		"eight octets":                            {manifest: ranges("02:00:00:00:00:00:00:00", "02:00:00:00:00:00:00:01"), problem: "spec.ranges[0].start"},
+		"dots":                                    {manifest: ranges("0200.0000.0000", "0200.0000.00ff"), problem: "spec.ranges[0].start"},
+		"no range":                                {manifest: pool("{ranges: []}"), problem: "spec.ranges"},
+		"nothing but the zero address":            {manifest: ranges("00:00:00:00:00:00", "00:00:00:00:00:00"), problem: "00:00:00:00:00:00 is no interface's address"},
+		"an enforcement that does not exist":      {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:01"}], enforcement: Maybe}`), problem: "spec.enforcement"},
+		"an exclusion that is reversed":           {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:09"}], exclude: [{start: "02:00:00:00:00:02", end: "02:00:00:00:00:01"}]}`), problem: "spec.exclude[0]"},
+		"a block":                                 {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01")},
+		"a block whose name is no prefix":         {manifest: block("block", "02:4a:be:00:00", "02:4a:be:00:00:01"), problem: "named by its first five octets"},
+		"a block whose prefix is not its name":    {manifest: block("02-4a-be-00-00", "02:4a:be:00:01", "02:4a:be:00:01:01"), problem: "prefix must be the block's name"},
+		"a block with an address of another":      {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:01:01"), problem: "an address of another block"},
+		"a block with an address in another form": {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02-4A-BE-00-00-01"), problem: "addresses[0].address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := plane.KubectlInput(t.Context(), tc.manifest, "create", "--dry-run=server", "-f", "-")
+			if tc.problem == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, tc.problem)
+		})
+	}
+}
