@@ -304,11 +304,16 @@ func (c *chaos) asks() []macpool.Ask {
 	return asks
 }
 
+// vmWith is a VM with a NIC for each address; a zero address is left out.
 func vmWith(name string, macs []macpool.MAC) *unstructured.Unstructured {
 	var interfaces, networks []any
 	for i, m := range macs {
 		nic := fmt.Sprint("nic", i)
-		interfaces = append(interfaces, map[string]any{"name": nic, "macAddress": m.String(), "bridge": map[string]any{}})
+		face := map[string]any{"name": nic, "bridge": map[string]any{}}
+		if m != (macpool.MAC{}) {
+			face["macAddress"] = m.String()
+		}
+		interfaces = append(interfaces, face)
 		networks = append(networks, map[string]any{"name": nic, "multus": map[string]any{"networkName": "net"}})
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
