@@ -39,11 +39,10 @@ const (
 // every change is decided on a fresh read and written on the version that it was decided on.
 type Janitor struct {
 	Ledger *Ledger
-	// Cache has the VMs; its informers are started when the janitor is.
-	Cache cache.Cache
+	// VMs is a cache of NewVMCache that is not started.
+	VMs cache.Cache
 	// Client must not read from a cache.
 	Client client.Client
-	Pools  *Pools
 	// Namespace holds the Leases of the replicas.
 	Namespace string
 	// Identity goes into the status of the pools when the import is done.
@@ -57,7 +56,6 @@ type Janitor struct {
 
 	imported atomic.Bool
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
-	watches  []func() error // each removes one event handler
 	watchman watchman
 	empty    map[Prefix]string // blocks found empty by the last sweep, with their versions
 }
@@ -70,21 +68,24 @@ func (j *Janitor) Start(ctx context.Context) error {
 	j.watchman = watchman{patience: cmp.Or(j.Patience, LeaseDuration+LongestAdmission)}
 	j.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]())
 	defer j.queue.ShutDown()
-	defer j.unwatch()
 	if err := ensureDefaultPool(ctx, j.Client); err != nil {
 		return err
 	}
 	jobs, ctx := errgroup.WithContext(ctx)
 	jobs.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
-	if err := j.importWhatIsThere(ctx); err != nil {
-		return err
-	}
-	for range importWorkers {
-		jobs.Go(func() error { j.work(ctx); return nil })
-	}
-	every := cmp.Or(j.SweepEvery, sweepEvery)
-	jobs.Go(func() error { j.repeat(ctx, every, "Sweep of the ledger", j.sweep); return nil })
-	jobs.Go(func() error { j.repeat(ctx, reportEvery, "Report on the pools", j.reportPools); return nil })
+	jobs.Go(func() error { return j.VMs.Start(ctx) })
+	jobs.Go(func() error {
+		if err := j.importWhatIsThere(ctx); err != nil {
+			return err
+		}
+		for range importWorkers {
+			jobs.Go(func() error { j.work(ctx); return nil })
+		}
+		every := cmp.Or(j.SweepEvery, sweepEvery)
+		jobs.Go(func() error { j.repeat(ctx, every, "Sweep of the ledger", j.sweep); return nil })
+		jobs.Go(func() error { j.repeat(ctx, reportEvery, "Report on the pools", j.reportPools); return nil })
+		return nil
+	})
 	return jobs.Wait()
 }
 
@@ -137,10 +138,9 @@ func (j *Janitor) importVMs(ctx context.Context) error {
 
 // watch has VMs and instances cached and their changes queued.
 func (j *Janitor) watch(ctx context.Context) error {
-	j.unwatch()
 	var synced []toolscache.InformerSynced
 	for _, kind := range []client.Object{&vm{}, &vmi{}} {
-		informer, err := j.Cache.GetInformer(ctx, kind)
+		informer, err := j.VMs.GetInformer(ctx, kind)
 		if err != nil {
 			return fmt.Errorf("watch VMs: %w", err)
 		}
@@ -148,22 +148,12 @@ func (j *Janitor) watch(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("watch VMs: %w", err)
 		}
-		j.watches = append(j.watches, func() error { return informer.RemoveEventHandler(registration) })
 		synced = append(synced, registration.HasSynced)
 	}
 	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
 		return ctx.Err()
 	}
 	return nil
-}
-
-func (j *Janitor) unwatch() {
-	for _, remove := range j.watches {
-		if err := remove(); err != nil {
-			j.Log.Error(err, "Event handler not removed")
-		}
-	}
-	j.watches = nil
 }
 
 // retry settles one VM, again and again while the API server is away.
@@ -177,14 +167,14 @@ func (j *Janitor) retry(ctx context.Context, key types.NamespacedName) error {
 func (j *Janitor) everyKey(ctx context.Context) (map[types.NamespacedName]bool, error) {
 	keys := map[types.NamespacedName]bool{}
 	var vms vmList
-	if err := j.Cache.List(ctx, &vms, client.UnsafeDisableDeepCopy); err != nil {
+	if err := j.VMs.List(ctx, &vms, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list VirtualMachines: %w", err)
 	}
 	for i := range vms.Items {
 		keys[client.ObjectKeyFromObject(&vms.Items[i])] = true
 	}
 	var vmis vmiList
-	if err := j.Cache.List(ctx, &vmis, client.UnsafeDisableDeepCopy); err != nil {
+	if err := j.VMs.List(ctx, &vmis, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
 	}
 	for i := range vmis.Items {
@@ -233,7 +223,7 @@ func (j *Janitor) work(ctx context.Context) {
 
 // settle makes the ledger agree with one VM or instance, and says when to look again.
 func (j *Janitor) settle(ctx context.Context, key types.NamespacedName, lazy bool) (recheck time.Duration, err error) {
-	cached, err := KubeCensus{Reader: j.Cache}.addresses(ctx, key)
+	cached, err := KubeCensus{Reader: j.VMs}.addresses(ctx, key)
 	if err != nil {
 		return 0, err
 	}

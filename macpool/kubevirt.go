@@ -1,13 +1,14 @@
 package macpool
 
 import (
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // The janitor needs of a VM no more than the addresses of its interfaces. Types with just those fields keep a cluster
@@ -125,12 +126,14 @@ func (v *vmi) holder() Object {
 	return Object{Kind: KindVMI, Namespace: v.Namespace, Name: v.Name}
 }
 
-// VMCaches says how a cache is to keep VMs and instances for the janitor: without the metadata it has no use for.
-func VMCaches() map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{
-		&vm{}:  {Transform: stripMetadata},
-		&vmi{}: {Transform: stripMetadata},
+// NewVMCache is a cache for the VMs that a janitor watches, without the metadata it has no use for. It is apart from
+// other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
+func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
+	vms, err := cache.New(cfg, cache.Options{Scheme: scheme, DefaultTransform: stripMetadata})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of VMs: %w", err)
 	}
+	return vms, nil
 }
 
 func stripMetadata(o any) (any, error) {

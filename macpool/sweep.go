@@ -46,7 +46,7 @@ func (j *Janitor) sweep(ctx context.Context) error {
 
 // queueStrays queues the holders of addresses that nobody has been seen to have for as long as an admission takes.
 func (j *Janitor) queueStrays(ctx context.Context, blocks []*Block) error {
-	has, err := KubeCensus{Reader: j.Cache}.all(ctx)
+	has, err := KubeCensus{Reader: j.VMs}.all(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
@@ -19,8 +18,8 @@ const janitorLease = "bridgehead-janitor"
 
 // election runs the janitor while this replica holds the lease. Losing the lease ends the janitor and nothing else:
 // webhooks are served all the same, and the replica stands for election again.
-func (r *replica) election(cfg *rest.Config) (func(context.Context) error, error) {
-	clients, err := kubernetes.NewForConfig(cfg)
+func (r *replica) election() (func(context.Context) error, error) {
+	clients, err := kubernetes.NewForConfig(r.config)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
@@ -52,11 +51,7 @@ func (r *replica) election(cfg *rest.Config) (func(context.Context) error, error
 // lead runs a janitor until ctx is done, again where it fails.
 func (r *replica) lead(ctx context.Context) {
 	for ctx.Err() == nil {
-		janitor := &macpool.Janitor{
-			Ledger: r.ledger, Cache: r.cache, Client: r.direct, Pools: r.pools,
-			Namespace: r.options.Namespace, Identity: r.identity, Clock: clock.RealClock{}, Log: r.log.WithName("janitor"),
-		}
-		if err := janitor.Start(ctx); err != nil && ctx.Err() == nil {
+		if err := r.clean(ctx); err != nil && ctx.Err() == nil {
 			r.log.Error(err, "Janitor failed, starting it again")
 			select {
 			case <-time.After(time.Second):
@@ -64,4 +59,16 @@ func (r *replica) lead(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (r *replica) clean(ctx context.Context) error {
+	vms, err := macpool.NewVMCache(r.config, r.direct.Scheme())
+	if err != nil {
+		return err
+	}
+	janitor := &macpool.Janitor{
+		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Identity: r.identity,
+		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"),
+	}
+	return janitor.Start(ctx)
 }

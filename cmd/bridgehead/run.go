@@ -62,7 +62,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := r.register(mgr, cfg); err != nil {
+	if err := r.register(mgr); err != nil {
 		return err
 	}
 	go func() {
@@ -77,10 +77,10 @@ func run(ctx context.Context, o Options) error {
 
 func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
 	ca := fields.OneTermEqualSelector("metadata.name", certs.SecretName)
-	watched := macpool.VMCaches()
-	watched[&corev1.Secret{}] = cache.ByObject{Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}}
-	watched[&admissionregistrationv1.MutatingWebhookConfiguration{}] = cache.ByObject{
-		Field: fields.OneTermEqualSelector("metadata.name", o.WebhookConfiguration),
+	ours := fields.OneTermEqualSelector("metadata.name", o.WebhookConfiguration)
+	watched := map[client.Object]cache.ByObject{
+		&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}},
+		&admissionregistrationv1.MutatingWebhookConfiguration{}: {Field: ours},
 	}
 	grace := time.Minute
 	return ctrl.Options{
@@ -98,8 +98,8 @@ type replica struct {
 	options  Options
 	identity string
 	log      logr.Logger
+	config   *rest.Config
 	direct   client.Client // reads and writes past the cache
-	cache    cache.Cache
 	ledger   *macpool.Ledger
 	tenure   *macpool.LeaseTenure
 	pools    *macpool.Pools
@@ -113,8 +113,8 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		options:  o,
 		identity: o.Pod + "-" + rand.String(5),
 		log:      log,
+		config:   mgr.GetConfig(),
 		direct:   direct,
-		cache:    mgr.GetCache(),
 		pools:    &macpool.Pools{},
 		source:   certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
 		drain:    &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
@@ -129,19 +129,19 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		Census: macpool.KubeCensus{Reader: direct},
 		Clock:  clock.RealClock{},
 	})
-	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: r.cache, Log: log.WithName("feed")}
+	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
 	return r, r.feed.Register(ctx)
 }
 
 // register has the manager run the parts.
-func (r *replica) register(mgr manager.Manager, cfg *rest.Config) error {
+func (r *replica) register(mgr manager.Manager) error {
 	keeper := &certs.BundleKeeper{
 		Client: mgr.GetClient(), Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace, Source: r.source,
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up caBundle: %w", err)
 	}
-	election, err := r.election(cfg)
+	election, err := r.election()
 	if err != nil {
 		return err
 	}

@@ -164,13 +164,12 @@ func (c *chaos) newLedger(ctx context.Context, direct client.Client, tenure macp
 	})
 }
 
-func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *macpool.Ledger) cache.Cache {
-	watched, err := cache.New(cfg, cache.Options{Scheme: c.scheme, ByObject: macpool.VMCaches()})
+func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *macpool.Ledger) {
+	watched, err := cache.New(cfg, cache.Options{Scheme: c.scheme})
 	require.NoError(c.t, err)
 	feed := &macpool.Feed{Ledger: ledger, Pools: &macpool.Pools{}, Cache: watched, Log: logr.Discard()}
 	require.NoError(c.t, feed.Register(ctx))
 	go func() { _ = watched.Start(ctx) }() // it ends with ctx
-	return watched
 }
 
 // nobody is the tenure of the janitor, which lends nothing.
@@ -181,13 +180,18 @@ func (nobody) Replica() (string, bool) { return "", false }
 
 func (c *chaos) startJanitor() {
 	ledger := c.newLedger(c.t.Context(), c.client, nobody{})
-	janitor := &macpool.Janitor{
-		Ledger: ledger, Cache: c.feed(c.t.Context(), c.plane.Config, ledger), Client: c.client, Namespace: "default", Identity: "janitor",
-		Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
-	}
+	c.feed(c.t.Context(), c.plane.Config, ledger)
 	go func() {
 		for c.t.Context().Err() == nil {
-			_ = janitor.Start(c.t.Context()) // the API server is away now and then
+			vms, err := macpool.NewVMCache(c.plane.Config, c.scheme)
+			if err != nil {
+				continue // the API server is away now and then
+			}
+			janitor := &macpool.Janitor{
+				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Identity: "janitor",
+				Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
+			}
+			_ = janitor.Start(c.t.Context())
 		}
 	}()
 }
@@ -275,14 +279,14 @@ func (c *chaos) create(ctx context.Context, n int) (decided bool, err error) {
 func (c *chaos) persist(ctx, request context.Context, name string, n int, grant macpool.Grant) error {
 	err := c.client.Create(request, vmWith(name, grant.MACs))
 	var answer apierrors.APIStatus
-	if errors.As(err, &answer) && answer.Status().Code < http.StatusInternalServerError {
+	switch {
+	case err == nil:
+		c.stats.created.Add(1)
+	case errors.As(err, &answer) && answer.Status().Code < http.StatusInternalServerError:
 		return fmt.Errorf("create %s: %w", name, err)
-	}
-	if err != nil {
+	default:
 		c.stats.dropped.Add(1) // perhaps: the connection broke
-		return nil
 	}
-	c.stats.created.Add(1)
 	if n%10 != 0 {
 		return nil
 	}

@@ -41,6 +41,8 @@ type Options struct {
 	Manifests string
 	// Flags are further flags of the program.
 	Flags []string
+	// WithoutKubeVirt leaves out KubeVirt's CRDs.
+	WithoutKubeVirt bool
 	// Out is told what takes long. Nil means os.Stderr.
 	Out io.Writer
 }
@@ -113,7 +115,12 @@ func (s *Suite) start(ctx context.Context) error {
 	if s.options.Manifests != "" {
 		manifests = filepath.Join(root, s.options.Manifests)
 	}
-	if err := errors.Join(s.InstallKubeVirt(ctx), s.Apply(ctx, manifests)); err != nil {
+	if !s.options.WithoutKubeVirt {
+		if err := s.InstallKubeVirt(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.Apply(ctx, manifests); err != nil {
 		return err
 	}
 	for range s.options.Replicas {
