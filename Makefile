@@ -35,7 +35,7 @@ fmt: ## Format the code
 
 .PHONY: generate
 generate: ## Write again what is generated: deep copies, CRDs
-	$(TOOL) controller-gen object crd paths=./api/bridgehead/... output:crd:dir=manifests/crds
+	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=manifests/crds
 	go generate ./...
 
 .PHONY: check-generate
