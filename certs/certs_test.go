@@ -131,7 +131,13 @@ func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	require.NoError(t, err)
 	assert.Same(t, first, served, "nobody trusts the new CA yet")
 
-	source.Trust([]byte(strings.Join([]string{string(ca.pem()), string(before)}, "")))
+	both := []byte(strings.Join([]string{string(ca.pem()), string(before)}, ""))
+	source.Trust(both, before)
+	served, err = source.GetCertificate(nil)
+	require.NoError(t, err)
+	assert.Same(t, first, served, "one of the webhooks does not trust it yet")
+
+	source.Trust(both, both)
 	served, err = source.GetCertificate(nil)
 	require.NoError(t, err)
 	assert.NotSame(t, first, served)

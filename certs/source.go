@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,8 +35,8 @@ type Source struct {
 
 	mu      sync.Mutex
 	served  *tls.Certificate
-	trusted *x509.CertPool
-	bundle  []byte
+	trusted []*x509.CertPool // one for every bundle
+	bundles [][]byte
 }
 
 // NewSource is the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. The Secret is
@@ -78,22 +79,26 @@ func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 	return s.served, nil
 }
 
-// Trust takes in which CAs the API server checks certificates with, in PEM.
-func (s *Source) Trust(bundle []byte) {
+// Trust takes in which CAs the API server checks certificates with, in PEM: a bundle for every webhook.
+func (s *Source) Trust(bundles ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if bytes.Equal(bundle, s.bundle) {
+	if slices.EqualFunc(bundles, s.bundles, bytes.Equal) {
 		return
 	}
-	s.bundle, s.trusted = bundle, x509.NewCertPool()
-	s.trusted.AppendCertsFromPEM(bundle)
+	s.bundles, s.trusted = bundles, nil
+	for _, bundle := range bundles {
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(bundle)
+		s.trusted = append(s.trusted, pool)
+	}
 }
 
-// trusts says whether the API server would accept a certificate. While nobody told what it trusts, it is taken to.
+// trusts says whether the API server would accept a certificate for every webhook. While nobody told what it trusts, it
+// is taken to.
 func (s *Source) trusts(c *tls.Certificate) bool {
-	if s.trusted == nil {
-		return true
-	}
-	_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: s.trusted})
-	return err == nil
+	return !slices.ContainsFunc(s.trusted, func(pool *x509.CertPool) bool {
+		_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: pool})
+		return err != nil
+	})
 }

@@ -80,7 +80,8 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Opt
 	ours := fields.OneTermEqualSelector("metadata.name", o.WebhookConfiguration)
 	watched := map[client.Object]cache.ByObject{
 		&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}},
-		&admissionregistrationv1.MutatingWebhookConfiguration{}: {Field: ours},
+		&admissionregistrationv1.MutatingWebhookConfiguration{}:   {Field: ours},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {Field: ours},
 	}
 	grace := time.Minute
 	return ctrl.Options{
