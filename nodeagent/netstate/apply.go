@@ -1,0 +1,297 @@
+package netstate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Apply returns the state after a step. It is what a kernel would do, as far as a State shows it, and
+// refuses what a kernel refuses and what a plan must not rely on: a step whose From is not so, a link made
+// before its base or deleted under its ports, a link taken down while it still has routes or IPv6
+// addresses. A step that finds everything as To says already is done. On error the state is unchanged.
+func (s State) Apply(step Step) (State, error) {
+	after := s
+	after.Interfaces = slices.Clone(s.Interfaces)
+	var err error
+	switch step.Kind {
+	case StepLink:
+		err = after.applyLink(step)
+	case StepSet, StepDHCP:
+		err = after.applySet(step)
+	case StepPort:
+		err = after.applyPort(step)
+	case StepAddress:
+		err = after.applyAddress(step)
+	case StepRoute:
+		err = after.applyRoute(step)
+	case StepRule:
+		err = after.applyRule(step)
+	case StepDNS:
+		after.DNS.Config = step.To.DNS
+	default:
+		err = fmt.Errorf("unknown kind %q", step.Kind)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", step, err)
+	}
+	return after, nil
+}
+
+const errNoLink = constError("no such link")
+
+// A constError is an error that is a constant.
+type constError string
+
+func (e constError) Error() string { return string(e) }
+
+// link returns the interface itself, to be changed in a state that owns its list.
+func (s *State) link(name string) *Interface {
+	for n := range s.Interfaces {
+		if s.Interfaces[n].Name == name {
+			return &s.Interfaces[n]
+		}
+	}
+	return nil
+}
+
+func (s *State) applyLink(step Step) error {
+	for _, link := range []*Interface{step.From.Link, step.From.Peer} {
+		if link == nil {
+			continue
+		}
+		if err := s.deleteLink(*link); err != nil {
+			return err
+		}
+	}
+	for _, link := range []*Interface{step.To.Link, step.To.Peer} {
+		if link == nil {
+			continue
+		}
+		if err := s.makeLink(*link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) deleteLink(record Interface) error {
+	link := s.link(record.Name)
+	switch {
+	case link == nil:
+		return errNoLink
+	case link.Type != record.Type:
+		return fmt.Errorf("is a %s", link.Type)
+	case link.Controller != nil || len(link.Ports()) > 0:
+		return errors.New("is or has a port")
+	case len(addresses(link, ipv4))+len(addresses(link, ipv6)) > 0 || s.routesThrough(link.Name):
+		return errors.New("still has addresses or routes")
+	}
+	for _, other := range s.Interfaces {
+		if other.Base() == link.Name {
+			return fmt.Errorf("%s stands on it", other.Name)
+		}
+	}
+	s.Interfaces = slices.DeleteFunc(s.Interfaces, func(i Interface) bool { return i.Name == record.Name })
+	return nil
+}
+
+func (s *State) routesThrough(name string) bool {
+	through := func(r Route) bool { return r.NextHopInterface == name }
+	return slices.ContainsFunc(s.Routes.Running, through) || slices.ContainsFunc(s.Routes.Config, through)
+}
+
+func (s *State) makeLink(record Interface) error {
+	if s.link(record.Name) != nil {
+		return errors.New("exists already")
+	}
+	if base := record.Base(); base != "" {
+		below := s.link(base)
+		switch {
+		case below == nil:
+			return fmt.Errorf("its base %s does not exist", base)
+		case record.followsBase() && record.State == StateUp && below.State != StateUp:
+			return fmt.Errorf("its base %s is down", base)
+		case aboveBase(record, *below):
+			return fmt.Errorf("its base %s has a lower MTU", base)
+		}
+	}
+	at, _ := slices.BinarySearchFunc(s.Interfaces, record.Name, func(i Interface, name string) int { return cmp.Compare(i.Name, name) })
+	s.Interfaces = slices.Insert(s.Interfaces, at, record.complete(""))
+	return nil
+}
+
+func aboveBase(link, base Interface) bool {
+	return link.VXLAN == nil && link.MTU != nil && base.MTU != nil && *link.MTU > *base.MTU
+}
+
+func (s *State) applySet(step Step) error {
+	from, to := step.From.Link, step.To.Link
+	if from == nil || to == nil {
+		return errors.New("needs both values")
+	}
+	link := s.link(step.Link)
+	if link == nil {
+		return errNoLink
+	}
+	have := *link
+	have.Name, have.Type = from.Name, from.Type
+	if !agrees(have, *from) {
+		if agrees(have, *to) {
+			return nil
+		}
+		return errors.New("it is not as expected")
+	}
+	if err := s.refuseSet(*link, *to); err != nil {
+		return err
+	}
+	name, kind := link.Name, link.Type
+	*link = assign(*link, *from, *to)
+	link.Name, link.Type = name, kind
+	link.IPv4 = link.IPv4.complete(disabledIPv4)
+	link.IPv4.Enabled = new(len(link.IPv4.Address) > 0 || isTrue(link.IPv4.DHCP))
+	if to.State != "" {
+		s.cascade(name, to.State)
+	}
+	return nil
+}
+
+// refuseSet says why a kernel would not take the change, or would lose something over it.
+func (s *State) refuseSet(link, to Interface) error {
+	if to.State == StateDown && link.State == StateUp {
+		if err := s.refuseDown(link); err != nil {
+			return err
+		}
+	}
+	base := s.link(link.Base())
+	if to.State == StateUp && link.followsBase() && base != nil && base.State == StateDown {
+		return errors.New("its base is down")
+	}
+	if to.MTU != nil {
+		if base != nil && aboveBase(Interface{MTU: to.MTU, VXLAN: link.VXLAN}, *base) {
+			return errors.New("its base has a lower MTU")
+		}
+		for _, other := range s.Interfaces {
+			if other.Base() == link.Name && aboveBase(other, Interface{MTU: to.MTU}) {
+				return fmt.Errorf("%s on top has a higher MTU", other.Name)
+			}
+		}
+	}
+	if to.IPv6 != nil && to.IPv6.Enabled != nil && !*to.IPv6.Enabled && len(addresses(&link, ipv6)) > 0 {
+		return errors.New("still has IPv6 addresses")
+	}
+	if to.Bond != nil && to.Bond.Mode != nil && (len(link.Ports()) > 0 || link.State == StateUp) {
+		return errors.New("the bond has ports or is up")
+	}
+	return nil
+}
+
+// refuseDown says what would be lost if the link, and what follows it, went down.
+func (s *State) refuseDown(link Interface) error {
+	if s.routesThrough(link.Name) || len(addresses(&link, ipv6)) > 0 {
+		return fmt.Errorf("%s still has routes or IPv6 addresses", link.Name)
+	}
+	for _, other := range s.Interfaces {
+		if other.Base() == link.Name && other.followsBase() && other.State == StateUp {
+			if err := s.refuseDown(other); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cascade takes VLANs along with their base, as the kernel does.
+func (s *State) cascade(base string, state LinkState) {
+	for n := range s.Interfaces {
+		if link := &s.Interfaces[n]; link.Base() == base && link.followsBase() && link.State != state {
+			link.State = state
+			s.cascade(link.Name, state)
+		}
+	}
+}
+
+func (s *State) applyAddress(step Step) error {
+	link := s.link(step.Link)
+	if link == nil {
+		return errNoLink
+	}
+	version := &link.IPv4
+	if a := cmp.Or(step.From.Address, step.To.Address); a == nil {
+		return errors.New("needs an address")
+	} else if a.IP.Is6() {
+		version = &link.IPv6
+	}
+	ip := IP{Enabled: new(true)}
+	if *version != nil {
+		ip = **version
+	}
+	if from := step.From.Address; from != nil {
+		if !contains(ip.Address, *from) {
+			return errors.New("the link does not have it")
+		}
+		ip.Address = slices.DeleteFunc(slices.Clone(ip.Address), func(a Address) bool { return a.Prefix() == from.Prefix() })
+	}
+	if to := step.To.Address; to != nil {
+		if contains(ip.Address, *to) {
+			return errors.New("the link has it already")
+		}
+		if to.IP.Is6() && !isTrue(ip.Enabled) {
+			return errors.New("IPv6 is off")
+		}
+		ip.Address = append(slices.Clone(ip.Address), *to)
+	}
+	if version == &link.IPv4 {
+		ip.Enabled = new(len(ip.Address) > 0 || isTrue(ip.DHCP))
+	}
+	*version = &ip
+	return nil
+}
+
+func (s *State) applyRoute(step Step) error {
+	if from := step.From.Route; from != nil {
+		before := len(s.Routes.Running) + len(s.Routes.Config)
+		other := func(r Route) bool { return r.complete().key() == from.key() }
+		s.Routes.Running = slices.DeleteFunc(slices.Clone(s.Routes.Running), other)
+		s.Routes.Config = slices.DeleteFunc(slices.Clone(s.Routes.Config), other)
+		if len(s.Routes.Running)+len(s.Routes.Config) == before {
+			return errors.New("there is no such route")
+		}
+	}
+	to := step.To.Route
+	if to == nil {
+		return nil
+	}
+	if link := s.link(to.NextHopInterface); to.NextHopInterface != "" && (link == nil || link.State == StateDown) {
+		return errors.New("its link does not exist or is down")
+	}
+	if routeKeys(allRoutes(s.Routes))[to.key()] {
+		return errors.New("the route exists already")
+	}
+	s.Routes.Running = append(slices.Clone(s.Routes.Running), *to)
+	if to.configured() {
+		s.Routes.Config = append(slices.Clone(s.Routes.Config), *to)
+	}
+	return nil
+}
+
+func (s *State) applyRule(step Step) error {
+	rules := slices.Clone(s.RouteRules.Config)
+	if from := step.From.Rule; from != nil {
+		at := slices.IndexFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), from.complete()) })
+		if at < 0 {
+			return errors.New("there is no such rule")
+		}
+		rules = slices.Delete(rules, at, at+1)
+	}
+	if to := step.To.Rule; to != nil {
+		if hasRule(rules, *to) {
+			return errors.New("the rule exists already")
+		}
+		rules = append(rules, *to)
+	}
+	s.RouteRules.Config = rules
+	return nil
+}

@@ -1,0 +1,210 @@
+package netstate
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Format returns the steps as text a person reads, one line a step: "+" for what is added, "-" for what is
+// removed, "~" for what changes. No steps are the empty text.
+func Format(steps []Step) string {
+	var text strings.Builder
+	for _, step := range steps {
+		text.WriteString(step.String())
+		text.WriteByte('\n')
+	}
+	return text.String()
+}
+
+// Explain returns the plan as Format does, followed by what it costs, each on a line that begins with "!".
+func Explain(current State, steps []Step) string {
+	text := Format(steps)
+	for _, cost := range Costs(current, steps) {
+		text += "! " + cost + "\n"
+	}
+	return text
+}
+
+// String returns the step as one line of Format.
+func (s Step) String() string {
+	sign := "~"
+	switch {
+	case s.From == Value{}:
+		sign = "+"
+	case s.To == Value{}:
+		sign = "-"
+	}
+	switch {
+	case s.Kind == StepLink && s.To.Link != nil:
+		return sign + " " + shortType(s.To.Link.Type) + " " + s.Link + details(*s.To.Link)
+	case s.Kind == StepLink && s.From.Link != nil:
+		return sign + " " + shortType(s.From.Link.Type) + " " + s.Link
+	case (s.Kind == StepSet || s.Kind == StepDHCP) && s.From.Link != nil && s.To.Link != nil:
+		return sign + " " + s.Link + " " + changes(*s.From.Link, *s.To.Link)
+	case s.Kind == StepPort:
+		return "~ " + s.Link + " " + moves(s.From.Port, s.To.Port)
+	case s.Kind == StepAddress:
+		return sign + " " + s.Link + " address " + addressText(s.From.Address, s.To.Address)
+	case s.Kind == StepRoute:
+		return sign + " route " + either(s.From.Route, s.To.Route).String()
+	case s.Kind == StepRule:
+		return sign + " rule " + either(s.From.Rule, s.To.Rule).String()
+	case s.Kind == StepDNS:
+		return "~ dns " + dnsText(s.From.DNS) + " → " + dnsText(s.To.DNS)
+	}
+	return sign + " " + string(s.Kind) + " " + s.Link
+}
+
+// either returns what the one of the two that is not nil points to.
+func either[T any](from, to *T) T {
+	switch {
+	case to != nil:
+		return *to
+	case from != nil:
+		return *from
+	}
+	var none T
+	return none
+}
+
+func shortType(t LinkType) string {
+	if t == TypeBridge {
+		return "bridge"
+	}
+	return string(t)
+}
+
+func addressText(from, to *Address) string {
+	text := either(from, to).Prefix().String()
+	if from == nil || to == nil {
+		return text
+	}
+	if to.Dynamic() {
+		return text + " static → leased"
+	}
+	return text + " leased → static"
+}
+
+func dnsText(c *DNSConfig) string {
+	if c == nil || len(c.Server)+len(c.Search)+len(c.Options) == 0 {
+		return "none"
+	}
+	return strings.TrimSpace(strings.Join(c.Server, " ") + optional(" search ", c.Search) + optional(" options ", c.Options))
+}
+
+func optional(word string, values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return word + strings.Join(values, " ")
+}
+
+// moves says where a port goes and with which VLANs.
+func moves(from, to *Attachment) string {
+	if from != nil && to != nil {
+		return "port of " + to.Controller + ": " + portText(from) + " → " + portText(to)
+	}
+	name := func(a *Attachment) string {
+		if a == nil {
+			return "none"
+		}
+		return a.Controller
+	}
+	text := "controller " + name(from) + " → " + name(to)
+	if to != nil && to.Bridge != nil && to.Bridge.VLAN != nil {
+		text += " (" + vlanText(to.Bridge.VLAN) + ")"
+	}
+	return text
+}
+
+func portText(a *Attachment) string {
+	if a.Bond != nil {
+		return strings.Join(slices.DeleteFunc(leaves(reflect.ValueOf(*a.Bond), nil), func(l string) bool { return strings.HasPrefix(l, "name ") }), " ")
+	}
+	if a.Bridge == nil {
+		return "default"
+	}
+	port := *a.Bridge
+	port.Name, port.VLAN = "", nil
+	return strings.Join(append(leaves(reflect.ValueOf(port), nil), vlanText(a.Bridge.VLAN)), " ")
+}
+
+// vlanText says which VLANs a port carries: "trunk 2-4094", "trunk 2-9 native 100", "access 5".
+func vlanText(v *PortVLAN) string {
+	if v.empty() {
+		return "no vlans"
+	}
+	if v.mode() == ModeAccess {
+		return fmt.Sprintf("access %d", number(v.Tag))
+	}
+	text := "trunk"
+	for n, tag := range v.TrunkTags {
+		low, high := tag.bounds()
+		text += strings.Repeat(",", min(n, 1)) + strings.Repeat(" ", 1-min(n, 1))
+		text += fmt.Sprint(low)
+		if high != low {
+			text += fmt.Sprintf("-%d", high)
+		}
+	}
+	if isTrue(v.EnableNative) {
+		text += fmt.Sprintf(" native %d", number(v.Tag))
+	}
+	return text
+}
+
+// details says in brackets what a new link is like.
+func details(link Interface) string {
+	facts := leaves(reflect.ValueOf(Interface{
+		Bridge: link.Bridge, Bond: link.Bond, VLAN: link.VLAN, VXLAN: link.VXLAN, VRF: link.VRF, MACVLAN: link.MACVLAN,
+		Veth: link.Veth,
+	}), nil)
+	facts = slices.DeleteFunc(facts, func(fact string) bool {
+		return slices.Contains([]string{"vlan-filtering off", "protocol 802.1q", "reorder-headers on", "learning on",
+			"destination-port 4789", "promiscuous on", "base-iface none"}, fact)
+	})
+	if link.MTU != nil {
+		facts = append(facts, fmt.Sprintf("mtu %d", *link.MTU))
+	}
+	if link.MAC != nil {
+		facts = append(facts, "mac "+link.MAC.String())
+	}
+	if link.State == StateDown {
+		facts = append(facts, "down")
+	}
+	if link.IPv6.active() {
+		facts = append(facts, "ipv6 on")
+	}
+	if len(facts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(facts, ", ") + ")"
+}
+
+// changes says what a StepSet or StepDHCP changes: "mtu 1500 → 9000".
+func changes(from, to Interface) string {
+	from.Name, from.Type, to.Name, to.Type = "", "", "", ""
+	was, is := facts(reflect.ValueOf(from), nil), facts(reflect.ValueOf(to), nil)
+	old := make(map[string]string, len(was))
+	for _, fact := range was {
+		old[fact.key] = fact.value
+	}
+	var texts []string
+	for _, fact := range is {
+		before, known := old[fact.key]
+		delete(old, fact.key)
+		if !known {
+			before = "?"
+		}
+		if before != fact.value {
+			texts = append(texts, fact.key+" "+before+" → "+fact.value)
+		}
+	}
+	for _, fact := range was {
+		if before, left := old[fact.key]; left {
+			texts = append(texts, fact.key+" "+before+" → as it is")
+		}
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,73 @@
+package netstate
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A fact is one key of a struct as text.
+type fact struct{ key, value string }
+
+// leaves returns the facts of a struct as "key value".
+func leaves(v reflect.Value, path []string) []string {
+	var texts []string
+	for _, f := range facts(v, path) {
+		texts = append(texts, f.key+" "+f.value)
+	}
+	return texts
+}
+
+// facts returns every key that is set, at any depth, in the order of the fields. Keys that only hold
+// others are left out of the name unless it needs them: stp, ipv6.
+func facts(v reflect.Value, path []string) []fact {
+	var found []fact
+	for n := range v.NumField() {
+		value := v.Field(n)
+		if value.IsZero() {
+			continue
+		}
+		key := strings.TrimPrefix(jsonKey(v.Type().Field(n)), internalKey)
+		here := append(slices.Clone(path), key)
+		if holdsKeys(value.Type()) {
+			found = append(found, facts(value.Elem(), here)...)
+			continue
+		}
+		found = append(found, fact{key: factName(here), value: valueText(value)})
+	}
+	return found
+}
+
+func factName(path []string) string {
+	holders := []string{"bridge", "options", "link-aggregation", "vlan", "vxlan", "vrf", "mac-vlan", "veth", "enabled"}
+	words := slices.DeleteFunc(slices.Clone(path), func(word string) bool {
+		return slices.Contains(holders, word)
+	})
+	return strings.Join(words, " ")
+}
+
+func valueText(v reflect.Value) string {
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if text, isText := v.Interface().(encoding.TextMarshaler); isText {
+		if b, err := text.MarshalText(); err == nil {
+			return string(b)
+		}
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		if v.Bool() {
+			return "on"
+		}
+		return "off"
+	case reflect.String:
+		if v.String() == "" {
+			return "none"
+		}
+		return v.String()
+	}
+	return fmt.Sprint(v.Interface())
+}

@@ -1,0 +1,55 @@
+package netstate
+
+import "net/netip"
+
+// An IP is the IPv4 or IPv6 configuration of an interface.
+type IP struct {
+	// Enabled false clears everything else. In a current state IPv4 is enabled when the link has an IPv4
+	// address, and IPv6 when the kernel's disable_ipv6 of the link is 0.
+	Enabled *bool `json:"enabled,omitzero"`
+	// DHCP asks for addresses from a server. The kernel knows no such thing: in a current state it is true
+	// when an address has a finite lifetime and, for IPv6, a prefix length of 128. IPv6 ignores it, with
+	// one of the Warnings.
+	DHCP *bool `json:"dhcp,omitzero"`
+	// Autoconf is the kernel's SLAAC switch; IPv6 only. False in a current state where IPv6 is off.
+	Autoconf *bool `json:"autoconf,omitzero"`
+	// Address lists the addresses, without IPv6 link-local ones (those are the kernel's business, and plans
+	// ignore them). In a desired state nil keeps the static ones and a list replaces them. The order is the
+	// kernel's in a current state, and the order of addition in a desired one; it makes no difference otherwise.
+	Address []Address `json:"address,omitzero"`
+
+	// The keys below say what a DHCP or SLAAC client does with what it learns; nil means yes, the main
+	// table, the default metric.
+	AutoDNS          *bool `json:"auto-dns,omitzero"`
+	AutoGateway      *bool `json:"auto-gateway,omitzero"`
+	AutoRoutes       *bool `json:"auto-routes,omitzero"`
+	AutoRouteTableID *int  `json:"auto-route-table-id,omitzero" range:"0 4294967295"`
+	AutoRouteMetric  *int  `json:"auto-route-metric,omitzero" range:"0 4294967295"`
+
+	DHCPClientID       *string `json:"dhcp-client-id,omitzero"` // IPv4 only
+	DHCPDUID           *string `json:"dhcp-duid,omitzero"`      // IPv6 only, no effect
+	DHCPSendHostname   *bool   `json:"dhcp-send-hostname,omitzero"`
+	DHCPCustomHostname *string `json:"dhcp-custom-hostname,omitzero"`
+
+	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy"` // IPv6 only: eui64 or stable-privacy
+	Token       *string `json:"token,omitzero"`                                      // IPv6 only: interface identifier like ::1
+	// AllowExtraAddress is accepted and has no effect: extra static addresses are removed.
+	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
+}
+
+// An Address is one address with its prefix length.
+type Address struct {
+	IP           netip.Addr `json:"ip"`
+	PrefixLength int        `json:"prefix-length"`
+	// ValidLifeTime and PreferredLifeTime are the lifetimes left in seconds of an address that somebody
+	// renews (DHCP, SLAAC); 0 means forever. They are not shown and never compared, but a step that puts
+	// such an address back gives them to the kernel.
+	ValidLifeTime     uint32 `json:"kernel-valid-life-time,omitzero"`
+	PreferredLifeTime uint32 `json:"kernel-preferred-life-time,omitzero"`
+}
+
+// Dynamic reports whether the address expires unless somebody renews it.
+func (a Address) Dynamic() bool { return a.ValidLifeTime != 0 }
+
+// Prefix returns the address as 192.0.2.1/24.
+func (a Address) Prefix() netip.Prefix { return netip.PrefixFrom(a.IP, a.PrefixLength) }

@@ -1,0 +1,234 @@
+package netstate
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Merge returns the current state a desired state leads to: current with everything that desired says,
+// and with what follows from it. It is what Plan aims at.
+//
+// What follows: a port goes up and, unless its controller is a vrf, loses its addresses; a link has one
+// controller; VLAN filtering is on when a port has a VLAN; what stands on a link that is removed is
+// removed too, and what stands on a link that shrinks or goes down follows; routes through links that
+// lose their addresses are gone. Foreign ports stay where they are, except that a bridge that
+// is removed cannot keep them (Check refuses that).
+//
+// Merge is total: an entry that cannot be carried out, for instance for a NIC that does not exist, is
+// left out. Check reports those.
+func Merge(current, desired State) State {
+	current = current.complete()
+	m := newMerger(current, DefaultPortVLANs(desired))
+	m.mergeLinks()
+	m.mergeControllers()
+	m.mergeBases()
+	m.resolveMACs()
+	target := State{
+		Description: current.Description,
+		Interfaces:  m.interfaces(),
+		RouteRules:  mergeRules(current.RouteRules, desired.RouteRules),
+		DNS:         mergeDNS(current.DNS, desired.DNS),
+	}
+	target.Routes = m.mergeRoutes(current.Routes, desired.Routes)
+	return target
+}
+
+// A merger works out the interfaces of a target state. The interfaces in target are its own and may be
+// changed, but not what they point to.
+type merger struct {
+	desired State
+	now     map[string]*Interface
+	wish    map[string]*Interface
+	target  map[string]*Interface
+}
+
+func newMerger(current, desired State) *merger {
+	m := &merger{desired: desired, now: current.index(), wish: desired.index(), target: make(map[string]*Interface, len(current.Interfaces))}
+	copies := slices.Clone(current.Interfaces)
+	for n := range copies {
+		m.target[copies[n].Name] = &copies[n]
+	}
+	return m
+}
+
+// interfaces returns the merged interfaces, sorted by name.
+func (m *merger) interfaces() []Interface {
+	merged := make([]Interface, 0, len(m.target))
+	for _, i := range m.target {
+		merged = append(merged, *i)
+	}
+	slices.SortFunc(merged, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	return merged
+}
+
+func (m *merger) mergeLinks() {
+	for _, d := range m.desired.Interfaces {
+		now := m.now[d.Name]
+		switch {
+		case d.State == StateIgnore:
+		case d.State == StateAbsent:
+			m.remove(d.Name)
+		case now != nil && sameType(*now, d):
+			merged := mergeLink(*now, d)
+			m.target[d.Name] = &merged
+		case makeable(d.Type):
+			made := mergeLink(newLink(d.Name, d.Type), d)
+			m.target[d.Name] = &made
+		}
+	}
+	m.removeLostPeers()
+	for _, d := range m.desired.Interfaces {
+		if d.wanted() && d.Veth != nil && m.target[d.Name] != nil && m.target[d.Name].Type == TypeVeth {
+			m.mergePeer(d.Name, d.Veth.Peer)
+		}
+	}
+}
+
+// removeLostPeers removes the ends of veths whose other end is replaced, or gets another peer: the kernel
+// deletes both.
+func (m *merger) removeLostPeers() {
+	for name, now := range m.now {
+		if now.Veth == nil {
+			continue
+		}
+		target, other := m.target[name], m.target[now.Veth.Peer]
+		keeps := target != nil && target.Veth != nil && target.Veth.Peer == now.Veth.Peer
+		if !keeps && other != nil && other.Veth != nil && other.Veth.Peer == name {
+			delete(m.target, now.Veth.Peer)
+			m.removeChildren(now.Veth.Peer)
+		}
+	}
+}
+
+// mergePeer makes sure that the other end of a veth exists and knows it.
+func (m *merger) mergePeer(name, peer string) {
+	other, exists := m.target[peer]
+	if !exists {
+		made := newLink(peer, TypeVeth)
+		other = &made
+		m.target[peer] = other
+	}
+	if other.Type == TypeVeth {
+		other.Veth = &Veth{Peer: name}
+	}
+}
+
+// remove takes a link out of the target, or resets one that cannot be removed.
+func (m *merger) remove(name string) {
+	link, exists := m.target[name]
+	switch {
+	case !exists || link.theirs() || link.Type == TypeLoopback:
+	case link.Type != TypeEthernet:
+		delete(m.target, name)
+		if link.Veth != nil {
+			delete(m.target, link.Veth.Peer)
+		}
+		m.removeChildren(name)
+	default:
+		link.State = StateDown
+		link.IPv4, link.IPv6 = disabledIPv4(), disabledIPv6()
+		if link.Description != nil {
+			link.Description = new("")
+		}
+		if link.PermanentMAC != nil {
+			link.MAC = link.PermanentMAC
+		}
+		if isTrue(link.AcceptAllMAC) {
+			link.AcceptAllMAC = new(false)
+		}
+	}
+}
+
+// removeChildren removes what stands on a link that is removed: the kernel would do it anyway.
+func (m *merger) removeChildren(base string) {
+	for name, link := range m.target {
+		if link.Base() == base {
+			m.remove(name)
+		}
+	}
+}
+
+// sameType reports whether the desired entry is about the link as it is. A veth may be called an
+// ethernet, as in nmstate.
+func sameType(now, desired Interface) bool {
+	return desired.Type == "" || desired.Type == now.Type || desired.Type == TypeEthernet && now.Type == TypeVeth
+}
+
+// makeable reports whether a link of the type can be made: one of the types that are not hardware.
+func makeable(t LinkType) bool {
+	return t != TypeEthernet && t != TypeLoopback && slices.Contains(configurable(), t)
+}
+
+// mergeLink returns now with everything desired says, except for ports and controllers.
+func mergeLink(now, desired Interface) Interface {
+	merged := now
+	merged.State = cmp.Or(desired.State, StateUp)
+	merged.Owned = true
+	if desired.Description != nil {
+		merged.Description = desired.Description
+	}
+	if desired.MAC != nil {
+		merged.MAC = desired.MAC
+	}
+	if desired.MTU != nil {
+		merged.MTU = desired.MTU
+	}
+	if desired.AcceptAllMAC != nil {
+		merged.AcceptAllMAC = desired.AcceptAllMAC
+	}
+	merged.IPv4 = mergeIPv4(now.IPv4, desired.IPv4)
+	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6)
+	merged.Bridge = mergeBridge(now.Bridge, desired.Bridge)
+	merged.Bond = mergeBond(now.Bond, desired.Bond)
+	merged.VLAN = overlayPart(now.VLAN, desired.VLAN)
+	merged.VXLAN = overlayPart(now.VXLAN, desired.VXLAN)
+	merged.MACVLAN = overlayPart(now.MACVLAN, desired.MACVLAN)
+	if now.Type == TypeVeth {
+		merged.Veth = overlayPart(now.Veth, desired.Veth)
+	}
+	if desired.VRF != nil {
+		merged.VRF = overlayPart(now.VRF, &VRF{RouteTableID: desired.VRF.RouteTableID})
+	}
+	return merged
+}
+
+// newLink returns a link as we make it when the policy says nothing more.
+func newLink(name string, t LinkType) Interface {
+	link := Interface{Name: name, Type: t, State: StateUp, IPv4: disabledIPv4(), IPv6: disabledIPv6()}
+	switch t {
+	case TypeBridge:
+		link.Bridge = &Bridge{Options: &BridgeOptions{STP: &STP{Enabled: new(false)}}, VLANFiltering: new(false)}
+	case TypeVLAN:
+		link.VLAN = &VLAN{Protocol: new("802.1q"), ReorderHeaders: new(true)}
+	case TypeBond:
+		link.Bond, link.MTU = &Bond{}, new(1500)
+	case TypeVXLAN:
+		link.VXLAN = &VXLAN{BaseIface: new(""), DestinationPort: new(4789), Learning: new(true)}
+	case TypeVRF:
+		link.VRF = &VRF{}
+	case TypeMACVLAN:
+		link.MACVLAN = &MACVLAN{Promiscuous: new(true)}
+	}
+	return link
+}
+
+// mergeBridge merges the options. The ports come later, from mergeControllers.
+func mergeBridge(now, desired *Bridge) *Bridge {
+	if desired == nil || now == nil {
+		return now
+	}
+	merged := *now
+	merged.Options = overlayPart(now.Options, desired.Options)
+	if merged.Options == nil || merged.Options.STP == nil || isTrue(merged.Options.STP.Enabled) {
+		return &merged
+	}
+	// While spanning tree is off its other options are not looked at, as in nmstate.
+	options, stp := *merged.Options, STP{}
+	if now.Options != nil && now.Options.STP != nil {
+		stp = *now.Options.STP
+	}
+	stp.Enabled = merged.Options.STP.Enabled
+	options.STP = &stp
+	merged.Options = &options
+	return &merged
+}

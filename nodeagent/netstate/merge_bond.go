@@ -1,0 +1,123 @@
+package netstate
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+)
+
+// mergeBond merges mode and options. A change of mode resets the options that are not said again, and
+// options the kernel does not take in the mode are left out: they can only be defaults. The ports come
+// later, from mergeControllers.
+func mergeBond(now, desired *Bond) *Bond {
+	if desired == nil || now == nil {
+		return now
+	}
+	merged := *now
+	options := now.Options
+	if desired.Mode != nil {
+		if now.Mode == nil || *now.Mode != *desired.Mode {
+			options = resetOptions(now.Options, *desired.Mode)
+		}
+		merged.Mode = desired.Mode
+	}
+	merged.Options = overlayPart(options, desired.Options)
+	if merged.Options != nil && merged.Mode != nil {
+		merged.Options = applicable(*merged.Options, options, *merged.Mode)
+	}
+	if desired.PortsConfig != nil {
+		merged.PortsConfig = desired.PortsConfig
+	}
+	return &merged
+}
+
+// resetOptions returns the defaults of those options that are known and that the mode has a use for; the
+// others stay what they are.
+func resetOptions(now *BondOptions, mode string) *BondOptions {
+	if now == nil {
+		return nil
+	}
+	options, defaults := *now, reflect.ValueOf(bondDefaults(mode))
+	v := reflect.ValueOf(&options).Elem()
+	for n := range v.NumField() {
+		if !v.Field(n).IsNil() && bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
+			v.Field(n).Set(defaults.Field(n))
+		}
+	}
+	if options.Primary != nil {
+		options.Primary = new("") // forgotten with the mode: only a port that is named again is preferred
+	}
+	return &options
+}
+
+// applicable returns the options that count in the mode, and the others as they are now. Options that
+// exclude each other switch each other off, as the kernel would do.
+func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions {
+	v := reflect.ValueOf(&options).Elem()
+	for n := range v.NumField() {
+		if bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
+			continue
+		}
+		v.Field(n).SetZero()
+		if now != nil {
+			v.Field(n).Set(reflect.ValueOf(*now).Field(n))
+		}
+	}
+	if now == nil {
+		return &options
+	}
+	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) && same(options.ARPInterval, now.ARPInterval) {
+		options.ARPInterval = new(0)
+	}
+	if positive(options.ARPInterval) && !positive(now.ARPInterval) && positive(now.Miimon) && same(options.Miimon, now.Miimon) {
+		options.Miimon, options.UpDelay, options.DownDelay = new(0), zeroed(options.UpDelay), zeroed(options.DownDelay)
+	}
+	return &options
+}
+
+// record returns what to make the bond with: mode and options without those the kernel would refuse in
+// the mode, even with their default values, and without the primary, which has to be a port.
+func (b *Bond) record() *Bond {
+	record := wishBond(b)
+	if record.Options == nil {
+		return record
+	}
+	options := *record.Options
+	options.Primary = nil
+	if !positive(options.Miimon) {
+		options.UpDelay, options.DownDelay = nil, nil
+	}
+	if options.ADActorSystem != nil && *options.ADActorSystem == (MAC{}) {
+		options.ADActorSystem = nil
+	}
+	record.Options = &options
+	return record
+}
+
+func same(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// zeroed returns 0 for a number that is known.
+func zeroed(n *int) *int {
+	if n == nil {
+		return nil
+	}
+	return new(0)
+}
+
+// mergeBondPorts returns the bond with these ports, the options of ports it no longer has removed, and
+// no primary that is not a port.
+func (m *merger) mergeBondPorts(_ string, bond Bond, names []string) *Bond {
+	bond.Port = append([]string{}, names...)
+	if bond.PortsConfig != nil {
+		bond.PortsConfig = slices.DeleteFunc(slices.Clone(bond.PortsConfig), func(p BondPort) bool {
+			return !slices.Contains(names, p.Name) || !positive(p.QueueID) && (p.Priority == nil || *p.Priority == 0)
+		})
+		slices.SortFunc(bond.PortsConfig, func(a, b BondPort) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	if bond.Options != nil && bond.Options.Primary != nil && !slices.Contains(names, *bond.Options.Primary) {
+		options := *bond.Options
+		options.Primary = new("")
+		bond.Options = &options
+	}
+	return &bond
+}

@@ -1,0 +1,106 @@
+package netstate
+
+import "slices"
+
+func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
+
+func disabledIPv6() *IP { return &IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)} }
+
+// mergeIPv4 returns now with what desired says. IPv4 is on when there is an address or a client that asks
+// for one: the kernel has no other switch.
+func mergeIPv4(now, desired *IP) *IP {
+	if desired == nil {
+		return now
+	}
+	merged := mergeIP(now, desired)
+	if merged == nil {
+		return disabledIPv4()
+	}
+	merged.Address = mergeAddresses(now, desired, isTrue(merged.DHCP))
+	if desired.Address == nil && !isTrue(merged.DHCP) && now != nil {
+		merged.Address = kept(now.Address) // a lease that is not renewed any more stays, as nmstate has it
+	}
+	merged.Enabled = new(len(merged.Address) > 0 || isTrue(merged.DHCP))
+	return merged
+}
+
+// mergeIPv6 returns now with what desired says. Nobody here runs DHCPv6, so that key stays what it is.
+func mergeIPv6(now, desired *IP) *IP {
+	if desired == nil {
+		return now
+	}
+	merged := mergeIP(now, desired)
+	if merged == nil {
+		return disabledIPv6()
+	}
+	merged.DHCP = new(now != nil && isTrue(now.DHCP))
+	if merged.Autoconf == nil {
+		merged.Autoconf = new(false)
+	}
+	merged.Address = mergeAddresses(now, desired, isTrue(merged.Autoconf) || isTrue(merged.DHCP))
+	return merged
+}
+
+// mergeIP merges the keys, or returns nil when the result is that IP is off.
+func mergeIP(now, desired *IP) *IP {
+	enabled := desired.Enabled
+	if enabled == nil && !agrees(IP{}, *desired) {
+		enabled = new(true)
+	}
+	if enabled == nil && now != nil {
+		enabled = now.Enabled
+	}
+	if !isTrue(enabled) {
+		return nil
+	}
+	base := IP{DHCP: new(false)}
+	if now != nil {
+		base = *now
+	}
+	merged := overlay(base, *desired)
+	merged.Enabled = enabled
+	merged.AllowExtraAddress = nil
+	return &merged
+}
+
+// mergeAddresses returns the static addresses that are wanted and, when dynamic, the dynamic ones there are.
+func mergeAddresses(now, desired *IP, dynamic bool) []Address {
+	var have []Address
+	if now != nil {
+		have = now.Address
+	}
+	wanted := desired.Address
+	if wanted == nil {
+		wanted = slices.DeleteFunc(slices.Clone(have), Address.Dynamic)
+	}
+	merged := make([]Address, 0, len(have)+len(wanted))
+	for _, address := range have { // those that stay keep their place
+		if dynamic && address.Dynamic() && !contains(wanted, address) {
+			merged = append(merged, address)
+		} else if contains(wanted, address) {
+			merged = append(merged, forever(address))
+		}
+	}
+	for _, address := range wanted {
+		if !contains(merged, address) && !linkLocal(address) {
+			merged = append(merged, forever(address))
+		}
+	}
+	return merged
+}
+
+func linkLocal(a Address) bool { return a.IP.Is6() && a.IP.IsLinkLocalUnicast() }
+
+func kept(addresses []Address) []Address {
+	all := make([]Address, len(addresses))
+	for n, address := range addresses {
+		all[n] = forever(address)
+	}
+	return all
+}
+
+func forever(a Address) Address { return Address{IP: a.IP, PrefixLength: a.PrefixLength} }
+
+func contains(addresses []Address, address Address) bool {
+	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix() == address.Prefix() })
+}

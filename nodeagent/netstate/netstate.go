@@ -1,0 +1,213 @@
+// Package netstate holds the network state of a node as a plain value, in the shape kubernetes-nmstate
+// calls desiredState and currentState, and decides everything that can be decided about it without
+// touching a node: Parse reads it strictly, Validate lists what is wrong with it, Merge says where a
+// wish would lead, Plan lists the steps that lead there, Step.Inverse undoes one of them, Revert says
+// what would undo the wish, and Format shows a plan to a person.
+//
+// Nothing here reads a clock, a file or a socket, and nothing modifies its arguments. Values share their
+// pointers and slices: treat what a State, an Interface or a Step points to as constant, and replace the
+// pointer instead of writing through it.
+package netstate
+
+// Keys that begin with "kernel-" are facts nmstate has no key for. A Step keeps them in its JSON, so that
+// it can be journalled and read back with encoding/json; the JSON of a State, which is nmstate's, has none.
+const internalKey = "kernel-"
+
+// A State is the network configuration of one node, or a wish about it.
+//
+// The same type serves both. In a current state (read from a kernel, or the result of Merge) every key
+// that applies to an interface is set. In a desired state a nil pointer or nil slice means "not
+// mentioned, leave it as it is", while an empty, non-nil slice means "none". An interface, route or rule
+// that a desired state does not mention is left alone; removal is asked for with StateAbsent.
+type State struct {
+	// Description is free text about the whole state. It has no effect.
+	Description string `json:"description,omitzero"`
+	// Interfaces keeps the order of the document it was parsed from; kernel.Read sorts it by name.
+	// A name occurs once.
+	Interfaces []Interface `json:"interfaces,omitzero"`
+	Routes     Routes      `json:"routes,omitzero"`
+	RouteRules RouteRules  `json:"route-rules,omitzero"`
+	DNS        DNS         `json:"dns-resolver,omitzero"`
+}
+
+// A LinkType is the kind of a link, in nmstate's words. The empty LinkType of a desired interface means
+// "whatever it is now".
+type LinkType string
+
+// The kinds of links that can be configured.
+const (
+	TypeEthernet LinkType = "ethernet"
+	TypeBridge   LinkType = "linux-bridge"
+	TypeVLAN     LinkType = "vlan"
+	TypeBond     LinkType = "bond"
+	TypeDummy    LinkType = "dummy"
+	TypeVeth     LinkType = "veth"
+	TypeVXLAN    LinkType = "vxlan"
+	TypeVRF      LinkType = "vrf"
+	TypeMACVLAN  LinkType = "mac-vlan"
+	TypeLoopback LinkType = "loopback"
+)
+
+// The kinds of links that are only ever shown, with StateIgnore: somebody else makes and removes them.
+const (
+	TypeTun     LinkType = "tun" // both tun and tap devices
+	TypeMACVTAP LinkType = "mac-vtap"
+	TypeUnknown LinkType = "unknown" // any kind without a name of its own here
+)
+
+// A LinkState says whether a link is wanted, and whether it is administratively up.
+type LinkState string
+
+// The states of a link. A current state knows only StateUp, StateDown and StateIgnore.
+const (
+	// StateUp is a link with IFF_UP. It is what an omitted state of a desired interface means.
+	StateUp LinkState = "up"
+	// StateDown is a link that exists without IFF_UP. Unlike nmstate, which deletes virtual links that
+	// are wanted down, we keep them.
+	StateDown LinkState = "down"
+	// StateAbsent asks for removal. Virtual links are deleted. Physical ones cannot be: they lose their
+	// addresses, routes, controller and description, get their permanent MAC back, and go down.
+	StateAbsent LinkState = "absent"
+	// StateIgnore is a link that is somebody else's (a pod's veth, a VM's tap): it is shown and never touched.
+	StateIgnore LinkState = "ignore"
+)
+
+// An Interface is one link with everything configured on it. At most one of the parts from Ethernet
+// down is set, the one that goes with Type.
+type Interface struct {
+	// Name is the kernel's name, 1 to 15 bytes.
+	Name string `json:"name"`
+	// Description is kept in the link's alias (IFLA_IFALIAS). Empty means none.
+	Description *string   `json:"description,omitzero"`
+	Type        LinkType  `json:"type,omitzero"`
+	State       LinkState `json:"state,omitzero"`
+	// MAC is the address in use. A port of a bond shows the bond's. Nil for links that have none or a
+	// longer one (tun, infiniband).
+	MAC *MAC `json:"mac-address,omitzero"`
+	// PermanentMAC is the one burnt into a NIC; read only.
+	PermanentMAC *MAC `json:"permanent-mac-address,omitzero"`
+	// CopyMACFrom names another interface whose permanent MAC, or else current MAC, a new bridge or bond
+	// takes. Merge resolves it into MAC: it occurs in desired states only.
+	CopyMACFrom *string `json:"copy-mac-from,omitzero"`
+	MTU         *int    `json:"mtu,omitzero" range:"68 65536"`
+	// MinMTU and MaxMTU are the driver's limits (IFLA_MIN_MTU, IFLA_MAX_MTU); read only. A driver without
+	// a limit shows 65535 at most.
+	MinMTU *int `json:"min-mtu,omitzero"`
+	MaxMTU *int `json:"max-mtu,omitzero"`
+	// Controller is the bridge, bond or vrf the link is a port of. In a current state nil means none; in
+	// a desired state nil means "as the port lists say" and "" means none. The port lists of the
+	// controllers and this key always agree in a current state.
+	Controller *string `json:"controller,omitzero"`
+	// AcceptAllMAC is promiscuous mode asked for by the administrator (IFF_PROMISC), not the one a bridge
+	// switches on for its ports.
+	AcceptAllMAC *bool `json:"accept-all-mac-addresses,omitzero"`
+	// Identifier, ProfileName and WaitIP mean something to NetworkManager only. They are accepted and have
+	// no effect; Identifier must be "name".
+	Identifier  *string `json:"identifier,omitzero" words:"name"`
+	ProfileName *string `json:"profile-name,omitzero"`
+	WaitIP      *string `json:"wait-ip,omitzero" words:"any ipv4 ipv6 ipv4+ipv6"`
+	LLDP        *LLDP   `json:"lldp,omitzero"`
+
+	IPv4 *IP `json:"ipv4,omitzero"`
+	IPv6 *IP `json:"ipv6,omitzero"`
+
+	Ethernet *Ethernet `json:"ethernet,omitzero"`
+	Bridge   *Bridge   `json:"bridge,omitzero"`
+	VLAN     *VLAN     `json:"vlan,omitzero"`
+	Bond     *Bond     `json:"link-aggregation,omitzero"`
+	Veth     *Veth     `json:"veth,omitzero"`
+	VXLAN    *VXLAN    `json:"vxlan,omitzero"`
+	VRF      *VRF      `json:"vrf,omitzero"`
+	MACVLAN  *MACVLAN  `json:"mac-vlan,omitzero"`
+
+	// Owned marks a link that a policy of ours made or named. It is knowledge about a current state that
+	// the kernel does not have: kernel.Read leaves it false and Own sets it. See Foreign.
+	Owned bool `json:"-"`
+}
+
+// LLDP is shown as disabled and cannot be enabled.
+type LLDP struct {
+	Enabled *bool `json:"enabled,omitzero"`
+}
+
+// Foreign reports whether a link of a current state belongs to somebody else, typically a pod or a VM:
+// it is ignored, or it is of a kind that workloads plug into bridges (veth, tun, tap, macvtap, unknown
+// kinds), and no policy named it. A foreign link is never detached from its controller, removed or
+// otherwise changed on the way.
+func (i Interface) Foreign() bool {
+	if i.Owned {
+		return false
+	}
+	switch i.Type {
+	case TypeVeth, TypeTun, TypeMACVTAP, TypeUnknown:
+		return true
+	}
+	return i.State == StateIgnore
+}
+
+// theirs reports whether not even a desired entry of its own lets us remove the link: it is shown with
+// StateIgnore, and no policy of ours made it.
+func (i Interface) theirs() bool { return i.State == StateIgnore && !i.Owned }
+
+// Interface returns the interface called name.
+func (s State) Interface(name string) (Interface, bool) {
+	for _, i := range s.Interfaces {
+		if i.Name == name {
+			return i, true
+		}
+	}
+	return Interface{}, false
+}
+
+// Own returns current with Owned set on every interface that committed, the state we last applied on
+// this node, names as an interface or as a port.
+func Own(current, committed State) State {
+	named := make(map[string]bool, len(committed.Interfaces))
+	for _, i := range committed.Interfaces {
+		named[i.Name] = true
+		for _, port := range i.Ports() {
+			named[port] = true
+		}
+		if i.Veth != nil {
+			named[i.Veth.Peer] = true
+		}
+	}
+	owned := make([]Interface, len(current.Interfaces))
+	for n, i := range current.Interfaces {
+		i.Owned = i.Owned || named[i.Name]
+		owned[n] = i
+	}
+	current.Interfaces = owned
+	return current
+}
+
+// Ports returns the names in the port list of a bridge, bond or vrf, in the order of that list. Nil
+// means that the interface has no such list, or that a desired interface does not mention it.
+func (i Interface) Ports() []string {
+	switch {
+	case i.Bridge != nil && i.Bridge.Port != nil:
+		names := make([]string, len(i.Bridge.Port))
+		for n, port := range i.Bridge.Port {
+			names[n] = port.Name
+		}
+		return names
+	case i.Bond != nil:
+		return i.Bond.Port
+	case i.VRF != nil:
+		return i.VRF.Port
+	}
+	return nil
+}
+
+// Base returns the name of the link a vlan, vxlan or mac-vlan stands on, or "".
+func (i Interface) Base() string {
+	switch {
+	case i.VLAN != nil && i.VLAN.BaseIface != nil:
+		return *i.VLAN.BaseIface
+	case i.VXLAN != nil && i.VXLAN.BaseIface != nil:
+		return *i.VXLAN.BaseIface
+	case i.MACVLAN != nil && i.MACVLAN.BaseIface != nil:
+		return *i.MACVLAN.BaseIface
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+package netstate
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Parse reads a desired or current state from YAML or JSON, strictly: an unknown key is an error that
+// names its path and what was likely meant. It accepts what nmstate accepts: numbers and booleans in
+// strings, ports for port, interfaces with a few keys only, and anything at all beside state: absent.
+// Names stay the text they are, even if they look like numbers.
+//
+// The errors are all there are, and go with the part of the state that could be read. That a state
+// parses does not mean it makes sense: see Validate.
+func Parse(data []byte) (State, field.ErrorList) { return ParseAt(nil, data) }
+
+// ParseAt is Parse for a state that is part of a larger document: the paths of errors begin with at.
+func ParseAt(at *field.Path, data []byte) (State, field.ErrorList) {
+	document, err := readDocument(data)
+	if err != nil {
+		if at == nil {
+			at = field.NewPath("document")
+		}
+		return State{}, field.ErrorList{field.Invalid(at, field.OmitValueType{}, err.Error())}
+	}
+	var state State
+	d := decoder{schemas: map[reflect.Type]schema{}}
+	d.decode(document, reflect.ValueOf(&state).Elem(), "", at)
+	dropUnspecified(state.Routes.Config)
+	dropUnspecified(state.Routes.Running)
+	return state, d.errs
+}
+
+// dropUnspecified turns the next hop addresses 0.0.0.0 and ::, which mean none, into none.
+func dropUnspecified(routes []Route) {
+	for n := range routes {
+		if routes[n].NextHopAddress.IsUnspecified() {
+			routes[n].NextHopAddress = netip.Addr{}
+		}
+	}
+}
+
+// decodeInterface decodes an entry of interfaces. Beside state: absent only name and type count, and
+// nothing can be wrong with the rest.
+func (d *decoder) decodeInterface(n node, into reflect.Value, at *field.Path) {
+	i := into.Addr().Interface().(*Interface)
+	state, _ := n.member("state")
+	if state.kind == scalarNode && strings.EqualFold(state.text, string(StateAbsent)) {
+		name, _ := n.member("name")
+		kind, _ := n.member("type")
+		*i = Interface{Name: name.text, Type: LinkType(kind.text), State: StateAbsent}
+		return
+	}
+	d.decode(n, into, "", at)
+	i.State = LinkState(strings.ToLower(string(i.State)))
+	i.Type = LinkType(strings.ToLower(string(i.Type)))
+	d.checkType(i, at)
+	d.foldForwardMask(i, at)
+	i.IPv4.refuse(d, child(at, "ipv4"), "autoconf", "addr-gen-mode", "token", "dhcp-duid")
+	i.IPv6.refuse(d, child(at, "ipv6"), "dhcp-client-id")
+}
+
+func (d *decoder) checkType(i *Interface, at *field.Path) {
+	if i.Type == "" || i.State == StateIgnore || slices.Contains(configurable(), i.Type) {
+		return
+	}
+	if instead, isKnown := refusedTypes()[string(i.Type)]; isKnown {
+		d.errs = append(d.errs, field.Forbidden(child(at, "type"), string(i.Type)+": "+instead))
+		return
+	}
+	known := make([]string, 0, len(configurable()))
+	for _, t := range configurable() {
+		known = append(known, string(t))
+	}
+	d.errs = append(d.errs, field.Invalid(child(at, "type"), string(i.Type), didYouMean(string(i.Type), known)))
+}
+
+// foldForwardMask moves group-fwd-mask to the other name of the same option.
+func (d *decoder) foldForwardMask(i *Interface, at *field.Path) {
+	if i.Bridge == nil || i.Bridge.Options == nil || i.Bridge.Options.GroupFwdMask == nil {
+		return
+	}
+	options := i.Bridge.Options
+	if options.GroupForwardMask != nil && *options.GroupForwardMask != *options.GroupFwdMask {
+		d.errs = append(d.errs, field.Invalid(at.Child("bridge", "options", "group-fwd-mask"), *options.GroupFwdMask,
+			"is another name of group-forward-mask, which says something else"))
+	}
+	options.GroupForwardMask, options.GroupFwdMask = options.GroupFwdMask, nil
+}
+
+// refuse reports the keys that exist in the other IP version only.
+func (ip *IP) refuse(d *decoder, at *field.Path, keys ...string) {
+	if ip == nil {
+		return
+	}
+	v := reflect.ValueOf(*ip)
+	for index := range v.NumField() {
+		if key := jsonKey(v.Type().Field(index)); slices.Contains(keys, key) && !v.Field(index).IsZero() {
+			d.errs = append(d.errs, field.Forbidden(child(at, key), "there is no such key in this IP version"))
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package netstate
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+)
+
+// changesVRF reports whether a link that stays comes into or leaves a VRF: the kernel restarts it.
+func (p *planner) changesVRF(name string) bool {
+	if !p.detaches(name) && !p.attaches(name) {
+		return false
+	}
+	was, is := p.controller(p.now, name), p.controller(p.target, name)
+	return was != nil && was.Type == TypeVRF || is != nil && is.Type == TypeVRF
+}
+
+// lostOnTheWay returns the addresses of a link that stays which a restart or a neighbour takes along.
+func (p *planner) lostOnTheWay(name string, now, target []Address) func(Address) bool {
+	restarts := p.gone(name) || p.lowered[name] || p.changesVRF(name)
+	return func(address Address) bool {
+		if p.gone(name) || restarts && address.IP.Is6() {
+			return true
+		}
+		// The kernel removes the other addresses of a network with the first.
+		at := slices.Index(now, address)
+		return address.IP.Is4() && slices.ContainsFunc(now[:max(at, 0)], func(earlier Address) bool {
+			return !contains(target, earlier) && earlier.Prefix().Masked() == address.Prefix().Masked()
+		})
+	}
+}
+
+// addressChange is what happens to the addresses of one IP version of a link.
+type addressChange struct{ cut, settle, add []Address }
+
+func (p *planner) addressChange(name string, version func(*Interface) *IP) addressChange {
+	now, target := addresses(p.now[name], version), addresses(p.target[name], version)
+	lost := p.lostOnTheWay(name, now, target)
+	var change addressChange
+	for _, address := range now {
+		at := slices.IndexFunc(target, func(a Address) bool { return a.Prefix() == address.Prefix() })
+		switch {
+		case at < 0 || lost(address):
+			change.cut = append(change.cut, address)
+		case address.Dynamic() && !target[at].Dynamic():
+			change.settle = append(change.settle, address)
+		}
+	}
+	for _, address := range target {
+		if !contains(now, address) || contains(change.cut, address) {
+			change.add = append(change.add, address)
+		}
+	}
+	return change
+}
+
+func addresses(link *Interface, version func(*Interface) *IP) []Address {
+	if link == nil || version(link) == nil {
+		return nil
+	}
+	return version(link).Address
+}
+
+func ipv4(i *Interface) *IP { return i.IPv4 }
+
+func ipv6(i *Interface) *IP { return i.IPv6 }
+
+// cutAddresses removes addresses, last first.
+func (p *planner) cutAddresses() {
+	for _, name := range slices.Backward(p.nowOrder) {
+		if p.untouched(name) {
+			continue
+		}
+		for _, version := range []func(*Interface) *IP{ipv6, ipv4} {
+			for _, address := range slices.Backward(p.addressChange(name, version).cut) {
+				p.emit(StepAddress, name, Value{Address: &address}, Value{})
+			}
+		}
+	}
+}
+
+func (p *planner) addAddresses() {
+	for _, name := range p.order {
+		if p.untouched(name) {
+			continue
+		}
+		for _, version := range []func(*Interface) *IP{ipv4, ipv6} {
+			change := p.addressChange(name, version)
+			for _, address := range change.settle {
+				p.emit(StepAddress, name, Value{Address: &address}, Value{Address: new(forever(address))})
+			}
+			for _, address := range change.add {
+				p.emit(StepAddress, name, Value{}, Value{Address: &address})
+			}
+		}
+	}
+}
+
+// untouched reports whether a link has nothing to do with the plan's addresses.
+func (p *planner) untouched(name string) bool {
+	now, target := p.now[name], p.target[name]
+	return now != nil && target != nil && target.State == StateIgnore
+}
+
+// allRoutes returns the running and the configured routes, each once, in an order in which they can be
+// added: those that need no gateway first.
+func allRoutes(routes Routes) []Route {
+	all := make([]Route, 0, len(routes.Running)+len(routes.Config))
+	seen := map[routeKey]bool{}
+	for _, list := range [][]Route{routes.Running, routes.Config} {
+		for _, route := range list {
+			route = route.complete()
+			if key := route.key(); !seen[key] {
+				seen[key] = true
+				all = append(all, route)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Route) int {
+		return cmp.Compare(gatewayRank(a), gatewayRank(b))
+	})
+	return all
+}
+
+func gatewayRank(r Route) int {
+	if r.NextHopAddress.IsValid() {
+		return 1
+	}
+	return 0
+}
+
+// A routeKey tells routes apart, as the kernel does.
+type routeKey struct {
+	route  Route // with its pointers cleared
+	values [4]int
+}
+
+func (r Route) key() routeKey {
+	values := [4]int{-1, -1, -1, -1}
+	for n, value := range []*int{r.Metric, r.TableID, r.Weight, r.CWND} {
+		if value != nil {
+			values[n] = *value
+		}
+	}
+	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol = nil, nil, nil, nil, 0
+	return routeKey{route: r, values: values}
+}
+
+func routeKeys(routes []Route) map[routeKey]bool {
+	keys := make(map[routeKey]bool, len(routes))
+	for _, route := range routes {
+		keys[route.key()] = true
+	}
+	return keys
+}
+
+// losesRoutes reports whether the kernel drops a route on the way, although it is there before and after.
+func (p *planner) losesRoutes(route Route) bool {
+	name := route.NextHopInterface
+	if name == "" || p.now[name] == nil {
+		return false
+	}
+	if p.gone(name) || p.lowered[name] || p.changesVRF(name) {
+		return true
+	}
+	version := ipv4
+	if !route.Destination.Addr().Is4() {
+		version = ipv6
+	}
+	change := p.addressChange(name, version)
+	if len(change.cut) == 0 {
+		return false
+	}
+	noneLeft := len(change.cut) == len(addresses(p.now[name], version)) && route.Destination.Addr().Is4()
+	return noneLeft || slices.ContainsFunc(change.cut, func(a Address) bool { return a.IP == route.Source })
+}
+
+func (p *planner) cutRoutes() {
+	wanted := routeKeys(p.targetRoutes)
+	for _, route := range slices.Backward(p.nowRoutes) {
+		if !wanted[route.key()] || p.losesRoutes(route) {
+			p.emit(StepRoute, route.NextHopInterface, Value{Route: &route}, Value{})
+		}
+	}
+}
+
+func (p *planner) addRoutes() {
+	have := routeKeys(p.nowRoutes)
+	for _, route := range p.targetRoutes {
+		if !have[route.key()] || p.losesRoutes(route) {
+			p.emit(StepRoute, route.NextHopInterface, Value{}, Value{Route: &route})
+		}
+	}
+}
+
+func (p *planner) cutRules(now, target []RouteRule) {
+	for _, rule := range slices.Backward(now) {
+		if !hasRule(target, rule) {
+			p.emit(StepRule, "", Value{Rule: &rule}, Value{})
+		}
+	}
+}
+
+func (p *planner) addRules(now, target []RouteRule) {
+	for _, rule := range target {
+		if !hasRule(now, rule) {
+			p.emit(StepRule, "", Value{}, Value{Rule: &rule})
+		}
+	}
+}
+
+func hasRule(rules []RouteRule, rule RouteRule) bool {
+	return slices.ContainsFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), rule.complete()) })
+}
+
+// stopDHCP stops the clients of links that are to have none any more, or that go.
+func (p *planner) stopDHCP() {
+	for _, name := range p.nowOrder {
+		if from := orders(p.now[name]); p.gone(name) && isTrue(from.DHCP) {
+			p.emitDHCP(name, from, &IP{DHCP: new(false)})
+		} else if p.target[name] != nil && isTrue(from.DHCP) && !isTrue(orders(p.target[name]).DHCP) {
+			p.emitDHCP(name, from, orders(p.target[name]))
+		}
+	}
+}
+
+func (p *planner) startDHCP() {
+	for _, name := range p.order {
+		to, from := orders(p.target[name]), &IP{DHCP: new(false)}
+		if !p.fresh(name) {
+			from = orders(p.now[name])
+		}
+		if isTrue(to.DHCP) && !sameOrders(*from, *to) {
+			p.emitDHCP(name, from, to)
+		}
+	}
+}
+
+func (p *planner) emitDHCP(name string, from, to *IP) {
+	p.emit(StepDHCP, name, Value{Link: &Interface{Name: name, IPv4: from}}, Value{Link: &Interface{Name: name, IPv4: to}})
+}
+
+// orders returns what a link tells its DHCP client.
+func orders(link *Interface) *IP {
+	if link == nil || link.IPv4 == nil || !isTrue(link.IPv4.DHCP) {
+		return &IP{DHCP: new(false)}
+	}
+	ip := *link.IPv4
+	ip.Enabled, ip.Address, ip.AllowExtraAddress = nil, nil, nil
+	return &ip
+}
+
+// sameOrders compares orders. Yes is what an omitted auto key means.
+func sameOrders(a, b IP) bool {
+	for _, ip := range []*IP{&a, &b} {
+		for _, key := range []**bool{&ip.AutoDNS, &ip.AutoGateway, &ip.AutoRoutes, &ip.DHCPSendHostname} {
+			if *key == nil {
+				*key = new(true)
+			}
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}

@@ -1,0 +1,298 @@
+package netstate
+
+import "slices"
+
+// shrinkLinks lowers MTUs, what stands on a link before the link.
+func (p *planner) shrinkLinks() {
+	for _, name := range slices.Backward(p.nowOrder) {
+		now, target := p.now[name], p.target[name]
+		if target != nil && !p.remade[name] && now.MTU != nil && target.MTU != nil && *target.MTU < *now.MTU {
+			p.set(name, now.Type, Interface{MTU: now.MTU}, Interface{MTU: target.MTU})
+		}
+	}
+}
+
+// deleteLinks deletes what goes, what stands on a link before the link.
+func (p *planner) deleteLinks() {
+	done := map[string]bool{}
+	for _, name := range slices.Backward(p.nowOrder) {
+		if !p.gone(name) || done[name] {
+			continue
+		}
+		link := *p.now[name]
+		value := Value{Link: p.record(link, p.state[name], p.now)}
+		if link.Type == TypeBridge && link.MTU != nil && *link.MTU != autoMTU(link, p.now) {
+			value.Link.MTU = new(autoMTU(link, p.now))
+			p.set(name, link.Type, Interface{MTU: link.MTU}, Interface{MTU: value.Link.MTU})
+		}
+		if peer := p.peer(link, p.now); peer != nil {
+			value.Peer = p.record(*peer, p.state[peer.Name], p.now)
+			done[peer.Name] = true
+			delete(p.state, peer.Name)
+		}
+		p.emit(StepLink, name, value, Value{})
+		p.unfollow(link)
+		delete(p.state, name)
+	}
+}
+
+func (p *planner) peer(link Interface, links map[string]*Interface) *Interface {
+	if link.Veth == nil {
+		return nil
+	}
+	return links[link.Veth.Peer]
+}
+
+// record returns what StepLink says about a link.
+func (p *planner) record(link Interface, state LinkState, links map[string]*Interface) *Interface {
+	link.State = state
+	link.PermanentMAC, link.CopyMACFrom, link.Controller, link.IPv4 = nil, nil, nil, nil
+	link.ProfileName, link.WaitIP, link.LLDP, link.Identifier, link.Ethernet = nil, nil, nil, nil, nil
+	link.Owned = false
+	link.IPv6 = ipv6Settings(link.IPv6)
+	if inheritsMAC(link, links) {
+		link.MAC = nil
+	}
+	if link.Bridge != nil {
+		link.Bridge = &Bridge{Options: link.Bridge.Options, VLANFiltering: link.Bridge.VLANFiltering}
+	}
+	if link.Bond != nil {
+		link.Bond = link.Bond.record()
+	}
+	if link.VRF != nil {
+		link.VRF = &VRF{RouteTableID: link.VRF.RouteTableID}
+	}
+	return &link
+}
+
+// inheritsMAC reports whether the kernel would give the link its MAC again by itself: a bridge the
+// lowest of its ports, a VLAN that of its base.
+func inheritsMAC(link Interface, links map[string]*Interface) bool {
+	if link.MAC == nil {
+		return false
+	}
+	if link.VLAN != nil {
+		base := links[link.Base()]
+		return base != nil && base.MAC != nil && *base.MAC == *link.MAC
+	}
+	if link.Bridge == nil {
+		return false
+	}
+	var lowest *MAC
+	for _, name := range link.Ports() {
+		port := links[name]
+		if port == nil || port.MAC == nil {
+			continue
+		}
+		if lowest == nil || slices.Compare(port.MAC[:], lowest[:]) < 0 {
+			lowest = port.MAC
+		}
+	}
+	return lowest != nil && *lowest == *link.MAC
+}
+
+// autoMTU returns the MTU the kernel gives a bridge whose MTU nobody set: the least of its ports'.
+func autoMTU(bridge Interface, links map[string]*Interface) int {
+	mtu := 0
+	for _, name := range bridge.Ports() {
+		if port := links[name]; port != nil && port.MTU != nil && (mtu == 0 || *port.MTU < mtu) {
+			mtu = *port.MTU
+		}
+	}
+	if mtu == 0 {
+		return 1500
+	}
+	return mtu
+}
+
+// changeLinks makes, changes and brings up links, bases first. The ports of bonds stay down for now.
+func (p *planner) changeLinks() {
+	for _, name := range p.order {
+		if _, made := p.state[name]; !made {
+			p.make(name)
+			continue
+		}
+		if !p.fresh(name) {
+			p.change(name)
+		}
+		if !p.intoBond(name) {
+			p.settle(name)
+		}
+	}
+}
+
+// intoBond reports whether the link is still to be attached to a bond.
+func (p *planner) intoBond(name string) bool {
+	controller := p.controller(p.target, name)
+	return controller != nil && controller.Type == TypeBond && p.attaches(name)
+}
+
+func (p *planner) make(name string) {
+	link := *p.target[name]
+	value := Value{Link: p.record(link, p.firstState(name), p.target)}
+	if link.Type == TypeBridge {
+		value.Link.MTU = new(autoMTU(link, p.target))
+	}
+	peer := p.peer(link, p.target)
+	if peer != nil {
+		value.Peer = p.record(*peer, p.firstState(peer.Name), p.target)
+		p.state[peer.Name] = value.Peer.State
+	}
+	p.state[name] = value.Link.State
+	p.emit(StepLink, name, Value{}, value)
+	p.follow(link)
+	if link.Type == TypeBridge && link.MTU != nil && *link.MTU != *value.Link.MTU {
+		p.set(name, link.Type, Interface{MTU: value.Link.MTU}, Interface{MTU: link.MTU})
+	}
+}
+
+// firstState returns the state to make a link in: down as long as it could not be up.
+func (p *planner) firstState(name string) LinkState {
+	link := p.target[name]
+	if p.intoBond(name) || link.followsBase() && p.state[link.Base()] != StateUp {
+		return StateDown
+	}
+	return link.State
+}
+
+// change emits the steps that change a link that stays.
+func (p *planner) change(name string) {
+	now, target := p.now[name], p.target[name]
+	if now.State == StateIgnore && target.State == StateIgnore {
+		return
+	}
+	if now.MTU == nil && target.MTU != nil || now.MTU != nil && target.MTU != nil && *now.MTU < *target.MTU {
+		p.set(name, now.Type, Interface{MTU: now.MTU}, Interface{MTU: target.MTU})
+	}
+	if p.lowered[name] && now.Bond != nil || p.intoBond(name) {
+		p.lower(name)
+	}
+	for _, d := range deltas(settable(*now), settable(*target)) {
+		p.set(name, now.Type, d.from, d.to)
+	}
+	p.unfollow(*now)
+	p.follow(*target) // loose binding may have changed
+	from, to := ipv6Settings(now.IPv6), ipv6Settings(target.IPv6)
+	if to != nil && (from == nil || !agrees(*from, *to)) {
+		p.set(name, now.Type, Interface{IPv6: from}, Interface{IPv6: to})
+	}
+	if now.Bridge != nil && !isTrue(target.Bridge.VLANFiltering) && isTrue(now.Bridge.VLANFiltering) {
+		p.setFiltering(name)
+	}
+}
+
+func (p *planner) setFiltering(name string) {
+	p.set(name, TypeBridge,
+		Interface{Bridge: &Bridge{VLANFiltering: p.now[name].Bridge.VLANFiltering}},
+		Interface{Bridge: &Bridge{VLANFiltering: p.target[name].Bridge.VLANFiltering}})
+}
+
+// settable returns the keys of a link that StepSet changes without further thought.
+func settable(i Interface) Interface {
+	kept := Interface{Description: i.Description, MAC: i.MAC, AcceptAllMAC: i.AcceptAllMAC, MACVLAN: i.MACVLAN}
+	if i.Bridge != nil {
+		kept.Bridge = &Bridge{Options: i.Bridge.Options}
+	}
+	if i.Bond != nil {
+		kept.Bond = settableBond(i.Bond)
+		if kept.Bond.Options != nil {
+			options := *kept.Bond.Options
+			options.Primary = nil
+			kept.Bond.Options = &options
+		}
+	}
+	if i.VLAN != nil {
+		kept.VLAN = &VLAN{ReorderHeaders: i.VLAN.ReorderHeaders, LooseBinding: i.VLAN.LooseBinding, RegistrationProtocol: i.VLAN.RegistrationProtocol}
+	}
+	if i.VXLAN != nil {
+		kept.VXLAN = &VXLAN{Learning: i.VXLAN.Learning}
+	}
+	return kept
+}
+
+func settableBond(b *Bond) *Bond { return &Bond{Mode: b.Mode, Options: b.Options} }
+
+// ipv6Settings returns the keys of an IPv6 configuration that are switches of the link.
+func ipv6Settings(ip *IP) *IP {
+	switch {
+	case ip == nil:
+		return nil
+	case !isTrue(ip.Enabled):
+		return &IP{Enabled: new(false), Autoconf: new(false)}
+	}
+	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token}
+}
+
+// settleLinks brings every link into the state it is wanted in.
+func (p *planner) settleLinks() {
+	for _, name := range p.order {
+		p.settle(name)
+	}
+}
+
+func (p *planner) settle(name string) {
+	switch target := p.target[name].State; {
+	case p.state[name] == target || target == StateIgnore:
+	case target == StateDown:
+		p.lower(name)
+	case !p.follows(name) || p.state[p.target[name].Base()] == StateUp:
+		p.raise(name)
+	}
+}
+
+// lower takes a link down. What follows it must be up before, so that the inverse, which brings all of
+// it up, restores it.
+func (p *planner) lower(name string) {
+	if p.state[name] == StateDown {
+		return
+	}
+	p.raiseFollowers(name)
+	p.setState(name, StateDown)
+	p.cascade(name, StateDown)
+}
+
+// raise brings a link up, and before it the bases it cannot be up without.
+func (p *planner) raise(name string) {
+	if base := p.link(name).Base(); p.follows(name) && p.state[base] == StateDown {
+		p.raise(base)
+	}
+	if p.state[name] == StateUp {
+		return
+	}
+	p.setState(name, StateUp)
+	p.cascade(name, StateUp)
+}
+
+func (p *planner) raiseFollowers(name string) {
+	for _, follower := range p.followers[name] {
+		if p.state[follower] == StateDown {
+			p.raise(follower)
+		}
+		p.raiseFollowers(follower)
+	}
+}
+
+// cascade notes that the kernel takes the followers of a link along.
+func (p *planner) cascade(name string, state LinkState) {
+	for _, follower := range p.followers[name] {
+		p.state[follower] = state
+		p.cascade(follower, state)
+	}
+}
+
+func (p *planner) setState(name string, state LinkState) {
+	from := Interface{State: p.state[name]}
+	if from.State == StateIgnore {
+		from.State = "" // up or down, we were not told
+	}
+	p.set(name, p.link(name).Type, from, Interface{State: state})
+	p.state[name] = state
+}
+
+// link returns a link as it is while the steps so far are taken: as it was, unless it has been made since.
+func (p *planner) link(name string) *Interface {
+	if now := p.now[name]; now != nil && (!p.gone(name) || p.target[name] == nil) {
+		return now
+	}
+	return p.target[name]
+}

@@ -1,0 +1,136 @@
+package netstate
+
+import (
+	"reflect"
+)
+
+// detachPorts takes ports off their controllers. A bond forgets its primary first, and takes the port
+// down.
+func (p *planner) detachPorts() {
+	for _, name := range p.nowOrder {
+		now := p.now[name]
+		if now.Bond != nil && p.forgetsPrimary(name) {
+			p.setPrimary(name, now.Bond.Options.Primary, new(""))
+		}
+	}
+	for _, name := range p.nowOrder {
+		if !p.detaches(name) {
+			continue
+		}
+		controller := p.controller(p.now, name)
+		if controller.Type == TypeBond {
+			if p.state[name] == StateDown {
+				p.raise(name) // so that the inverse, which leaves it up, restores it
+			}
+			p.raiseFollowers(name)
+		}
+		p.emit(StepPort, name, Value{Port: attachment(name, *controller)}, Value{})
+		if controller.Type == TypeBond {
+			p.state[name] = StateDown
+			p.cascade(name, StateDown)
+		}
+	}
+}
+
+// attachPorts attaches ports to their controllers, to bonds only when they are down.
+func (p *planner) attachPorts() {
+	for _, name := range p.order {
+		if !p.attaches(name) {
+			continue
+		}
+		controller := p.controller(p.target, name)
+		if controller.Type == TypeBond {
+			if base := p.target[name].Base(); p.follows(name) && p.state[base] == StateDown {
+				p.raise(base) // the bond could not bring the port up; settleLinks takes it down again
+			}
+			p.lower(name)
+		}
+		p.emit(StepPort, name, Value{}, Value{Port: attachment(name, *controller)})
+		if controller.Type == TypeBond {
+			p.state[name] = StateUp
+			p.cascade(name, StateUp)
+		}
+	}
+}
+
+// attachment describes a port of a controller.
+func attachment(port string, controller Interface) *Attachment {
+	a := &Attachment{Controller: controller.Name, Type: controller.Type}
+	if controller.Bridge != nil {
+		a.DefaultPVID = controller.Bridge.defaultPVID()
+		a.Bridge = &BridgePort{Name: port}
+		for _, p := range controller.Bridge.Port {
+			if p.Name == port {
+				*a.Bridge = p
+			}
+		}
+	}
+	if controller.Bond != nil {
+		for _, p := range controller.Bond.PortsConfig {
+			if p.Name == port {
+				a.Bond = &p
+			}
+		}
+	}
+	return a
+}
+
+// changePorts changes the options of ports that stay, and what bridges and bonds can be told only now
+// that all ports are there: to filter VLANs, and which port is the primary.
+func (p *planner) changePorts() {
+	for _, name := range p.order {
+		p.changePort(name)
+	}
+	for _, name := range p.order {
+		now, target := p.now[name], p.target[name]
+		if target.Bond != nil && p.learnsPrimary(name) {
+			p.setPrimary(name, new(""), target.Bond.Options.Primary)
+		}
+		kept := now != nil && !p.remade[name] && target.Bridge != nil
+		if kept && isTrue(target.Bridge.VLANFiltering) && !isTrue(now.Bridge.VLANFiltering) {
+			p.setFiltering(name)
+		}
+	}
+}
+
+func (p *planner) changePort(name string) {
+	is := p.controller(p.target, name)
+	if is == nil || p.attaches(name) {
+		return
+	}
+	from, to := attachment(name, *p.controller(p.now, name)), attachment(name, *is)
+	if !sameAttachment(*from, *to) {
+		p.emit(StepPort, name, Value{Port: from}, Value{Port: to})
+	}
+}
+
+func sameAttachment(a, b Attachment) bool {
+	if a.Bridge != nil && b.Bridge != nil {
+		return agrees(*a.Bridge, *b.Bridge) && reflect.DeepEqual(a.Bridge.VLAN.Entries(1), b.Bridge.VLAN.Entries(1))
+	}
+	return reflect.DeepEqual(a.Bond, b.Bond)
+}
+
+// forgetsPrimary reports whether a bond has a primary that leaves it or stops being it.
+func (p *planner) forgetsPrimary(bond string) bool {
+	was := primary(p.now[bond])
+	return was != "" && (p.gone(bond) || p.detaches(was) || primary(p.target[bond]) != was)
+}
+
+func (p *planner) learnsPrimary(bond string) bool {
+	is := primary(p.target[bond])
+	return is != "" && (p.fresh(bond) || p.attaches(is) || primary(p.now[bond]) != is)
+}
+
+func primary(bond *Interface) string {
+	if bond == nil || bond.Bond == nil || bond.Bond.Options == nil {
+		return ""
+	}
+	return deref(bond.Bond.Options.Primary)
+}
+
+func (p *planner) setPrimary(bond string, from, to *string) {
+	p.set(bond, TypeBond,
+		Interface{Bond: &Bond{Options: &BondOptions{Primary: from}}},
+		Interface{Bond: &Bond{Options: &BondOptions{Primary: to}}})
+}

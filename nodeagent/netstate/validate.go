@@ -1,0 +1,197 @@
+package netstate
+
+import (
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// A rule lists what is wrong with a desired state in one respect.
+type rule func(desired State, at *field.Path) field.ErrorList
+
+// Validate lists everything that is wrong with a desired state whatever node it meets, with paths that
+// begin with at (nil for a document of its own). What depends on the node, such as a NIC that does not
+// exist, is found by Check.
+func Validate(desired State, at *field.Path) field.ErrorList {
+	rules := []rule{
+		validateRangesAndWords,
+		validateNames,
+		validateParts,
+		validateMACs,
+		validateIPs,
+		validateBridgeOptions,
+		validateBridgePorts,
+		validateBonds,
+		validateLinkParts,
+		validatePortsUnique,
+		validateControllers,
+		validateBases,
+		validateRings,
+		validateMTUs,
+		validateRoutes,
+		validateRouteRules,
+		validateDNS,
+	}
+	var errs field.ErrorList
+	for _, check := range rules {
+		errs = append(errs, check(desired, at)...)
+	}
+	return errs
+}
+
+// each calls check for the interfaces that the desired state wants to exist.
+func (s State) each(at *field.Path, check func(i Interface, at *field.Path) field.ErrorList) field.ErrorList {
+	var errs field.ErrorList
+	for n, i := range s.Interfaces {
+		// Paths cost more than the checks: they are made for the few interfaces with errors only.
+		if i.wanted() && len(check(i, nil)) > 0 {
+			errs = append(errs, check(i, s.pathOf(at, n))...)
+		}
+	}
+	return errs
+}
+
+// pathOf returns the path of the interface at index n.
+func (s State) pathOf(at *field.Path, n int) *field.Path { return child(at, "interfaces").Index(n) }
+
+// wanted reports whether a desired interface is to exist, up or down, and to be looked after.
+func (i Interface) wanted() bool { return i.State != StateAbsent && i.State != StateIgnore }
+
+func validateNames(desired State, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := make(map[string]bool, len(desired.Interfaces))
+	for n, i := range desired.Interfaces {
+		here := desired.pathOf(at, n)
+		errs = append(errs, validateName(i.Name, here.Child("name"))...)
+		if i.Name != "" && seen[i.Name] {
+			errs = append(errs, field.Duplicate(here.Child("name"), i.Name))
+		}
+		seen[i.Name] = true
+		errs = append(errs, validateLinkState(i, here)...)
+	}
+	return errs
+}
+
+// validateName checks what the kernel's dev_valid_name checks, and that the name cannot be mistaken for
+// an alias or an option.
+func validateName(name string, at *field.Path) field.ErrorList {
+	switch {
+	case name == "":
+		return field.ErrorList{field.Required(at, "the name of a network interface")}
+	case len(name) > 15:
+		return field.ErrorList{field.Invalid(at, name, "is "+strconv.Itoa(len(name))+" bytes long: an interface name has at most 15")}
+	case name == "." || name == "..":
+		return field.ErrorList{field.Invalid(at, name, "cannot be the name of an interface")}
+	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f || r == 0x85 || r == 0xa0 }):
+		return field.ErrorList{field.Invalid(at, name, "an interface name has no slash, colon, blank or control character")}
+	}
+	return nil
+}
+
+func validateLinkState(i Interface, at *field.Path) field.ErrorList {
+	switch i.State {
+	case "", StateUp, StateDown, StateIgnore:
+		return nil
+	case StateAbsent:
+		if i.Name == "lo" || i.Type == TypeLoopback {
+			return field.ErrorList{field.Forbidden(at.Child("state"), "the loopback interface cannot be absent")}
+		}
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at.Child("state"), i.State, []LinkState{StateUp, StateDown, StateAbsent, StateIgnore})}
+}
+
+// validateParts refuses the part of one type beside another type.
+func validateParts(desired State, at *field.Path) field.ErrorList {
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		for _, part := range i.parts() {
+			if part.present && i.Type != "" && i.Type != part.of && (part.of != TypeEthernet || i.Type != TypeVeth) {
+				errs = append(errs, field.Forbidden(at.Child(part.key), "goes with type "+string(part.of)+", not with "+string(i.Type)))
+			}
+		}
+		if i.LLDP != nil && isTrue(i.LLDP.Enabled) {
+			errs = append(errs, field.Forbidden(at.Child("lldp", "enabled"), "LLDP is not run here: run lldpd"))
+		}
+		if i.CopyMACFrom != nil && i.Type != "" && i.Type != TypeBridge && i.Type != TypeBond {
+			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "goes with type linux-bridge or bond"))
+		}
+		if i.CopyMACFrom != nil && i.MAC != nil {
+			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "mac-address says already which one"))
+		}
+		return errs
+	})
+}
+
+// A linkPart is one of the parts of an Interface that go with a type.
+type linkPart struct {
+	key     string
+	of      LinkType
+	present bool
+}
+
+func (i Interface) parts() []linkPart {
+	return []linkPart{
+		{"ethernet", TypeEthernet, i.Ethernet != nil},
+		{"bridge", TypeBridge, i.Bridge != nil},
+		{"vlan", TypeVLAN, i.VLAN != nil},
+		{"link-aggregation", TypeBond, i.Bond != nil},
+		{"veth", TypeVeth, i.Veth != nil},
+		{"vxlan", TypeVXLAN, i.VXLAN != nil},
+		{"vrf", TypeVRF, i.VRF != nil},
+		{"mac-vlan", TypeMACVLAN, i.MACVLAN != nil},
+	}
+}
+
+func validateMACs(desired State, at *field.Path) field.ErrorList {
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		if i.MAC == nil {
+			return nil
+		}
+		switch {
+		case *i.MAC == MAC{}:
+			return field.ErrorList{field.Invalid(at.Child("mac-address"), i.MAC.String(), "is all zeros")}
+		case i.MAC.multicast():
+			return field.ErrorList{field.Invalid(at.Child("mac-address"), i.MAC.String(), "is a multicast address")}
+		case i.Type == TypeLoopback:
+			return field.ErrorList{field.Forbidden(at.Child("mac-address"), "the loopback interface has none")}
+		}
+		return nil
+	})
+}
+
+// validateMTUs compares what the desired state says itself. The limits of drivers, and the MTU of bases it does
+// not mention, are checked on the node.
+func validateMTUs(desired State, at *field.Path) field.ErrorList {
+	mtus := map[string]int{}
+	for _, i := range desired.Interfaces {
+		if i.MTU != nil && i.wanted() {
+			mtus[i.Name] = *i.MTU
+		}
+	}
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		if i.MTU == nil {
+			return nil
+		}
+		var errs field.ErrorList
+		if base, known := mtus[i.Base()]; known && *i.MTU > base && i.VXLAN == nil {
+			errs = append(errs, mtuAboveBase(i, base, at))
+		}
+		if i.IPv6 != nil && isTrue(i.IPv6.Enabled) && *i.MTU < minIPv6MTU {
+			errs = append(errs, mtuBelowIPv6(i, at))
+		}
+		return errs
+	})
+}
+
+// minIPv6MTU is the least MTU with which the kernel runs IPv6 on a link.
+const minIPv6MTU = 1280
+
+func mtuAboveBase(i Interface, base int, at *field.Path) *field.Error {
+	return field.Invalid(at.Child("mtu"), *i.MTU, "is above the MTU of "+i.Base()+", "+strconv.Itoa(base))
+}
+
+func mtuBelowIPv6(i Interface, at *field.Path) *field.Error {
+	return field.Invalid(at.Child("mtu"), *i.MTU, "must be at least 1280 when IPv6 is enabled on "+i.Name)
+}

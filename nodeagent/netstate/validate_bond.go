@@ -1,0 +1,155 @@
+package netstate
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateBonds(desired State, at *field.Path) field.ErrorList {
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		if i.Bond == nil {
+			return nil
+		}
+		at = at.Child("link-aggregation")
+		errs := validateBondPorts(i.Bond, at)
+		if i.Bond.Options == nil {
+			return errs
+		}
+		errs = append(errs, validateBondMonitor(i.Bond.Options, at.Child("options"))...)
+		errs = append(errs, validateBondMode(i, at.Child("options"))...)
+		return append(errs, validateBondNames(i.Bond, at.Child("options"))...)
+	})
+}
+
+func validateBondPorts(b *Bond, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	names, queues := map[string]bool{}, map[int]bool{}
+	for n, port := range b.PortsConfig {
+		here := at.Child("ports-config").Index(n)
+		if names[port.Name] {
+			errs = append(errs, field.Duplicate(here.Child("name"), port.Name))
+		}
+		names[port.Name] = true
+		if b.Port != nil && !slices.Contains(b.Port, port.Name) {
+			errs = append(errs, field.Invalid(here.Child("name"), port.Name, "is not a port of this bond"))
+		}
+		if port.QueueID == nil || *port.QueueID == 0 {
+			continue
+		}
+		if queues[*port.QueueID] {
+			errs = append(errs, field.Duplicate(here.Child("queue-id"), *port.QueueID))
+		}
+		queues[*port.QueueID] = true
+	}
+	return errs
+}
+
+// validateBondMonitor checks the two ways a bond can watch its ports: only one of them, and what each needs.
+func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if positive(o.Miimon) && positive(o.ARPInterval) {
+		errs = append(errs, field.Forbidden(at.Child("arp_interval"), "miimon and arp_interval exclude each other"))
+	}
+	off := positive(o.ARPInterval) || o.Miimon != nil && *o.Miimon == 0
+	if off && positive(o.UpDelay) {
+		errs = append(errs, field.Forbidden(at.Child("updelay"), "has an effect only with miimon"))
+	}
+	if off && positive(o.DownDelay) {
+		errs = append(errs, field.Forbidden(at.Child("downdelay"), "has an effect only with miimon"))
+	}
+	if positive(o.ARPInterval) && (o.ARPIPTarget == nil || *o.ARPIPTarget == "") {
+		errs = append(errs, field.Required(at.Child("arp_ip_target"), "arp_interval needs somebody to ask"))
+	}
+	if o.ARPIPTarget == nil || *o.ARPIPTarget == "" {
+		return errs
+	}
+	targets := strings.Split(*o.ARPIPTarget, ",")
+	if len(targets) > 16 {
+		errs = append(errs, field.TooMany(at.Child("arp_ip_target"), len(targets), 16))
+	}
+	for _, target := range targets {
+		if addr, err := netip.ParseAddr(target); err != nil || !addr.Is4() {
+			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "not an IPv4 address"))
+		}
+	}
+	return errs
+}
+
+func positive(n *int) bool { return n != nil && *n > 0 }
+
+// validateBondMode refuses options the kernel does not take in the bond's mode, unless they say what is
+// the default anyway: a bond's currentState lists them all.
+func validateBondMode(i Interface, at *field.Path) field.ErrorList {
+	if i.Bond.Mode == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	options, defaults := reflect.ValueOf(*i.Bond.Options), reflect.ValueOf(bondDefaults(*i.Bond.Mode))
+	for n := range options.NumField() {
+		key := jsonKey(options.Type().Field(n))
+		value := options.Field(n)
+		if value.IsNil() || bondOptionApplies(*i.Bond.Mode, key) || sameValue(value, defaults.Field(n)) {
+			continue
+		}
+		errs = append(errs, field.Forbidden(at.Child(key), "has no effect in mode "+*i.Bond.Mode))
+	}
+	failOver := i.Bond.Options.FailOverMAC
+	if *i.Bond.Mode == "active-backup" && failOver != nil && *failOver == "active" && i.MAC != nil {
+		errs = append(errs, field.Forbidden(at.Child("fail_over_mac"), "with active the bond takes the MAC of its active port: remove mac-address"))
+	}
+	return errs
+}
+
+// bondOptionApplies reports whether the kernel takes an option in a mode (bond_opts, unsuppmodes).
+func bondOptionApplies(mode, key string) bool {
+	in := func(modes ...string) bool { return slices.Contains(modes, mode) }
+	switch key {
+	case "lacp_rate", "ad_select", "ad_actor_sys_prio", "ad_actor_system", "ad_user_port_key":
+		return in("802.3ad")
+	case "primary", "primary_reselect":
+		return in("active-backup", "balance-tlb", "balance-alb")
+	case "arp_interval", "arp_ip_target", "arp_validate", "arp_all_targets":
+		return !in("802.3ad", "balance-tlb", "balance-alb")
+	case "packets_per_slave":
+		return in("balance-rr")
+	case "tlb_dynamic_lb":
+		return in("balance-tlb", "balance-alb")
+	}
+	return true
+}
+
+// bondDefaults returns the options the kernel gives a new bond of the mode (bond_check_params, and
+// bond_option_mode_set: modes that cannot watch their ports by ARP do it by MII).
+func bondDefaults(mode string) BondOptions {
+	miimon := 0
+	if !bondOptionApplies(mode, "arp_interval") {
+		miimon = 100
+	}
+	return BondOptions{
+		FailOverMAC: new("none"), AllSlavesActive: new("dropped"), Miimon: &miimon, UpDelay: new(0), DownDelay: new(0),
+		UseCarrier: new(true), ARPInterval: new(0), ARPIPTarget: new(""), ARPValidate: new("none"),
+		ARPAllTargets: new("any"), ARPMissedMax: new(2), LACPRate: new("slow"), ADSelect: new("stable"),
+		ADActorSysPrio: new(65535), ADActorSystem: &MAC{}, ADUserPortKey: new(0), MinLinks: new(0), LPInterval: new(1),
+		NumGratARP: new(1), NumUnsolNA: new(1), PacketsPerSlave: new(1), Primary: new(""), PrimaryReselect: new("always"),
+		ResendIGMP: new(1), TLBDynamicLB: new(true), XmitHashPolicy: new("layer2"),
+	}
+}
+
+func validateBondNames(b *Bond, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	o := b.Options
+	if o.Primary != nil && *o.Primary != "" && b.Port != nil && !slices.Contains(b.Port, *o.Primary) {
+		errs = append(errs, field.Invalid(at.Child("primary"), *o.Primary, "is not a port of this bond"))
+	}
+	if o.ADActorSystem != nil && o.ADActorSystem.multicast() {
+		errs = append(errs, field.Invalid(at.Child("ad_actor_system"), o.ADActorSystem.String(), "is a multicast address"))
+	}
+	if o.NumGratARP != nil && o.NumUnsolNA != nil && *o.NumGratARP != *o.NumUnsolNA {
+		errs = append(errs, field.Invalid(at.Child("num_unsol_na"), *o.NumUnsolNA, "the kernel keeps one value for this and num_grat_arp"))
+	}
+	return errs
+}

@@ -1,0 +1,108 @@
+package netstate
+
+import (
+	"net/netip"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateIPs(desired State, at *field.Path) field.ErrorList {
+	controllers := desired.statedControllers()
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		errs := validateIP(i.IPv4, 32, at.Child("ipv4"))
+		errs = append(errs, validateIP(i.IPv6, 128, at.Child("ipv6"))...)
+		controller, isPort := controllers[i.Name]
+		if !isPort || controller.Type == TypeVRF || controller.Type == "" {
+			return errs
+		}
+		if i.IPv4.wantsAddresses() {
+			errs = append(errs, ipOnPort(i.Name, controller.Name, at.Child("ipv4")))
+		}
+		if i.IPv6.wantsAddresses() {
+			errs = append(errs, ipOnPort(i.Name, controller.Name, at.Child("ipv6")))
+		}
+		return errs
+	})
+}
+
+func ipOnPort(port, controller string, at *field.Path) *field.Error {
+	return field.Forbidden(at, port+" is a port of "+controller+": the address belongs on "+controller)
+}
+
+// wantsAddresses reports whether a desired IP configuration asks for the protocol to be used.
+func (ip *IP) wantsAddresses() bool {
+	if ip == nil || ip.Enabled != nil && !*ip.Enabled {
+		return false
+	}
+	return isTrue(ip.Enabled) || len(ip.Address) > 0 || isTrue(ip.DHCP) || isTrue(ip.Autoconf)
+}
+
+func validateIP(ip *IP, bits int, at *field.Path) field.ErrorList {
+	if ip == nil {
+		return nil
+	}
+	if ip.Enabled != nil && !*ip.Enabled {
+		return nil // nothing else counts
+	}
+	var errs field.ErrorList
+	for n, address := range ip.Address {
+		errs = append(errs, validateAddress(address, bits, at.Child("address").Index(n))...)
+	}
+	if ip.Token != nil && *ip.Token != "" && !isToken(*ip.Token) {
+		errs = append(errs, field.Invalid(at.Child("token"), *ip.Token, "not an interface identifier like ::1"))
+	}
+	return errs
+}
+
+func validateAddress(address Address, bits int, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	ip := address.IP
+	switch {
+	case !ip.IsValid():
+		errs = append(errs, field.Required(at.Child("ip"), "an IP address"))
+	case ip.BitLen() != bits || ip.Is4In6():
+		errs = append(errs, field.Invalid(at.Child("ip"), ip.String(), "is an address of the other IP version"))
+	case ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		errs = append(errs, field.Invalid(at.Child("ip"), ip.String(), "cannot be the address of an interface"))
+	}
+	switch {
+	case address.PrefixLength == 0:
+		errs = append(errs, field.Required(at.Child("prefix-length"), "how many bits the network has"))
+	case address.PrefixLength < 0 || address.PrefixLength > bits:
+		errs = append(errs, field.Invalid(at.Child("prefix-length"), address.PrefixLength, "does not fit the IP version"))
+	}
+	return errs
+}
+
+// isToken reports whether text is an IPv6 interface identifier: an address whose upper half is zero.
+func isToken(text string) bool {
+	addr, err := netip.ParseAddr(text)
+	return err == nil && addr.Is6() && !addr.Is4In6() && [8]byte(addr.AsSlice()[:8]) == [8]byte{}
+}
+
+func validateDNS(desired State, at *field.Path) field.ErrorList {
+	if desired.DNS.Config == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	here := child(at, "dns-resolver").Child("config")
+	for n, server := range desired.DNS.Config.Server {
+		address, zone, zoned := strings.Cut(server, "%")
+		if _, err := netip.ParseAddr(address); err != nil || zoned && zone == "" {
+			errs = append(errs, field.Invalid(here.Child("server").Index(n), server, "not an IP address"))
+		}
+	}
+	errs = append(errs, validateWords(desired.DNS.Config.Search, here.Child("search"))...)
+	return append(errs, validateWords(desired.DNS.Config.Options, here.Child("options"))...)
+}
+
+func validateWords(words []string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for n, word := range words {
+		if word == "" || strings.ContainsAny(word, " \t\r\n") {
+			errs = append(errs, field.Invalid(at.Index(n), word, "must be one word"))
+		}
+	}
+	return errs
+}

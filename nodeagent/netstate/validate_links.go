@@ -1,0 +1,226 @@
+package netstate
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// validateLinkParts checks the parts of vlans, vxlans, veths and mac-vlans by themselves.
+func validateLinkParts(desired State, at *field.Path) field.ErrorList {
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		if base := i.Base(); base != "" {
+			errs = append(errs, validateReference(i.Name, base, at.Child(i.partKey(), "base-iface"))...)
+		}
+		if i.Veth != nil {
+			errs = append(errs, validateReference(i.Name, i.Veth.Peer, at.Child("veth", "peer"))...)
+		}
+		if x := i.VXLAN; x != nil && x.Remote.IsValid() && x.Local.IsValid() && x.Remote.Is4() != x.Local.Is4() {
+			errs = append(errs, field.Invalid(at.Child("vxlan", "local"), x.Local.String(), "is not of the IP version of remote"))
+		}
+		if x := i.VXLAN; x != nil && x.Remote.IsMulticast() && i.Base() == "" {
+			errs = append(errs, field.Required(at.Child("vxlan", "base-iface"), "a multicast remote needs one"))
+		}
+		return errs
+	})
+}
+
+func (i Interface) partKey() string {
+	for _, part := range i.parts() {
+		if part.present {
+			return part.key
+		}
+	}
+	return ""
+}
+
+// validateReference checks a name that refers to another interface.
+func validateReference(from, to string, at *field.Path) field.ErrorList {
+	if to == from {
+		return field.ErrorList{field.Invalid(at, to, "is the interface itself")}
+	}
+	return validateName(to, at)
+}
+
+// validatePortsUnique checks port lists by themselves.
+func validatePortsUnique(desired State, at *field.Path) field.ErrorList {
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		seen := map[string]bool{}
+		for n, port := range i.Ports() {
+			here := at.Child(i.partKey(), "port").Index(n)
+			if i.Bridge != nil {
+				here = here.Child("name")
+			}
+			errs = append(errs, validateReference(i.Name, port, here)...)
+			if seen[port] {
+				errs = append(errs, field.Duplicate(here, port))
+			}
+			seen[port] = true
+		}
+		return errs
+	})
+}
+
+// statedControllers returns, for every interface a port list or a controller key of the desired state
+// attaches, the first controller it is given.
+func (s State) statedControllers() map[string]Interface {
+	byName := s.index()
+	controllers := map[string]Interface{}
+	for _, i := range s.Interfaces {
+		if !i.wanted() {
+			continue
+		}
+		for _, port := range i.Ports() {
+			if _, taken := controllers[port]; !taken {
+				controllers[port] = i
+			}
+		}
+	}
+	for _, i := range s.Interfaces {
+		if _, listed := controllers[i.Name]; listed || !i.wanted() || i.Controller == nil || *i.Controller == "" {
+			continue
+		}
+		controllers[i.Name] = Interface{Name: *i.Controller}
+		if controller, ok := byName[*i.Controller]; ok {
+			controllers[i.Name] = *controller
+		}
+	}
+	return controllers
+}
+
+// index returns the interfaces by name. They are the ones of the state: do not modify them.
+func (s State) index() map[string]*Interface {
+	byName := make(map[string]*Interface, len(s.Interfaces))
+	for n := range s.Interfaces {
+		byName[s.Interfaces[n].Name] = &s.Interfaces[n]
+	}
+	return byName
+}
+
+// validateControllers checks that port lists and controller keys agree, and that a link has one controller.
+func validateControllers(desired State, at *field.Path) field.ErrorList {
+	byName := desired.index()
+	owner := desired.statedControllers()
+	errs := desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		for n, port := range i.Ports() {
+			here := at.Child(i.partKey(), "port").Index(n)
+			if other := owner[port]; other.Name != i.Name {
+				errs = append(errs, field.Invalid(here, port, "is overbooked by two controllers: "+i.Name+", "+other.Name))
+			}
+			if p, ok := byName[port]; ok && port != i.Name {
+				errs = append(errs, validatePort(i, *p, here)...)
+			}
+		}
+		return append(errs, validateController(i, byName, owner, at)...)
+	})
+	return errs
+}
+
+func validatePort(controller, port Interface, at *field.Path) field.ErrorList {
+	switch {
+	case port.State == StateAbsent && port.Type != TypeEthernet:
+		return field.ErrorList{field.Invalid(at, port.Name, "is wanted absent")}
+	case port.Type == TypeLoopback, port.Type == TypeVRF, port.Type == TypeBridge && controller.Type != TypeVRF:
+		return field.ErrorList{field.Invalid(at, port.Name, "is a "+string(port.Type)+", which cannot be a port of a "+string(controller.Type))}
+	}
+	return nil
+}
+
+// validateController checks the controller key of an interface against the port lists.
+func validateController(i Interface, byName map[string]*Interface, owner map[string]Interface, at *field.Path) field.ErrorList {
+	if i.Controller == nil {
+		return nil
+	}
+	at = at.Child("controller")
+	lister, isListed := owner[i.Name]
+	if *i.Controller == "" {
+		if isListed {
+			return field.ErrorList{field.Invalid(at, "", i.Name+" is still listed as a port of "+lister.Name)}
+		}
+		return nil
+	}
+	errs := validateReference(i.Name, *i.Controller, at)
+	if lister.Name != *i.Controller {
+		return append(errs, field.Invalid(at, *i.Controller, i.Name+" is listed as a port of "+lister.Name))
+	}
+	controller, isDesired := byName[*i.Controller]
+	switch {
+	case !isDesired:
+	case controller.State == StateAbsent:
+		errs = append(errs, field.Invalid(at, *i.Controller, "is wanted absent"))
+	case controller.Ports() != nil && !slices.Contains(controller.Ports(), i.Name):
+		errs = append(errs, field.Invalid(at, *i.Controller, i.Name+" is not in the port list of "+controller.Name))
+	}
+	return errs
+}
+
+// validateBases checks that nothing stands on a link that is to go or to be down.
+func validateBases(desired State, at *field.Path) field.ErrorList {
+	byName := desired.index()
+	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		base, isDesired := byName[i.Base()]
+		if !isDesired || i.Base() == "" {
+			return nil
+		}
+		at = at.Child(i.partKey(), "base-iface")
+		switch {
+		case base.State == StateAbsent && base.Type != TypeEthernet:
+			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up as "+base.Name+" is wanted absent")}
+		case (base.State == StateDown || base.State == StateAbsent) && i.State != StateDown && i.VXLAN == nil:
+			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up while "+base.Name+" is wanted down")}
+		}
+		return nil
+	})
+}
+
+func validateRings(desired State, at *field.Path) field.ErrorList {
+	below := map[string][]string{}
+	for _, i := range desired.Interfaces {
+		if !i.wanted() {
+			continue
+		}
+		below[i.Name] = append(below[i.Name], i.Ports()...)
+		if i.Base() != "" {
+			below[i.Name] = append(below[i.Name], i.Base())
+		}
+		if i.Controller != nil && *i.Controller != "" {
+			below[*i.Controller] = append(below[*i.Controller], i.Name)
+		}
+	}
+	for n, i := range desired.Interfaces {
+		if ring := findRing(below, i.Name); ring != nil && ring[0] == slices.Min(ring) {
+			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), i.Name, "stands on itself: "+strings.Join(append(ring, i.Name), " → "))}
+		}
+	}
+	return nil
+}
+
+// findRing returns the links of a ring that goes through name, from name on, or nil. below says what each link
+// stands on: its base and its ports.
+func findRing(below map[string][]string, name string) []string {
+	visited := map[string]bool{}
+	var walk func(path []string, at string) []string
+	walk = func(path []string, at string) []string {
+		for _, next := range below[at] {
+			if next == name {
+				return path
+			}
+			if next == at || visited[next] {
+				continue
+			}
+			visited[next] = true
+			if ring := walk(append(slices.Clone(path), next), next); ring != nil {
+				return ring
+			}
+		}
+		return nil
+	}
+	if slices.Contains(below[name], name) {
+		return nil // said elsewhere: is the interface itself
+	}
+	return walk([]string{name}, name)
+}

@@ -1,0 +1,124 @@
+package netstate
+
+import (
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateRoutes(desired State, at *field.Path) field.ErrorList {
+	byName := desired.index()
+	var errs field.ErrorList
+	for n, route := range desired.Routes.Config {
+		here := child(at, "routes").Child("config").Index(n)
+		if route.State == StateAbsent {
+			continue
+		}
+		errs = append(errs, validateDestination(route, here)...)
+		errs = append(errs, validateNextHop(route, here)...)
+		if i, isDesired := byName[route.NextHopInterface]; isDesired {
+			errs = append(errs, validateRouteInterface(route, *i, here.Child("next-hop-interface"))...)
+		}
+	}
+	return errs
+}
+
+func validateDestination(route Route, at *field.Path) field.ErrorList {
+	destination := route.Destination
+	if !destination.IsValid() {
+		return field.ErrorList{field.Required(at.Child("destination"), "a network like 198.51.100.0/24, or 0.0.0.0/0 for the default route")}
+	}
+	zeroNet := netip.MustParsePrefix("0.0.0.0/8")
+	if destination.Addr().Is4() && destination.Bits() >= 8 && zeroNet.Contains(destination.Addr()) && route.unicast() {
+		return field.ErrorList{field.Invalid(at.Child("destination"), destination.String(),
+			"0.0.0.0/8 and its subnets cannot be used, use the default gateway 0.0.0.0/0 instead")}
+	}
+	return nil
+}
+
+// unicast reports whether the route leads somewhere, unlike a blackhole.
+func (r Route) unicast() bool { return r.RouteType == "" || r.RouteType == "unicast" }
+
+func validateNextHop(route Route, at *field.Path) field.ErrorList {
+	if !route.unicast() {
+		if route.NextHopAddress.IsValid() || route.NextHopInterface != "" && route.NextHopInterface != "lo" {
+			return field.ErrorList{field.Forbidden(at, "a "+route.RouteType+" route cannot have a next hop")}
+		}
+		return nil
+	}
+	var errs field.ErrorList
+	if route.NextHopInterface == "" {
+		errs = append(errs, field.Required(at.Child("next-hop-interface"), "the interface the route goes through"))
+	} else {
+		errs = append(errs, validateName(route.NextHopInterface, at.Child("next-hop-interface"))...)
+	}
+	errs = append(errs, validateVersion(route.NextHopAddress, route.Destination, at.Child("next-hop-address"))...)
+	return append(errs, validateVersion(route.Source, route.Destination, at.Child("source"))...)
+}
+
+func validateVersion(address netip.Addr, destination netip.Prefix, at *field.Path) field.ErrorList {
+	if !address.IsValid() || !destination.IsValid() || address.Is4() == destination.Addr().Is4() {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, address.String(), "is not of the IP version of the destination")}
+}
+
+func validateRouteInterface(route Route, i Interface, at *field.Path) field.ErrorList {
+	ip, version := i.IPv4, "IPv4"
+	if route.Destination.IsValid() && !route.Destination.Addr().Is4() {
+		ip, version = i.IPv6, "IPv6"
+	}
+	switch {
+	case i.State == StateAbsent || i.State == StateDown:
+		return field.ErrorList{field.Invalid(at, i.Name, "is wanted "+string(i.State))}
+	case ip != nil && ip.Enabled != nil && !*ip.Enabled:
+		return field.ErrorList{field.Invalid(at, i.Name, "has "+version+" disabled")}
+	}
+	return nil
+}
+
+func validateRouteRules(desired State, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for n, rule := range desired.RouteRules.Config {
+		if rule.State == StateAbsent {
+			continue
+		}
+		errs = append(errs, validateRouteRule(rule, child(at, "route-rules").Child("config").Index(n))...)
+	}
+	return errs
+}
+
+func validateRouteRule(rule RouteRule, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if rule.IPFrom.IsValid() && rule.IPTo.IsValid() && rule.IPFrom.Addr().Is4() != rule.IPTo.Addr().Is4() {
+		errs = append(errs, field.Invalid(at.Child("ip-to"), rule.IPTo.String(), "is not of the IP version of ip-from"))
+	}
+	if family, known := rule.family(); !known {
+		errs = append(errs, field.Required(at.Child("family"), "ipv4 or ipv6, as there is neither ip-from nor ip-to"))
+	} else if rule.Family != nil && *rule.Family != family {
+		errs = append(errs, field.Invalid(at.Child("family"), *rule.Family, "the addresses of the rule are "+family))
+	}
+	if rule.IIF != nil && *rule.IIF != "" {
+		errs = append(errs, validateName(*rule.IIF, at.Child("iif"))...)
+	}
+	if rule.FWMask != nil && rule.FWMark == nil {
+		errs = append(errs, field.Required(at.Child("fwmark"), "fwmask needs one"))
+	}
+	return errs
+}
+
+// family returns ipv4 or ipv6, as the addresses of the rule or else its family key say.
+func (r RouteRule) family() (family string, known bool) {
+	for _, prefix := range []netip.Prefix{r.IPFrom, r.IPTo} {
+		switch {
+		case prefix.IsValid() && prefix.Addr().Is4():
+			return "ipv4", true
+		case prefix.IsValid():
+			return "ipv6", true
+		}
+	}
+	if r.Family == nil {
+		return "", false
+	}
+	return *r.Family, true
+}

@@ -1,0 +1,32 @@
+package netstate
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Warnings lists what a valid desired state asks for and will not get, or will get otherwise than from
+// kubernetes-nmstate. Each is a sentence that begins with the path, for an admission response.
+func Warnings(desired State, at *field.Path) []string {
+	var warnings []string
+	for n, i := range desired.Interfaces {
+		if !i.wanted() {
+			continue
+		}
+		here := desired.pathOf(at, n)
+		warn := func(key, text string) {
+			warnings = append(warnings, here.Child(strings.Split(key, ".")[0], strings.Split(key, ".")[1:]...).String()+": "+text)
+		}
+		if i.IPv6.wantsAddresses() && isTrue(i.IPv6.DHCP) {
+			warn("ipv6.dhcp", "no DHCPv6 client runs here: use autoconf or static addresses")
+		}
+		if i.WaitIP != nil && *i.WaitIP != "any" {
+			warn("wait-ip", "has no effect: nothing waits for an address")
+		}
+		if i.State == StateDown && makeable(i.Type) {
+			warn("state", "the link is kept and set down; use absent to remove it")
+		}
+	}
+	return warnings
+}
