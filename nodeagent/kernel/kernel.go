@@ -1,0 +1,95 @@
+// Package kernel is the only code that talks to the kernel's network: Kernel.Read returns what there is
+// as a netstate.State, Kernel.Do carries out one netstate.Step, Kernel.Watch says when something changed,
+// and Apply carries out a plan and undoes it when a step fails. Model does the same in memory, for tests
+// on any host.
+//
+// It needs Linux 5.6 (the VLANs of bridge ports are read with RTM_GETVLAN) and CAP_NET_ADMIN to write.
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// A Node is a network that can be read and changed step by step: a Kernel or a Model.
+type Node interface {
+	// Read returns the current state.
+	Read() (netstate.State, error)
+	// Do carries out one step whole or not at all, after checking that the node is as the step's From says.
+	Do(netstate.Step) error
+}
+
+// A Kernel is the network of one namespace. It is safe for use by several goroutines, but steps done at
+// the same time may see each other half done: give each namespace one writer.
+type Kernel struct {
+	space  namespace
+	socket *nl.SocketHandle
+	// resolver is the file that Read takes the DNS configuration from.
+	resolver string
+}
+
+// Open returns the network of the namespace the process runs in.
+func Open() (*Kernel, error) { return open(namespace{handle: netns.None()}) }
+
+// OpenIn returns the network of the namespace bound to a path, such as /run/netns/blue or /proc/7/ns/net.
+func OpenIn(path string) (*Kernel, error) {
+	handle, err := netns.GetFromPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+	}
+	return open(namespace{handle: handle})
+}
+
+func open(space namespace) (*Kernel, error) {
+	k := &Kernel{space: space, resolver: "/etc/resolv.conf"}
+	err := space.run(func() error {
+		socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+		k.socket = &nl.SocketHandle{Socket: socket}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a netlink socket: %w", err), space.close())
+	}
+	fd := k.socket.Socket.GetFd()
+	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
+		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, option, 1); err != nil {
+			return nil, errors.Join(fmt.Errorf("set up a netlink socket: %w", err), k.Close())
+		}
+	}
+	return k, nil
+}
+
+// Close gives back the socket and the namespace. The Kernel is of no use afterwards.
+func (k *Kernel) Close() error {
+	k.socket.Close()
+	return k.space.close()
+}
+
+// Do carries out one step whole or not at all. It first checks that the kernel is as step.From says, in
+// every key From sets, and returns a *StaleError when it is not. What the kernel refuses is a
+// *RefusedError with its reason in words. Steps that are no business of the kernel (DHCP, DNS) do nothing.
+func (k *Kernel) Do(step netstate.Step) error {
+	switch step.Kind {
+	case netstate.StepLink:
+		return k.doLink(step)
+	case netstate.StepSet:
+		return k.doSet(step)
+	case netstate.StepPort:
+		return k.doPort(step)
+	case netstate.StepAddress:
+		return k.doAddress(step)
+	case netstate.StepRoute:
+		return k.doRoute(step)
+	case netstate.StepRule:
+		return k.doRule(step)
+	case netstate.StepDHCP, netstate.StepDNS:
+		return nil
+	}
+	return fmt.Errorf("unknown kind of step %q", step.Kind)
+}

@@ -1,0 +1,277 @@
+package kernel
+
+import (
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// A link is one link as one RTM_NEWLINK message tells it. Other links are only known by index.
+type link struct {
+	index, controller, base int
+	// elsewhere says that base is an index of another namespace.
+	elsewhere   bool
+	kind        string
+	primary     int // of a bond
+	up          bool
+	iface       netstate.Interface
+	portKind    string
+	bridgePort  netstate.BridgePort
+	bondPort    netstate.BondPort
+	addrGenMode uint8
+}
+
+// parseLink reads one RTM_NEWLINK message.
+func parseLink(msg []byte) link {
+	info, attrs := header[unix.IfInfomsg](msg)
+	l := link{index: int(info.Index), up: info.Flags&unix.IFF_UP != 0}
+	l.iface = netstate.Interface{
+		State: netstate.StateDown, Description: new(""),
+		AcceptAllMAC: new(info.Flags&unix.IFF_PROMISC != 0),
+		IPv4:         &netstate.IP{Enabled: new(false), DHCP: new(false)},
+		IPv6:         &netstate.IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)},
+	}
+	if l.up {
+		l.iface.State = netstate.StateUp
+	}
+	var linkInfo, slaveInfo []byte
+	for attr, value := range each(attrs) {
+		switch attr {
+		case unix.IFLA_LINKINFO:
+			linkInfo = value
+		case unix.IFLA_AF_SPEC:
+			l.parseFamilies(value)
+		default:
+			l.parseCommon(attr, value)
+		}
+	}
+	slaveInfo = l.parseKind(info.Type, linkInfo)
+	decodeOptions(bridgePortOptionsIf(l.portKind == "bridge"), slaveInfo, &l.bridgePort)
+	decodeOptions(bondPortOptionsIf(l.portKind == "bond"), slaveInfo, &l.bondPort)
+	l.bridgePort.Name, l.bondPort.Name = l.iface.Name, l.iface.Name
+	return l
+}
+
+// parseCommon reads what every link has.
+func (l *link) parseCommon(attr uint16, value []byte) {
+	i := &l.iface
+	switch attr {
+	case unix.IFLA_IFNAME:
+		i.Name = text(value)
+	case unix.IFLA_IFALIAS:
+		i.Description = new(text(value))
+	case unix.IFLA_ADDRESS:
+		i.MAC = hardwareAddress(value)
+	case unix.IFLA_PERM_ADDRESS:
+		i.PermanentMAC = hardwareAddress(value)
+	case unix.IFLA_MTU:
+		i.MTU = new(int(decodeUint(value)))
+	case unix.IFLA_MIN_MTU:
+		i.MinMTU = new(int(decodeUint(value)))
+	case unix.IFLA_MAX_MTU:
+		if limit := int(decodeUint(value)); limit != 0 { // 0 is no limit
+			i.MaxMTU = &limit
+		}
+	case unix.IFLA_MASTER:
+		l.controller = int(decodeUint(value))
+	case unix.IFLA_LINK:
+		l.base = int(decodeUint(value))
+	case unix.IFLA_LINK_NETNSID:
+		l.elsewhere = true
+	}
+}
+
+// Places in the kernel's table of IPv6 settings (include/uapi/linux/ipv6.h), and attributes of a link's
+// IPv6 part (include/uapi/linux/if_link.h).
+const (
+	confAcceptRA    = 3
+	confAutoconf    = 5
+	confDisableIPv6 = 26
+
+	inet6Conf        = 2
+	inet6Token       = 7
+	inet6AddrGenMode = 8
+)
+
+// parseFamilies reads the IPv6 settings. A link without an IPv6 part (its MTU is too small) has IPv6 off.
+func (l *link) parseFamilies(attrs []byte) {
+	ip := l.iface.IPv6
+	for family, part := range each(attrs) {
+		if family != unix.AF_INET6 {
+			continue
+		}
+		for attr, value := range each(part) {
+			switch attr {
+			case inet6Conf:
+				ip.Enabled = new(confValue(value, confDisableIPv6) == 0)
+				ip.Autoconf = new(*ip.Enabled && confValue(value, confAutoconf) != 0 && confValue(value, confAcceptRA) != 0)
+			case inet6Token:
+				ip.Token = tokenText(value)
+			case inet6AddrGenMode:
+				l.addrGenMode = uint8(decodeUint(value))
+				ip.AddrGenMode = genModeText(l.addrGenMode)
+			}
+		}
+	}
+	if !*ip.Enabled {
+		ip.AddrGenMode, ip.Token = nil, nil
+	}
+}
+
+// confValue is the n-th 32-bit value of a table.
+func confValue(table []byte, n int) uint64 {
+	if len(table) < 4*(n+1) {
+		return 0
+	}
+	return decodeUint(table[4*n : 4*n+4])
+}
+
+// tokenText is an interface identifier, nil for none.
+func tokenText(b []byte) *string {
+	addr, ok := netip.AddrFromSlice(b)
+	if !ok || addr.IsUnspecified() {
+		return nil
+	}
+	return new(addr.String())
+}
+
+// The kernel's modes of making IPv6 interface identifiers that documents have a word for.
+const (
+	genModeEUI64         = 0
+	genModeStablePrivacy = 2
+)
+
+func genModeText(mode uint8) *string {
+	switch mode {
+	case genModeEUI64:
+		return new("eui64")
+	case genModeStablePrivacy:
+		return new("stable-privacy")
+	}
+	return nil
+}
+
+// parseKind finds the type and reads its part. It returns the options the link has as a port.
+func (l *link) parseKind(hardwareType uint16, linkInfo []byte) (port []byte) {
+	var data []byte
+	for attr, value := range each(linkInfo) {
+		switch attr {
+		case nl.IFLA_INFO_KIND:
+			l.kind = text(value)
+		case nl.IFLA_INFO_DATA:
+			data = value
+		case nl.IFLA_INFO_SLAVE_KIND:
+			l.portKind = text(value)
+		case nl.IFLA_INFO_SLAVE_DATA:
+			port = value
+		}
+	}
+	i := &l.iface
+	switch i.Type = linkType(l.kind, hardwareType); i.Type {
+	case netstate.TypeBridge:
+		i.Bridge = decodeBridge(data)
+	case netstate.TypeBond:
+		i.Bond, l.primary = decodeBond(data)
+	case netstate.TypeVLAN:
+		i.VLAN = decodeVLAN(data)
+	case netstate.TypeVXLAN:
+		i.VXLAN, l.base = decodeVXLAN(data)
+	case netstate.TypeVRF:
+		i.VRF = &netstate.VRF{Port: []string{}}
+		decodeOptions(vrfOptions(), data, i.VRF)
+	case netstate.TypeMACVLAN:
+		i.MACVLAN = decodeMACVLAN(data)
+	case netstate.TypeTun, netstate.TypeMACVTAP, netstate.TypeUnknown:
+		i.State = netstate.StateIgnore
+	case netstate.TypeVeth:
+		if l.elsewhere || l.base == 0 {
+			i.State = netstate.StateIgnore
+		}
+	}
+	return port
+}
+
+// linkType is a kernel's kind in the words of documents.
+func linkType(kind string, hardwareType uint16) netstate.LinkType {
+	switch kind {
+	case "bridge":
+		return netstate.TypeBridge
+	case "macvlan":
+		return netstate.TypeMACVLAN
+	case "macvtap":
+		return netstate.TypeMACVTAP
+	case "vlan", "bond", "dummy", "veth", "vxlan", "vrf", "tun":
+		return netstate.LinkType(kind)
+	case "":
+		return physicalType(hardwareType)
+	}
+	return netstate.TypeUnknown
+}
+
+// physicalType is the type of a link that no driver of virtual links made.
+func physicalType(hardwareType uint16) netstate.LinkType {
+	switch hardwareType {
+	case unix.ARPHRD_ETHER:
+		return netstate.TypeEthernet
+	case unix.ARPHRD_LOOPBACK:
+		return netstate.TypeLoopback
+	}
+	return netstate.TypeUnknown
+}
+
+// linkKind is a type of documents in the kernel's words.
+func linkKind(t netstate.LinkType) string {
+	switch t {
+	case netstate.TypeBridge:
+		return "bridge"
+	case netstate.TypeMACVLAN:
+		return "macvlan"
+	}
+	return string(t)
+}
+
+// name fills in what a message tells by index of other links: controller, base, peer, primary port.
+func (l *link) name(of func(index int) string) {
+	i := &l.iface
+	if l.controller != 0 {
+		i.Controller = new(of(l.controller))
+	}
+	base := ""
+	if l.base != 0 && !l.elsewhere {
+		base = of(l.base)
+	}
+	switch {
+	case i.VLAN != nil:
+		i.VLAN.BaseIface = &base
+	case i.VXLAN != nil:
+		i.VXLAN.BaseIface = &base
+	case i.MACVLAN != nil:
+		i.MACVLAN.BaseIface = &base
+	case i.Type == netstate.TypeVeth && i.State != netstate.StateIgnore:
+		i.Veth = &netstate.Veth{Peer: base}
+	case i.Bond != nil && l.primary != 0:
+		i.Bond.Options.Primary = new(of(l.primary))
+	}
+}
+
+// bridgePortOptionsIf is the table, or none.
+func bridgePortOptionsIf(is bool) []option[netstate.BridgePort] {
+	if !is {
+		return nil
+	}
+	return bridgePortOptions()
+}
+
+// bondPortOptionsIf is the table, or none.
+func bondPortOptionsIf(is bool) []option[netstate.BondPort] {
+	if !is {
+		return nil
+	}
+	return bondPortOptions()
+}
+
+// text is a string that ends with a zero byte.
+func text(b []byte) string { return unix.ByteSliceToString(b) }

@@ -1,0 +1,153 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// vethPeer is the attribute of a veth that describes its other end (VETH_INFO_PEER).
+const vethPeer = 1
+
+// doLink makes or deletes a link.
+func (k *Kernel) doLink(step netstate.Step) error {
+	switch {
+	case step.From.Link != nil && step.To.Link != nil:
+		return fmt.Errorf("link %s: a step makes or deletes, not both", step.Link)
+	case step.To.Link != nil:
+		return k.makeLink(*step.To.Link, step.To.Peer)
+	case step.From.Link != nil:
+		return k.deleteLink(*step.From.Link)
+	}
+	return nil
+}
+
+// makeLink makes a link with all its keys, or nothing.
+func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error {
+	operation := fmt.Sprintf("make %s %s", to.Type, to.Name)
+	data, base, err := k.encodeNew(to, peer)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	attrs := encodeBirth(to)
+	if base != 0 {
+		attrs.addUint32(unix.IFLA_LINK, base)
+	}
+	attrs.nest(unix.IFLA_LINKINFO, linkInfo(linkKind(to.Type), data))
+	err = k.request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, message(unix.IfInfomsg{}), attrs)
+	if err != nil {
+		return refused(err, "%s", operation)
+	}
+	err = k.settle(to)
+	if err == nil && peer != nil {
+		err = k.settle(*peer)
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.Join(refused(err, "%s", operation), k.removeLink(to.Name))
+}
+
+// encodeBirth is what every new link can be given at once. The MTU of a bridge is not: given here, the
+// kernel would still adjust it to its ports.
+func encodeBirth(to netstate.Interface) attributes {
+	var a attributes
+	a.addString(unix.IFLA_IFNAME, to.Name)
+	if to.MAC != nil {
+		a.add(unix.IFLA_ADDRESS, to.MAC[:])
+	}
+	if to.MTU != nil && to.Type != netstate.TypeBridge {
+		a.addUint32(unix.IFLA_MTU, uint32(*to.MTU))
+	}
+	return a
+}
+
+// settle gives a new link what it could not be born with.
+func (k *Kernel) settle(to netstate.Interface) error {
+	rest := netstate.Interface{Name: to.Name, State: to.State, IPv6: to.IPv6}
+	if to.Type == netstate.TypeBridge {
+		rest.MTU = to.MTU
+	}
+	if value(to.Description) != "" {
+		rest.Description = to.Description
+	}
+	if isTrue(to.AcceptAllMAC) {
+		rest.AcceptAllMAC = to.AcceptAllMAC
+	}
+	if rest.State == "" || rest.State == netstate.StateIgnore {
+		rest.State = netstate.StateUp
+	}
+	if bornWithIPv6(to.IPv6) {
+		rest.IPv6 = nil
+	}
+	if rest.State == netstate.StateDown && rest.IPv6 == nil && rest.MTU == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
+		return nil
+	}
+	index := k.indexOf(to.Name)
+	if index == 0 {
+		return errNoLink
+	}
+	return k.setLink(int(index), rest)
+}
+
+// bornWithIPv6 reports whether nothing is said about IPv6 at all.
+func bornWithIPv6(ip *netstate.IP) bool {
+	return ip == nil || ip.Enabled == nil && ip.Autoconf == nil && ip.AddrGenMode == nil && ip.Token == nil
+}
+
+// encodeNew is the IFLA_INFO_DATA of a new link, and the index of the link it stands on (0 for none).
+func (k *Kernel) encodeNew(to netstate.Interface, peer *netstate.Interface) (data attributes, base uint32, err error) {
+	if name := to.Base(); name != "" {
+		if base = k.indexOf(name); base == 0 {
+			return nil, 0, fmt.Errorf("base %s: %w", name, errNoLink)
+		}
+	}
+	switch {
+	case to.Bridge != nil:
+		return encodeBridge(to.Bridge), 0, nil
+	case to.Bond != nil:
+		bond := *to.Bond
+		bond.Options = notDefault(bond.Options)
+		return encodeBond(&bond, k.indexOf), 0, nil
+	case to.VLAN != nil:
+		return encodeVLAN(to.VLAN), base, nil
+	case to.VXLAN != nil:
+		return encodeVXLAN(to.VXLAN, base), 0, nil
+	case to.VRF != nil:
+		encodeOptions(&data, vrfOptions(), to.VRF)
+	case to.MACVLAN != nil:
+		return encodeMACVLAN(to.MACVLAN), base, nil
+	case to.Veth != nil:
+		if peer == nil {
+			peer = &netstate.Interface{Name: to.Veth.Peer}
+		}
+		data.add(vethPeer, append(message(unix.IfInfomsg{}), encodeBirth(*peer)...))
+	}
+	return data, base, nil
+}
+
+// deleteLink deletes a link that is as the plan expects.
+func (k *Kernel) deleteLink(from netstate.Interface) error {
+	operation := fmt.Sprintf("delete %s %s", from.Type, from.Name)
+	l, err := k.readLink(from.Name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	if from.Type != "" && l.iface.Type != from.Type {
+		return &StaleError{operation, fmt.Sprintf("type is %s, the plan expects %s", l.iface.Type, from.Type)}
+	}
+	if l.kind == "" {
+		return fmt.Errorf("%s: it is hardware", operation)
+	}
+	return refused(k.removeLink(from.Name), "%s", operation)
+}
+
+// removeLink deletes a link by name.
+func (k *Kernel) removeLink(name string) error {
+	var attrs attributes
+	attrs.addString(unix.IFLA_IFNAME, name)
+	return k.request(unix.RTM_DELLINK, 0, message(unix.IfInfomsg{}), attrs)
+}

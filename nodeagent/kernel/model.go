@@ -1,0 +1,43 @@
+package kernel
+
+import (
+	"sync"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// A Model is a kernel in memory. It refuses what the kernel refuses, as far as plans can run into it, so
+// that what passes on a Model is worth trying on a Kernel. Make one with NewModel.
+type Model struct {
+	mu    sync.Mutex
+	state netstate.State
+}
+
+// NewModel returns a model that is in a state. The state must be a current one: every key that applies is
+// set, as Read returns it.
+func NewModel(current netstate.State) *Model { return &Model{state: current} }
+
+// Read returns the state.
+func (m *Model) Read() (netstate.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state, nil
+}
+
+// Do carries out one step whole or not at all.
+func (m *Model) Do(step netstate.Step) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if step.Kind == netstate.StepDHCP || step.Kind == netstate.StepDNS {
+		return nil
+	}
+	if err := m.refuse(step); err != nil {
+		return err
+	}
+	after, err := m.state.Apply(step)
+	if err != nil {
+		return err
+	}
+	m.state = after
+	return nil
+}

@@ -1,0 +1,11 @@
+//go:build guest
+
+package kernel
+
+import "testing"
+
+func TestEveryPairOnTheKernel(t *testing.T) { everyPair(t, openGuest(t)) }
+
+func TestRandomWalkOnTheKernel(t *testing.T) { walk(t, openGuest(t)) }
+
+func TestTheKernelRefusesInWords(t *testing.T) { refuse(t, openGuest(t), true) }

@@ -1,0 +1,208 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// doSet changes keys of an existing link. A link that is as step.To says already, because the kernel took
+// it along with another one, is left alone. When the kernel takes some keys and refuses others, those
+// taken are set back.
+func (k *Kernel) doSet(step netstate.Step) error {
+	operation := "set " + step.Link
+	l, err := k.readLink(step.Link)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	from, to := step.From.Link, step.To.Link
+	if from == nil || to == nil {
+		return fmt.Errorf("%s: the step has no value before or none after", operation)
+	}
+	if d := difference(*from, l.iface); d != "" {
+		if difference(*to, l.iface) == "" {
+			return nil
+		}
+		return &StaleError{operation, d}
+	}
+	if err := k.setLink(l.index, *to); err != nil {
+		_ = k.setLink(l.index, *from)
+		return refused(err, "%s", operation)
+	}
+	return nil
+}
+
+// setLink gives an existing link every key that is set: first what may need it down, then the IPv6
+// switch, and at last its administrative state.
+func (k *Kernel) setLink(index int, to netstate.Interface) error {
+	attrs, err := k.encodeSettings(to)
+	if err != nil {
+		return err
+	}
+	about := unix.IfInfomsg{Index: int32(index)}
+	if to.AcceptAllMAC != nil {
+		about.Change |= unix.IFF_PROMISC
+		if *to.AcceptAllMAC {
+			about.Flags |= unix.IFF_PROMISC
+		}
+	}
+	sysctls := ipv6Settings(to.IPv6)
+	if len(sysctls) > 0 && (len(attrs) > 0 || about.Change != 0) {
+		if err := k.request(unix.RTM_NEWLINK, 0, message(about), attrs); err != nil {
+			return err
+		}
+		about, attrs = unix.IfInfomsg{Index: int32(index)}, nil
+	}
+	if err := k.setIPv6(to.Name, sysctls); err != nil {
+		return err
+	}
+	switch to.State {
+	case netstate.StateUp:
+		about.Change, about.Flags = about.Change|unix.IFF_UP, about.Flags|unix.IFF_UP
+	case netstate.StateDown:
+		about.Change |= unix.IFF_UP
+	}
+	if about.Change == 0 && len(attrs) == 0 {
+		return nil
+	}
+	return k.request(unix.RTM_NEWLINK, 0, message(about), attrs)
+}
+
+// encodeSettings is the attributes of the keys that netlink can set on an existing link.
+func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
+	var a attributes
+	if to.MAC != nil {
+		a.add(unix.IFLA_ADDRESS, to.MAC[:])
+	}
+	if to.MTU != nil {
+		a.addUint32(unix.IFLA_MTU, uint32(*to.MTU))
+	}
+	if to.Description != nil {
+		a.add(unix.IFLA_IFALIAS, []byte(*to.Description))
+	}
+	if ip := to.IPv6; ip != nil && (ip.Enabled == nil || *ip.Enabled) {
+		spec, err := encodeInet6(*ip)
+		if err != nil {
+			return nil, err
+		}
+		if len(spec) > 0 {
+			var families attributes
+			families.nest(unix.AF_INET6, spec)
+			a.nest(unix.IFLA_AF_SPEC, families)
+		}
+	}
+	kind, data := k.encodePart(to)
+	if len(data) > 0 {
+		a.nest(unix.IFLA_LINKINFO, linkInfo(kind, data))
+	}
+	return a, nil
+}
+
+// linkInfo is the IFLA_LINKINFO of a link of some kind.
+func linkInfo(kind string, data attributes) attributes {
+	var a attributes
+	a.addString(nl.IFLA_INFO_KIND, kind)
+	if len(data) > 0 {
+		a.nest(nl.IFLA_INFO_DATA, data)
+	}
+	return a
+}
+
+// encodePart is the IFLA_INFO_DATA of the part a value has.
+func (k *Kernel) encodePart(to netstate.Interface) (kind string, data attributes) {
+	switch {
+	case to.Bridge != nil:
+		return "bridge", encodeBridge(to.Bridge)
+	case to.Bond != nil:
+		return "bond", encodeBond(to.Bond, k.indexOf)
+	case to.VLAN != nil:
+		return "vlan", encodeVLAN(&netstate.VLAN{
+			ReorderHeaders: to.VLAN.ReorderHeaders, LooseBinding: to.VLAN.LooseBinding,
+			RegistrationProtocol: to.VLAN.RegistrationProtocol,
+		})
+	case to.VXLAN != nil:
+		return "vxlan", encodeVXLAN(to.VXLAN, 0)
+	case to.MACVLAN != nil:
+		return "macvlan", encodeMACVLAN(to.MACVLAN)
+	}
+	return "", nil
+}
+
+// indexOf is the index of a link, 0 for none of that name.
+func (k *Kernel) indexOf(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	l, err := k.getLink(0, name)
+	if err != nil {
+		return 0
+	}
+	return uint32(l.index)
+}
+
+// encodeInet6 is the IPv6 part of IFLA_AF_SPEC.
+func encodeInet6(ip netstate.IP) (attributes, error) {
+	var a attributes
+	switch value(ip.AddrGenMode) {
+	case "eui64":
+		a.add(inet6AddrGenMode, []byte{genModeEUI64})
+	case "stable-privacy":
+		a.add(inet6AddrGenMode, []byte{genModeStablePrivacy})
+	}
+	if ip.Token != nil {
+		token, err := netip.ParseAddr(*ip.Token)
+		if err != nil {
+			return nil, fmt.Errorf("token: %w", err)
+		}
+		a.add(inet6Token, token.AsSlice())
+	}
+	return a, nil
+}
+
+// A sysctl is one IPv6 setting of a link that only /proc/sys can change.
+type sysctl struct{ name, value string }
+
+// ipv6Settings are the settings for the keys that are set. Autoconf is the kernel's autoconf and
+// accept_ra together. IPv6 goes off last and comes on last, so that it never runs with the wrong settings.
+func ipv6Settings(ip *netstate.IP) []sysctl {
+	if ip == nil {
+		return nil
+	}
+	var settings []sysctl
+	off := ip.Enabled != nil && !*ip.Enabled
+	if ip.Autoconf != nil && !off {
+		digit := map[bool]string{true: "1", false: "0"}[*ip.Autoconf]
+		settings = append(settings, sysctl{"autoconf", digit}, sysctl{"accept_ra", digit})
+	}
+	if ip.Enabled != nil {
+		settings = append(settings, sysctl{"disable_ipv6", map[bool]string{true: "0", false: "1"}[*ip.Enabled]})
+	}
+	return settings
+}
+
+// setIPv6 writes settings of a link. A link whose MTU is too small for IPv6 has none: there, off is off.
+func (k *Kernel) setIPv6(name string, settings []sysctl) error {
+	if len(settings) == 0 {
+		return nil
+	}
+	return k.space.run(func() error {
+		for _, s := range settings {
+			file := filepath.Join("/proc/sys/net/ipv6/conf", name, s.name)
+			err := os.WriteFile(file, []byte(s.value), 0)
+			if errors.Is(err, os.ErrNotExist) && s == (sysctl{"disable_ipv6", "1"}) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
