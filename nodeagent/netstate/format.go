@@ -203,7 +203,7 @@ func changes(from, to Interface) string {
 	}
 	for _, fact := range was {
 		if before, left := old[fact.key]; left {
-			texts = append(texts, fact.key+" "+before+" → as it is")
+			texts = append(texts, fact.key+" "+before+" → left to the kernel")
 		}
 	}
 	return strings.Join(texts, ", ")

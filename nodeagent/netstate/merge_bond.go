@@ -104,9 +104,29 @@ func zeroed(n *int) *int {
 	return new(0)
 }
 
+// forgetMAC forgets the MAC of a bond that gets all its ports anew, unless the policy says it or no port
+// gave it to the bond: the kernel takes that of the first port that comes.
+func (m *merger) forgetMAC(name string, names []string) {
+	now, wish, link := m.now[name], m.wish[name], m.target[name]
+	if now == nil || now.Bond == nil || link.MAC == nil || wish != nil && (wish.MAC != nil || wish.CopyMACFrom != nil) {
+		return
+	}
+	if slices.ContainsFunc(now.Bond.Port, func(port string) bool { return slices.Contains(names, port) }) {
+		return
+	}
+	given := len(now.Bond.Port) == 0 && len(names) > 0
+	for _, port := range now.Bond.Port {
+		p := m.now[port]
+		given = given || p != nil && p.PermanentMAC != nil && *p.PermanentMAC == *link.MAC
+	}
+	if given {
+		link.MAC = nil
+	}
+}
+
 // mergeBondPorts returns the bond with these ports, the options of ports it no longer has removed, and
 // no primary that is not a port.
-func (m *merger) mergeBondPorts(_ string, bond Bond, names []string) *Bond {
+func (m *merger) mergeBondPorts(bond Bond, names []string) *Bond {
 	bond.Port = append([]string{}, names...)
 	if bond.PortsConfig != nil {
 		bond.PortsConfig = slices.DeleteFunc(slices.Clone(bond.PortsConfig), func(p BondPort) bool {

@@ -79,7 +79,8 @@ func (m *merger) setPorts(owner map[string]string) {
 		case link.Bridge != nil:
 			link.Bridge = m.mergeBridgePorts(name, *link.Bridge, names)
 		case link.Bond != nil:
-			link.Bond = m.mergeBondPorts(name, *link.Bond, names)
+			link.Bond = m.mergeBondPorts(*link.Bond, names)
+			m.forgetMAC(name, names)
 		case link.VRF != nil:
 			vrf := *link.VRF
 			vrf.Port = append([]string{}, names...)

@@ -167,7 +167,11 @@ func (p *planner) change(name string) {
 	if p.lowered[name] && now.Bond != nil || p.intoBond(name) {
 		p.lower(name)
 	}
-	for _, d := range deltas(settable(*now), settable(*target)) {
+	keys := settable(*target)
+	if p.changesHands(name) {
+		keys.MAC = nil
+	}
+	for _, d := range deltas(settable(*now), keys) {
 		p.set(name, now.Type, d.from, d.to)
 	}
 	p.unfollow(*now)

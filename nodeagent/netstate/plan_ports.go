@@ -2,11 +2,17 @@ package netstate
 
 import (
 	"reflect"
+	"slices"
 )
 
-// detachPorts takes ports off their controllers. A bond forgets its primary first, and takes the port
-// down.
+// detachPorts takes ports off their controllers. A bond forgets its MAC and its primary first, and takes
+// the port down.
 func (p *planner) detachPorts() {
+	for _, name := range p.nowOrder {
+		if p.changesHands(name) && p.now[name].MAC != nil {
+			p.set(name, TypeBond, Interface{MAC: p.now[name].MAC}, Interface{})
+		}
+	}
 	for _, name := range p.nowOrder {
 		now := p.now[name]
 		if now.Bond != nil && p.forgetsPrimary(name) {
@@ -53,6 +59,20 @@ func (p *planner) attachPorts() {
 	}
 }
 
+// changesHands reports whether a bond is without ports at some time before, on or after the way, and not
+// all the way. The kernel takes the MAC of the first port that comes, and a random one when the last
+// leaves: so the plan forgets the MAC before all that, for the inverse to set it again after it.
+func (p *planner) changesHands(bond string) bool {
+	now, target := p.now[bond], p.target[bond]
+	if now == nil || now.Bond == nil {
+		return false
+	}
+	if slices.ContainsFunc(now.Bond.Port, func(port string) bool { return !p.detaches(port) }) {
+		return false
+	}
+	return len(now.Bond.Port) > 0 || target != nil && target.Bond != nil && len(target.Bond.Port) > 0
+}
+
 // attachment describes a port of a controller.
 func attachment(port string, controller Interface) *Attachment {
 	a := &Attachment{Controller: controller.Name, Type: controller.Type}
@@ -76,13 +96,16 @@ func attachment(port string, controller Interface) *Attachment {
 }
 
 // changePorts changes the options of ports that stay, and what bridges and bonds can be told only now
-// that all ports are there: to filter VLANs, and which port is the primary.
+// that all ports are there: to filter VLANs, the MAC, and which port is the primary.
 func (p *planner) changePorts() {
 	for _, name := range p.order {
 		p.changePort(name)
 	}
 	for _, name := range p.order {
 		now, target := p.now[name], p.target[name]
+		if p.changesHands(name) && !p.gone(name) && target.MAC != nil {
+			p.set(name, TypeBond, Interface{}, Interface{MAC: target.MAC})
+		}
 		if target.Bond != nil && p.learnsPrimary(name) {
 			p.setPrimary(name, new(""), target.Bond.Options.Primary)
 		}

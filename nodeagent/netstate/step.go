@@ -52,7 +52,7 @@ const (
 // and controller before port, links are changed, made and brought up, then ports are attached, and at
 // last addresses, routes, rules, DHCP and DNS come. A link goes down before a step that needs it down:
 // attaching to a bond, changing the options of a bond that ask for it. The primary of a bond is forgotten
-// before the port leaves and set after it came. VLANs (without loose binding) of a link that goes down are up
+// before the port leaves and set after it came, and so is its MAC around a time without ports. VLANs (without loose binding) of a link that goes down are up
 // before, and go down and up with it, as in the kernel. Everything a step would take with
 // it (routes through a link that goes down or is detached, addresses) has been removed by a step of its
 // own before and is put back by one afterwards, so that the inverses in reverse order restore the start.
