@@ -10,8 +10,7 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// A virtualMachine is what the rules read of a kubevirt.io VirtualMachine. Entries of lists are pointers so that a null
-// is seen.
+// A virtualMachine is what the rules read of a kubevirt.io VirtualMachine.
 type virtualMachine struct {
 	Metadata struct {
 		Name         string            `json:"name"`
@@ -25,13 +24,17 @@ type virtualMachine struct {
 			Spec struct {
 				Domain struct {
 					Devices struct {
-						Interfaces []*vmInterface `json:"interfaces"`
+						Interfaces []json.RawMessage `json:"interfaces"`
 					} `json:"devices"`
 				} `json:"domain"`
-				Networks []*vmNetwork `json:"networks"`
+				Networks []json.RawMessage `json:"networks"`
 			} `json:"spec"`
 		} `json:"template"`
 	} `json:"spec"`
+
+	// interfaces and networks are the lists of the template. An entry that could not be read is nil.
+	interfaces []*vmInterface
+	networks   []*vmNetwork
 }
 
 // A vmInterface is spec.template.spec.domain.devices.interfaces[].
@@ -57,56 +60,66 @@ func networksPath() *field.Path {
 	return field.NewPath("spec", "template", "spec", "networks")
 }
 
-// readVM reads a VirtualMachine. What is not of the right shape is a problem of the object, with its path.
+// readVM reads a VirtualMachine. What is not of the right shape is a problem of the object, with its path; the rest of
+// the object is read all the same.
 func readVM(raw []byte) (virtualMachine, field.ErrorList) {
 	var vm virtualMachine
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &vm); err != nil {
-		return virtualMachine{}, field.ErrorList{shapeError(err)}
+	problems := decode(raw, &vm, nil)
+	if vm.Spec.Template == nil {
+		if len(problems) == 0 {
+			problems = field.ErrorList{field.Required(field.NewPath("spec", "template"), "it describes the machine to run")}
+		}
+		return vm, problems
+	}
+	spec := &vm.Spec.Template.Spec
+	problems = append(problems, readEntries(spec.Domain.Devices.Interfaces, interfacesPath(), "an interface", &vm.interfaces)...)
+	problems = append(problems, readEntries(spec.Networks, networksPath(), "a network", &vm.networks)...)
+	return vm, problems
+}
+
+// readEntries reads a list entry by entry, so that a problem has the index of its entry. An entry that cannot be read is
+// nil in what is read.
+func readEntries[T any](raw []json.RawMessage, path *field.Path, noun string, into *[]*T) field.ErrorList {
+	var problems field.ErrorList
+	for i, text := range raw {
+		if !present(text) {
+			*into = append(*into, nil)
+			problems = append(problems, field.Required(path.Index(i), "the entry is null: describe "+noun+" or remove it"))
+			continue
+		}
+		entry := new(T)
+		if wrong := decode(text, entry, path.Index(i)); len(wrong) > 0 {
+			entry, problems = nil, append(problems, wrong...)
+		}
+		*into = append(*into, entry)
+	}
+	return problems
+}
+
+// decode reads the JSON of the part of an object at a path. As in the API server, the case of a field's name matters,
+// and no field may be there twice: a patch would not know which one it changes.
+func decode(raw []byte, into any, path *field.Path) field.ErrorList {
+	strict, err := kjson.UnmarshalStrict(raw, into, kjson.DisallowDuplicateFields)
+	if err != nil {
+		return field.ErrorList{shapeError(err, path)}
 	}
 	var problems field.ErrorList
-	if vm.Spec.Template == nil {
-		return virtualMachine{}, field.ErrorList{field.Required(field.NewPath("spec", "template"), "it describes the machine to run")}
-	}
-	for i, nic := range vm.interfaces() {
-		if nic == nil {
-			problems = append(problems, field.Required(interfacesPath().Index(i), "the entry is null: describe an interface or remove it"))
+	for _, err := range strict {
+		at := path
+		var named kjson.FieldError
+		if errors.As(err, &named) {
+			at = child(path, named.FieldPath())
 		}
+		problems = append(problems, field.Forbidden(at, "the field is given twice: keep one"))
 	}
-	for i, network := range vm.networks() {
-		if network == nil {
-			problems = append(problems, field.Required(networksPath().Index(i), "the entry is null: describe a network or remove it"))
-		}
-	}
-	if len(problems) > 0 {
-		return virtualMachine{}, problems
-	}
-	return vm, nil
-}
-
-func (vm *virtualMachine) interfaces() []*vmInterface {
-	if vm.Spec.Template == nil {
-		return nil
-	}
-	return vm.Spec.Template.Spec.Domain.Devices.Interfaces
-}
-
-func (vm *virtualMachine) networks() []*vmNetwork {
-	if vm.Spec.Template == nil {
-		return nil
-	}
-	return vm.Spec.Template.Spec.Networks
+	return problems
 }
 
 // shapeError says where JSON has another type than the field, in the words of people who write YAML.
-func shapeError(err error) *field.Error {
+func shapeError(err error, path *field.Path) *field.Error {
 	var mismatch *json.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
-		return field.Invalid(nil, field.OmitValueType{}, "the object is not JSON: "+err.Error())
-	}
-	path := field.NewPath("")
-	if mismatch.Field != "" {
-		parts := strings.Split(mismatch.Field, ".")
-		path = field.NewPath(parts[0], parts[1:]...)
+		return field.TypeInvalid(whole(path), field.OmitValueType{}, "is not JSON: "+err.Error())
 	}
 	kind := mismatch.Type.Kind().String()
 	switch kind {
@@ -115,7 +128,31 @@ func shapeError(err error) *field.Error {
 	case "struct", "map", "ptr", "pointer":
 		kind = "object"
 	}
-	return field.TypeInvalid(path, field.OmitValueType{}, fmt.Sprintf("want %s %s, not %s %s", article(kind), kind, article(mismatch.Value), mismatch.Value))
+	got, _, _ := strings.Cut(mismatch.Value, " ") // "number 5" is a number
+	if got == "array" {
+		got = "list"
+	}
+	return field.TypeInvalid(whole(child(path, mismatch.Field)), field.OmitValueType{}, fmt.Sprintf("want %s %s, not %s %s", article(kind), kind, article(got), got))
+}
+
+// child is the path of a field below a path; fields are separated by dots.
+func child(path *field.Path, fields string) *field.Path {
+	if fields == "" {
+		return path
+	}
+	first, rest, _ := strings.Cut(fields, ".")
+	if path == nil {
+		return child(field.NewPath(first), rest)
+	}
+	return child(path.Child(first), rest)
+}
+
+// whole names the object itself, which has no path.
+func whole(path *field.Path) *field.Path {
+	if path == nil {
+		return field.NewPath("object")
+	}
+	return path
 }
 
 func article(noun string) string {

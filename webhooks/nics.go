@@ -46,13 +46,13 @@ type wish struct {
 // interface is the same as an old one if it has the same name. Interfaces that stay as they are need nothing and are
 // not judged, however they came to be so.
 func wishes(vm, old *virtualMachine) ([]wish, []macpool.MAC, field.ErrorList) {
-	if n := len(vm.interfaces()); n > mostInterfaces {
+	if n := len(vm.interfaces); n > mostInterfaces {
 		return nil, nil, field.ErrorList{field.TooMany(interfacesPath(), n, mostInterfaces)}
 	}
 	before := map[string]nic{}
 	if old != nil {
 		for _, n := range nicsOf(old) {
-			n.mac, _ = macpool.ParseMAC(n.text)
+			n.mac, _ = readAddress(n)
 			before[n.name] = n
 		}
 	}
@@ -66,16 +66,19 @@ func wishes(vm, old *virtualMachine) ([]wish, []macpool.MAC, field.ErrorList) {
 		var problem *field.Error
 		n.mac, problem = readAddress(*n)
 		switch {
-		case known && (n.text == was.text || problem == nil && n.mac == was.mac):
+		case known && (n.text == was.text || n.mac != (macpool.MAC{}) && n.mac == was.mac):
 			kept = append(kept, n.mac) // as it was, perhaps in another spelling, which is the user's
 		case problem != nil:
 			problems = append(problems, problem)
-		case known && n.text == "":
+		case known && n.text == "" && was.mac != (macpool.MAC{}):
 			n.mac = was.mac
 			kept = append(kept, n.mac)
 			list = append(list, wish{nic: *n, had: was.mac})
 		case !known && !n.networked:
-			problems = append(problems, field.NotFound(n.path().Child("name"), n.name+": no entry of spec.template.spec.networks has this name; add one, or name the interface as its network"))
+			if n.name != "" { // else it is refused for that
+				problems = append(problems, field.Invalid(n.path().Child("name"), n.name,
+					"no entry of spec.template.spec.networks has this name: add one, or name the interface as its network"))
+			}
 		case n.text != "" || n.served:
 			list = append(list, wish{nic: *n})
 		}
@@ -87,13 +90,13 @@ func wishes(vm, old *virtualMachine) ([]wish, []macpool.MAC, field.ErrorList) {
 
 func nicsOf(vm *virtualMachine) []nic {
 	networks := map[string]*vmNetwork{}
-	for _, n := range vm.networks() {
+	for _, n := range vm.networks {
 		if n != nil {
 			networks[n.Name] = n
 		}
 	}
 	var nics []nic
-	for i, face := range vm.interfaces() {
+	for i, face := range vm.interfaces {
 		if face == nil {
 			continue
 		}
@@ -147,9 +150,22 @@ func duplicates(nics []nic, before map[string]nic) field.ErrorList {
 		}
 		pair := []nic{n, other}
 		if slices.ContainsFunc(pair, func(n nic) bool { return before[n.name].mac != n.mac }) {
-			problems = append(problems, field.Invalid(n.macPath(), n.text,
-				fmt.Sprintf("is the address of interface %s too (%s): give one of them another, or none to be given one", other.name, other.macPath())))
+			problems = append(problems, duplicate(n, other))
 		}
 	}
 	return problems
+}
+
+// duplicate is the refusal of an interface whose address another one of the VM has. One of the two may have no address
+// in the manifest and keep the one it had.
+func duplicate(n, other nic) *field.Error {
+	if n.text == "" {
+		n, other = other, n
+	}
+	if other.text == "" {
+		return field.Invalid(n.macPath(), n.text, fmt.Sprintf(
+			"interface %s (%s) keeps %s, since the manifest gives it no other: give it another, or this one", other.name, other.path(), other.mac))
+	}
+	return field.Invalid(n.macPath(), n.text, fmt.Sprintf(
+		"interface %s has the same address (%s): give one of them another, or leave it out to be given one", other.name, other.macPath()))
 }

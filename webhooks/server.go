@@ -31,30 +31,33 @@ type Handler struct {
 // ServeHTTP implements http.Handler.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	request, response := h.answer(r)
+	request, err := readReview(r)
+	var verdict Verdict
+	var response *admissionv1.AdmissionResponse
+	if err != nil {
+		response = undecided(request, http.StatusBadRequest, err)
+	} else {
+		verdict, response = h.decide(r.Context(), request)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	review := admissionv1.AdmissionReview{Response: response}
 	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	if err := json.NewEncoder(w).Encode(review); err != nil {
-		h.Log.Error(err, "Answer not sent")
+		h.Log.Error(err, "Answer not sent", "uid", response.UID)
 	}
-	h.logDecision(request, response, time.Since(begun))
+	h.logDecision(request, verdict, response, time.Since(begun))
 }
 
-func (h Handler) answer(r *http.Request) (*admissionv1.AdmissionRequest, *admissionv1.AdmissionResponse) {
-	request, err := readReview(r)
+func (h Handler) decide(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, *admissionv1.AdmissionResponse) {
+	verdict, err := h.review(ctx, request)
 	if err != nil {
-		return nil, undecided(nil, http.StatusBadRequest, err)
-	}
-	verdict, err := h.review(r.Context(), request)
-	if err != nil {
-		return request, undecided(request, http.StatusInternalServerError, err)
+		return Verdict{}, undecided(request, http.StatusInternalServerError, err)
 	}
 	response, err := verdict.response(request)
 	if err != nil {
-		return request, undecided(request, http.StatusInternalServerError, err)
+		return Verdict{}, undecided(request, http.StatusInternalServerError, err)
 	}
-	return request, response
+	return verdict, response
 }
 
 // review asks the reviewer. A panic in it is an error of this one request.
@@ -68,6 +71,8 @@ func (h Handler) review(ctx context.Context, request *admissionv1.AdmissionReque
 	return h.Reviewer.Review(ctx, request)
 }
 
+// readReview reads the request of an AdmissionReview. With an error it returns what could be read of it, or nil: the uid
+// may be there.
 func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, mostBytes+1))
 	if err != nil {
@@ -78,7 +83,11 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	}
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(body, &review); err != nil {
-		return nil, fmt.Errorf("decode AdmissionReview: %w", err)
+		return review.Request, fmt.Errorf("decode AdmissionReview: %w", err)
+	}
+	want := admissionv1.SchemeGroupVersion.WithKind("AdmissionReview")
+	if got := review.GroupVersionKind(); got != want {
+		return review.Request, fmt.Errorf("want an AdmissionReview of %s, not a %q of %q", want.GroupVersion(), review.Kind, review.APIVersion)
 	}
 	if review.Request == nil {
 		return nil, errors.New("the AdmissionReview has no request")
@@ -86,9 +95,9 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	return review.Request, nil
 }
 
-func (h Handler) logDecision(request *admissionv1.AdmissionRequest, response *admissionv1.AdmissionResponse, took time.Duration) {
-	if request == nil {
-		h.Log.Info("Unreadable review", "message", response.Result.Message)
+func (h Handler) logDecision(request *admissionv1.AdmissionRequest, v Verdict, response *admissionv1.AdmissionResponse, took time.Duration) {
+	if response.Result != nil && response.Result.Code == http.StatusBadRequest {
+		h.Log.Info("Unreadable review", "uid", response.UID, "message", response.Result.Message)
 		return
 	}
 	verdict, message := "admitted", ""
@@ -100,7 +109,13 @@ func (h Handler) logDecision(request *admissionv1.AdmissionRequest, response *ad
 	case len(response.Patch) > 0:
 		verdict, message = "patched", string(response.Patch)
 	}
-	h.Log.Info("Reviewed", "uid", request.UID, "operation", request.Operation,
-		"object", request.Kind.Kind+" "+request.Namespace+"/"+request.Name, "dryRun", request.DryRun != nil && *request.DryRun,
-		"verdict", verdict, "detail", message, "ms", float64(took.Microseconds())/1000)
+	values := []any{
+		"uid", request.UID, "operation", request.Operation,
+		"object", request.Kind.Kind + " " + request.Namespace + "/" + request.Name, "dryRun", request.DryRun != nil && *request.DryRun,
+		"verdict", verdict, "detail", message, "ms", float64(took.Microseconds()) / 1000,
+	}
+	if len(v.Notes) > 0 {
+		values = append(values, "notes", v.Notes)
+	}
+	h.Log.Info("Reviewed", values...)
 }

@@ -23,6 +23,8 @@ type Verdict struct {
 	RetryAfter int32
 	// Warnings are shown to the user. Keep each below 120 characters.
 	Warnings []string
+	// Notes go to the log, for administrators.
+	Notes []string
 	// Patch changes the object. It is left out if the object is denied.
 	Patch Patch
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ type VM struct {
 
 // Review implements Reviewer.
 func (w VM) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
+		return Verdict{}, nil // nothing is given or taken: the janitor sees that a VM is gone
+	}
 	vm, problems := readVM(request.Object.Raw)
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
@@ -67,6 +71,9 @@ func (w VM) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (
 	holder := macpool.Object{Kind: macpool.KindVM, Namespace: request.Namespace, Name: cmp.Or(request.Name, vm.Metadata.Name)}
 	var verdict Verdict
 	if holder.Name == "" {
+		if vm.Metadata.GenerateName == "" {
+			return Verdict{Denied: field.ErrorList{field.Required(field.NewPath("metadata", "name"), "name the VM, or give metadata.generateName")}}, nil
+		}
 		holder.GenerateName, holder.Claim = vm.Metadata.GenerateName, w.claim(&vm, &verdict.Patch)
 	}
 	return w.fulfil(ctx, request, verdict, list, macpool.Request{Holder: holder, Kept: kept}, share)
@@ -74,42 +81,67 @@ func (w VM) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (
 
 // fulfil has the ledger answer the wishes and writes the answers into the patch.
 func (w VM) fulfil(ctx context.Context, request *admissionv1.AdmissionRequest, verdict Verdict, list []wish, r macpool.Request, share macpool.Sharing) (Verdict, error) {
-	rule, err := w.PoolFor(request.Namespace)
-	if err != nil {
-		return refusal(err, list)
-	}
-	r.Pool = rule.Pool
 	var asking []nic
 	for _, wish := range list {
 		if wish.had != (macpool.MAC{}) {
 			setMAC(&verdict.Patch, wish.nic, wish.had)
 			continue
 		}
+		ask := macpool.Ask{Interface: wish.nic.name, MAC: wish.nic.mac}
+		if wish.nic.text != "" {
+			ask.Share = share
+		}
 		asking = append(asking, wish.nic)
-		r.Asks = append(r.Asks, macpool.Ask{Interface: wish.nic.name, MAC: wish.nic.mac, Share: share})
+		r.Asks = append(r.Asks, ask)
 	}
 	if len(r.Asks) == 0 {
 		return verdict, nil
 	}
+	rule, err := w.poolFor(request.Namespace, asking)
+	if err != nil {
+		return refusal(err, asking)
+	}
+	r.Pool = rule.Pool
 	answer := w.Ledger.Assign
 	if request.DryRun != nil && *request.DryRun {
 		answer = w.Ledger.Preview
 	}
 	grant, err := answer(ctx, r)
 	if err != nil {
-		return refusal(err, list)
+		return refusal(err, asking)
 	}
 	for i, n := range asking {
 		if n.text == "" {
 			setMAC(&verdict.Patch, n, grant.MACs[i])
 		}
 	}
-	if rule.Enforcement == v1alpha1.EnforcementWarn {
-		for _, collision := range grant.Collisions {
-			verdict.Warnings = append(verdict.Warnings, collision.Error())
+	verdict.note(grant.Collisions, asking, rule.Enforcement)
+	return verdict, nil
+}
+
+// poolFor is the pool that serves a namespace. Where there is none, interfaces that all bring an address need none: it
+// is held for them wherever it comes from.
+func (w VM) poolFor(namespace string, asking []nic) (macpool.PoolRule, error) {
+	rule, err := w.PoolFor(namespace)
+	var poolless *macpool.NoPoolError
+	if errors.As(err, &poolless) && !slices.ContainsFunc(asking, func(n nic) bool { return n.text == "" }) {
+		return macpool.PoolRule{Enforcement: v1alpha1.EnforcementDeny}, nil
+	}
+	return rule, err
+}
+
+// note adds the addresses that the pool lets a VM have although another has them.
+func (v *Verdict) note(collisions []*macpool.TakenError, asking []nic, enforcement v1alpha1.Enforcement) {
+	for _, collision := range collisions {
+		text := collision.Error()
+		if i := slices.IndexFunc(asking, func(n nic) bool { return n.mac == collision.MAC }); i >= 0 {
+			text = "interface " + asking[i].name + ": " + text
+		}
+		v.Notes = append(v.Notes, text)
+		if enforcement == v1alpha1.EnforcementWarn {
+			v.Warnings = append(v.Warnings, text)
 		}
 	}
-	return verdict, nil
 }
 
 func setMAC(p *Patch, n nic, m macpool.MAC) {
@@ -136,12 +168,8 @@ func sharing(vm *virtualMachine) (macpool.Sharing, *field.Error) {
 // same creation left it there, else made up and added to the patch.
 func (w VM) claim(vm *virtualMachine, p *Patch) string {
 	now := w.Now()
-	if given, ok := vm.Metadata.Annotations[ClaimAnnotation]; ok {
-		stamp, _, _ := strings.Cut(given, "-")
-		made, err := strconv.ParseInt(stamp, 36, 64)
-		if age := now.Sub(time.UnixMilli(made)).Abs(); err == nil && age < claimGoodFor {
-			return given
-		}
+	if given := vm.Metadata.Annotations[ClaimAnnotation]; fresh(given, now) {
+		return given
 	}
 	claim := strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.FormatUint(rand.Uint64(), 36)
 	if vm.Metadata.Annotations == nil {
@@ -152,9 +180,23 @@ func (w VM) claim(vm *virtualMachine, p *Patch) string {
 	return claim
 }
 
-// refusal tells answers of the ledger, which go to the user with a field path, from failures to decide.
-func refusal(err error, list []wish) (Verdict, error) {
+// fresh says whether a claim is one that we made, a moment ago.
+func fresh(claim string, now time.Time) bool {
+	stamp, number, _ := strings.Cut(claim, "-")
+	made, err := strconv.ParseInt(stamp, 36, 64)
+	if err != nil || now.Sub(time.UnixMilli(made)).Abs() >= claimGoodFor {
+		return false
+	}
+	n, err := strconv.ParseUint(number, 36, 64)
+	return err == nil && claim == strconv.FormatInt(made, 36)+"-"+strconv.FormatUint(n, 36)
+}
+
+// refusal tells answers of the ledger, which go to the user with a field path, from failures to decide. It asks the
+// client to try again if that can help with every reason.
+func refusal(err error, asking []nic) (Verdict, error) {
 	var verdict Verdict
+	var busiest int32
+	final := false
 	for _, err := range parts(err) {
 		var taken *macpool.TakenError
 		var busy *macpool.BusyError
@@ -162,16 +204,24 @@ func refusal(err error, list []wish) (Verdict, error) {
 		var poolless *macpool.NoPoolError
 		switch {
 		case errors.As(err, &taken):
-			verdict.Denied = append(verdict.Denied, field.Forbidden(pathOf(taken.MAC, list), taken.Error()))
+			final = true
+			verdict.Denied = append(verdict.Denied, field.Forbidden(pathOf(taken.MAC, asking),
+				taken.Error()+"; choose another address, or leave it out to be given one"))
 		case errors.As(err, &busy):
-			verdict.Denied = append(verdict.Denied, field.Forbidden(pathOf(busy.MAC, list), busy.Error()))
-			verdict.RetryAfter = max(verdict.RetryAfter, int32(busy.After/time.Second), 1)
+			busiest = max(busiest, int32((busy.After+time.Second-1)/time.Second), 1)
+			verdict.Denied = append(verdict.Denied, field.Forbidden(pathOf(busy.MAC, asking), busy.Error()))
 		case errors.As(err, &exhausted), errors.As(err, &poolless):
+			final = true
 			verdict.Denied = append(verdict.Denied, field.Forbidden(interfacesPath(), err.Error()))
 		default:
 			return Verdict{}, fmt.Errorf("assign addresses: %w", err)
 		}
 	}
+	if !final {
+		verdict.RetryAfter = busiest
+	}
+	// The parts come in the order they were decided in, which changes from one time to the next.
+	slices.SortFunc(verdict.Denied, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
 	return verdict, nil
 }
 
@@ -183,10 +233,10 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-func pathOf(m macpool.MAC, list []wish) *field.Path {
-	for _, wish := range list {
-		if wish.nic.mac == m {
-			return wish.nic.macPath()
+func pathOf(m macpool.MAC, asking []nic) *field.Path {
+	for _, n := range asking {
+		if n.mac == m {
+			return n.macPath()
 		}
 	}
 	return interfacesPath()

@@ -1,0 +1,171 @@
+package webhooks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+type reviewerFunc func(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error)
+
+// Review implements Reviewer.
+func (f reviewerFunc) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	return f(ctx, request)
+}
+
+const review = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u1","name":"vm","kind":{"group":"kubevirt.io","version":"v1","kind":"VirtualMachine"}}}`
+
+func TestBodiesThatAreNoReview(t *testing.T) {
+	handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+		return Verdict{}, errors.New("it is not to be asked")
+	})}
+	for name, c := range map[string]struct {
+		body    string
+		uid     string
+		message string
+	}{
+		"nothing":               {message: "decode AdmissionReview"},
+		"not JSON":              {body: "kind: AdmissionReview", message: "decode AdmissionReview"},
+		"half a review":         {body: review[:len(review)-1], message: "decode AdmissionReview"},
+		"two reviews":           {body: review + review, message: "decode AdmissionReview"},
+		"a list":                {body: "[]", message: "decode AdmissionReview"},
+		"another kind":          {body: `{"apiVersion":"v1","kind":"Pod"}`, message: `not a "Pod" of "v1"`},
+		"another version":       {body: strings.Replace(review, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1), uid: "u1", message: `of "admission.k8s.io/v1beta1"`},
+		"no request":            {body: `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, message: "has no request"},
+		"a request that is odd": {body: strings.Replace(review, `"name":"vm"`, `"name":5`, 1), uid: "u1", message: "request.name"},
+		"too large a body":      {body: review + strings.Repeat(" ", mostBytes), message: "larger than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response := post(t, handler, []byte(c.body))
+
+			assert.False(t, response.Allowed)
+			assert.EqualValues(t, c.uid, response.UID)
+			assert.EqualValues(t, http.StatusBadRequest, response.Result.Code)
+			assert.Equal(t, metav1.StatusReasonBadRequest, response.Result.Reason)
+			assert.Contains(t, response.Result.Message, c.message)
+		})
+	}
+	t.Run("a review of the largest size is read", func(t *testing.T) {
+		padded := append([]byte(review), bytes.Repeat([]byte(" "), mostBytes-len(review))...)
+		assert.Contains(t, post(t, handler, padded).Result.Message, "it is not to be asked")
+	})
+}
+
+func TestPanicIsAnErrorOfOneRequest(t *testing.T) {
+	handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(_ context.Context, r *admissionv1.AdmissionRequest) (Verdict, error) {
+		if r.UID == "u1" {
+			panic("at the disco")
+		}
+		return Verdict{}, nil
+	})}
+
+	response := post(t, handler, []byte(review))
+
+	assert.False(t, response.Allowed)
+	assert.EqualValues(t, "u1", response.UID)
+	assert.EqualValues(t, http.StatusInternalServerError, response.Result.Code)
+	assert.Equal(t, metav1.StatusReasonInternalError, response.Result.Reason)
+	assert.Contains(t, response.Result.Message, "at the disco")
+	assert.True(t, post(t, handler, []byte(strings.Replace(review, "u1", "u2", 1))).Allowed)
+}
+
+func TestVerdictInTheFormOfTheAPI(t *testing.T) {
+	taken := field.Forbidden(field.NewPath("spec", "a"), "is taken")
+	odd := field.Invalid(field.NewPath("spec", "b"), "5", "is odd")
+	details := func(retry int32) *metav1.StatusDetails {
+		return &metav1.StatusDetails{Name: "vm", Group: "kubevirt.io", Kind: "VirtualMachine", RetryAfterSeconds: retry, Causes: []metav1.StatusCause{
+			{Type: "FieldValueForbidden", Field: "spec.a", Message: "Forbidden: is taken"},
+			{Type: metav1.CauseTypeFieldValueInvalid, Field: "spec.b", Message: `Invalid value: "5": is odd`},
+		}}
+	}
+	const both = `[spec.a: Forbidden: is taken, spec.b: Invalid value: "5": is odd]`
+	jsonPatch := admissionv1.PatchTypeJSONPatch
+	patch := Patch{}
+	patch.Set(pointer("a", "x/y~z", 1), "v")
+	for name, c := range map[string]struct {
+		verdict Verdict
+		want    admissionv1.AdmissionResponse
+	}{
+		"the zero verdict admits": {want: admissionv1.AdmissionResponse{Allowed: true}},
+		"a patch goes with its type": {
+			verdict: Verdict{Patch: patch, Warnings: []string{"look out"}},
+			want: admissionv1.AdmissionResponse{Allowed: true, Warnings: []string{"look out"}, PatchType: &jsonPatch,
+				Patch: []byte(`[{"op":"add","path":"/a/x~1y~0z/1","value":"v"}]`)},
+		},
+		"a refusal has every cause and no patch": {
+			verdict: Verdict{Denied: field.ErrorList{taken, odd}, Patch: patch, Warnings: []string{"look out"}},
+			want: admissionv1.AdmissionResponse{Warnings: []string{"look out"}, Result: &metav1.Status{
+				Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: both, Details: details(0)}},
+		},
+		"a refusal for now says when to come again": {
+			verdict: Verdict{Denied: field.ErrorList{taken, odd}, RetryAfter: 7},
+			want: admissionv1.AdmissionResponse{Result: &metav1.Status{
+				Status: metav1.StatusFailure, Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests, Message: both, Details: details(7)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+				return c.verdict, nil
+			})}
+			c.want.UID = "u1"
+			assert.Equal(t, c.want, *post(t, handler, []byte(review)))
+		})
+	}
+}
+
+func TestRefusalsOfTheLedger(t *testing.T) {
+	first, second := macpool.MAC{2, 0, 0, 0, 0, 1}, macpool.MAC{2, 0, 0, 0, 0, 2}
+	asking := []nic{{index: 3, name: "a", text: "x", mac: first}, {index: 5, name: "b", text: "y", mac: second}}
+	const at = "spec.template.spec.domain.devices.interfaces"
+	vmObject := macpool.Object{Kind: macpool.KindVM, Namespace: "ns", Name: "vm"}
+	taken := &macpool.TakenError{MAC: first, Holder: macpool.Holder{Object: vmObject}, Asker: vmObject}
+	busy := func(m macpool.MAC, after time.Duration) error {
+		return &macpool.BusyError{MAC: m, After: after, Why: "is on its way"}
+	}
+	for name, c := range map[string]struct {
+		err     error
+		denied  []string
+		retry   int32
+		unknown string
+	}{
+		"taken":                         {err: taken, denied: []string{at + "[3].macAddress"}},
+		"busy for a moment":             {err: busy(first, 300*time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 1},
+		"busy for part of a second":     {err: busy(first, 61*time.Second+time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 62},
+		"busy twice waits for the last": {err: errors.Join(busy(second, 9*time.Second), busy(first, time.Second)), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}, retry: 9},
+		"busy and taken is final":       {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
+		"exhausted":                     {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
+		"no pool":                       {err: &macpool.NoPoolError{Namespace: "n"}, denied: []string{at}},
+		"not ready is no refusal":       {err: macpool.ErrNotReady, unknown: "lost touch"},
+		"a failure beside a refusal":    {err: errors.Join(taken, errors.New("connection refused")), unknown: "connection refused"},
+		"out of time is no refusal":     {err: context.DeadlineExceeded, unknown: "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verdict, err := refusal(c.err, asking)
+			if c.unknown != "" {
+				require.ErrorContains(t, err, c.unknown)
+				assert.Zero(t, verdict)
+				return
+			}
+			require.NoError(t, err)
+			var fields []string
+			for _, problem := range verdict.Denied {
+				fields = append(fields, problem.Field)
+			}
+			assert.Equal(t, c.denied, fields)
+			assert.Equal(t, c.retry, verdict.RetryAfter)
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package webhooks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
+)
+
+// A world is the webhook on a real ledger, in a cluster that has the VMs that exist says.
+type world struct {
+	t       testing.TB
+	clock   *clocktesting.FakeClock
+	store   *macpool.MemoryStore
+	ledger  *macpool.Ledger
+	pools   *macpool.Pools
+	exists  map[macpool.Object]bool
+	away    atomic.Bool // whether the API server is
+	log     strings.Builder
+	handler Handler
+}
+
+// Replica implements macpool.Tenure.
+func (w *world) Replica() (string, bool) { return "replica", true }
+
+// Exists implements macpool.Census.
+func (w *world) Exists(_ context.Context, o macpool.Object) (bool, error) {
+	return w.exists[o], w.reach()
+}
+
+// reach fails while the API server is away.
+func (w *world) reach() error {
+	if w.away.Load() {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{
+		t: t, clock: clocktesting.NewFakeClock(time.Now()), store: &macpool.MemoryStore{},
+		pools: &macpool.Pools{}, exists: map[macpool.Object]bool{},
+	}
+	w.store.Fail = func(string, macpool.Prefix) error { return w.reach() }
+	w.ledger = macpool.NewLedger(t.Context(), macpool.Options{Store: w.store, Tenure: w, Census: w, Clock: w.clock})
+	log := logr.Discard()
+	if _, fuzzing := t.(*testing.F); !fuzzing {
+		log = funcr.New(func(_, text string) { w.log.WriteString(text + "\n") }, funcr.Options{})
+	}
+	w.handler = Handler{Log: log, Reviewer: VM{Ledger: w.ledger, PoolFor: w.pools.For, Now: w.clock.Now}}
+	w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
+	return w
+}
+
+// pool makes the one pool that there is.
+func (w *world) pool(e v1alpha1.Enforcement, ranges ...v1alpha1.MACRange) {
+	w.t.Helper()
+	rule, err := macpool.ReadPool(&v1alpha1.MACPool{
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultPool},
+		Spec:       v1alpha1.MACPoolSpec{Ranges: ranges, Enforcement: e},
+	})
+	require.NoError(w.t, err)
+	w.pools.SetPool(rule)
+}
+
+// object is a VM by <namespace>/<name>, or by <namespace>/<generateName>*.
+func object(name string) macpool.Object {
+	namespace, name, _ := strings.Cut(name, "/")
+	o := macpool.Object{Kind: macpool.KindVM, Namespace: namespace, Name: name}
+	if generated, ok := strings.CutSuffix(name, "*"); ok {
+		o.Name, o.GenerateName, o.Claim = "", generated, "another"
+	}
+	return o
+}
+
+// hold has a VM hold an address.
+func (w *world) hold(mac, holder, iface string) {
+	w.t.Helper()
+	m, err := macpool.ParseMAC(mac)
+	require.NoError(w.t, err)
+	b, err := w.store.Get(w.t.Context(), m.Prefix())
+	require.NoError(w.t, err)
+	claim := macpool.Claim{MAC: m, Holder: macpool.Holder{Object: object(holder), Interface: iface}, Since: w.clock.Now()}
+	require.NoError(w.t, b.Claim(claim))
+	written, err := w.store.Put(w.t.Context(), b)
+	require.NoError(w.t, err)
+	w.ledger.Observe(written)
+	w.exists[object(holder)] = true
+}
+
+// holds has the holders of every address, as <namespace>/<name>.
+func (w *world) holds() map[string][]string {
+	all := map[string][]string{}
+	for _, b := range w.store.Blocks() {
+		for m, e := range b.Entries() {
+			for _, h := range e.Holds {
+				all[m.String()] = append(all[m.String()], strings.TrimPrefix(h.Object.String(), macpool.KindVM+" "))
+			}
+			slices.Sort(all[m.String()])
+		}
+	}
+	for m, holders := range all {
+		if len(holders) == 0 {
+			delete(all, m) // only reserved
+		}
+	}
+	return all
+}
+
+// settle waits until the ledger has written what it answered. It lends nothing after.
+func (w *world) settle() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(w.t, w.ledger.Close(ctx))
+}
+
+// of brings about what a case wants to be there.
+func (w *world) of(c corpus.Case) {
+	w.t.Helper()
+	switch {
+	case c.Pool == nil:
+	case c.Pool.None:
+		w.pools.DropPool(v1alpha1.DefaultPool)
+	default:
+		w.pools.DropPool(v1alpha1.DefaultPool)
+		rule, err := macpool.ReadPool(&v1alpha1.MACPool{
+			ObjectMeta: metav1.ObjectMeta{Name: c.PoolName()},
+			Spec:       v1alpha1.MACPoolSpec{Ranges: c.Pool.Ranges, Enforcement: c.Pool.Enforcement},
+		})
+		require.NoError(w.t, err)
+		w.pools.SetPool(rule)
+	}
+	for _, h := range c.Ledger {
+		w.hold(h.MAC, h.Holder, h.Interface)
+		w.exists[object(h.Holder)] = h.Gone == ""
+	}
+	if slices.ContainsFunc(c.Ledger, func(h corpus.Held) bool { return h.Gone == corpus.LongAgo }) {
+		w.clock.Step(2 * macpool.LongestAdmission)
+	}
+	if c.StoreFails {
+		w.away.Store(true)
+	}
+}
+
+// post sends a body to the webhook and returns the response in its answer, which must be an AdmissionReview.
+func (w *world) post(body []byte) *admissionv1.AdmissionResponse {
+	w.t.Helper()
+	return post(w.t, w.handler, body)
+}
+
+func post(t testing.TB, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/mutate-virtualmachines", bytes.NewReader(body)))
+	require.Equal(t, http.StatusOK, recorder.Code)
+	require.Equal(t, "application/json", recorder.Header().Get("Content-Type"))
+	var review admissionv1.AdmissionReview
+	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &review))
+	require.Equal(t, "admission.k8s.io/v1, Kind=AdmissionReview", review.GroupVersionKind().String())
+	require.NotNil(t, review.Response)
+	require.Nil(t, review.Request)
+	if !review.Response.Allowed {
+		require.NotNil(t, review.Response.Result, "a refusal without a reason")
+		require.Empty(t, review.Response.Patch, "a patch of what is refused")
+	}
+	return review.Response
+}
+
+// patched is the object of a review with the patch of the response applied.
+func patched(t testing.TB, original []byte, response *admissionv1.AdmissionResponse) []byte {
+	t.Helper()
+	if len(response.Patch) == 0 {
+		require.Nil(t, response.PatchType)
+		return original
+	}
+	require.Equal(t, admissionv1.PatchTypeJSONPatch, *response.PatchType)
+	result, err := applyPatch(original, response.Patch)
+	require.NoError(t, err, "patch %s", response.Patch)
+	return result
+}
+
+// changes are the values that a patch sets, by JSON pointer.
+func changes(t testing.TB, patch []byte) map[string]any {
+	t.Helper()
+	set := map[string]any{}
+	if len(patch) == 0 {
+		return set
+	}
+	var operations []struct {
+		Op, Path string
+		Value    any
+	}
+	require.NoError(t, json.Unmarshal(patch, &operations))
+	for _, o := range operations {
+		require.Equal(t, "add", o.Op)
+		require.NotContains(t, set, o.Path, "a field is set twice")
+		set[o.Path] = o.Value
+	}
+	return set
+}
