@@ -56,7 +56,7 @@ func (o *Options) addFlags(flags *flag.FlagSet) {
 	flags.DurationVar(&o.Timeout, "timeout", 0, "kill the guest after this `time` (default: -test.timeout and a minute)")
 	flags.IntVar(&o.Memory, "memory", 512, "the guest's memory in `MiB`")
 	flags.Var(&o.NICs, "nic", "`MAC` of a network card, eth0 first; repeatable (default: four cards)")
-	flags.Var(&o.Programs, "add", "`path` of a program or file to put into the guest, with its libraries; repeatable")
+	flags.Var(&o.Programs, "add", "`path` of a program or file to put into the guest, with its libraries, or the name of a program; repeatable")
 	flags.Var(&o.PassEnv, "env", "`name` of an environment variable to pass on; repeatable")
 	flags.BoolVar(&o.Prepare, "prepare", false, "fetch the kernel, print its version and stop")
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
@@ -128,12 +129,27 @@ func (o *Options) files(binary, cwd string, results []string) (*guest.Archive, e
 		}
 	}
 	for _, program := range o.Programs {
-		program = absolute(program, cwd)
+		program, err := locate(program, cwd)
+		if err != nil {
+			return nil, err
+		}
 		if err := files.AddProgram(program, program); err != nil {
 			return nil, err
 		}
 	}
 	return files, nil
+}
+
+// locate finds a program or file: a plain name on the search path, else relative to a directory.
+func locate(program, cwd string) (string, error) {
+	if strings.Contains(program, "/") {
+		return absolute(program, cwd), nil
+	}
+	found, err := exec.LookPath(program)
+	if err != nil {
+		return "", fmt.Errorf("add to the guest: %w", err)
+	}
+	return filepath.Abs(found)
 }
 
 // buildInit builds the guest's init into the cache and returns its path. The

@@ -51,8 +51,8 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 	return errors.Join(refused(err, "%s", operation), k.removeLink(to.Name))
 }
 
-// encodeBirth is what every new link can be given at once. The MTU of a bridge is not: given here, the
-// kernel would still adjust it to its ports.
+// encodeBirth is what every new link can be given at once. A bridge is not given an MTU: its ports give it
+// one, until a step sets and thereby pins it.
 func encodeBirth(to netstate.Interface) attributes {
 	var a attributes
 	a.addString(unix.IFLA_IFNAME, to.Name)
@@ -68,9 +68,6 @@ func encodeBirth(to netstate.Interface) attributes {
 // settle gives a new link what it could not be born with.
 func (k *Kernel) settle(to netstate.Interface) error {
 	rest := netstate.Interface{Name: to.Name, State: to.State, IPv6: to.IPv6}
-	if to.Type == netstate.TypeBridge {
-		rest.MTU = to.MTU
-	}
 	if value(to.Description) != "" {
 		rest.Description = to.Description
 	}
@@ -83,14 +80,10 @@ func (k *Kernel) settle(to netstate.Interface) error {
 	if bornWithIPv6(to.IPv6) {
 		rest.IPv6 = nil
 	}
-	if rest.State == netstate.StateDown && rest.IPv6 == nil && rest.MTU == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
+	if rest.State == netstate.StateDown && rest.IPv6 == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
 		return nil
 	}
-	index := k.indexOf(to.Name)
-	if index == 0 {
-		return errNoLink
-	}
-	return k.setLink(int(index), rest)
+	return k.setLink(0, rest)
 }
 
 // bornWithIPv6 reports whether nothing is said about IPv6 at all.

@@ -13,11 +13,11 @@ import (
 func (k *Kernel) doPort(step netstate.Step) error {
 	from, to := step.From.Port, step.To.Port
 	operation := describePort(step)
-	l, err := k.readLink(step.Link)
+	l, err := k.getLink(0, step.Link)
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
-	if d := controllerDifference(from, l.iface.Controller); d != "" {
+	if d := controllerDifference(from, k.nameOf(l.controller)); d != "" {
 		return &StaleError{operation, d}
 	}
 	switch {
@@ -36,12 +36,11 @@ func (k *Kernel) doPort(step netstate.Step) error {
 }
 
 // controllerDifference says how a link's controller differs from the one a step expects.
-func controllerDifference(from *netstate.Attachment, controller *string) string {
+func controllerDifference(from *netstate.Attachment, found string) string {
 	expected := ""
 	if from != nil {
 		expected = from.Controller
 	}
-	found := value(controller)
 	if found == expected {
 		return ""
 	}

@@ -114,14 +114,20 @@ func (k *Kernel) readLink(name string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.name(func(index int) string {
-		other, err := k.getLink(index, "")
-		if err != nil {
-			return ""
-		}
-		return other.iface.Name
-	})
+	l.name(k.nameOf)
 	return l, nil
+}
+
+// nameOf is the name of a link, "" for none of that index.
+func (k *Kernel) nameOf(index int) string {
+	if index == 0 {
+		return ""
+	}
+	l, err := k.getLink(index, "")
+	if err != nil {
+		return ""
+	}
+	return l.iface.Name
 }
 
 // getLink reads one link by index, or by name when the index is 0.

@@ -39,14 +39,17 @@ func (k *Kernel) doSet(step netstate.Step) error {
 	return nil
 }
 
-// setLink gives an existing link every key that is set: first what may need it down, then the IPv6
-// switch, and at last its administrative state.
+// setLink gives an existing link, found by its name when the index is 0, every key that is set: first what
+// may need it down, then the IPv6 switch, and at last its administrative state.
 func (k *Kernel) setLink(index int, to netstate.Interface) error {
 	attrs, err := k.encodeSettings(to)
 	if err != nil {
 		return err
 	}
-	about := unix.IfInfomsg{Index: int32(index)}
+	about, found := unix.IfInfomsg{Index: int32(index)}, attributes(nil)
+	if index == 0 {
+		found.addString(unix.IFLA_IFNAME, to.Name)
+	}
 	if to.AcceptAllMAC != nil {
 		about.Change |= unix.IFF_PROMISC
 		if *to.AcceptAllMAC {
@@ -55,7 +58,7 @@ func (k *Kernel) setLink(index int, to netstate.Interface) error {
 	}
 	sysctls := ipv6Settings(to.IPv6)
 	if len(sysctls) > 0 && (len(attrs) > 0 || about.Change != 0) {
-		if err := k.request(unix.RTM_NEWLINK, 0, message(about), attrs); err != nil {
+		if err := k.request(unix.RTM_NEWLINK, 0, message(about), append(attrs, found...)); err != nil {
 			return err
 		}
 		about, attrs = unix.IfInfomsg{Index: int32(index)}, nil
@@ -72,7 +75,7 @@ func (k *Kernel) setLink(index int, to netstate.Interface) error {
 	if about.Change == 0 && len(attrs) == 0 {
 		return nil
 	}
-	return k.request(unix.RTM_NEWLINK, 0, message(about), attrs)
+	return k.request(unix.RTM_NEWLINK, 0, message(about), append(attrs, found...))
 }
 
 // encodeSettings is the attributes of the keys that netlink can set on an existing link.

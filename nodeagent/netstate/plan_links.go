@@ -23,7 +23,7 @@ func (p *planner) deleteLinks() {
 		value := Value{Link: p.record(link, p.state[name], p.now)}
 		if link.Type == TypeBridge && link.MTU != nil && *link.MTU != autoMTU(link, p.now) {
 			value.Link.MTU = new(autoMTU(link, p.now))
-			p.set(name, link.Type, Interface{MTU: link.MTU}, Interface{MTU: value.Link.MTU})
+			p.set(name, link.Type, Interface{MTU: link.MTU}, Interface{}) // for the inverse to pin it again
 		}
 		if peer := p.peer(link, p.now); peer != nil {
 			value.Peer = p.record(*peer, p.state[peer.Name], p.now)
@@ -142,7 +142,7 @@ func (p *planner) make(name string) {
 	p.emit(StepLink, name, Value{}, value)
 	p.follow(link)
 	if link.Type == TypeBridge && link.MTU != nil && *link.MTU != *value.Link.MTU {
-		p.set(name, link.Type, Interface{MTU: value.Link.MTU}, Interface{MTU: link.MTU})
+		p.set(name, link.Type, Interface{}, Interface{MTU: link.MTU})
 	}
 }
 

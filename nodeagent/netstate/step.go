@@ -11,8 +11,8 @@ const (
 	// no DHCP: those are steps of their own. Keys that are nil take the kernel's default. A link whose
 	// IPv6.Enabled is false must have disable_ipv6 set before it first goes up; then State is obeyed.
 	//
-	// The MTU of a new bridge is what its ports will give it anyway, and need not be set; one that a policy
-	// asks for follows as a StepSet, which pins it. A veth comes and goes with its other end, the value's Peer.
+	// The MTU of a new bridge is what its ports will give it, and must not be set; one that a policy asks for
+	// follows as a StepSet, which pins it. A veth comes and goes with its other end, the value's Peer.
 	//
 	// Before a deletion only name and type are checked: the other keys are what to make the link with again.
 	StepLink StepKind = "link"

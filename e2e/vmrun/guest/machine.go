@@ -24,8 +24,18 @@ type Machine struct {
 	NICs []NIC
 	// Console, Output and Answer are the files that the guest's three serial
 	// ports write: kernel log, program output, and the answer of its init. An
-	// empty Output is qemu's own standard output.
+	// empty Output is qemu's own standard output. Files are appended to.
 	Console, Output, Answer string
+	// Disks are raw images, the first of them /dev/vda. What the guest has
+	// flushed survives the end of qemu, however that comes.
+	Disks []string
+	// Port is a Unix socket that qemu listens on: what is behind it talks to the
+	// guest's /dev/vport*, whatever becomes of the guest's networks. qemu boots
+	// once somebody has connected. Empty means there is none.
+	Port string
+	// Control is a Unix socket for qemu's machine protocol (QMP). Empty means
+	// there is none.
+	Control string
 }
 
 // A NIC is one virtio network card.
@@ -65,6 +75,16 @@ func (m Machine) args() []string {
 	for i, nic := range m.NICs {
 		args = append(args, nic.args(i)...)
 	}
+	for _, disk := range m.Disks {
+		args = append(args, "-drive", "if=virtio,format=raw,cache=writeback,file="+disk)
+	}
+	if m.Port != "" {
+		args = append(args, "-chardev", "socket,id=port,server=on,wait=on,path="+m.Port,
+			"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port")
+	}
+	if m.Control != "" {
+		args = append(args, "-qmp", "unix:"+m.Control+",server=on,wait=off")
+	}
 	return args
 }
 
@@ -80,7 +100,7 @@ func (n NIC) args(i int) []string {
 
 // serial connects the next serial port to a file, or to standard output.
 func serial(id, file string) []string {
-	backend := "file,id=" + id + ",path=" + file
+	backend := "file,append=on,id=" + id + ",path=" + file
 	if file == "" {
 		backend = "stdio,signal=off,id=" + id
 	}

@@ -36,7 +36,8 @@ type Job struct {
 	// Collect are files and directories, absolute, to bring back to the same
 	// path of the host.
 	Collect []string
-	// Machine is the hardware. Run fills in kernel, initrd and serial ports.
+	// Machine is the hardware. Run fills in kernel, initrd, answer, and console
+	// where it is empty.
 	Machine Machine
 	// Stdout receives the program's output as it comes.
 	Stdout io.Writer
@@ -77,7 +78,7 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	m := job.Machine
 	m.Kernel, m.Initrd = job.Kernel.Image(), filepath.Join(dir, "initrd")
-	m.Console, m.Answer = filepath.Join(dir, "console"), filepath.Join(dir, "answer")
+	m.Console, m.Answer = orDefault(m.Console, filepath.Join(dir, "console")), filepath.Join(dir, "answer")
 	if err := job.pack(ctx, m.Initrd); err != nil {
 		return Result{}, err
 	}

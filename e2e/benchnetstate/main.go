@@ -1,0 +1,54 @@
+// Command benchnetstate measures the network state of a node on a real kernel: reading it, planning, and carrying out a
+// plan compared with ip -batch and bridge -batch doing the same work. It changes the network of the machine it runs on,
+// so it runs in a guest only:
+//
+//	CGO_ENABLED=0 go run -exec "go run ./e2e/vmrun -add ip -add bridge" ./e2e/benchnetstate
+//
+// What is compared is measured in the same run in turns, so that a busy machine slows both alike.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
+)
+
+// Options says how much is measured.
+type Options struct {
+	// Rounds is how often everything is measured.
+	Rounds int
+	// Small and Large are the two sizes, in VLANs with a bridge each, between which growth is measured.
+	Small, Large int
+}
+
+func main() {
+	var o Options
+	flag.IntVar(&o.Rounds, "rounds", 5, "how often everything is measured")
+	flag.IntVar(&o.Small, "small", 50, "VLANs with a bridge each, to measure growth from")
+	flag.IntVar(&o.Large, "large", 500, "VLANs with a bridge each, to measure growth to")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "benchnetstate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o Options) error {
+	if _, err := os.Stat(script.Path); err != nil {
+		return errors.New("this changes the network of the machine it runs on, and runs in a guest only: make bench-netstate")
+	}
+	b, err := newBench(o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.kernel.Close() }()
+	for _, size := range []int{o.Small, o.Large} {
+		if err := b.measure(size); err != nil {
+			return err
+		}
+	}
+	return b.report.write(os.Stdout)
+}
