@@ -18,6 +18,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -31,8 +32,21 @@ const tokenSeconds = 24 * 60 * 60
 // ServiceAccountConfig returns the access of a service account, which must exist: what runs with it may do
 // exactly what the RBAC rules of its manifests allow. The token is good for a day.
 func (c *ControlPlane) ServiceAccountConfig(ctx context.Context, namespace, name string) (*rest.Config, error) {
+	return c.tokenConfig(ctx, namespace, name, nil)
+}
+
+// ServiceAccountConfigOn returns the access of a service account on a node, which must exist: the token names the node, as
+// the tokens that kubelet mounts into pods do, so that admission policies can tell nodes apart.
+func (c *ControlPlane) ServiceAccountConfigOn(ctx context.Context, namespace, name string, node *corev1.Node) (*rest.Config, error) {
+	return c.tokenConfig(ctx, namespace, name,
+		&authenticationv1.BoundObjectReference{Kind: "Node", APIVersion: "v1", Name: node.Name, UID: node.UID})
+}
+
+func (c *ControlPlane) tokenConfig(ctx context.Context, namespace, name string, bound *authenticationv1.BoundObjectReference) (*rest.Config, error) {
 	seconds := int64(tokenSeconds)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
+	request := &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds, BoundObjectRef: bound},
+	}
 	answer, err := c.clients.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("request a token of service account %s/%s: %w", namespace, name, err)

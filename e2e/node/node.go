@@ -1,0 +1,268 @@
+// Package node runs Kubernetes nodes as qemu guests: a real kernel with VLAN filtering, the node agent under a supervisor
+// as kubelet would keep it, real CNI plugins, a disk that survives reboots and power cuts, and networks that can be cut.
+// Nothing needs root or KVM. Pods and VMs are played by stand-ins; see Node.Attach.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
+	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
+)
+
+const (
+	// bootTimeout is how long a guest may take until it answers, on a machine that is busy.
+	bootTimeout = 2 * time.Minute
+	// execSeconds bounds a program in a guest.
+	execSeconds = 60
+)
+
+// Options describe one node.
+type Options struct {
+	Name string
+	// MAC is the address of eth1, the card on the segment.
+	MAC string
+	// Segment is what eth1 is plugged into.
+	Segment *Segment
+	// AgentFlags are further flags of the agent.
+	AgentFlags []string
+	// Dir has the disk, the console log and the log of the node.
+	Dir string
+}
+
+// A Node is a guest that plays a Kubernetes node.
+type Node struct {
+	Options
+	programs *programs
+	gate     *gate
+	access   []byte // kubeconfig
+
+	mu     sync.Mutex
+	cancel context.CancelCauseFunc
+	ended  chan struct{}
+	died   error
+	client *rpc.Client
+}
+
+// start boots the guest and returns when it answers.
+func (n *Node) start(ctx context.Context) error {
+	config := wire.Config{Name: n.Name, StateDir: stateDir, Agent: append([]string{
+		agentProgram, "--node-name", n.Name, "--kubeconfig", kubeconfig, "--state-dir", stateDir,
+	}, n.AgentFlags...)}
+	files, err := n.programs.archive(config, n.access)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(n.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the log of %s: %w", n.Name, err)
+	}
+	for _, socket := range []string{n.path("port"), n.path("qmp")} {
+		_ = os.Remove(socket) // left by the guest before
+	}
+	job := guest.Job{
+		Kernel: n.programs.kernel, Init: n.programs.init, Modules: kernelModules(), Files: files, Stdout: log,
+		Params:  map[string]string{"bonding": "max_bonds=0", "dummy": "numdummies=0"},
+		Command: script.Command{Path: nodedProgram, Dir: "/tmp", Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}},
+		Machine: guest.Machine{
+			Memory: 640, Console: n.path("console"), Port: n.path("port"), Control: n.path("qmp"), Disks: []string{n.path("disk")},
+			NICs: []guest.NIC{{MAC: primaryMAC(n.MAC), Netdev: "user"}, {MAC: n.MAC, Netdev: n.Segment.Netdev()}},
+		},
+	}
+	running, cancel := context.WithCancelCause(context.Background())
+	n.mu.Lock()
+	n.cancel, n.ended, n.died = cancel, make(chan struct{}), nil
+	n.mu.Unlock()
+	go func() {
+		defer log.Close()
+		_, err := guest.Run(running, job)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.died = err
+		close(n.ended)
+	}()
+	return n.connect(ctx)
+}
+
+// primaryMAC is the address of eth0, told from that of eth1 by its fifth octet.
+func primaryMAC(eth1 string) string {
+	octets := strings.Split(eth1, ":")
+	octets[4] = "55"
+	return strings.Join(octets, ":")
+}
+
+// path is a file of the node.
+func (n *Node) path(name string) string { return filepath.Join(n.Dir, n.Name+"."+name) }
+
+// LogFile has what the agent logged, over all boots.
+func (n *Node) LogFile() string { return n.path("log") }
+
+// Log is what the agent has logged.
+func (n *Node) Log() string {
+	text, err := os.ReadFile(n.LogFile())
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(string(text), "\r", "")
+}
+
+// Console is what the kernel has said, over all boots.
+func (n *Node) Console() string {
+	text, err := os.ReadFile(n.path("console"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// connect reaches the guest through its port and waits until it answers.
+func (n *Node) connect(ctx context.Context) error {
+	var conn net.Conn
+	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		if err := n.deathCause(); err != nil {
+			return false, err
+		}
+		var err error
+		conn, err = new(net.Dialer).DialContext(ctx, "unix", n.path("port"))
+		return err == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.Name, err)
+	}
+	client := rpc.NewClientWithCodec(jsonrpc.NewClientCodec(conn))
+	n.mu.Lock()
+	n.client = client
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("it does not answer"))
+	defer cancel()
+	if _, err := n.Agent(ctx); err != nil {
+		return fmt.Errorf("boot %s: %w; the end of its console:\n%s", n.Name, err, lastLines(n.Console(), 20))
+	}
+	return nil
+}
+
+// deathCause is why the guest is gone; nil while it runs.
+func (n *Node) deathCause() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select {
+	case <-n.ended:
+		return fmt.Errorf("the guest of %s has ended: %w", n.Name, n.died)
+	default:
+		return nil
+	}
+}
+
+// call runs a procedure of the guest.
+func (n *Node) call(ctx context.Context, procedure string, args, reply any) error {
+	n.mu.Lock()
+	client, ended := n.client, n.ended
+	n.mu.Unlock()
+	call := client.Go(procedure, args, reply, make(chan *rpc.Call, 1))
+	select {
+	case <-call.Done:
+		return call.Error
+	case <-ended:
+		return n.deathCause()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Exec runs a program in the guest and returns its output. A program that fails is an error with what it complained of.
+func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
+	return n.ExecInput(ctx, "", argv...)
+}
+
+// ExecInput is Exec with an input.
+func (n *Node) ExecInput(ctx context.Context, stdin string, argv ...string) (string, error) {
+	var reply wire.ExecReply
+	err := n.call(ctx, wire.Exec, wire.ExecArgs{Argv: argv, Stdin: stdin, Seconds: execSeconds}, &reply)
+	if err == nil && reply.Code != 0 {
+		err = fmt.Errorf("exit code %d: %s", reply.Code, strings.TrimSpace(reply.Stderr+reply.Stdout))
+	}
+	if err != nil {
+		return reply.Stdout, fmt.Errorf("%s: %s: %w", n.Name, strings.Join(argv, " "), err)
+	}
+	return reply.Stdout, nil
+}
+
+// Agent tells of the agent.
+func (n *Node) Agent(ctx context.Context) (wire.AgentReply, error) {
+	var reply wire.AgentReply
+	return reply, n.call(ctx, wire.Agent, wire.Nothing{}, &reply)
+}
+
+// SignalAgent sends the agent a signal. The supervisor starts it again if it dies of it.
+func (n *Node) SignalAgent(ctx context.Context, s syscall.Signal) error {
+	var reply wire.AgentReply
+	return n.call(ctx, wire.Signal, wire.SignalArgs{Signal: int(s)}, &reply)
+}
+
+// HoldAgent kills the agent with -9 and keeps it dead until the next SignalAgent.
+func (n *Node) HoldAgent(ctx context.Context) error {
+	var reply wire.AgentReply
+	return n.call(ctx, wire.Signal, wire.SignalArgs{Signal: int(syscall.SIGKILL), Hold: true}, &reply)
+}
+
+// SetLink plugs or unplugs the cable of eth0 or eth1.
+func (n *Node) SetLink(ctx context.Context, nic int, up bool) error {
+	return qmp(ctx, n.path("qmp"), "set_link", map[string]any{"name": fmt.Sprintf("net%d", nic), "up": up})
+}
+
+// Partition cuts the node off from the API server, and only that: its links stay up.
+func (n *Node) Partition(cut bool) { n.gate.setShut(cut) }
+
+// PowerCut ends the guest as a power failure does. Boot starts it again with the same disk.
+func (n *Node) PowerCut() {
+	n.cancel(errors.New("power cut"))
+	<-n.ended
+}
+
+// Boot starts a guest that was ended.
+func (n *Node) Boot(ctx context.Context) error { return n.start(ctx) }
+
+// Reboot ends the guest in order and starts it again.
+func (n *Node) Reboot(ctx context.Context) error {
+	// The answer may be lost as the guest goes.
+	if err := n.call(ctx, wire.Shutdown, wire.Nothing{}, &wire.Nothing{}); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("shut %s down: %w", n.Name, err)
+	}
+	select {
+	case <-n.ended:
+	case <-ctx.Done():
+		return fmt.Errorf("shut %s down: %w", n.Name, ctx.Err())
+	}
+	return n.start(ctx)
+}
+
+// stop ends the guest at once.
+func (n *Node) stop() error {
+	if n.cancel != nil {
+		n.PowerCut()
+	}
+	if n.gate == nil {
+		return nil
+	}
+	return n.gate.close()
+}
+
+// lastLines are the last lines of a text.
+func lastLines(text string, n int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-n):], "\n")
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+)
+
+// restartDelay is how long a dead agent stays dead, as under kubelet at first.
+const restartDelay = 500 * time.Millisecond
+
+// A node serves the procedures of package wire.
+type node struct {
+	config wire.Config
+	over   chan struct{} // closed by Shutdown
+
+	mu      sync.Mutex
+	agent   *exec.Cmd // nil while it does not run
+	starts  int
+	held    bool
+	changed *sync.Cond
+}
+
+func newNode(config wire.Config) *node {
+	n := &node{config: config, over: make(chan struct{})}
+	n.changed = sync.NewCond(&n.mu)
+	return n
+}
+
+// keepAgent runs the agent again and again.
+func (n *node) keepAgent() {
+	for len(n.config.Agent) > 0 {
+		n.mu.Lock()
+		for n.held {
+			n.changed.Wait()
+		}
+		cmd := exec.Command(n.config.Agent[0], n.config.Agent[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		err := cmd.Start()
+		n.starts++
+		if err == nil {
+			n.agent = cmd
+		}
+		n.mu.Unlock()
+		if err == nil {
+			err = cmd.Wait()
+		}
+		fmt.Println("noded: the agent ended:", err)
+		n.mu.Lock()
+		n.agent = nil
+		n.changed.Broadcast()
+		n.mu.Unlock()
+		<-time.After(restartDelay)
+	}
+}
+
+// Exec implements wire.Exec.
+func (n *node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
+	if len(args.Argv) == 0 {
+		return errors.New("exec: no program named")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(args.Seconds)*time.Second)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, args.Argv[0], args.Argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(args.Stdin), &stdout, &stderr
+	err := cmd.Run()
+	reply.Stdout, reply.Stderr = stdout.String(), stderr.String()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		reply.Code = exit.ExitCode()
+		return nil
+	}
+	return err
+}
+
+// Signal implements wire.Signal.
+func (n *node) Signal(args wire.SignalArgs, reply *wire.AgentReply) error {
+	n.mu.Lock()
+	n.held = args.Hold
+	n.changed.Broadcast()
+	agent := n.agent
+	n.mu.Unlock()
+	if agent == nil {
+		return n.Agent(wire.Nothing{}, reply)
+	}
+	if err := agent.Process.Signal(syscall.Signal(args.Signal)); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return n.Agent(wire.Nothing{}, reply)
+}
+
+// Agent implements wire.Agent.
+func (n *node) Agent(_ wire.Nothing, reply *wire.AgentReply) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	reply.Starts = n.starts
+	if n.agent == nil {
+		return nil
+	}
+	reply.PID = n.agent.Process.Pid
+	reply.RSS, reply.CPUSeconds = usage(reply.PID)
+	return nil
+}
+
+// usage reads the resident memory in bytes and the processor time in hundredths of a second; zeros if the process is gone.
+func usage(pid int) (rss, cpu int64) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0
+	}
+	// Fields count from the state, behind the name in parentheses (proc(5)): 11 and 12 are utime and stime, 21 is rss.
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 22 {
+		return 0, 0
+	}
+	number := func(i int) int64 {
+		v, _ := strconv.ParseInt(fields[i], 10, 64)
+		return v
+	}
+	return number(21) * int64(os.Getpagesize()), number(11) + number(12)
+}
+
+// Shutdown implements wire.Shutdown: the agent ends as a rollout ends it, then the guest.
+func (n *node) Shutdown(_ wire.Nothing, _ *wire.Nothing) error {
+	var reply wire.AgentReply
+	if err := n.Signal(wire.SignalArgs{Signal: int(syscall.SIGTERM), Hold: true}, &reply); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	for n.agent != nil {
+		n.changed.Wait()
+	}
+	n.mu.Unlock()
+	close(n.over)
+	return nil
+}

@@ -1,0 +1,28 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// FetchPackage returns the directory of an unpacked Debian package below a
+// cache, downloading and unpacking it the first time. Nothing is installed, so
+// no root is needed. log receives one line a step while it is fetched.
+func FetchPackage(ctx context.Context, cache, name string, log io.Writer) (string, error) {
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", fmt.Errorf("make the package cache: %w", err)
+	}
+	unlock, err := Lock(filepath.Join(cache, ".lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	dir := filepath.Join(cache, name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	return dir, KernelSource{Cache: cache, Log: log}.download(ctx, name, dir)
+}
