@@ -27,6 +27,9 @@ const (
 	// TurnAnnotation on an enactment has the generation of the policy that its node may apply. The controller grants
 	// it, so that no more nodes than maxUnavailable change at a time.
 	TurnAnnotation = "bridgehead.dev/turn"
+	// PolicyUIDAnnotation on an enactment has the UID of the policy it was made for, which another one of the same name
+	// does not have.
+	PolicyUIDAnnotation = "bridgehead.dev/policy-uid"
 	// OnDeleteAnnotation on a policy, with the value OnDeleteRevert, undoes what the policy did when it is deleted or no
 	// longer selects the node. Without it the configuration stays, as with kubernetes-nmstate.
 	OnDeleteAnnotation = "bridgehead.dev/on-delete"
