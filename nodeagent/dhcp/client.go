@@ -1,0 +1,306 @@
+package dhcp
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// retryPause is how long a client waits after the kernel or the disk failed it.
+const retryPause = 5 * time.Second
+
+// A client keeps the lease of one link: it tells its machine what happens, and does what the machine says.
+// All of it happens on the goroutine of run, but for what others read through held.
+type client struct {
+	link    string
+	orders  netstate.IP
+	network Network
+	store   store
+	// hostname is the node's.
+	hostname string
+	// changed is called when held has changed; it does not block.
+	changed func()
+	log     logr.Logger
+
+	// poke says that the link may have changed; quit ends run, which then closes done.
+	poke, quit, done chan struct{}
+	// held is the lease that is in force, nil for none.
+	held atomic.Pointer[Lease]
+
+	machine *machine
+	station kernel.Station
+	conn    *conn
+	// foreign says that somebody else renews an address of the link, and that we keep out.
+	foreign bool
+	// placed is the lease whose address and routes the link has, unless torn says that something of it is gone.
+	placed *Lease
+	torn   bool
+	// retry is when to try again what failed; zero for nothing.
+	retry time.Time
+}
+
+// start makes a client and lets it run.
+func (c *client) start() {
+	c.poke, c.quit, c.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	go c.run()
+}
+
+// stop ends the client and leaves the link as it is. When it returns, the client does nothing any more.
+func (c *client) stop() {
+	close(c.quit)
+	<-c.done
+}
+
+// nudge makes the client look at its link. It never blocks.
+func (c *client) nudge() {
+	select {
+	case c.poke <- struct{}{}:
+	default: // it is about to look anyway
+	}
+}
+
+// run serves the link until quit.
+func (c *client) run() {
+	defer close(c.done)
+	defer c.hangUp()
+	c.look(time.Now())
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		c.act(time.Now())
+		timer.Reset(c.rest(time.Now()))
+		var heard <-chan *dhcpv4.DHCPv4
+		if c.conn != nil {
+			heard = c.conn.heard
+		}
+		select {
+		case <-c.quit:
+			return
+		case <-c.poke:
+			c.look(time.Now())
+		case message, open := <-heard:
+			if !open { // the kernel closes a conn when the link goes down
+				c.hangUp()
+				c.later(time.Now())
+				continue
+			}
+			c.machine.receive(time.Now(), message)
+		case <-timer.C:
+			if c.machine == nil {
+				c.look(time.Now())
+			}
+		}
+	}
+}
+
+// rest is how long there is nothing to do, unless something happens.
+func (c *client) rest(now time.Time) time.Duration {
+	const long = time.Hour
+	next := now.Add(long)
+	if c.machine != nil {
+		if wake := c.machine.wake(); !wake.IsZero() && wake.Before(next) {
+			next = wake
+		}
+	}
+	if !c.retry.IsZero() && (c.retry.Before(next) || c.waiting()) {
+		next = c.retry
+	}
+	return max(next.Sub(now), 0)
+}
+
+// waiting reports whether the client must not speak before its retry, for it has no conn.
+func (c *client) waiting() bool { return c.machine != nil && c.machine.listening() && c.conn == nil }
+
+// later schedules a retry.
+func (c *client) later(now time.Time) { c.retry = now.Add(retryPause) }
+
+// look reads the link and tells the machine.
+func (c *client) look(now time.Time) {
+	station, err := c.network.Station(c.link)
+	if err != nil {
+		c.log.Error(err, "read link", "link", c.link)
+		c.later(now)
+		return
+	}
+	was := c.station
+	c.station = station
+	if station.Index != was.Index {
+		c.hangUp() // its sockets are of no use
+	}
+	if station.Index == 0 {
+		if c.machine != nil {
+			c.machine.setUp(now, false)
+		}
+		return
+	}
+	if c.machine == nil || c.machine.id.mac != station.MAC {
+		if !c.begin(station) {
+			c.later(now)
+			return
+		}
+	}
+	c.foreign = c.machine.lease == nil && c.renewedByOthers(station)
+	if station.Running && (!was.Running || station.Index != was.Index) {
+		c.retry, c.torn = time.Time{}, true // the kernel forgot the routes of a link that was down
+	}
+	c.machine.setUp(now, station.Running && !c.foreign)
+	c.restore(now)
+}
+
+// restore puts back an address that somebody took from the link, after a pause, so as not to fight over it.
+func (c *client) restore(now time.Time) {
+	lease := c.machine.lease
+	if lease == nil || lease != c.placed || c.torn || hasAddress(c.station, *lease) {
+		return
+	}
+	if lease.Expires().Sub(now) < retryPause {
+		return // the kernel removes it a moment before we do
+	}
+	c.log.Info("the address of a lease was removed", "link", c.link, "address", lease.Address.String())
+	c.torn = true
+	c.later(now)
+}
+
+// begin makes the machine of a link that is new to us, or has a new MAC. It goes on with the lease on disk,
+// and returns false when the disk cannot be read.
+func (c *client) begin(station kernel.Station) bool {
+	last, err := c.store.load(c.link)
+	if err != nil {
+		c.log.Error(err, "begin without the last lease", "link", c.link)
+		return false
+	}
+	if last != nil && last.MAC != station.MAC {
+		c.placed, last = last, nil // what was lent to another MAC is removed
+	}
+	held := last != nil && hasAddress(station, *last)
+	c.machine = newMachine(c.link, identify(station.MAC, c.orders, c.hostname), rand.Uint32, last, held)
+	return true
+}
+
+// renewedByOthers reports whether the link has an address with an end that none of our leases explains.
+func (c *client) renewedByOthers(station kernel.Station) bool {
+	return slices.ContainsFunc(station.Addresses, func(a netstate.Address) bool {
+		ours := c.machine.last != nil && c.machine.last.Address == a.Prefix() || c.placed != nil && c.placed.Address == a.Prefix()
+		return a.Dynamic() && !ours
+	})
+}
+
+// hasAddress reports whether a link has the address of a lease.
+func hasAddress(station kernel.Station, l Lease) bool {
+	return slices.ContainsFunc(station.Addresses, func(a netstate.Address) bool { return a.Prefix() == l.Address })
+}
+
+// act does everything that is due.
+func (c *client) act(now time.Time) {
+	if c.machine == nil {
+		return
+	}
+	if !c.retry.IsZero() && now.Before(c.retry) && c.waiting() {
+		return
+	}
+	if !c.retry.IsZero() && !now.Before(c.retry) {
+		c.retry = time.Time{}
+		if c.station.Index == 0 {
+			c.look(now)
+		}
+	}
+	letters := c.machine.tick(now)
+	if (c.machine.lease != c.placed || c.torn) && c.retry.IsZero() {
+		c.settle(now)
+	}
+	if !c.machine.listening() {
+		c.hangUp()
+		return
+	}
+	c.speak(now, letters)
+}
+
+// speak listens, and then sends. A message that cannot be sent is as good as lost: it is sent again.
+func (c *client) speak(now time.Time, letters []outgoing) {
+	if c.conn == nil {
+		conn, err := listen(c.link)
+		if err != nil {
+			c.log.Error(err, "cannot ask for an address", "link", c.link)
+			c.later(now)
+			return
+		}
+		c.conn = conn
+	}
+	for _, letter := range letters {
+		if err := c.conn.send(letter); err != nil {
+			c.log.V(1).Info("a question was lost", "link", c.link, "kind", letter.message.MessageType().String(), "reason", err.Error())
+		}
+	}
+}
+
+// hangUp closes the conn, if there is one.
+func (c *client) hangUp() {
+	if c.conn != nil {
+		c.conn.close()
+		c.conn = nil
+	}
+}
+
+// settle makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does
+// not know is taken for somebody else's.
+func (c *client) settle(now time.Time) {
+	lease := c.machine.lease
+	if lease != nil {
+		if err := c.store.save(*lease); err != nil {
+			c.log.Error(err, "the lease is not used, for it could not be renewed after a start", "link", c.link)
+			c.later(now)
+			return
+		}
+	}
+	if err := apply(now, c.network, c.link, c.placed, lease, c.orders); err != nil {
+		c.log.Error(err, "put a lease into force", "link", c.link)
+		c.later(now)
+		return
+	}
+	c.report(lease)
+	c.placed, c.torn = lease, false
+	c.held.Store(lease)
+	c.changed()
+}
+
+// report says what a lease changes for the node.
+func (c *client) report(lease *Lease) {
+	held := c.held.Load()
+	switch {
+	case lease == nil && held != nil:
+		c.log.Info("lost the lease", "link", c.link, "address", held.Address.String())
+	case lease != nil && (held == nil || held.Address != lease.Address):
+		c.log.Info("got a lease", "link", c.link, "address", lease.Address.String(), "server", lease.Server.String(),
+			"for", lease.Length.String())
+	}
+}
+
+// apply carries out the steps from one lease to another. What changed between reading and writing is read
+// again.
+func apply(now time.Time, network kernel.Node, link string, was, is *Lease, orders netstate.IP) error {
+	const tries = 3
+	var failed error
+	for range tries {
+		current, err := network.Read()
+		if err != nil {
+			return err
+		}
+		failed = nil
+		for _, step := range place(now, current, link, was, is, orders) {
+			if failed = network.Do(step); failed != nil {
+				break
+			}
+		}
+		if failed == nil {
+			return nil
+		}
+	}
+	return failed
+}

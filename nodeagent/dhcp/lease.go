@@ -1,0 +1,171 @@
+package dhcp
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// A Lease is an address lent by a server, with what the server said about its network. It is kept on disk
+// as JSON, so that a client that starts again renews it.
+type Lease struct {
+	// Link is the name of the link the address is for, MAC what that link was called on the wire.
+	Link string       `json:"link"`
+	MAC  netstate.MAC `json:"mac"`
+	// ClientID is what the client called itself, for its release.
+	ClientID []byte `json:"clientID,omitempty"`
+	// Address is the address with the length of its network.
+	Address netip.Prefix `json:"address"`
+	// Server lent it.
+	Server netip.Addr `json:"server"`
+	// Begun is when it was asked for. From then on it lasts Length, is renewed after Renew (T1) and asked of
+	// any server after Rebind (T2). Renew <= Rebind <= Length.
+	Begun  time.Time     `json:"begun"`
+	Renew  time.Duration `json:"renew"`
+	Rebind time.Duration `json:"rebind"`
+	Length time.Duration `json:"length"`
+	// Routes are those of option 121 or else one default route through the first router (option 3).
+	Routes []Route `json:"routes,omitempty"`
+	// DNS are name servers, Search the domains in which short names are looked up.
+	DNS    []netip.Addr `json:"dns,omitempty"`
+	Search []string     `json:"search,omitempty"`
+}
+
+// A Route is one that a server told of.
+type Route struct {
+	// Destination has no host bits; 0.0.0.0/0 is the default route.
+	Destination netip.Prefix `json:"destination"`
+	// Gateway is invalid for a destination that is on the link.
+	Gateway netip.Addr `json:"gateway,omitzero"`
+}
+
+// Default reports whether the route is a default route.
+func (r Route) Default() bool { return r.Destination.Bits() == 0 }
+
+// RenewAt, RebindAt and Expires are the three points in the life of a lease.
+func (l Lease) RenewAt() time.Time { return l.Begun.Add(l.Renew) }
+
+// RebindAt is when any server may renew the lease.
+func (l Lease) RebindAt() time.Time { return l.Begun.Add(l.Rebind) }
+
+// Expires is when the address must not be used any more.
+func (l Lease) Expires() time.Time { return l.Begun.Add(l.Length) }
+
+// longest is the longest life of an address that the kernel does not take for one without an end. A lease
+// without an end (RFC 2131, 3.3) gets it, so that its address can be told from a static one.
+const longest = (math.MaxUint32 - 1) * time.Second
+
+// readLease reads an acknowledgement of what was asked for at begun. The rules are those of RFC 2131,
+// 4.4.1 and 4.4.5, and RFC 3442. A message that nothing usable can be made of is an error.
+func readLease(link string, mac netstate.MAC, ack *dhcpv4.DHCPv4, begun time.Time) (Lease, error) {
+	l := Lease{Link: link, MAC: mac, Begun: begun, Server: addr(ack.ServerIdentifier())}
+	address := addr(ack.YourIPAddr)
+	if !usable(address) {
+		return Lease{}, fmt.Errorf("%s cannot be the address of a link", ack.YourIPAddr)
+	}
+	bits, err := networkBits(ack)
+	if err != nil {
+		return Lease{}, err
+	}
+	l.Address = netip.PrefixFrom(address, bits)
+	l.Length = min(ack.IPAddressLeaseTime(0), longest)
+	if l.Length <= 0 {
+		return Lease{}, errors.New("the message does not say how long the lease lasts")
+	}
+	l.Renew, l.Rebind = ack.IPAddressRenewalTime(l.Length/2), ack.IPAddressRebindingTime(l.Length*7/8)
+	if l.Renew <= 0 || l.Renew > l.Rebind || l.Rebind > l.Length {
+		l.Renew, l.Rebind = l.Length/2, l.Length*7/8
+	}
+	l.Routes = readRoutes(ack)
+	for _, server := range ack.DNS() {
+		if s := addr(server); usable(s) {
+			l.DNS = append(l.DNS, s)
+		}
+	}
+	l.Search = readSearch(ack)
+	return l, nil
+}
+
+// networkBits is the length of the network: of the mask, or of the address's class when there is none.
+func networkBits(ack *dhcpv4.DHCPv4) (int, error) {
+	mask := ack.SubnetMask()
+	if mask == nil {
+		mask = ack.YourIPAddr.DefaultMask()
+	}
+	bits, of := mask.Size()
+	if of != 32 || bits == 0 {
+		return 0, fmt.Errorf("%s is not the mask of a network", net.IP(mask))
+	}
+	return bits, nil
+}
+
+// readRoutes returns the classless routes. When there are any, the routers do not count (RFC 3442).
+func readRoutes(ack *dhcpv4.DHCPv4) []Route {
+	var routes []Route
+	for _, route := range ack.ClasslessStaticRoute() {
+		bits, _ := route.Dest.Mask.Size()
+		r := Route{Destination: netip.PrefixFrom(addr(route.Dest.IP), bits).Masked()}
+		if gateway := addr(route.Router); !gateway.IsUnspecified() {
+			r.Gateway = gateway
+		}
+		routes = append(routes, r)
+	}
+	if len(routes) > 0 {
+		return routes
+	}
+	for _, router := range ack.Router() {
+		if gateway := addr(router); usable(gateway) {
+			return []Route{{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway}}
+		}
+	}
+	return nil
+}
+
+// readSearch returns the search list (RFC 3397), or the domain for want of one. What is not a domain name
+// is left out: it would end up in a file of one word after another.
+func readSearch(ack *dhcpv4.DHCPv4) []string {
+	domains := strings.Fields(ack.DomainName())
+	if list := ack.DomainSearch(); list != nil && len(list.Labels) > 0 {
+		domains = list.Labels
+	}
+	var search []string
+	for _, domain := range domains {
+		if isDomain(domain) {
+			search = append(search, domain)
+		}
+	}
+	return search
+}
+
+// isDomain reports whether a text is letters, digits, hyphens and underscores, with single dots between.
+func isDomain(text string) bool {
+	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
+		odd := strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_")
+		if label == "" || len(label) > 63 || odd != "" {
+			return false
+		}
+	}
+	return len(text) <= 253
+}
+
+// usable reports whether an address can belong to one host.
+func usable(a netip.Addr) bool {
+	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != broadcast()
+}
+
+// broadcast is 255.255.255.255.
+func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+
+// addr is an address as the rest of the code has it; the zero Addr for none.
+func addr(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip.To4())
+	return a
+}
