@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TOOL := go tool -modfile=tools/go.mod
+# A test binary of GUEST_PACKAGES changes the kernel's network: IN_GUEST runs it in a guest, never on this machine.
+GUEST_PACKAGES := ./nodeagent/kernel/...
+IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun
 
 .PHONY: help
 help: ## Show this help
@@ -20,10 +23,16 @@ test: ## Run all tests, on a control plane compiled from its modules (11 minutes
 	@go run ./e2e/controlplane/build >/dev/null
 	go test -timeout 20m ./...
 	go test -race -timeout 20m ./macpool/... ./webhooks/...
+	@$(IN_GUEST) -prepare
+	CGO_ENABLED=0 go test -timeout 20m -tags guest -exec "$(IN_GUEST)" $(GUEST_PACKAGES)
 
 .PHONY: bench
 bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
 	@go run ./e2e/bench -json bench.json
+
+.PHONY: bench-netstate
+bench-netstate: ## Compare reading, planning and applying network state with ip -batch and bridge -batch, in one guest
+	@CGO_ENABLED=0 go run -exec "$(IN_GUEST) -add ip -add bridge" ./e2e/benchnetstate
 
 .PHONY: lint
 lint: ## Check style and imports

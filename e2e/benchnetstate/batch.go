@@ -27,7 +27,8 @@ func newBatch(dir string, size int) (batch, error) {
 		fmt.Fprintf(&up, "link set dev %s up\nlink set dev %s up\nlink set dev %s master %s\n", vlan, bridge, vlan, bridge)
 		fmt.Fprintf(&filter, "vlan add dev %s vid %d pvid untagged\nvlan del dev %s vid 1\n", vlan, accessTag, vlan)
 	}
-	b := batch{size: size, birth: filepath.Join(dir, "birth"), up: filepath.Join(dir, "up"), filter: filepath.Join(dir, "filter")}
+	b := batch{size: size, birth: filepath.Join(dir, "birth"), up: filepath.Join(dir, "up"),
+		filter: filepath.Join(dir, "filter")}
 	for file, text := range map[string]string{b.birth: birth.String(), b.up: up.String(), b.filter: filter.String()} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return batch{}, fmt.Errorf("write a batch: %w", err)

@@ -36,7 +36,9 @@ func newBench(o Options) (*bench, error) {
 }
 
 // names are those of the n-th VLAN and its bridge.
-func names(n int) (vlan, bridge string) { return fmt.Sprintf("%s.%d", base, n+1), fmt.Sprintf("br%d", n+1) }
+func names(n int) (vlan, bridge string) {
+	return fmt.Sprintf("%s.%d", base, n+1), fmt.Sprintf("br%d", n+1)
+}
 
 // wish is a desired state of size VLANs with a bridge each, that keeps its port apart.
 func wish(size int) netstate.State {
@@ -45,7 +47,8 @@ func wish(size int) netstate.State {
 		vlan, bridge := names(n)
 		access := &netstate.PortVLAN{Mode: new(netstate.ModeAccess), Tag: new(accessTag)}
 		s.Interfaces = append(s.Interfaces,
-			netstate.Interface{Name: vlan, Type: netstate.TypeVLAN, State: netstate.StateUp, VLAN: &netstate.VLAN{BaseIface: new(base), ID: new(n + 1)}},
+			netstate.Interface{Name: vlan, Type: netstate.TypeVLAN, State: netstate.StateUp,
+				VLAN: &netstate.VLAN{BaseIface: new(base), ID: new(n + 1)}},
 			netstate.Interface{Name: bridge, Type: netstate.TypeBridge, State: netstate.StateUp,
 				Bridge: &netstate.Bridge{Port: []netstate.BridgePort{{Name: vlan, VLAN: access}}}})
 	}

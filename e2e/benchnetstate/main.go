@@ -2,7 +2,7 @@
 // plan compared with ip -batch and bridge -batch doing the same work. It changes the network of the machine it runs on,
 // so it runs in a guest only:
 //
-//	CGO_ENABLED=0 go run -exec "go run ./e2e/vmrun -add ip -add bridge" ./e2e/benchnetstate
+//	make bench-netstate
 //
 // What is compared is measured in the same run in turns, so that a busy machine slows both alike.
 package main
@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
 )
@@ -40,6 +41,8 @@ func run(o Options) error {
 	if _, err := os.Stat(script.Path); err != nil {
 		return errors.New("this changes the network of the machine it runs on, and runs in a guest only: make bench-netstate")
 	}
+	// A guest has one CPU, a node has more, and with one the Go runtime changes threads at every system call.
+	runtime.GOMAXPROCS(max(2, runtime.NumCPU()))
 	b, err := newBench(o)
 	if err != nil {
 		return err

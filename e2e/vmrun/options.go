@@ -51,12 +51,14 @@ func defaultNICs() []string {
 // addFlags declares the command line.
 func (o *Options) addFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Cache, "cache", o.Cache, "cache `folder` (environment: BRIDGEHEAD_CACHE)")
-	flags.StringVar(&o.Accel, "accel", o.Accel, "qemu `accelerator`, tcg or kvm (environment: BRIDGEHEAD_ACCEL; default tcg)")
+	flags.StringVar(&o.Accel, "accel", o.Accel,
+		"qemu `accelerator`, tcg or kvm (environment: BRIDGEHEAD_ACCEL; default tcg)")
 	flags.StringVar(&o.Package, "kernel", guest.DefaultPackage, "Debian `package` of the kernel")
 	flags.DurationVar(&o.Timeout, "timeout", 0, "kill the guest after this `time` (default: -test.timeout and a minute)")
 	flags.IntVar(&o.Memory, "memory", 512, "the guest's memory in `MiB`")
 	flags.Var(&o.NICs, "nic", "`MAC` of a network card, eth0 first; repeatable (default: four cards)")
-	flags.Var(&o.Programs, "add", "`path` of a program or file to put into the guest, with its libraries, or the name of a program; repeatable")
+	flags.Var(&o.Programs, "add",
+		"`path` of a program or file to put into the guest, with its libraries, or the name of a program; repeatable")
 	flags.Var(&o.PassEnv, "env", "`name` of an environment variable to pass on; repeatable")
 	flags.BoolVar(&o.Prepare, "prepare", false, "fetch the kernel, print its version and stop")
 }
@@ -83,7 +85,8 @@ func (o *Options) cache() (string, error) {
 // asked for, and no trace of the host's paths beyond that.
 func (o *Options) environment() []string {
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "TERM=dumb"}
-	passed := append([]string{"GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GOCOVERDIR", "GORACE"}, o.PassEnv...)
+	passed := append([]string{"GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GOCOVERDIR", "GORACE"},
+		o.PassEnv...)
 	for _, variable := range o.Environ {
 		name, _, _ := strings.Cut(variable, "=")
 		for _, want := range passed {

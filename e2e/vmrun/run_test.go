@@ -49,9 +49,10 @@ func TestRunIsFaithful(t *testing.T) {
 		code int
 		out  []string
 	}{
-		"a passing test exits 0":            {run: "TestPass", code: 0, out: []string{"--- PASS: TestPass", "PASS\n"}},
-		"a failing test exits 1":            {run: "TestFail", code: 1, out: []string{"meant to fail", "--- FAIL: TestFail"}},
-		"a panic exits 2 with its trace":    {run: "TestPanic", code: 2, out: []string{"panic: meant to panic", "goroutine "}},
+		"a passing test exits 0": {run: "TestPass", code: 0, out: []string{"--- PASS: TestPass", "PASS\n"}},
+		"a failing test exits 1": {run: "TestFail", code: 1, out: []string{"meant to fail", "--- FAIL: TestFail"}},
+		"a panic exits 2 with its trace": {run: "TestPanic", code: 2,
+			out: []string{"panic: meant to panic", "goroutine "}},
 		"os.Exit(3) exits 3":                {run: "TestExit", code: 3, out: []string{"leaving\n"}},
 		"a killed program exits 128+signal": {run: "TestKilled", code: 137, out: []string{"signal: killed\n"}},
 		"testdata is in place":              {run: "TestTestdata", code: 0, out: []string{"greeting: hello\n"}},
@@ -88,7 +89,8 @@ func TestEveryByteOfAMegabyteComesThrough(t *testing.T) {
 func TestProfilesComeBackToTheHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	code, out, err := runSample(t, Options{}, buildSample(t), "-test.run=^TestPass$", "-test.bench=Double", "-test.benchtime=10x",
+	code, out, err := runSample(t, Options{}, buildSample(t), "-test.run=^TestPass$", "-test.bench=Double",
+		"-test.benchtime=10x",
 		"-test.coverprofile="+filepath.Join(dir, "cover.out"), "-test.outputdir="+dir, "-test.memprofile=mem.out")
 	require.NoError(t, err)
 	assert.Equal(t, 0, code)
@@ -106,8 +108,9 @@ func TestADeadGuestIsReportedWithItsConsole(t *testing.T) {
 		options Options
 		reason  string
 	}{
-		"a guest whose time is up is killed": {"TestHang", Options{Timeout: 15 * time.Second}, "the guest was killed: its time of 15s was up"},
-		"a kernel panic is called a panic":   {"TestKernelPanic", Options{}, "the guest's kernel panicked"},
+		"a guest whose time is up is killed": {"TestHang", Options{Timeout: 15 * time.Second},
+			"the guest was killed: its time of 15s was up"},
+		"a kernel panic is called a panic": {"TestKernelPanic", Options{}, "the guest's kernel panicked"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +129,7 @@ func TestACallerThatLeavesTakesTheGuestAlong(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the caller left"))
-	_, err := run(ctx, Options{Environ: os.Environ(), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}, []string{"unused"})
+	_, err := run(ctx, Options{Environ: os.Environ(), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}},
+		[]string{"unused"})
 	require.Error(t, err)
 }

@@ -12,13 +12,16 @@ func TestResultFiles(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"nothing asked for":                      {[]string{"-test.v=true"}, nil},
-		"a profile lies in the output directory": {[]string{"-test.outputdir=/out", "-test.memprofile=m.out"}, []string{"/out/m.out"}},
-		"without one, in the package":            {[]string{"-test.cpuprofile=cpu.out"}, []string{"/pkg/cpu.out"}},
-		"an absolute path stays":                 {[]string{"-test.outputdir=/out", "-test.trace=/t/trace"}, []string{"/t/trace"}},
-		"coverage directories come back":         {[]string{"-test.gocoverdir=/w/cover"}, []string{"/w/cover"}},
-		"two dashes are as good as one":          {[]string{"--test.coverprofile=/c"}, []string{"/c"}},
-		"fuzzing brings its findings back":       {[]string{"-test.fuzz=FuzzParse", "-test.fuzzcachedir=/cache"}, []string{"/cache", "/pkg/testdata/fuzz"}},
+		"nothing asked for": {[]string{"-test.v=true"}, nil},
+		"a profile lies in the output directory": {[]string{"-test.outputdir=/out", "-test.memprofile=m.out"},
+			[]string{"/out/m.out"}},
+		"without one, in the package": {[]string{"-test.cpuprofile=cpu.out"}, []string{"/pkg/cpu.out"}},
+		"an absolute path stays": {[]string{"-test.outputdir=/out", "-test.trace=/t/trace"},
+			[]string{"/t/trace"}},
+		"coverage directories come back": {[]string{"-test.gocoverdir=/w/cover"}, []string{"/w/cover"}},
+		"two dashes are as good as one":  {[]string{"--test.coverprofile=/c"}, []string{"/c"}},
+		"fuzzing brings its findings back": {[]string{"-test.fuzz=FuzzParse", "-test.fuzzcachedir=/cache"},
+			[]string{"/cache", "/pkg/testdata/fuzz"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

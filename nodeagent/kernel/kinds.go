@@ -106,7 +106,10 @@ func encodeVXLAN(v *netstate.VXLAN, base uint32) attributes {
 		addr     netip.Addr
 		v4, v6   uint16
 		required bool
-	}{{addr: v.Remote, v4: nl.IFLA_VXLAN_GROUP, v6: nl.IFLA_VXLAN_GROUP6}, {addr: v.Local, v4: nl.IFLA_VXLAN_LOCAL, v6: nl.IFLA_VXLAN_LOCAL6}}
+	}{
+		{addr: v.Remote, v4: nl.IFLA_VXLAN_GROUP, v6: nl.IFLA_VXLAN_GROUP6},
+		{addr: v.Local, v4: nl.IFLA_VXLAN_LOCAL, v6: nl.IFLA_VXLAN_LOCAL6},
+	}
 	for _, end := range ends {
 		switch {
 		case end.addr.Is4():

@@ -31,8 +31,9 @@ func parseLink(msg []byte) link {
 	l.iface = netstate.Interface{
 		State: netstate.StateDown, Description: new(""),
 		AcceptAllMAC: new(info.Flags&unix.IFF_PROMISC != 0),
-		IPv4:         &netstate.IP{Enabled: new(false), DHCP: new(false)},
-		IPv6:         &netstate.IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)},
+		LLDP:         &netstate.LLDP{Enabled: new(false)}, WaitIP: new("any"),
+		IPv4: &netstate.IP{Enabled: new(false), DHCP: new(false)},
+		IPv6: &netstate.IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)},
 	}
 	if l.up {
 		l.iface.State = netstate.StateUp

@@ -104,7 +104,8 @@ func refuseMTU(s netstate.State, step netstate.Step) (unix.Errno, string) {
 // refuseHop is fib_check_nh: a next hop has to be on a subnet of its link. IPv6 link-local ones always are.
 func refuseHop(s netstate.State, step netstate.Step) (unix.Errno, string) {
 	to := step.To.Route
-	if step.Kind != netstate.StepRoute || to == nil || !to.NextHopAddress.IsValid() || to.NextHopAddress.IsLinkLocalUnicast() {
+	if step.Kind != netstate.StepRoute || to == nil || !to.NextHopAddress.IsValid() ||
+		to.NextHopAddress.IsLinkLocalUnicast() {
 		return 0, ""
 	}
 	i, _ := s.Interface(to.NextHopInterface)

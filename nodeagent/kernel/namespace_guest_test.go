@@ -64,12 +64,14 @@ func plug(tb testing.TB, bridge, namespace string) {
 	tb.Helper()
 	link, err := netlink.LinkByName(bridge)
 	require.NoError(tb, err)
-	tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0", MasterIndex: link.Attrs().Index}, Mode: netlink.TUNTAP_MODE_TAP}
+	tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0", MasterIndex: link.Attrs().Index},
+		Mode: netlink.TUNTAP_MODE_TAP}
 	require.NoError(tb, netlink.LinkAdd(tap))
 	handle, err := netns.GetFromPath(namespace)
 	require.NoError(tb, err)
-	defer handle.Close()
-	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "vethpod", MasterIndex: link.Attrs().Index}, PeerName: "podeth0", PeerNamespace: netlink.NsFd(handle)}
+	defer func() { _ = handle.Close() }()
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "vethpod", MasterIndex: link.Attrs().Index},
+		PeerName: "podeth0", PeerNamespace: netlink.NsFd(handle)}
 	require.NoError(tb, netlink.LinkAdd(veth))
 	tb.Cleanup(func() {
 		assert.NoError(tb, netlink.LinkDel(tap))
@@ -94,8 +96,9 @@ func TestPortsOfPodsAndVMsStay(t *testing.T) {
 		ports []netstate.BridgePort
 		after []string
 	}{
-		"an empty list detaches our port only":   {[]netstate.BridgePort{}, []string{"tap0", "vethpod"}},
-		"a list replaces our port only":          {[]netstate.BridgePort{{Name: "eth2"}}, []string{"eth2", "tap0", "vethpod"}},
+		"an empty list detaches our port only": {[]netstate.BridgePort{}, []string{"tap0", "vethpod"}},
+		"a list replaces our port only": {[]netstate.BridgePort{{Name: "eth2"}},
+			[]string{"eth2", "tap0", "vethpod"}},
 		"no list changes nothing about the port": {nil, []string{"eth1", "tap0", "vethpod"}},
 	}
 	for name, test := range tests {
@@ -104,7 +107,8 @@ func TestPortsOfPodsAndVMsStay(t *testing.T) {
 			plan, err := netstate.Plan(before, netstate.State{Interfaces: []netstate.Interface{{
 				Name: "br0", Type: netstate.TypeBridge, State: netstate.StateUp, Bridge: &netstate.Bridge{Port: test.ports}}}})
 			require.NoError(t, err)
-			require.ErrorIs(t, Apply(&failing{Node: k, after: len(plan)}, append(plan, netstate.Step{Kind: netstate.StepSet})), errInjected)
+			require.ErrorIs(t, Apply(&failing{Node: k, after: len(plan)}, append(plan, netstate.Step{Kind: netstate.StepSet})),
+				errInjected)
 			assert.True(t, netstate.Equal(before, read(t, k)), "undone")
 			require.NoError(t, Apply(k, plan))
 			br0, _ := read(t, k).Interface("br0")

@@ -106,7 +106,8 @@ func towards(from, to netstate.State) netstate.State {
 	desired.RouteRules.Config = append(desired.RouteRules.Config, to.RouteRules.Config...)
 	for _, r := range from.RouteRules.Config {
 		r.State = netstate.StateAbsent
-		if !slices.ContainsFunc(to.RouteRules.Config, func(k netstate.RouteRule) bool { return value(k.Priority) == value(r.Priority) }) {
+		if !slices.ContainsFunc(to.RouteRules.Config,
+			func(k netstate.RouteRule) bool { return value(k.Priority) == value(r.Priority) }) {
 			desired.RouteRules.Config = append(desired.RouteRules.Config, r)
 		}
 	}
@@ -145,7 +146,8 @@ func same(tb testing.TB, node Node, want netstate.State, about string, steps []n
 	tb.Helper()
 	got := read(tb, node)
 	if !netstate.Equal(got, want) {
-		tb.Fatalf("%s\n%s\nwant the start:\n%s\ngot:\n%s", about, netstate.Format(steps), unlike(tb, want, got), unlike(tb, got, want))
+		tb.Fatalf("%s\n%s\nwant the start:\n%s\ngot:\n%s", about, netstate.Format(steps), unlike(tb, want, got),
+			unlike(tb, got, want))
 	}
 }
 

@@ -47,7 +47,8 @@ func refusals() map[string]struct {
 		},
 		"an MTU is at least the driver's least": {
 			step: netstate.Step{Kind: netstate.StepSet, Link: "eth2",
-				From: link(netstate.Interface{Name: "eth2", MTU: new(1500)}), To: link(netstate.Interface{Name: "eth2", MTU: new(10)})},
+				From: link(netstate.Interface{Name: "eth2", MTU: new(1500)}),
+				To:   link(netstate.Interface{Name: "eth2", MTU: new(10)})},
 			errno: unix.EINVAL, says: "set eth2: mtu less than device minimum (EINVAL)",
 		},
 		"a next hop has to be on a subnet of its link": {
@@ -58,7 +59,8 @@ func refusals() map[string]struct {
 		},
 		"a plan that is out of date": {
 			step: netstate.Step{Kind: netstate.StepSet, Link: "eth2",
-				From: link(netstate.Interface{Name: "eth2", MTU: new(1400)}), To: link(netstate.Interface{Name: "eth2", MTU: new(1300)})},
+				From: link(netstate.Interface{Name: "eth2", MTU: new(1400)}),
+				To:   link(netstate.Interface{Name: "eth2", MTU: new(1300)})},
 			says: "set eth2: the node changed since the plan was made: mtu is 1500, the plan expects 1400",
 		},
 		"a port that moved to another controller meanwhile": {
@@ -66,7 +68,8 @@ func refusals() map[string]struct {
 			says: "detach eth1 from br9: the node changed since the plan was made: controller is br0, the plan expects br9",
 		},
 		"a link that exists": {
-			step:  netstate.Step{Kind: netstate.StepLink, Link: "br0", To: link(netstate.Interface{Name: "br0", Type: netstate.TypeDummy})},
+			step: netstate.Step{Kind: netstate.StepLink, Link: "br0",
+				To: link(netstate.Interface{Name: "br0", Type: netstate.TypeDummy})},
 			errno: unix.EEXIST, says: "make dummy br0: exists already (EEXIST)",
 		},
 		"a link that does not exist": {
@@ -75,7 +78,8 @@ func refusals() map[string]struct {
 			says: "set no0: no such link",
 		},
 		"a NIC cannot be deleted": {
-			step: netstate.Step{Kind: netstate.StepLink, Link: "eth2", From: link(netstate.Interface{Name: "eth2", Type: netstate.TypeEthernet})},
+			step: netstate.Step{Kind: netstate.StepLink, Link: "eth2",
+				From: link(netstate.Interface{Name: "eth2", Type: netstate.TypeEthernet})},
 			says: "delete ethernet eth2: it is hardware",
 		},
 		"an address exists once on its link": {

@@ -21,7 +21,8 @@ const (
 
 // shownProtocols are the origins of routes that somebody decided on.
 func shownProtocols() []uint8 {
-	return []uint8{unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_RA, unix.RTPROT_DHCP, protoMrouted, protoKeepalived, protoBabel}
+	return []uint8{unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_RA, unix.RTPROT_DHCP, protoMrouted, protoKeepalived,
+		protoBabel}
 }
 
 // readRoutes lists the routes of both families. names are those of the links by index.

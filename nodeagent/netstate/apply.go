@@ -118,7 +118,8 @@ func (s *State) makeLink(record Interface) error {
 			return fmt.Errorf("its base %s has a lower MTU", base)
 		}
 	}
-	at, _ := slices.BinarySearchFunc(s.Interfaces, record.Name, func(i Interface, name string) int { return cmp.Compare(i.Name, name) })
+	at, _ := slices.BinarySearchFunc(s.Interfaces, record.Name,
+		func(i Interface, name string) int { return cmp.Compare(i.Name, name) })
 	s.Interfaces = slices.Insert(s.Interfaces, at, record.complete(""))
 	return nil
 }

@@ -18,24 +18,25 @@ type BridgeOptions struct {
 	GroupForwardMask *int `json:"group-forward-mask,omitzero" range:"0 65535"`
 	// GroupFwdMask is another name of GroupForwardMask in documents: Parse and Marshal translate it, and in
 	// a State it is nil.
-	GroupFwdMask                   *int    `json:"group-fwd-mask,omitzero" range:"0 65535"`
-	HashMax                        *int    `json:"hash-max,omitzero" range:"1 2147483648"`
-	MACAgeingTime                  *int    `json:"mac-ageing-time,omitzero" range:"0 42949672"`
-	MulticastLastMemberCount       *int    `json:"multicast-last-member-count,omitzero" range:"0 4294967295"`
-	MulticastLastMemberInterval    *int    `json:"multicast-last-member-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastMembershipInterval    *int    `json:"multicast-membership-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastQuerier               *bool   `json:"multicast-querier,omitzero"`
-	MulticastQuerierInterval       *int    `json:"multicast-querier-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastQueryInterval         *int    `json:"multicast-query-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastQueryResponseInterval *int    `json:"multicast-query-response-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastQueryUseIfaddr        *bool   `json:"multicast-query-use-ifaddr,omitzero"`
-	MulticastRouter                *string `json:"multicast-router,omitzero" numbers:"disabled auto enabled"` // disabled, auto or enabled
-	MulticastSnooping              *bool   `json:"multicast-snooping,omitzero"`
-	MulticastStartupQueryCount     *int    `json:"multicast-startup-query-count,omitzero" range:"0 4294967295"`
-	MulticastStartupQueryInterval  *int    `json:"multicast-startup-query-interval,omitzero" range:"0 9223372036854775807"`
-	VLANProtocol                   *string `json:"vlan-protocol,omitzero" words:"802.1q 802.1ad"` // 802.1q or 802.1ad
-	VLANDefaultPVID                *int    `json:"vlan-default-pvid,omitzero" range:"0 4094"`
-	STP                            *STP    `json:"stp,omitzero"`
+	GroupFwdMask                   *int  `json:"group-fwd-mask,omitzero" range:"0 65535"`
+	HashMax                        *int  `json:"hash-max,omitzero" range:"1 2147483648"`
+	MACAgeingTime                  *int  `json:"mac-ageing-time,omitzero" range:"0 42949672"`
+	MulticastLastMemberCount       *int  `json:"multicast-last-member-count,omitzero" range:"0 4294967295"`
+	MulticastLastMemberInterval    *int  `json:"multicast-last-member-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastMembershipInterval    *int  `json:"multicast-membership-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQuerier               *bool `json:"multicast-querier,omitzero"`
+	MulticastQuerierInterval       *int  `json:"multicast-querier-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQueryInterval         *int  `json:"multicast-query-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQueryResponseInterval *int  `json:"multicast-query-response-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQueryUseIfaddr        *bool `json:"multicast-query-use-ifaddr,omitzero"`
+	// MulticastRouter is disabled, auto or enabled.
+	MulticastRouter               *string `json:"multicast-router,omitzero" numbers:"disabled auto enabled"`
+	MulticastSnooping             *bool   `json:"multicast-snooping,omitzero"`
+	MulticastStartupQueryCount    *int    `json:"multicast-startup-query-count,omitzero" range:"0 4294967295"`
+	MulticastStartupQueryInterval *int    `json:"multicast-startup-query-interval,omitzero" range:"0 9223372036854775807"`
+	VLANProtocol                  *string `json:"vlan-protocol,omitzero" words:"802.1q 802.1ad"` // 802.1q or 802.1ad
+	VLANDefaultPVID               *int    `json:"vlan-default-pvid,omitzero" range:"0 4094"`
+	STP                           *STP    `json:"stp,omitzero"`
 }
 
 // STP are the spanning tree options of a bridge. The times are in seconds. A bridge we make has it off

@@ -8,9 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Check lists why a desired state that is valid in itself cannot be applied to a node with this current state: a NIC, base,
-// port or controller that does not exist, an MTU beyond the driver's limits, a link that is somebody
-// else's. Admission shows them as warnings; on the node they fail the plan. Paths begin with at.
+// Check lists why a desired state that is valid in itself cannot be applied to a node with this current
+// state: a NIC, base, port or controller that does not exist, an MTU beyond the driver's limits, a link that
+// is somebody else's. Admission shows them as warnings; on the node they fail the plan. Paths begin with at.
 func Check(current, desired State, at *field.Path) field.ErrorList {
 	return checkMerged(current.complete(), desired, Merge(current, desired), at)
 }
@@ -51,7 +51,8 @@ func (c checker) checkAbsent(d Interface, at *field.Path) field.ErrorList {
 	case now == nil:
 		return nil
 	case now.theirs():
-		return field.ErrorList{field.Forbidden(at.Child("state"), d.Name+" is a "+string(now.Type)+" that belongs to somebody else")}
+		return field.ErrorList{field.Forbidden(at.Child("state"),
+			d.Name+" is a "+string(now.Type)+" that belongs to somebody else")}
 	case now.Type == TypeLoopback:
 		return field.ErrorList{field.Forbidden(at.Child("state"), "the loopback interface cannot be absent")}
 	case now.Type == TypeEthernet:
@@ -67,7 +68,8 @@ func (c checker) checkForeignPorts(now Interface, at *field.Path) field.ErrorLis
 	if len(foreign) == 0 {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(at, now.Name+" still has ports that belong to somebody else, such as a VM: "+strings.Join(foreign, ", "))}
+	return field.ErrorList{field.Forbidden(at,
+		now.Name+" still has ports that belong to somebody else, such as a VM: "+strings.Join(foreign, ", "))}
 }
 
 // foreignPorts returns the names of the foreign ports of a controller.
@@ -81,7 +83,8 @@ func foreignPorts(controller Interface, links map[string]*Interface) []string {
 func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	now, target := c.now[d.Name], c.target[d.Name]
 	if now == nil && d.Type == "" {
-		return field.ErrorList{field.NotFound(at.Child("name"), d.Name+": it does not exist, and without a type it cannot be made")}
+		return field.ErrorList{field.NotFound(at.Child("name"),
+			d.Name+": it does not exist, and without a type it cannot be made")}
 	}
 	if now == nil && !makeable(d.Type) {
 		return missing(at.Child("name"), d.Name)
@@ -102,7 +105,8 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 		errs = append(errs, missing(at.Child("copy-mac-from"), *d.CopyMACFrom)...)
 	}
 	if d.Ethernet != nil && (now == nil || now.Ethernet == nil || !agrees(*now.Ethernet, *d.Ethernet)) {
-		errs = append(errs, field.Forbidden(at.Child("ethernet"), "speed, duplex and auto-negotiation are not configured here"))
+		errs = append(errs, field.Forbidden(at.Child("ethernet"),
+			"speed, duplex and auto-negotiation are not configured here"))
 	}
 	return errs
 }
@@ -164,7 +168,8 @@ func (c checker) checkPorts(d Interface, at *field.Path) field.ErrorList {
 			continue
 		}
 		if c.keepsPort(*now.Controller, name) {
-			errs = append(errs, field.Invalid(here, name, "is a port of "+*now.Controller+": remove it there first, or in the same policy"))
+			errs = append(errs, field.Invalid(here, name,
+				"is a port of "+*now.Controller+": remove it there first, or in the same policy"))
 		}
 	}
 	return errs
@@ -189,7 +194,8 @@ func (c checker) checkController(d, target Interface, at *field.Path) field.Erro
 	}
 	var errs field.ErrorList
 	if !slices.Contains([]LinkType{TypeBridge, TypeBond, TypeVRF}, controller.Type) {
-		errs = append(errs, field.Invalid(at.Child("controller"), controller.Name, "is a "+string(controller.Type)+", which has no ports"))
+		errs = append(errs, field.Invalid(at.Child("controller"), controller.Name,
+			"is a "+string(controller.Type)+", which has no ports"))
 	}
 	if controller.Type == TypeVRF {
 		return errs
@@ -207,18 +213,22 @@ func (c checker) checkMTU(d, target Interface, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if d.MTU != nil {
 		if target.MaxMTU != nil && *d.MTU > *target.MaxMTU {
-			errs = append(errs, field.Invalid(at.Child("mtu"), *d.MTU, fmt.Sprintf("is bigger than the maximum of %s, %d", d.Name, *target.MaxMTU)))
+			errs = append(errs, field.Invalid(at.Child("mtu"), *d.MTU,
+				fmt.Sprintf("is bigger than the maximum of %s, %d", d.Name, *target.MaxMTU)))
 		}
 		if target.MinMTU != nil && *d.MTU < *target.MinMTU {
-			errs = append(errs, field.Invalid(at.Child("mtu"), *d.MTU, fmt.Sprintf("is smaller than the minimum of %s, %d", d.Name, *target.MinMTU)))
+			errs = append(errs, field.Invalid(at.Child("mtu"), *d.MTU,
+				fmt.Sprintf("is smaller than the minimum of %s, %d", d.Name, *target.MinMTU)))
 		}
 		base := c.target[target.Base()]
-		if stated := c.wish[target.Base()]; base != nil && base.MTU != nil && *d.MTU > *base.MTU && target.VXLAN == nil && (stated == nil || stated.MTU == nil) {
+		if stated := c.wish[target.Base()]; base != nil && base.MTU != nil && *d.MTU > *base.MTU && target.VXLAN == nil &&
+			(stated == nil || stated.MTU == nil) {
 			errs = append(errs, mtuAboveBase(Interface{MTU: d.MTU, VLAN: target.VLAN, MACVLAN: target.MACVLAN}, *base.MTU, at))
 		}
 	}
 	statically := d.MTU != nil && d.IPv6 != nil && isTrue(d.IPv6.Enabled)
-	if !statically && (d.MTU != nil || d.IPv6 != nil) && target.MTU != nil && *target.MTU < minIPv6MTU && target.IPv6.active() {
+	if !statically && (d.MTU != nil || d.IPv6 != nil) && target.MTU != nil && *target.MTU < minIPv6MTU &&
+		target.IPv6.active() {
 		errs = append(errs, mtuBelowIPv6(target, at))
 	}
 	return errs
@@ -234,7 +244,8 @@ func (c checker) checkRings(desired State, at *field.Path) field.ErrorList {
 	}
 	for n, d := range desired.Interfaces {
 		if ring := findRing(below, d.Name); ring != nil {
-			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), d.Name, "stands on itself: "+strings.Join(append(ring, d.Name), " → "))}
+			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), d.Name,
+				"stands on itself: "+strings.Join(append(ring, d.Name), " → "))}
 		}
 	}
 	return nil

@@ -117,7 +117,8 @@ func foreignCosts(controller Interface, links map[string]*Interface, steps []Ste
 	if len(foreign) == 0 {
 		return nil
 	}
-	costs := []string{fmt.Sprintf("%s keeps %d foreign port%s: %s", controller.Name, len(foreign), plural(len(foreign)), strings.Join(foreign, ", "))}
+	costs := []string{fmt.Sprintf("%s keeps %d foreign port%s: %s", controller.Name, len(foreign), plural(len(foreign)),
+		strings.Join(foreign, ", "))}
 	for _, step := range steps {
 		if step.Kind != StepSet || step.Link != controller.Name || step.To.Link.Bridge == nil {
 			continue

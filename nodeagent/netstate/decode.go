@@ -75,7 +75,8 @@ func (d *decoder) unknownKey(schema schema, key string, at *field.Path) {
 	reason, isKnown := schema.others[key]
 	switch {
 	case !isKnown:
-		d.errs = append(d.errs, field.Invalid(child(at, key), field.OmitValueType{}, "unknown key: "+didYouMean(key, schema.known)))
+		d.errs = append(d.errs, field.Invalid(child(at, key), field.OmitValueType{},
+			"unknown key: "+didYouMean(key, schema.known)))
 	case reason != "":
 		d.errs = append(d.errs, field.Forbidden(child(at, key), reason))
 	}
@@ -201,7 +202,8 @@ func (d *decoder) expect(n node, kind nodeKind, at *field.Path) bool {
 	if n.kind == kind {
 		return true
 	}
-	d.errs = append(d.errs, field.TypeInvalid(at, field.OmitValueType{}, "must be "+kind.String()+", not "+n.kind.String()))
+	d.errs = append(d.errs, field.TypeInvalid(at, field.OmitValueType{},
+		"must be "+kind.String()+", not "+n.kind.String()))
 	return false
 }
 

@@ -146,7 +146,8 @@ func portLists(i Interface, links map[string]*Interface) Interface {
 	theirs := func(name string) bool { return slices.Contains(foreign, name) }
 	switch {
 	case i.Bridge != nil:
-		ports := slices.DeleteFunc(append([]BridgePort{}, i.Bridge.Port...), func(p BridgePort) bool { return theirs(p.Name) })
+		ports := slices.DeleteFunc(append([]BridgePort{}, i.Bridge.Port...),
+			func(p BridgePort) bool { return theirs(p.Name) })
 		for n := range ports {
 			if ports[n].VLAN == nil {
 				ports[n].VLAN = &PortVLAN{}

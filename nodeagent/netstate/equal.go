@@ -92,7 +92,8 @@ func (ip *IP) normal() *IP {
 	for n, address := range ip.Address {
 		normal.Address[n] = forever(address)
 	}
-	slices.SortFunc(normal.Address, func(a, b Address) int { return cmp.Compare(a.Prefix().String(), b.Prefix().String()) })
+	slices.SortFunc(normal.Address,
+		func(a, b Address) int { return cmp.Compare(a.Prefix().String(), b.Prefix().String()) })
 	return &normal
 }
 

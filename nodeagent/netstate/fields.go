@@ -44,7 +44,8 @@ func overlayStruct(base, over reflect.Value) {
 
 // holdsKeys reports whether t is a pointer to a struct that holds keys, unlike one to a MAC or an address.
 func holdsKeys(t reflect.Type) bool {
-	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && !t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct &&
+		!t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
 }
 
 // A delta is one key that differs: two structs in which nothing else is set.

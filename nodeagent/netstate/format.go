@@ -91,7 +91,8 @@ func dnsText(c *DNSConfig) string {
 	if c == nil || len(c.Server)+len(c.Search)+len(c.Options) == 0 {
 		return "none"
 	}
-	return strings.TrimSpace(strings.Join(c.Server, " ") + optional(" search ", c.Search) + optional(" options ", c.Options))
+	text := strings.Join(c.Server, " ") + optional(" search ", c.Search) + optional(" options ", c.Options)
+	return strings.TrimSpace(text)
 }
 
 func optional(word string, values []string) string {
@@ -121,7 +122,8 @@ func moves(from, to *Attachment) string {
 
 func portText(a *Attachment) string {
 	if a.Bond != nil {
-		return strings.Join(slices.DeleteFunc(leaves(reflect.ValueOf(*a.Bond), nil), func(l string) bool { return strings.HasPrefix(l, "name ") }), " ")
+		return strings.Join(slices.DeleteFunc(leaves(reflect.ValueOf(*a.Bond), nil),
+			func(l string) bool { return strings.HasPrefix(l, "name ") }), " ")
 	}
 	if a.Bridge == nil {
 		return "default"

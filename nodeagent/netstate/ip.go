@@ -32,7 +32,8 @@ type IP struct {
 	DHCPCustomHostname *string `json:"dhcp-custom-hostname,omitzero"`
 
 	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy"` // IPv6 only: eui64 or stable-privacy
-	Token       *string `json:"token,omitzero"`                                      // IPv6 only: interface identifier like ::1
+	// Token is an interface identifier like ::1, for IPv6 only.
+	Token *string `json:"token,omitzero"`
 	// AllowExtraAddress is accepted and has no effect: extra static addresses are removed.
 	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
 }

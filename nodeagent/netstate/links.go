@@ -32,12 +32,13 @@ type Veth struct {
 // A VXLAN is a layer-2 tunnel. Nothing of it but Learning can change while the link exists.
 type VXLAN struct {
 	// BaseIface may be "" for a tunnel that follows the routing table.
-	BaseIface       *string    `json:"base-iface,omitzero"`
-	ID              *int       `json:"id,omitzero" range:"0 16777215"`
-	Remote          netip.Addr `json:"remote,omitzero"`
-	Local           netip.Addr `json:"local,omitzero"`
-	DestinationPort *int       `json:"destination-port,omitzero" range:"1 65535"` // 4789 for a new link unless said otherwise
-	Learning        *bool      `json:"learning,omitzero"`
+	BaseIface *string    `json:"base-iface,omitzero"`
+	ID        *int       `json:"id,omitzero" range:"0 16777215"`
+	Remote    netip.Addr `json:"remote,omitzero"`
+	Local     netip.Addr `json:"local,omitzero"`
+	// DestinationPort is 4789 for a new link unless said otherwise.
+	DestinationPort *int  `json:"destination-port,omitzero" range:"1 65535"`
+	Learning        *bool `json:"learning,omitzero"`
 }
 
 // A VRF is a routing domain. The table cannot change while the link exists.
@@ -51,7 +52,8 @@ type VRF struct {
 // exists, and neither can a mode that is or becomes passthru.
 type MACVLAN struct {
 	BaseIface *string `json:"base-iface,omitzero"`
-	Mode      *string `json:"mode,omitzero" words:"vepa bridge private passthru source"` // vepa, bridge, private, passthru or source
+	// Mode is vepa, bridge, private, passthru or source.
+	Mode *string `json:"mode,omitzero" words:"vepa bridge private passthru source"`
 	// Promiscuous false is the kernel's MACVLAN_FLAG_NOPROMISC. New links have it true.
 	Promiscuous *bool `json:"promiscuous,omitzero"`
 }

@@ -1,7 +1,9 @@
 package netstate
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 
 	"sigs.k8s.io/yaml"
@@ -15,7 +17,33 @@ func (s State) MarshalJSON() ([]byte, error) {
 }
 
 // Marshal returns the state as nmstate's YAML, keys sorted.
-func Marshal(s State) ([]byte, error) { return yaml.Marshal(s) }
+func Marshal(s State) ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(escapeControls(text))
+}
+
+// escapeControls spells the characters that JSON allows in a text and YAML does not: a link's alias may hold
+// anything.
+func escapeControls(text []byte) []byte {
+	allowed := func(r rune) bool {
+		return r <= '~' || r == 0x85 || r >= 0xa0 && r < 0xd800 || r >= 0xe000 && r <= 0xfffd && r != 0xfeff || r > 0xffff
+	}
+	if !bytes.ContainsFunc(text, func(r rune) bool { return !allowed(r) }) {
+		return text
+	}
+	var escaped bytes.Buffer
+	for _, r := range string(text) {
+		if allowed(r) {
+			escaped.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&escaped, `\u%04x`, r)
+	}
+	return escaped.Bytes()
+}
 
 // shown returns s with what goes into a document only: both names of the forward mask, a next hop
 // address where there is none, and no key of ours.
@@ -67,7 +95,8 @@ func shownRoutes(routes []Route) []Route {
 	shown := make([]Route, len(routes))
 	for n, route := range routes {
 		route.Protocol = 0
-		if !route.NextHopAddress.IsValid() && route.Destination.IsValid() && route.State == "" && route.NextHopInterface != "" {
+		if !route.NextHopAddress.IsValid() && route.Destination.IsValid() && route.State == "" &&
+			route.NextHopInterface != "" {
 			route.NextHopAddress = unspecified(route.Destination)
 		}
 		shown[n] = route

@@ -43,7 +43,8 @@ type merger struct {
 }
 
 func newMerger(current, desired State) *merger {
-	m := &merger{desired: desired, now: current.index(), wish: desired.index(), target: make(map[string]*Interface, len(current.Interfaces))}
+	m := &merger{desired: desired, now: current.index(), wish: desired.index(),
+		target: make(map[string]*Interface, len(current.Interfaces))}
 	copies := slices.Clone(current.Interfaces)
 	for n := range copies {
 		m.target[copies[n].Name] = &copies[n]

@@ -66,10 +66,12 @@ func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions
 	if now == nil {
 		return &options
 	}
-	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) && same(options.ARPInterval, now.ARPInterval) {
+	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) &&
+		same(options.ARPInterval, now.ARPInterval) {
 		options.ARPInterval = new(0)
 	}
-	if positive(options.ARPInterval) && !positive(now.ARPInterval) && positive(now.Miimon) && same(options.Miimon, now.Miimon) {
+	if positive(options.ARPInterval) && !positive(now.ARPInterval) && positive(now.Miimon) &&
+		same(options.Miimon, now.Miimon) {
 		options.Miimon, options.UpDelay, options.DownDelay = new(0), zeroed(options.UpDelay), zeroed(options.DownDelay)
 	}
 	return &options

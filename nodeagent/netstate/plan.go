@@ -102,7 +102,8 @@ func (p *planner) follows(name string) bool {
 
 func (p *planner) unfollow(link Interface) {
 	if link.followsBase() {
-		p.followers[link.Base()] = slices.DeleteFunc(p.followers[link.Base()], func(name string) bool { return name == link.Name })
+		p.followers[link.Base()] = slices.DeleteFunc(p.followers[link.Base()],
+			func(name string) bool { return name == link.Name })
 	}
 }
 

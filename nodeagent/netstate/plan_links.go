@@ -206,7 +206,8 @@ func settable(i Interface) Interface {
 		}
 	}
 	if i.VLAN != nil {
-		kept.VLAN = &VLAN{ReorderHeaders: i.VLAN.ReorderHeaders, LooseBinding: i.VLAN.LooseBinding, RegistrationProtocol: i.VLAN.RegistrationProtocol}
+		kept.VLAN = &VLAN{ReorderHeaders: i.VLAN.ReorderHeaders, LooseBinding: i.VLAN.LooseBinding,
+			RegistrationProtocol: i.VLAN.RegistrationProtocol}
 	}
 	if i.VXLAN != nil {
 		kept.VXLAN = &VXLAN{Learning: i.VXLAN.Learning}

@@ -12,7 +12,8 @@ import (
 
 // A planFile is one file of testdata/plans: a node, and what becomes of desired states on it.
 type planFile struct {
-	// Node is the current state of the cases that have none of their own. Foreign and Owned are explained by the state itself.
+	// Node is the current state of the cases that have none of their own. Foreign and Owned are explained by the
+	// state itself.
 	Node  json.RawMessage     `json:"node"`
 	Cases map[string]planCase `json:"cases"`
 }

@@ -30,10 +30,12 @@ type Route struct {
 	NextHopAddress netip.Addr `json:"next-hop-address,omitzero"`
 	Metric         *int       `json:"metric,omitzero" range:"0 4294967295"`
 	TableID        *int       `json:"table-id,omitzero" range:"0 4294967295"`
-	Weight         *int       `json:"weight,omitzero" range:"1 256"`                                      // 1 to 256, shares traffic among routes of one destination
-	RouteType      string     `json:"route-type,omitzero" words:"unicast blackhole unreachable prohibit"` // "" for unicast, blackhole, unreachable, prohibit
-	Source         netip.Addr `json:"source,omitzero"`
-	CWND           *int       `json:"cwnd,omitzero" range:"0 4294967295"` // congestion window, locked
+	// Weight, 1 to 256, shares traffic among routes of one destination.
+	Weight *int `json:"weight,omitzero" range:"1 256"`
+	// RouteType is empty for unicast, else blackhole, unreachable or prohibit.
+	RouteType string     `json:"route-type,omitzero" words:"unicast blackhole unreachable prohibit"`
+	Source    netip.Addr `json:"source,omitzero"`
+	CWND      *int       `json:"cwnd,omitzero" range:"0 4294967295"` // congestion window, locked
 	// Protocol is the number the kernel keeps (RTPROT_*) of a route read from it; 0 means static, what we
 	// write. It is carried so that a route put back is the route that was taken away.
 	Protocol int `json:"kernel-protocol,omitzero"`
@@ -49,17 +51,18 @@ type RouteRules struct {
 // A RouteRule is one policy routing rule. In a current state Family, Priority and RouteTable are set.
 type RouteRule struct {
 	// State is empty, or StateAbsent in a desired state: then every key left out matches anything.
-	State                LinkState    `json:"state,omitzero" words:"absent"`
-	IPFrom               netip.Prefix `json:"ip-from,omitzero"`
-	IPTo                 netip.Prefix `json:"ip-to,omitzero"`
-	Priority             *int         `json:"priority,omitzero" range:"0 4294967295"`
-	RouteTable           *int         `json:"route-table,omitzero" range:"0 4294967295"`
-	FWMark               *int         `json:"fwmark,omitzero" range:"0 4294967295"`
-	FWMask               *int         `json:"fwmask,omitzero" range:"0 4294967295"`
-	IIF                  *string      `json:"iif,omitzero"`
-	Action               *string      `json:"action,omitzero" words:"blackhole unreachable prohibit"` // blackhole, unreachable or prohibit instead of a table
-	Family               *string      `json:"family,omitzero" words:"ipv4 ipv6"`                      // ipv4 or ipv6
-	SuppressPrefixLength *int         `json:"suppress-prefix-length,omitzero" range:"0 128"`
+	State      LinkState    `json:"state,omitzero" words:"absent"`
+	IPFrom     netip.Prefix `json:"ip-from,omitzero"`
+	IPTo       netip.Prefix `json:"ip-to,omitzero"`
+	Priority   *int         `json:"priority,omitzero" range:"0 4294967295"`
+	RouteTable *int         `json:"route-table,omitzero" range:"0 4294967295"`
+	FWMark     *int         `json:"fwmark,omitzero" range:"0 4294967295"`
+	FWMask     *int         `json:"fwmask,omitzero" range:"0 4294967295"`
+	IIF        *string      `json:"iif,omitzero"`
+	// Action is blackhole, unreachable or prohibit, instead of a table.
+	Action               *string `json:"action,omitzero" words:"blackhole unreachable prohibit"`
+	Family               *string `json:"family,omitzero" words:"ipv4 ipv6"` // ipv4 or ipv6
+	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero" range:"0 128"`
 }
 
 // DNS is the resolver configuration of a node.

@@ -52,12 +52,14 @@ const (
 // and controller before port, links are changed, made and brought up, then ports are attached, and at
 // last addresses, routes, rules, DHCP and DNS come. A link goes down before a step that needs it down:
 // attaching to a bond, changing the options of a bond that ask for it. The primary of a bond is forgotten
-// before the port leaves and set after it came, and so is its MAC around a time without ports. VLANs (without loose binding) of a link that goes down are up
-// before, and go down and up with it, as in the kernel. Everything a step would take with
-// it (routes through a link that goes down or is detached, addresses) has been removed by a step of its
-// own before and is put back by one afterwards, so that the inverses in reverse order restore the start.
-// What a plan leaves to the kernel: IPv6 link-local addresses, connected routes, the MAC of a bridge that has
-// none of its own, and the MAC and MTU of the ports of a bond.
+// before the port leaves and set after it came, and so is its MAC around a time without ports. VLANs (without
+// loose binding) of a link that goes down are up before, and go down and up with it, as in the kernel.
+// Everything a step would take with it (routes through a link that goes down or is detached, addresses) has
+// been removed by a step of its own before and is put back by one afterwards, so that the inverses in reverse
+// order restore the start.
+//
+// What a plan leaves to the kernel: IPv6 link-local addresses, connected routes, the MAC and MTU of a bridge
+// that has none of its own, and the MAC and MTU of the ports of a bond.
 type Step struct {
 	Kind StepKind `json:"kind"`
 	// Link is the interface the step is about: the next hop's for a route, "" for routes without one, for
@@ -86,9 +88,9 @@ type Value struct {
 type Attachment struct {
 	Controller string   `json:"controller"`
 	Type       LinkType `json:"type"` // of the controller
-	// Bridge has the options of a port of a bridge. Its VLAN is what the port carries, nil meaning the default PVID
-	// only; whoever attaches makes the port's VLANs exactly Entries, whether or not the bridge filters. Other keys that are nil
-	// take, or keep, the kernel's default.
+	// Bridge has the options of a port of a bridge. Its VLAN is what the port carries, nil meaning the default
+	// PVID only; whoever attaches makes the port's VLANs exactly Entries, whether or not the bridge filters.
+	// Other keys that are nil take, or keep, the kernel's default.
 	Bridge *BridgePort `json:"bridge,omitzero"`
 	// DefaultPVID is the bridge's, for Entries.
 	DefaultPVID int `json:"default-pvid,omitzero"`

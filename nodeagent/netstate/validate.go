@@ -80,10 +80,12 @@ func validateName(name string, at *field.Path) field.ErrorList {
 	case name == "":
 		return field.ErrorList{field.Required(at, "the name of a network interface")}
 	case len(name) > 15:
-		return field.ErrorList{field.Invalid(at, name, "is "+strconv.Itoa(len(name))+" bytes long: an interface name has at most 15")}
+		return field.ErrorList{field.Invalid(at, name,
+			"is "+strconv.Itoa(len(name))+" bytes long: an interface name has at most 15")}
 	case name == "." || name == "..":
 		return field.ErrorList{field.Invalid(at, name, "cannot be the name of an interface")}
-	case strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f || r == 0x85 || r == 0xa0 }):
+	case strings.ContainsFunc(name,
+		func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f || r == 0x85 || r == 0xa0 }):
 		return field.ErrorList{field.Invalid(at, name, "an interface name has no slash, colon, blank or control character")}
 	}
 	return nil
@@ -99,7 +101,8 @@ func validateLinkState(i Interface, at *field.Path) field.ErrorList {
 		}
 		return nil
 	}
-	return field.ErrorList{field.NotSupported(at.Child("state"), i.State, []LinkState{StateUp, StateDown, StateAbsent, StateIgnore})}
+	return field.ErrorList{field.NotSupported(at.Child("state"), i.State,
+		[]LinkState{StateUp, StateDown, StateAbsent, StateIgnore})}
 }
 
 // validateParts refuses the part of one type beside another type.
@@ -108,7 +111,8 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 		var errs field.ErrorList
 		for _, part := range i.parts() {
 			if part.present && i.Type != "" && i.Type != part.of && (part.of != TypeEthernet || i.Type != TypeVeth) {
-				errs = append(errs, field.Forbidden(at.Child(part.key), "goes with type "+string(part.of)+", not with "+string(i.Type)))
+				errs = append(errs, field.Forbidden(at.Child(part.key),
+					"goes with type "+string(part.of)+", not with "+string(i.Type)))
 			}
 		}
 		if i.LLDP != nil && isTrue(i.LLDP.Enabled) {

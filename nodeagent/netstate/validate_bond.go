@@ -99,7 +99,8 @@ func validateBondMode(i Interface, at *field.Path) field.ErrorList {
 	}
 	failOver := i.Bond.Options.FailOverMAC
 	if *i.Bond.Mode == "active-backup" && failOver != nil && *failOver == "active" && i.MAC != nil {
-		errs = append(errs, field.Forbidden(at.Child("fail_over_mac"), "with active the bond takes the MAC of its active port: remove mac-address"))
+		errs = append(errs, field.Forbidden(at.Child("fail_over_mac"),
+			"with active the bond takes the MAC of its active port: remove mac-address"))
 	}
 	return errs
 }
@@ -149,7 +150,8 @@ func validateBondNames(b *Bond, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(at.Child("ad_actor_system"), o.ADActorSystem.String(), "is a multicast address"))
 	}
 	if o.NumGratARP != nil && o.NumUnsolNA != nil && *o.NumGratARP != *o.NumUnsolNA {
-		errs = append(errs, field.Invalid(at.Child("num_unsol_na"), *o.NumUnsolNA, "the kernel keeps one value for this and num_grat_arp"))
+		errs = append(errs, field.Invalid(at.Child("num_unsol_na"), *o.NumUnsolNA,
+			"the kernel keeps one value for this and num_grat_arp"))
 	}
 	return errs
 }

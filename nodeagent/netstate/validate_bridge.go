@@ -25,7 +25,8 @@ func validateBridgeOptions(desired State, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("group-addr"), o.GroupAddr.String(),
 				"the kernel takes only 01:80:C2:00:00:00 and 01:80:C2:00:00:04 to 0F"))
 		}
-		if pvid := o.VLANDefaultPVID; pvid != nil && *pvid != 1 && i.Bridge.Port != nil && !filters(DefaultPortVLANs(State{Interfaces: []Interface{i}}).Interfaces[0].Bridge) {
+		if pvid := o.VLANDefaultPVID; pvid != nil && *pvid != 1 && i.Bridge.Port != nil &&
+			!filters(DefaultPortVLANs(State{Interfaces: []Interface{i}}).Interfaces[0].Bridge) {
 			errs = append(errs, field.Invalid(at.Child("vlan-default-pvid"), *pvid, "has an effect only when a port has a vlan"))
 		}
 		return errs

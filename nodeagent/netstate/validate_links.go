@@ -18,7 +18,8 @@ func validateLinkParts(desired State, at *field.Path) field.ErrorList {
 			errs = append(errs, validateReference(i.Name, i.Veth.Peer, at.Child("veth", "peer"))...)
 		}
 		if x := i.VXLAN; x != nil && x.Remote.IsValid() && x.Local.IsValid() && x.Remote.Is4() != x.Local.Is4() {
-			errs = append(errs, field.Invalid(at.Child("vxlan", "local"), x.Local.String(), "is not of the IP version of remote"))
+			errs = append(errs, field.Invalid(at.Child("vxlan", "local"), x.Local.String(),
+				"is not of the IP version of remote"))
 		}
 		if x := i.VXLAN; x != nil && x.Remote.IsMulticast() && i.Base() == "" {
 			errs = append(errs, field.Required(at.Child("vxlan", "base-iface"), "a multicast remote needs one"))
@@ -125,13 +126,16 @@ func validatePort(controller, port Interface, at *field.Path) field.ErrorList {
 	case port.State == StateAbsent && port.Type != TypeEthernet:
 		return field.ErrorList{field.Invalid(at, port.Name, "is wanted absent")}
 	case port.Type == TypeLoopback, port.Type == TypeVRF, port.Type == TypeBridge && controller.Type != TypeVRF:
-		return field.ErrorList{field.Invalid(at, port.Name, "is a "+string(port.Type)+", which cannot be a port of a "+string(controller.Type))}
+		return field.ErrorList{field.Invalid(at, port.Name,
+			"is a "+string(port.Type)+", which cannot be a port of a "+string(controller.Type))}
 	}
 	return nil
 }
 
 // validateController checks the controller key of an interface against the port lists.
-func validateController(i Interface, byName map[string]*Interface, owner map[string]Interface, at *field.Path) field.ErrorList {
+func validateController(
+	i Interface, byName map[string]*Interface, owner map[string]Interface, at *field.Path,
+) field.ErrorList {
 	if i.Controller == nil {
 		return nil
 	}
@@ -193,7 +197,8 @@ func validateRings(desired State, at *field.Path) field.ErrorList {
 	}
 	for n, i := range desired.Interfaces {
 		if ring := findRing(below, i.Name); ring != nil && ring[0] == slices.Min(ring) {
-			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), i.Name, "stands on itself: "+strings.Join(append(ring, i.Name), " → "))}
+			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), i.Name,
+				"stands on itself: "+strings.Join(append(ring, i.Name), " → "))}
 		}
 	}
 	return nil

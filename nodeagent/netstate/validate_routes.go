@@ -26,7 +26,8 @@ func validateRoutes(desired State, at *field.Path) field.ErrorList {
 func validateDestination(route Route, at *field.Path) field.ErrorList {
 	destination := route.Destination
 	if !destination.IsValid() {
-		return field.ErrorList{field.Required(at.Child("destination"), "a network like 198.51.100.0/24, or 0.0.0.0/0 for the default route")}
+		return field.ErrorList{field.Required(at.Child("destination"),
+			"a network like 198.51.100.0/24, or 0.0.0.0/0 for the default route")}
 	}
 	zeroNet := netip.MustParsePrefix("0.0.0.0/8")
 	if destination.Addr().Is4() && destination.Bits() >= 8 && zeroNet.Contains(destination.Addr()) && route.unicast() {

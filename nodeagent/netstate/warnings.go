@@ -16,7 +16,8 @@ func Warnings(desired State, at *field.Path) []string {
 		}
 		here := desired.pathOf(at, n)
 		warn := func(key, text string) {
-			warnings = append(warnings, here.Child(strings.Split(key, ".")[0], strings.Split(key, ".")[1:]...).String()+": "+text)
+			warnings = append(warnings, here.Child(strings.Split(key, ".")[0],
+				strings.Split(key, ".")[1:]...).String()+": "+text)
 		}
 		if i.IPv6.wantsAddresses() && isTrue(i.IPv6.DHCP) {
 			warn("ipv6.dhcp", "no DHCPv6 client runs here: use autoconf or static addresses")

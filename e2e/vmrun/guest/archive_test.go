@@ -31,7 +31,8 @@ func TestArchiveWritesDirectoriesBeforeTheirFiles(t *testing.T) {
 }
 
 func TestMachineNamesItsHardware(t *testing.T) {
-	m := Machine{Kernel: "k", Initrd: "i", Console: "c", Answer: "a", NICs: []NIC{{MAC: "52:55:00:D1:56:00"}, {MAC: "02:00:00:00:00:01", Netdev: "user"}}}
+	m := Machine{Kernel: "k", Initrd: "i", Console: "c", Answer: "a",
+		NICs: []NIC{{MAC: "52:55:00:D1:56:00"}, {MAC: "02:00:00:00:00:01", Netdev: "user"}}}
 	args := m.args()
 	assert.Contains(t, args, "pc,accel=tcg")
 	assert.Contains(t, args, "hubport,hubid=0,id=net0")

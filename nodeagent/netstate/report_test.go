@@ -1,0 +1,54 @@
+package netstate
+
+import (
+	"reflect"
+	"testing"
+)
+
+const workloads = `
+interfaces:
+- {name: br0, type: linux-bridge, bridge: {port: [{name: eth1}, {name: tap0}, {name: vethpod}]}}
+- {name: br1, type: linux-bridge, bridge: {port: [{name: tap1}]}}
+- {name: br2, type: linux-bridge, bridge: {port: []}}
+- {name: eth1, type: ethernet, controller: br0}
+- {name: tap0, type: tun, state: ignore, controller: br0}
+- {name: tap1, type: tun, state: ignore, controller: br1}
+- {name: vethpod, type: veth, state: ignore, controller: br0}
+- {name: vethours, type: veth, state: up, veth: {peer: vethours1}}
+- {name: vethours1, type: veth, state: up, veth: {peer: vethours}}
+routes:
+  running:
+  - {destination: 10.244.1.5/32, next-hop-interface: vethpod}
+  - {destination: 10.0.0.0/8, next-hop-interface: eth1}
+`
+
+func TestReportedLeavesOutTheVethsOfPodsAndTheirRoutes(t *testing.T) {
+	state := parse(t, workloads)
+	reported := state.Reported()
+	var names []string
+	for _, i := range reported.Interfaces {
+		names = append(names, i.Name)
+	}
+	want := []string{"br0", "br1", "br2", "eth1", "tap0", "tap1", "vethours", "vethours1"}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("got %v, want %v", names, want)
+	}
+	if routes := reported.Routes.Running; len(routes) != 1 || routes[0].NextHopInterface != "eth1" {
+		t.Errorf("got %v", routes)
+	}
+	if len(state.Interfaces) != 9 || len(state.Routes.Running) != 2 {
+		t.Error("the state itself has changed")
+	}
+}
+
+func TestUplinksAreThePortsThatAreNotForeign(t *testing.T) {
+	state := parse(t, workloads)
+	if got, want := state.Uplinks(), (map[string][]string{"br0": {"eth1"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	state = Own(state, parse(t, `interfaces: [{name: br1, type: linux-bridge, bridge: {port: [{name: tap1}]}}]`))
+	want := map[string][]string{"br0": {"eth1"}, "br1": {"tap1"}}
+	if got := state.Uplinks(); !reflect.DeepEqual(got, want) {
+		t.Errorf("owned: got %v, want %v", got, want)
+	}
+}
