@@ -1,0 +1,308 @@
+package nad
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	highestVID    = 4094
+	// highestMTU is what Linux lets a bridge have; 68 is the least that IPv4 works with.
+	lowestMTU, highestMTU = 68, 65535
+)
+
+// A Config is a CNI configuration: one plugin, or a list of them.
+type Config struct {
+	Plugins []Plugin
+}
+
+// A Plugin is one CNI plugin of a network.
+type Plugin struct {
+	Type string
+	// Bridge is what the plugin attaches to; nil if it is not the bridge plugin, or its options cannot be read.
+	Bridge *Bridge
+}
+
+// A Bridge is the part of the bridge plugin's options that the network outside the pod depends on.
+type Bridge struct {
+	// Name is empty where the plugin takes its own, cni0.
+	Name string
+	// VLAN is the VLAN of untagged frames; zero for none. Trunk are those of tagged frames.
+	VLAN  int
+	Trunk []VLANRange
+	// Gateway is true where the plugin gives the bridge an address: it then is the plugin's to make.
+	Gateway bool
+}
+
+// A VLANRange is a range of VLANs, its ends included.
+type VLANRange struct{ First, Last int }
+
+// provided says whether nodes are to have the bridge before pods come: not the ones that the plugin makes for itself,
+// nor those of container engines and libvirt, which no node advertises.
+func (b Bridge) provided() bool {
+	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) && !strings.HasPrefix(b.Name, "virbr")
+}
+
+// Bridges are the bridges of the plugins, in order.
+func (c Config) Bridges() []Bridge {
+	var bridges []Bridge
+	for _, p := range c.Plugins {
+		if p.Bridge != nil {
+			bridges = append(bridges, *p.Bridge)
+		}
+	}
+	return bridges
+}
+
+// ParseConfig reads the configuration of a NAD. An empty one is fine: then a file on the node has it. Problems are those
+// for which no pod could be attached; what a plugin does not know is left to the plugin. With problems the Config has
+// what could be read.
+func ParseConfig(source string) (Config, field.ErrorList) {
+	path := field.NewPath("spec", "config")
+	if source == "" {
+		return Config{}, nil
+	}
+	root, wrong := parse(source)
+	if wrong != nil {
+		return Config{}, field.ErrorList{field.Invalid(path, field.OmitValueType{}, wrong.Error())}
+	}
+	r := &configReader{source: source, path: path}
+	config := r.config(*root)
+	return config, r.problems
+}
+
+// A configReader collects what is wrong with a configuration.
+type configReader struct {
+	source   string
+	path     *field.Path
+	problems field.ErrorList
+}
+
+// wrong notes a problem at a value.
+func (r *configReader) wrong(v value, format string, args ...any) {
+	r.problems = append(r.problems, field.Invalid(r.path, field.OmitValueType{},
+		placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...)))
+}
+
+func (r *configReader) config(root value) Config {
+	if root.kind != object {
+		r.wrong(root, "want an object, {\"cniVersion\": ..., \"type\": ...}, not %s %s", article(root.kind), root.kind)
+		return Config{}
+	}
+	r.identity(root)
+	// As Multus decides it: one plugin if there is a type, else a list.
+	kind := root.exactly("type")
+	if kind != nil && (kind.kind != text || kind.text != "") {
+		return Config{Plugins: r.plugin(root, "")}
+	}
+	plugins := root.exactly("plugins")
+	if plugins == nil {
+		r.neither(root)
+		return Config{}
+	}
+	if plugins.kind != list || len(plugins.elements) == 0 {
+		r.wrong(*plugins, "plugins has none: want a list of at least one, [{\"type\": ...}]")
+		return Config{}
+	}
+	var config Config
+	for i, element := range plugins.elements {
+		config.Plugins = append(config.Plugins, r.plugin(element, fmt.Sprintf("plugins[%d].", i))...)
+	}
+	return config
+}
+
+// neither says that there is no plugin, or which key was meant to be one.
+func (r *configReader) neither(root value) {
+	for _, m := range root.members {
+		for _, name := range []string{"type", "plugins"} {
+			if strings.EqualFold(m.key, name) && m.key != name {
+				r.wrong(m.value, "%q is to be written %q", m.key, name)
+				return
+			}
+		}
+	}
+	r.wrong(root, "there is neither a type, for one plugin, nor plugins, for a list of them")
+}
+
+// identity judges what is common to all configurations.
+func (r *configReader) identity(root value) {
+	if v := root.exactly("cniVersion"); v != nil {
+		r.version(*v)
+	}
+	for _, v := range listed(root.exactly("cniVersions")) {
+		if v.kind != text {
+			r.wrong(v, "cniVersions: want a text such as \"1.0.0\"")
+		}
+	}
+	v := root.exactly("name")
+	switch {
+	case v == nil: // Multus takes the name of the NAD
+	case v.kind != text:
+		r.wrong(*v, "name: want a text")
+	case v.text != "" && !networkName().MatchString(v.text):
+		r.wrong(*v, "name is %q: want letters, digits, dots, dashes and underscores, with a letter or digit first", v.text)
+	}
+}
+
+func listed(v *value) []value {
+	if v == nil {
+		return nil
+	}
+	return v.elements
+}
+
+// networkName is what libcni takes for the name of a network.
+func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\-]*$`) }
+
+// version judges the version of the CNI specification. Without one, plugins assume the oldest.
+func (r *configReader) version(v value) {
+	versions := []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+	switch {
+	case v.kind != text:
+		r.wrong(v, "cniVersion: want a text such as \"0.3.1\"")
+	case v.text != "" && !slices.Contains(versions, v.text):
+		r.wrong(v, "cniVersion is %q, which does not exist: want one of %s", v.text, strings.Join(versions, ", "))
+	}
+}
+
+// plugin reads one plugin. prefix begins the names of its keys in messages.
+func (r *configReader) plugin(v value, prefix string) []Plugin {
+	if v.kind != object {
+		r.wrong(v, "%s: want an object, {\"type\": ...}, not %s %s", strings.TrimSuffix(prefix, "."), article(v.kind), v.kind)
+		return nil
+	}
+	kind := v.folded("type")
+	switch {
+	case kind == nil:
+		r.wrong(v, "%stype is missing: it is the name of the plugin", prefix)
+		return nil
+	case kind.kind != text || kind.text == "":
+		r.wrong(*kind, "%stype: want the name of a plugin, such as \"bridge\"", prefix)
+		return nil
+	case strings.ContainsAny(kind.text, `/\`) || kind.text == "." || kind.text == "..":
+		r.wrong(*kind, "%stype is %q: want the name of a plugin, not a path", prefix, kind.text)
+		return nil
+	}
+	plugin := Plugin{Type: kind.text}
+	if kind.text == "bridge" || kind.text == "cnv-bridge" {
+		plugin.Bridge = r.bridge(v, prefix)
+	}
+	return []Plugin{plugin}
+}
+
+// bridgeOptions are the options of the bridge plugin, in its types.
+type bridgeOptions struct {
+	Bridge           string      `json:"bridge"`
+	IsGateway        bool        `json:"isGateway"`
+	IsDefaultGateway bool        `json:"isDefaultGateway"`
+	ForceAddress     bool        `json:"forceAddress"`
+	IPMasq           bool        `json:"ipMasq"`
+	MTU              int         `json:"mtu"`
+	HairpinMode      bool        `json:"hairpinMode"`
+	PromiscMode      bool        `json:"promiscMode"`
+	VLAN             int         `json:"vlan"`
+	VLANTrunk        []*trunking `json:"vlanTrunk"`
+	PreserveDefault  bool        `json:"preserveDefaultVlan"`
+	MACSpoofCheck    bool        `json:"macspoofchk"`
+	EnableDAD        bool        `json:"enabledad"`
+	DisableInterface bool        `json:"disableContainerInterface"`
+	PortIsolation    bool        `json:"portIsolation"`
+	IPAM             struct {
+		Type string `json:"type"`
+	} `json:"ipam"`
+}
+
+type trunking struct {
+	MinID *int `json:"minID"`
+	MaxID *int `json:"maxID"`
+	ID    *int `json:"id"`
+}
+
+// bridge reads and judges the options of the bridge plugin as the plugin does when a pod is attached.
+func (r *configReader) bridge(v value, prefix string) *Bridge {
+	var o bridgeOptions
+	if err := json.Unmarshal([]byte(r.source[v.start:v.end]), &o); err != nil {
+		r.mismatch(v, prefix, err)
+		return nil
+	}
+	// at is the value of an option that is there.
+	at := func(name string) value {
+		if found := v.folded(name); found != nil {
+			return *found
+		}
+		return v
+	}
+	if wrong := checkInterface(o.Bridge); wrong != "" {
+		r.wrong(at("bridge"), "%sbridge is %q: it %s", prefix, o.Bridge, wrong)
+	}
+	if o.VLAN < 0 || o.VLAN > highestVID {
+		r.wrong(at("vlan"), "%svlan is %d: want 0 to %d", prefix, o.VLAN, highestVID)
+	}
+	if o.MTU != 0 && (o.MTU < lowestMTU || o.MTU > highestMTU) {
+		r.wrong(at("mtu"), "%smtu is %d: want %d to %d, or 0 for the kernel's default", prefix, o.MTU, lowestMTU, highestMTU)
+	}
+	if o.HairpinMode && o.PromiscMode {
+		r.wrong(at("hairpinMode"), "%shairpinMode and promiscMode exclude each other: leave one out", prefix)
+	}
+	if o.DisableInterface && o.IPAM.Type != "" {
+		r.wrong(at("disableContainerInterface"), "%sdisableContainerInterface excludes addresses: leave out ipam.type", prefix)
+	}
+	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: o.IsGateway || o.IsDefaultGateway}
+	for i, t := range o.VLANTrunk {
+		element := at("vlanTrunk").elements[i]
+		ranges, wrong := t.ranges()
+		if wrong != "" {
+			r.wrong(element, "%svlanTrunk[%d]: %s", prefix, i, wrong)
+		}
+		bridge.Trunk = append(bridge.Trunk, ranges...)
+	}
+	return bridge
+}
+
+// ranges are the VLANs of an element of vlanTrunk: a single one, a range, or both.
+func (t *trunking) ranges() ([]VLANRange, string) {
+	if t == nil {
+		return nil, "is null: want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}"
+	}
+	var ranges []VLANRange
+	switch {
+	case t.MinID == nil && t.MaxID == nil && t.ID == nil:
+		return nil, "want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}"
+	case (t.MinID == nil) != (t.MaxID == nil):
+		return nil, "minID and maxID need each other"
+	case t.MinID != nil && *t.MinID > *t.MaxID:
+		return nil, fmt.Sprintf("minID %d is above maxID %d", *t.MinID, *t.MaxID)
+	case t.MinID != nil:
+		ranges = append(ranges, VLANRange{First: *t.MinID, Last: *t.MaxID})
+	}
+	if t.ID != nil {
+		ranges = append(ranges, VLANRange{First: *t.ID, Last: *t.ID})
+	}
+	for _, vlans := range ranges {
+		if vlans.First < 1 || vlans.Last > highestVID {
+			return nil, fmt.Sprintf("want VLANs from 1 to %d", highestVID)
+		}
+	}
+	return ranges, ""
+}
+
+// mismatch notes an option that has another type than the plugin reads.
+func (r *configReader) mismatch(v value, prefix string, err error) {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || wrong.Field == "" {
+		r.wrong(v, "%s: %v", strings.TrimSuffix(prefix, "."), err)
+		return
+	}
+	first, _, _ := strings.Cut(wrong.Field, ".")
+	if found := v.folded(first); found != nil {
+		v = *found
+	}
+	got, _, _ := strings.Cut(wrong.Value, " ")
+	r.wrong(v, "%s%s: want %s, not a %s", prefix, wrong.Field, wanted(wrong.Type.Kind().String()), got)
+}

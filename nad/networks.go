@@ -1,0 +1,299 @@
+package nad
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"unicode"
+
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// longestInterface is the longest name of an interface that Linux takes (IFNAMSIZ less its terminator).
+const longestInterface = 15
+
+// A Selection is one attachment that a pod asks for.
+type Selection struct {
+	// Ref is the NAD, in the pod's namespace where the annotation names none.
+	Ref
+	// Interface is the name of the interface inside the pod, empty where it is not asked for.
+	Interface string
+	// MAC is the address asked for, as written; empty for any.
+	MAC string
+	// explicit is true where the annotation names the namespace.
+	explicit bool
+	// element is where the selection stands in an annotation in JSON.
+	element *value
+}
+
+// Networks is an annotation that names NADs, read.
+type Networks struct {
+	Selections []Selection
+
+	source string
+	json   bool
+}
+
+// ParseNetworks reads an annotation in either of its forms: a list in JSON, or <namespace>/<name>@<interface> separated
+// by commas. A text is JSON where Multus takes it for such: if it has a bracket, a brace or a double quote. namespace is
+// the one of NADs that are named without. Paths of problems begin with path. What is selected has valid names; with
+// problems it is not to be used.
+func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.ErrorList) {
+	networks := Networks{source: source, json: strings.ContainsAny(source, `[{"`)}
+	if source == "" {
+		return networks, nil
+	}
+	var problems field.ErrorList
+	if networks.json {
+		problems = networks.parseJSON(path)
+	} else {
+		problems = networks.parseText(path)
+	}
+	if len(problems) > 0 {
+		return networks, problems
+	}
+	for i := range networks.Selections {
+		s := &networks.Selections[i]
+		s.explicit = s.Namespace != ""
+		if !s.explicit {
+			s.Namespace = namespace
+		}
+		problems = append(problems, networks.check(*s, path.Index(i))...)
+	}
+	return networks, append(problems, interfacesTwice(networks.Selections, path)...)
+}
+
+func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
+	root, wrong := parse(n.source)
+	if wrong != nil {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is no JSON: "+wrong.Error())}
+	}
+	if root.kind != list {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind))}
+	}
+	var problems field.ErrorList
+	for i := range root.elements {
+		e := &root.elements[i]
+		if e.kind != object {
+			problems = append(problems, field.Invalid(path.Index(i), field.OmitValueType{},
+				fmt.Sprintf("%s: want an object, {\"name\": \"...\"}, not %s %s", placeOf(n.source, e.start), article(e.kind), e.kind)))
+			continue
+		}
+		// This is the type that Multus reads it into.
+		var selected netv1.NetworkSelectionElement
+		if err := json.Unmarshal([]byte(n.source[e.start:e.end]), &selected); err != nil {
+			problems = append(problems, n.mismatch(*e, path.Index(i), err))
+			continue
+		}
+		n.Selections = append(n.Selections, Selection{
+			Ref:       Ref{Namespace: selected.Namespace, Name: selected.Name},
+			Interface: selected.InterfaceRequest, MAC: selected.MacRequest, element: e,
+		})
+	}
+	return problems
+}
+
+// mismatch says which value of an element is not what Multus reads.
+func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
+	where, said := e.start, err.Error()
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		first, _, _ := strings.Cut(wrong.Field, ".")
+		if v := e.folded(first); v != nil {
+			where = v.start
+		}
+		if wrong.Field != "" {
+			path = path.Child(wrong.Field)
+		}
+		said = fmt.Sprintf("want %s, not a %s", wanted(wrong.Type.Kind().String()), wrong.Value)
+	}
+	return field.Invalid(path, field.OmitValueType{}, placeOf(n.source, where).String()+": "+said)
+}
+
+func (n *Networks) parseText(path *field.Path) field.ErrorList {
+	var problems field.ErrorList
+	for i, item := range strings.Split(n.source, ",") {
+		item = strings.TrimSpace(item)
+		selection, wrong := parseItem(item)
+		if wrong != "" {
+			problems = append(problems, field.Invalid(path.Index(i), item, wrong))
+		}
+		n.Selections = append(n.Selections, selection)
+	}
+	return problems
+}
+
+// parseItem reads <namespace>/<name>@<interface>, of which only the name is needed.
+func parseItem(item string) (Selection, string) {
+	var s Selection
+	if item == "" {
+		return s, "names no network: remove the comma, or name one"
+	}
+	rest := item
+	if before, after, ok := strings.Cut(rest, "/"); ok {
+		s.Namespace, rest = strings.TrimSpace(before), after
+		if s.Namespace == "" {
+			return s, "the namespace before the / is missing"
+		}
+		if strings.Contains(rest, "/") {
+			return s, "has more than one /: want <namespace>/<name>@<interface>"
+		}
+	}
+	name, face, ok := strings.Cut(rest, "@")
+	s.Name, s.Interface = strings.TrimSpace(name), strings.TrimSpace(face)
+	switch {
+	case strings.Contains(face, "@"):
+		return s, "has more than one @: want <namespace>/<name>@<interface>"
+	case ok && s.Interface == "":
+		return s, "the interface after the @ is missing"
+	case strings.ContainsFunc(s.Name, unicode.IsSpace):
+		return s, "networks are separated by commas"
+	case strings.Contains(s.Name, "."):
+		return s, fmt.Sprintf(`a name with a dot must be written in JSON: [{"name": %q}]`, s.Name)
+	}
+	return s, ""
+}
+
+// check judges the names of a selection.
+func (n *Networks) check(s Selection, path *field.Path) field.ErrorList {
+	var problems field.ErrorList
+	if wrong := n.checkName(s); wrong != "" {
+		problems = append(problems, field.Invalid(path.Child("name"), s.Name, wrong))
+	}
+	if wrong := validation.IsDNS1123Label(s.Namespace); len(wrong) > 0 && s.explicit {
+		problems = append(problems, field.Invalid(path.Child("namespace"), s.Namespace, wrong[0]))
+	}
+	if wrong := checkInterface(s.Interface); wrong != "" {
+		problems = append(problems, field.Invalid(path.Child("interface"), s.Interface, wrong))
+	}
+	if _, err := net.ParseMAC(s.MAC); err != nil && s.MAC != "" {
+		problems = append(problems, field.Invalid(path.Child("mac"), s.MAC, "want an address such as 02:00:00:00:00:01"))
+	}
+	return problems
+}
+
+func (n *Networks) checkName(s Selection) string {
+	if s.Name == "" {
+		return "the name of a NetworkAttachmentDefinition is missing"
+	}
+	if namespace, name, ok := strings.Cut(s.Name, "/"); ok && n.json && !s.explicit &&
+		len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return fmt.Sprintf(`in JSON the namespace is a key of its own: write "namespace": %q, "name": %q`, namespace, name)
+	}
+	valid := validation.IsDNS1123Subdomain
+	if !n.json {
+		valid = validation.IsDNS1123Label
+	}
+	if wrong := valid(s.Name); len(wrong) > 0 {
+		return wrong[0]
+	}
+	return ""
+}
+
+// checkInterface applies the kernel's rules for names of interfaces.
+func checkInterface(name string) string {
+	switch {
+	case len(name) > longestInterface:
+		return fmt.Sprintf("is longer than the %d characters that a name of an interface may have", longestInterface)
+	case name == "." || name == "..", strings.ContainsAny(name, "/:"), strings.ContainsFunc(name, unsuited):
+		return "is no name of an interface: it must not have blanks, slashes or colons"
+	}
+	return ""
+}
+
+func unsuited(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }
+
+// interfacesTwice refuses a name that two interfaces of the pod would have: the second could not be made.
+func interfacesTwice(selections []Selection, path *field.Path) field.ErrorList {
+	var problems field.ErrorList
+	first := map[string]int{}
+	for i, s := range selections {
+		if other, twice := first[s.Interface]; twice && s.Interface != "" {
+			problems = append(problems, field.Invalid(path.Index(i).Child("interface"), s.Interface, fmt.Sprintf("attachment %d has the same name", other)))
+			continue
+		}
+		first[s.Interface] = i
+	}
+	return problems
+}
+
+// WithMACs is the annotation with the address of some selections set, by their index. In JSON everything else stays as
+// it was written, to the byte; the other form has no room for addresses and is turned into JSON.
+func (n Networks) WithMACs(macs map[int]string) (string, error) {
+	if len(macs) == 0 {
+		return n.source, nil
+	}
+	if !n.json {
+		return n.asJSON(macs)
+	}
+	changed := n.source
+	for i := len(n.Selections) - 1; i >= 0; i-- {
+		mac, ok := macs[i]
+		if !ok {
+			continue
+		}
+		quoted, err := json.Marshal(mac)
+		if err != nil {
+			return "", fmt.Errorf("write %q as JSON: %w", mac, err)
+		}
+		changed = splice(changed, *n.Selections[i].element, string(quoted))
+	}
+	return changed, nil
+}
+
+// splice puts an address, in quotes, into an element, in place of the one it has.
+func splice(source string, e value, quoted string) string {
+	if v := e.folded("mac"); v != nil {
+		return source[:v.start] + quoted + source[v.end:]
+	}
+	end := e.members[len(e.members)-1].value.end // an element has a name at least
+	return source[:end] + `,"mac":` + quoted + source[end:]
+}
+
+func (n Networks) asJSON(macs map[int]string) (string, error) {
+	type element struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace,omitempty"`
+		Interface string `json:"interface,omitempty"`
+		MAC       string `json:"mac,omitempty"`
+	}
+	elements := make([]element, len(n.Selections))
+	for i, s := range n.Selections {
+		elements[i] = element{Name: s.Name, Interface: s.Interface, MAC: macs[i]}
+		if s.explicit {
+			elements[i].Namespace = s.Namespace
+		}
+	}
+	written, err := json.Marshal(elements)
+	if err != nil {
+		return "", fmt.Errorf("write networks as JSON: %w", err)
+	}
+	return string(written), nil
+}
+
+func article(noun kind) string {
+	if noun == object {
+		return "an"
+	}
+	return "a"
+}
+
+// wanted is a type of Go in the words of people who write JSON.
+func wanted(goKind string) string {
+	switch {
+	case goKind == "string":
+		return "a text"
+	case goKind == "bool":
+		return "true or false"
+	case slices.Contains([]string{"slice", "array"}, goKind):
+		return "a list"
+	case strings.HasPrefix(goKind, "int"), strings.HasPrefix(goKind, "uint"):
+		return "a whole number"
+	}
+	return "an object"
+}

@@ -1,0 +1,118 @@
+package nad
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
+	for name, c := range map[string]struct{ source, want string }{
+		"nothing":                             {"", "line 1, column 1: the text ends where a value is due"},
+		"blanks":                              {" \n ", "line 2, column 2: the text ends where a value is due"},
+		"a comma missing between members":     {"{\n\t\"a\": \"1\"\n\t\"b\": 2}", "line 2, column 10: a comma is missing after \"1\"\n   \"a\": \"1\"\n           ^"},
+		"a comma missing after an object":     {`{"a": {} "b": 2}`, "line 1, column 9: a comma is missing after the object"},
+		"a comma missing in a list":           {`[1 2]`, "line 1, column 3: a comma is missing after 1"},
+		"a comma missing after a long text":   {`["` + strings.Repeat("x", 50) + `" 2]`, "column 54: a comma is missing after the text"},
+		"a comma too many in an object":       {`{"a": 1,}`, "line 1, column 8: nothing follows this comma: remove it"},
+		"a comma too many in a list":          {"[1,\n]", "line 1, column 3: nothing follows this comma: remove it"},
+		"two commas":                          {`[1,,2]`, "line 1, column 4: want a value here, not ','"},
+		"a colon missing":                     {`{"a" 1}`, `line 1, column 5: a colon is missing after "a"`},
+		"a value missing":                     {`{"a": }`, `line 1, column 7: the value of "a" is missing`},
+		"an equals sign for a colon":          {`{"a" = 1}`, `line 1, column 5: a colon is missing after "a"`},
+		"a semicolon for a comma":             {`{"a": 1; "b": 2}`, "line 1, column 8: want a comma here, or the } that ends the object"},
+		"a name without quotes":               {`{vlan: 1}`, `line 1, column 2: names are written in double quotes: "vlan"`},
+		"a name in single quotes":             {`{'vlan': 1}`, "line 1, column 2: names are written in double quotes, not in single ones"},
+		"a number for a name":                 {`{1: 1}`, "line 1, column 2: want a name in double quotes here"},
+		"a text without quotes":               {`{"type": bridge}`, `line 1, column 10: a text is written in double quotes: "bridge"`},
+		"a text in single quotes":             {`['a']`, "line 1, column 2: texts are written in double quotes, not in single ones"},
+		"a text that is not closed":           {`{"a": "b}`, "line 1, column 7: the text is not closed: a double quote is missing"},
+		"a text that is not closed in a line": {"{\"a\": \"b,\n\"c\": 1}", "line 1, column 7: the text is not closed in its line"},
+		"an escape that does not exist":       {`["\d"]`, "line 1, column 3: no text has this escape"},
+		"half an escape":                      {`["\u12"]`, "line 1, column 3: no text has this escape"},
+		"a tab in a text":                     {"[\"a\tb\"]", `line 1, column 4: a control character is to be written \u0009`},
+		"a word of Python":                    {`[True]`, "line 1, column 2: write true in small letters"},
+		"a number with a zero first":          {`[0100]`, "line 1, column 2: 0100 is not a number as JSON writes them"},
+		"a version without quotes":            {`{"cniVersion": 0.3.1}`, "line 1, column 16: 0.3.1 is not a number as JSON writes them; texts are written in double quotes"},
+		"a comment in place of a member":      {"{\n// one\n\"a\": 1}", "line 2, column 1: JSON has no comments"},
+		"a comment after a member":            {"{\"a\": 1 # one\n}", "line 1, column 9: JSON has no comments"},
+		"a comment in place of a value":       {"[# one\n]", "line 1, column 2: JSON has no comments"},
+		"an object that is not closed":        {"[\n{\"a\": 1", "line 2, column 8: the text ends before the object of line 2, column 1: a } is missing"},
+		"a list that is not closed":           {"{\"a\": [1, ", "line 1, column 11: the text ends before the list of line 1, column 7: a ] is missing"},
+		"an object that a bracket ends":       {`{"a": 1]`, "line 1, column 8: want a } here, which ends the object of line 1, column 1"},
+		"a list that a brace ends":            {`[1}`, "line 1, column 3: want a ] here, which ends the list of line 1, column 1"},
+		"text behind the end":                 {`{} {}`, "line 1, column 4: the object ends before this"},
+		"columns are counted in characters":   {`{"ä": "ö" "ü": 1}`, "line 1, column 10: a comma is missing"},
+		"a nesting without end":               {strings.Repeat("[", 20000), "this is nested too deep"},
+		"an odd byte":                         {"\x00", `line 1, column 1: want a value here, not '\x00'`},
+		"half a character":                    {"\xff", "line 1, column 1: want a value here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(c.source)
+			require.NotNil(t, err)
+			assert.Contains(t, err.Error(), c.want)
+		})
+	}
+}
+
+func TestExcerptsOfLongLinesShowWhatIsAround(t *testing.T) {
+	_, err := parse(`["` + strings.Repeat("a", 200) + `" "` + strings.Repeat("b", 200) + `"]`)
+	require.NotNil(t, err)
+	lines := strings.Split(err.Excerpt, "\n")
+	require.Len(t, lines, 2)
+	assert.Less(t, len(lines[0]), 120)
+	assert.Equal(t, strings.Index(lines[0], `" "`)+1-len("…")+1, len(lines[1])-1)
+}
+
+// FuzzSyntax has encoding/json for its oracle: the parser takes what that takes, and nothing else.
+func FuzzSyntax(f *testing.F) {
+	for _, seed := range []string{
+		`{"a": [1, -2.5e+3, true, null, "\u00e4\n"], "": {}}`, `[]`, `[1,]`, `{"a":}`, `"x`, "\"\x7f\"", `"\ud800"`, "\"\xff\"", `-`, `1.`, `nullx`, `true false`,
+		`{"a":1,"a":2}`, `[[[[`, "\ufeff{}",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		v, wrong := parse(source)
+		require.Equal(t, json.Valid([]byte(source)), wrong == nil, "%v", wrong)
+		if wrong != nil {
+			require.Positive(t, wrong.Line)
+			require.Positive(t, wrong.Column)
+			require.NotEmpty(t, wrong.Problem)
+			return
+		}
+		require.True(t, json.Valid([]byte(source[v.start:v.end])))
+		var said any
+		require.NoError(t, json.Unmarshal([]byte(source), &said))
+		require.Equal(t, said, asAny(*v))
+	})
+}
+
+// asAny is a value as encoding/json reads it.
+func asAny(v value) any {
+	switch v.kind {
+	case object:
+		m := map[string]any{}
+		for _, member := range v.members {
+			m[member.key] = asAny(member.value)
+		}
+		return m
+	case list:
+		l := make([]any, 0, len(v.elements))
+		for _, e := range v.elements {
+			l = append(l, asAny(e))
+		}
+		return l
+	case text:
+		return v.text
+	case null:
+		return nil
+	default:
+		var said any
+		_ = json.Unmarshal([]byte(v.text), &said) // the parser found it valid
+		return said
+	}
+}
