@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	highestVID    = 4094
+	highestVID = 4094
 	// highestMTU is what Linux lets a bridge have; 68 is the least that IPv4 works with.
 	lowestMTU, highestMTU = 68, 65535
 )

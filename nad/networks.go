@@ -206,7 +206,9 @@ func checkInterface(name string) string {
 	return ""
 }
 
-func unsuited(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }
+func unsuited(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
+}
 
 // interfacesTwice refuses a name that two interfaces of the pod would have: the second could not be made.
 func interfacesTwice(selections []Selection, path *field.Path) field.ErrorList {

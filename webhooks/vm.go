@@ -74,7 +74,7 @@ func (w VM) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (
 		if vm.Metadata.GenerateName == "" {
 			return Verdict{Denied: field.ErrorList{field.Required(field.NewPath("metadata", "name"), "name the VM, or give metadata.generateName")}}, nil
 		}
-		holder.GenerateName, holder.Claim = vm.Metadata.GenerateName, w.claim(&vm, &verdict.Patch)
+		holder.GenerateName, holder.Claim = vm.Metadata.GenerateName, claim(vm.Metadata.Annotations, w.Now(), &verdict.Patch)
 	}
 	return w.fulfil(ctx, request, verdict, list, macpool.Request{Holder: holder, Kept: kept}, share)
 }
@@ -97,7 +97,7 @@ func (w VM) fulfil(ctx context.Context, request *admissionv1.AdmissionRequest, v
 	if len(r.Asks) == 0 {
 		return verdict, nil
 	}
-	rule, err := w.poolFor(request.Namespace, asking)
+	rule, err := poolFor(w.PoolFor, request.Namespace, asking)
 	if err != nil {
 		return refusal(err, asking)
 	}
@@ -121,8 +121,8 @@ func (w VM) fulfil(ctx context.Context, request *admissionv1.AdmissionRequest, v
 
 // poolFor is the pool that serves a namespace. Where there is none, interfaces that all bring an address need none: it
 // is held for them wherever it comes from.
-func (w VM) poolFor(namespace string, asking []nic) (macpool.PoolRule, error) {
-	rule, err := w.PoolFor(namespace)
+func poolFor(find func(string) (macpool.PoolRule, error), namespace string, asking []nic) (macpool.PoolRule, error) {
+	rule, err := find(namespace)
 	var poolless *macpool.NoPoolError
 	if errors.As(err, &poolless) && !slices.ContainsFunc(asking, func(n nic) bool { return n.text == "" }) {
 		return macpool.PoolRule{Enforcement: v1alpha1.EnforcementDeny}, nil
@@ -166,13 +166,12 @@ func sharing(vm *virtualMachine) (macpool.Sharing, *field.Error) {
 
 // claim is what tells this creation by generateName from others. It is taken from the object if an earlier look at the
 // same creation left it there, else made up and added to the patch.
-func (w VM) claim(vm *virtualMachine, p *Patch) string {
-	now := w.Now()
-	if given := vm.Metadata.Annotations[ClaimAnnotation]; fresh(given, now) {
+func claim(annotations map[string]string, now time.Time, p *Patch) string {
+	if given := annotations[ClaimAnnotation]; fresh(given, now) {
 		return given
 	}
 	claim := strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.FormatUint(rand.Uint64(), 36)
-	if vm.Metadata.Annotations == nil {
+	if annotations == nil {
 		p.Set(pointer("metadata", "annotations"), map[string]string{ClaimAnnotation: claim})
 		return claim
 	}
