@@ -80,9 +80,9 @@ func readLease(link string, mac netstate.MAC, ack *dhcpv4.DHCPv4, begun time.Tim
 	if l.Length <= 0 {
 		return Lease{}, errors.New("the message does not say how long the lease lasts")
 	}
-	l.Renew, l.Rebind = ack.IPAddressRenewalTime(l.Length/2), ack.IPAddressRebindingTime(l.Length*7/8)
+	l.Renew, l.Rebind = ack.IPAddressRenewalTime(l.Length/2), ack.IPAddressRebindingTime(l.Length/8*7)
 	if l.Renew <= 0 || l.Renew > l.Rebind || l.Rebind > l.Length {
-		l.Renew, l.Rebind = l.Length/2, l.Length*7/8
+		l.Renew, l.Rebind = l.Length/2, l.Length/8*7
 	}
 	l.Routes = readRoutes(ack)
 	for _, server := range ack.DNS() {

@@ -1,0 +1,324 @@
+//go:build guest
+
+package dhcp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/rfc1035label"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// openGuest is the guest's network.
+func openGuest(t *testing.T) *kernel.Kernel {
+	k, err := kernel.Open()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	return k
+}
+
+// running are clients that run until stop, or the end of the test.
+func running(t *testing.T, k *kernel.Kernel, folder string) (clients *Clients, stop func()) {
+	clients = New(Options{Network: k, Folder: folder, Hostname: "node01.example.com", Log: testr.New(t)})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- clients.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			assert.NoError(t, <-ended)
+		}
+	}
+	t.Cleanup(stop)
+	return clients, stop
+}
+
+func wanted(link string) Wanted { return Wanted{Link: link} }
+
+// address is the first IPv4 address of a link, and the seconds it has left; "" for none.
+func address(t *testing.T, k *kernel.Kernel, link string) (string, uint32) {
+	t.Helper()
+	station, err := k.Station(link)
+	require.NoError(t, err)
+	if len(station.Addresses) == 0 {
+		return "", 0
+	}
+	return station.Addresses[0].Prefix().String(), station.Addresses[0].ValidLifeTime
+}
+
+// awaitAddress waits until a link has an address, or none.
+func awaitAddress(t *testing.T, k *kernel.Kernel, link, want string) {
+	t.Helper()
+	eventually(t, func() bool {
+		have, _ := address(t, k, link)
+		return have == want
+	}, link+" has "+want)
+}
+
+// ways are the DHCP routes of a node, in words.
+func waysOf(t *testing.T, k *kernel.Kernel) []string {
+	t.Helper()
+	state, err := k.Read()
+	require.NoError(t, err)
+	list := []string{}
+	for _, r := range state.Routes.Running {
+		if r.Protocol == protocolDHCP {
+			step := netstate.Step{Kind: netstate.StepRoute, Link: r.NextHopInterface, To: netstate.Value{Route: &r}}
+			list = append(list, strings.TrimSpace(netstate.Format([]netstate.Step{step})))
+		}
+	}
+	return list
+}
+
+func TestALeaseIsGotAndGivenBack(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "got0", "192.0.2.0/24", append(seconds(600, 900, 1200),
+		dhcpv4.OptClasslessStaticRoute(route("0.0.0.0/0", "192.0.2.1"), route("10.0.0.0/8", "192.0.2.1"), route("198.51.100.0/24", "0.0.0.0")),
+		dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)),
+		dhcpv4.OptDomainSearch(&rfc1035label.Labels{Labels: []string{"lab.example"}}))...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("got0")}))
+	awaitAddress(t, k, "got0", "192.0.2.7/24")
+	_, left := address(t, k, "got0")
+	assert.InDelta(t, 1200, left, 30)
+	<-clients.Changed()
+	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told())
+	assert.Equal(t, []string{"node01", "node01"}, s.names)
+	assert.Equal(t, netstate.DNSConfig{Server: []string{"192.0.2.53"}, Search: []string{"lab.example"}}, clients.DNS())
+	require.Len(t, clients.Leases(), 1)
+	assert.Equal(t, []string{
+		"+ route default (0.0.0.0/0) via 192.0.2.1 through got0 from 192.0.2.7 metric 100",
+		"+ route 10.0.0.0/8 via 192.0.2.1 through got0 from 192.0.2.7 metric 100",
+		"+ route 198.51.100.0/24 through got0 from 192.0.2.7 metric 100",
+	}, waysOf(t, k))
+	state, err := k.Read()
+	require.NoError(t, err)
+	link, _ := state.Interface("got0")
+	assert.True(t, *link.IPv4.DHCP, "the node says that the address is dynamic")
+
+	require.NoError(t, clients.Set([]Wanted{wanted("got0")}), "the same again changes nothing")
+	assert.Empty(t, s.told())
+
+	require.NoError(t, clients.Set(nil))
+	have, _ := address(t, k, "got0")
+	assert.Empty(t, have)
+	assert.Empty(t, waysOf(t, k))
+	assert.Empty(t, clients.Leases())
+	assert.Empty(t, clients.DNS().Server)
+	s.await(t, "RELEASE")
+}
+
+func TestOrdersAreFollowed(t *testing.T) {
+	k := openGuest(t)
+	serve(t, "auto0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)),
+		dhcpv4.OptClasslessStaticRoute(route("0.0.0.0/0", "192.0.2.1"), route("10.0.0.0/8", "192.0.2.1")))...)
+	clients, _ := running(t, k, t.TempDir())
+	const all, ten = "+ route default (0.0.0.0/0) via 192.0.2.1 through auto0 from 192.0.2.7 ", "+ route 10.0.0.0/8 via 192.0.2.1 through auto0 from 192.0.2.7 "
+	tests := []struct {
+		name   string
+		orders netstate.IP
+		ways   []string
+		dns    []string
+	}{
+		{"everything by default", netstate.IP{}, []string{all + "metric 100", ten + "metric 100"}, []string{"192.0.2.53"}},
+		{"no gateway", netstate.IP{AutoGateway: new(false)}, []string{ten + "metric 100"}, []string{"192.0.2.53"}},
+		{"no routes", netstate.IP{AutoRoutes: new(false)}, []string{all + "metric 100"}, []string{"192.0.2.53"}},
+		{"no DNS", netstate.IP{AutoDNS: new(false)}, []string{all + "metric 100", ten + "metric 100"}, nil},
+		{"another table and metric", netstate.IP{AutoRoutes: new(false), AutoRouteTableID: new(300), AutoRouteMetric: new(7)},
+			[]string{all + "table 300 metric 7", "+ route 192.0.2.0/24 through auto0 from 192.0.2.7 table 300 metric 7"}, []string{"192.0.2.53"}},
+	}
+	for _, test := range tests { // in this order, for each begins where the last ended
+		t.Run(test.name, func(t *testing.T) {
+			require.NoError(t, clients.Set([]Wanted{{Link: "auto0", Orders: test.orders}}))
+			eventually(t, func() bool { return assert.ObjectsAreEqual(test.ways, waysOf(t, k)) }, "the routes as ordered")
+			eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
+			assert.Equal(t, test.dns, clients.DNS().Server)
+		})
+	}
+}
+
+func TestALeaseIsRenewedAndAtLastLost(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "old0", "192.0.2.0/24", append(seconds(1, 3, 4), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("old0")}))
+	awaitAddress(t, k, "old0", "192.0.2.7/24")
+	first := clients.Leases()[0]
+	s.await(t, "REQUEST more time")
+	eventually(t, func() bool { return time.Now().After(first.Expires().Add(time.Second)) }, "more than a lease's time")
+	have, _ := address(t, k, "old0")
+	assert.Equal(t, "192.0.2.7/24", have, "renewed before its end")
+	assert.True(t, clients.Leases()[0].Begun.After(first.Begun))
+	assert.NotContains(t, s.told()[2:], "DISCOVER")
+	require.Len(t, waysOf(t, k), 1)
+
+	s.set(func() { s.silent = true })
+	awaitAddress(t, k, "old0", "")
+	eventually(t, func() bool { return len(clients.Leases()) == 0 }, "no lease")
+	assert.Empty(t, waysOf(t, k))
+	s.await(t, "DISCOVER")
+
+	s.set(func() { s.silent = false })
+	awaitAddress(t, k, "old0", "192.0.2.7/24")
+}
+
+func TestARefusedAddressIsDropped(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "nak0", "192.0.2.0/24", seconds(1, 30, 40)...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("nak0")}))
+	awaitAddress(t, k, "nak0", "192.0.2.7/24")
+	s.set(func() { s.refuses = true })
+	awaitAddress(t, k, "nak0", "")
+	s.set(func() { s.refuses, s.lends = false, netip.MustParseAddr("192.0.2.8") })
+	awaitAddress(t, k, "nak0", "192.0.2.8/24")
+}
+
+func TestTwoLinks(t *testing.T) {
+	k := openGuest(t)
+	router := func(ip string) []dhcpv4.Option {
+		return append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.ParseIP(ip)))
+	}
+	serve(t, "two0", "192.0.2.0/24", router("192.0.2.1")...)
+	serve(t, "two1", "198.51.100.0/24", router("198.51.100.1")...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("two0"), wanted("two1")}))
+	awaitAddress(t, k, "two0", "192.0.2.7/24")
+	awaitAddress(t, k, "two1", "198.51.100.7/24")
+	eventually(t, func() bool { return len(waysOf(t, k)) == 2 }, "both default routes, with different metrics")
+	require.NoError(t, clients.Set([]Wanted{wanted("two1")}))
+	awaitAddress(t, k, "two0", "")
+	have, _ := address(t, k, "two1")
+	assert.Equal(t, "198.51.100.7/24", have, "one without the other")
+}
+
+func TestClientsStartAgainWithTheirLeases(t *testing.T) {
+	k := openGuest(t)
+	folder := filepath.Join(t.TempDir(), "leases")
+	s := serve(t, "again0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	clients, stop := running(t, k, folder)
+	require.NoError(t, clients.Set([]Wanted{wanted("again0")}))
+	awaitAddress(t, k, "again0", "192.0.2.7/24")
+	stop()
+	have, _ := address(t, k, "again0")
+	assert.Equal(t, "192.0.2.7/24", have, "a stop is not an end")
+	require.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told())
+
+	clients, stop = running(t, k, folder)
+	require.NoError(t, clients.Set([]Wanted{wanted("again0")}))
+	s.await(t, "REQUEST again")
+	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "the lease is ours again")
+	stop()
+	assert.Equal(t, []string{"REQUEST again"}, s.told())
+
+	clients, _ = running(t, k, folder)
+	require.NoError(t, clients.Set(nil), "a lease from before a restart that nobody wants any more")
+	have, _ = address(t, k, "again0")
+	assert.Empty(t, have)
+	s.await(t, "RELEASE")
+}
+
+func TestNothingWaitsForALease(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "calm0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	s.set(func() { s.silent = true })
+	clients, _ := running(t, k, t.TempDir())
+	begun := time.Now()
+	require.NoError(t, clients.Set([]Wanted{wanted("calm0"), wanted("nosuch0")}))
+	assert.Less(t, time.Since(begun), time.Second)
+	s.await(t, "DISCOVER")
+	begun = time.Now()
+	require.NoError(t, clients.Set(nil))
+	assert.Less(t, time.Since(begun), time.Second)
+}
+
+func TestALinkThatComesLater(t *testing.T) {
+	k := openGuest(t)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("late0")}))
+	serve(t, "late0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	awaitAddress(t, k, "late0", "192.0.2.7/24")
+}
+
+func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "flap0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("flap0")}))
+	awaitAddress(t, k, "flap0", "192.0.2.7/24")
+	s.told()
+	s.SetUp(t, "server", false)
+	eventually(t, func() bool {
+		station, err := k.Station("flap0")
+		return err == nil && !station.Running
+	}, "no carrier")
+	have, _ := address(t, k, "flap0")
+	assert.Equal(t, "192.0.2.7/24", have, "kept without a carrier")
+	s.SetUp(t, "server", true)
+	s.await(t, "REQUEST again")
+	have, _ = address(t, k, "flap0")
+	assert.Equal(t, "192.0.2.7/24", have)
+
+	s.told()
+	wire.SetMAC(t, "flap0", "02:00:00:00:00:99")
+	s.await(t, "DISCOVER")
+	eventually(t, func() bool {
+		leases := clients.Leases()
+		return len(leases) == 1 && leases[0].MAC == mac(0x99)
+	}, "a lease for the new MAC")
+}
+
+func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "their0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	theirs := renewable("192.0.2.99/24", 3)
+	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}))
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("their0")}))
+	for have, _ := address(t, k, "their0"); have == "192.0.2.99/24"; have, _ = address(t, k, "their0") {
+		require.Empty(t, s.told(), "as long as it is there nobody asks for another")
+	}
+	awaitAddress(t, k, "their0", "192.0.2.7/24")
+}
+
+func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "off0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	clients, _ := running(t, k, t.TempDir())
+	on := netstate.Step{Kind: netstate.StepDHCP, Link: "off0",
+		From: netstate.Value{Link: &netstate.Interface{Name: "off0", IPv4: &netstate.IP{DHCP: new(false)}}},
+		To:   netstate.Value{Link: &netstate.Interface{Name: "off0", IPv4: &netstate.IP{DHCP: new(true)}}}}
+	require.NoError(t, clients.Do(on))
+	awaitAddress(t, k, "off0", "192.0.2.7/24")
+	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
+
+	current, err := k.Read()
+	require.NoError(t, err)
+	steps, err := netstate.Plan(current, netstate.State{Interfaces: []netstate.Interface{{
+		Name: "off0", IPv4: &netstate.IP{Enabled: new(true), DHCP: new(false)}}}})
+	require.NoError(t, err)
+	for _, step := range steps {
+		require.NoError(t, clients.Do(step))
+		require.NoError(t, k.Do(step))
+	}
+	require.NoError(t, clients.Set(nil))
+	have, left := address(t, k, "off0")
+	assert.Equal(t, "192.0.2.7/24", have, "the address stays, as nmstate has it")
+	assert.Zero(t, left, "and is static")
+	assert.NotContains(t, s.told(), "RELEASE")
+}
