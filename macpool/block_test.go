@@ -223,6 +223,12 @@ func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
 			_, err := DecodeBlock(o)
 			return err
 		},
+		"an address that is there twice": func() error {
+			o := good().Encode()
+			o.Addresses = append(o.Addresses, o.Addresses[0])
+			_, err := DecodeBlock(o)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Error(t, spoil()) })
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // DecodeBlock reads a block from its API object. It fails where the object contradicts itself: an address outside the
-// block, or a name that is no prefix.
+// block or twice, or a name that is no prefix.
 func DecodeBlock(o *v1alpha1.MACBlock) (*Block, error) {
 	prefix, err := ParsePrefix(o.Name)
 	if err != nil {
@@ -24,6 +24,9 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*Block, error) {
 		}
 		if m.Prefix() != prefix {
 			return nil, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m)
+		}
+		if !b.Entry(m).Free() {
+			return nil, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m)
 		}
 		b.set(m, decodeEntry(a))
 	}

@@ -298,9 +298,7 @@ func (l *Ledger) Close(ctx context.Context) error {
 	for _, c := range l.committers {
 		c.hurry()
 	}
-	if l.unwritten == 0 {
-		close(l.drained)
-	}
+	l.noteDrained()
 	l.mu.Unlock()
 	select {
 	case <-l.drained:
@@ -335,7 +333,17 @@ func (l *Ledger) noteWritten() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.unwritten--
-	if l.closed && l.unwritten == 0 {
+	l.noteDrained()
+}
+
+// noteDrained tells Close that nothing is left to be written. The mutex is held.
+func (l *Ledger) noteDrained() {
+	if !l.closed || l.unwritten > 0 {
+		return
+	}
+	select {
+	case <-l.drained: // a request that was cut off came late
+	default:
 		close(l.drained)
 	}
 }

@@ -1,7 +1,6 @@
 package macpool
 
 import (
-	"context"
 	"errors"
 	"iter"
 	"math/rand/v2"
@@ -30,35 +29,27 @@ type window struct {
 	free    []MAC
 	size    int // how many to reserve ahead; grows while the window runs dry
 	cursor  Prefix
-	filling *filling
+	queue   []*lendee // who waits for addresses, in the order they came
+	filling bool      // addresses are being reserved
 	used    time.Time
 }
 
-// A filling is an attempt to reserve more addresses that requests may wait for.
-type filling struct {
-	// lazy fillings may wait for company; they become urgent once somebody waits for them.
-	lazy bool
-	done chan struct{}
-	err  error // set before done is closed
+// pop takes n addresses from the window, or none if it has fewer.
+func (w *window) pop(n int) []MAC {
+	if len(w.free) < n {
+		return nil
+	}
+	macs := slices.Clone(w.free[:n])
+	w.free = slices.Delete(w.free, 0, n)
+	return macs
 }
 
-// pop takes n addresses from the window, or none if it has fewer. Addresses that are no longer the pool's are dropped.
-func (w *window) pop(n int) (macs, dropped []MAC) {
-	kept := w.free[:0]
-	for _, m := range w.free {
-		if w.pool.Set.Contains(m) {
-			kept = append(kept, m)
-		} else {
-			dropped = append(dropped, m)
-		}
-	}
-	w.free = kept
-	if len(w.free) < n {
-		return nil, dropped
-	}
-	macs = slices.Clone(w.free[:n])
-	w.free = slices.Delete(w.free, 0, n)
-	return macs, dropped
+// dropOutsiders takes out of the window what is no longer the pool's.
+func (w *window) dropOutsiders() []MAC {
+	outside := func(m MAC) bool { return !w.pool.Set.Contains(m) }
+	dropped := slices.DeleteFunc(slices.Clone(w.free), w.pool.Set.Contains)
+	w.free = slices.DeleteFunc(w.free, outside)
+	return dropped
 }
 
 // withdraw takes one address out of the window and says whether it was there.
@@ -84,106 +75,6 @@ func (l *Ledger) windowOf(pool Pool, replica string) *window {
 	}
 	w.pool = pool
 	return w
-}
-
-// lend takes an address for every holder from the window, in order, and notes them as lent. It waits for the window to
-// be filled where it has too few, and fails with ErrNotReady, an *ExhaustedError, or what kept it from being filled.
-func (l *Ledger) lend(ctx context.Context, pool Pool, holders []Holder) ([]MAC, error) {
-	if len(holders) == 0 {
-		return nil, nil
-	}
-	for {
-		macs, fill, err := l.tryLend(ctx, pool, holders)
-		if err != nil || macs != nil {
-			return macs, err
-		}
-		select {
-		case <-fill.done:
-			if fill.err != nil {
-				return nil, fill.err
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// tryLend lends if the window has enough addresses, and says what to wait for if not.
-func (l *Ledger) tryLend(ctx context.Context, pool Pool, holders []Holder) ([]MAC, *filling, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	replica, ok := l.tenure.Replica()
-	if !ok || l.closed {
-		return nil, nil, ErrNotReady
-	}
-	w := l.windowOf(pool, replica)
-	w.used = l.clock.Now()
-	macs, dropped := w.pop(len(holders))
-	for _, m := range dropped {
-		l.unreserve(m, replica)
-	}
-	if macs == nil {
-		w.size = min(2*w.size, largestWindow)
-		return nil, l.startFilling(w, len(holders), false), nil
-	}
-	for i, m := range macs {
-		l.noteLent(m, holders[i], replica)
-	}
-	if len(w.free) < w.size/2 {
-		l.startFilling(w, 0, true)
-	}
-	return macs, nil, ctx.Err()
-}
-
-// startFilling begins to reserve addresses, at least n of them, unless that is under way. The ledger's mutex is
-// held.
-func (l *Ledger) startFilling(w *window, n int, lazy bool) *filling {
-	if w.filling != nil {
-		if w.filling.lazy && !lazy {
-			w.filling.lazy = false
-			l.hurry(w.cursor)
-		}
-		return w.filling
-	}
-	f := &filling{lazy: lazy, done: make(chan struct{})}
-	w.filling = f
-	pool := w.pool
-	go func() {
-		err := l.fill(w, pool, n)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		w.filling, f.err = nil, err
-		close(f.done)
-	}()
-	return f
-}
-
-// fill reserves addresses, block by block, until the window has the n that a request waits for (none if n is 0) and as
-// many ahead as it should have. It fails with an *ExhaustedError when the pool has fewer than n, although what it got
-// is kept.
-func (l *Ledger) fill(w *window, pool Pool, n int) error {
-	allowance := l.allowance(pool, w)
-	for prefix := range l.candidates(pool, w) {
-		have, size := l.fillState(w)
-		want := max(n, min(size, allowance)) - have
-		if want <= 0 || n > 0 && have >= n {
-			return nil
-		}
-		err := l.reserve(w, pool, prefix, want)
-		if err != nil && !errors.Is(err, errFull) {
-			return err
-		}
-	}
-	if have, _ := l.fillState(w); have >= n {
-		return nil
-	}
-	return l.exhausted(pool)
-}
-
-func (l *Ledger) fillState(w *window) (have, size int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(w.free), w.size
 }
 
 // allowance is the largest window that leaves enough of the pool to other replicas.
@@ -233,7 +124,7 @@ func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int) error {
 	l.mu.Lock()
 	w.cursor = prefix
 	l.enqueueLocked(prefix, change{
-		lazy: w.filling.lazy,
+		lazy: len(w.queue) == 0,
 		apply: func(b *Block) error {
 			got = l.orphans(b, w)
 			got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.now())...)
@@ -253,7 +144,8 @@ func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int) error {
 	return <-result
 }
 
-// addToWindow adds addresses that the store now says are reserved, except those somebody took in the same write.
+// addToWindow adds addresses that the store now says are reserved, except those somebody took in the same write, and
+// lends them to those who wait.
 func (l *Ledger) addToWindow(w *window, b *Block, macs []MAC) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -263,6 +155,10 @@ func (l *Ledger) addToWindow(w *window, b *Block, macs []MAC) {
 			w.free = append(w.free, m)
 		}
 	}
+	if l.closed {
+		l.giveBack(w)
+	}
+	l.serve(w)
 }
 
 // orphans are addresses of a block that are reserved by this replica and in no window: a write that was thought to have
@@ -287,7 +183,7 @@ func (l *Ledger) ReturnIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, w := range l.windows {
-		if w.filling == nil && l.clock.Since(w.used) >= idleAfter {
+		if !w.filling && l.clock.Since(w.used) >= idleAfter {
 			l.giveBack(w)
 			delete(l.windows, name)
 		}

@@ -93,8 +93,7 @@ type MACBlock struct {
 	// addresses that are not free, ascending.
 	//
 	// +optional
-	// +listType=map
-	// +listMapKey=address
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Addresses []MACAddress `json:"addresses,omitempty"`
 }
