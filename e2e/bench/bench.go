@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+)
+
+// A mode is one way to admit VMs.
+type mode struct {
+	name      string
+	namespace string // see namespaceOf
+	assigns   bool   // ours
+	explicit  bool   // the VMs name their addresses
+}
+
+// loads are the concurrencies with the number of VMs of one round.
+func loads() [][2]int { return [][2]int{{1, 80}, {16, 400}, {64, 640}} }
+
+// modes with so many replicas of ours. The one that others are compared with comes first.
+func modes(replicas int) []mode {
+	if replicas == 2 {
+		return []mode{{name: allowing, namespace: allowing}, {name: "bridgehead, 2 replicas", namespace: "two", assigns: true}}
+	}
+	return []mode{
+		{name: allowing, namespace: allowing},
+		{name: "no webhook", namespace: "none"},
+		{name: "bridgehead, 1 replica", namespace: "one", assigns: true},
+		{name: "bridgehead, explicit MACs", namespace: "explicit", assigns: true, explicit: true},
+		{name: "a write per admission", namespace: durable},
+	}
+}
+
+func namespaceOf(mode string) string { return "bench-" + mode }
+
+// A bench is a control plane with all webhooks installed, each for a namespace of its own.
+type bench struct {
+	options   Options
+	suite     *suite.Suite
+	client    *http.Client
+	processes []*exec.Cmd
+	names     atomic.Int64
+	report    report
+}
+
+func newBench(ctx context.Context, o Options) (*bench, error) {
+	s, err := suite.Start(ctx, suite.Options{Replicas: 1})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, suite: s, report: newReport()}
+	if err := b.prepare(ctx); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) prepare(ctx context.Context) error {
+	var err error
+	if b.client, err = rest.HTTPClientFor(b.suite.Config); err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	for _, name := range []string{allowing, durable, "none", "one", "two", "explicit", "fleet"} {
+		if _, err := b.suite.Kubectl(ctx, "create", "namespace", namespaceOf(name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"one", "two", "explicit", "fleet"} {
+		if _, err := b.suite.Kubectl(ctx, "label", "namespace", namespaceOf(name), "mutatevirtualmachines.kubemacpool.io=allocate"); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []string{allowing, durable} {
+		if err := b.startWebhook(ctx, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) stop() {
+	for _, p := range b.processes {
+		_ = p.Process.Kill() // it ends with us anyway
+		_ = p.Wait()
+	}
+	if err := b.suite.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+}
+
+// measure takes all figures.
+func (b *bench) measure(ctx context.Context) error {
+	if err := b.compare(ctx, 1); err != nil {
+		return err
+	}
+	// Both replicas are new, so that the API server's connections spread over them.
+	if err := b.suite.StopReplica(ctx, b.suite.Running()[0]); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := b.suite.StartReplica(ctx); err != nil {
+			return err
+		}
+	}
+	if err := b.compare(ctx, 2); err != nil {
+		return err
+	}
+	return b.measureStart(ctx)
+}
+
+// compare measures the modes in turns, each round beginning with another one.
+func (b *bench) compare(ctx context.Context, replicas int) error {
+	all := modes(replicas)
+	for _, m := range all { // connections, caches and the first window
+		if err := b.warm(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, load := range loads() {
+		concurrency, n := load[0], load[1]
+		for round := range b.options.Rounds {
+			fmt.Fprintf(os.Stderr, "\r%d replicas, %d at a time: round %d of %d   ", replicas, concurrency, round+1, b.options.Rounds)
+			samples := make([]sample, len(all))
+			for i := range all {
+				at := (i + round) % len(all)
+				var err error
+				if samples[at], err = b.round(ctx, all[at], n, concurrency); err != nil {
+					return err
+				}
+			}
+			for i, m := range all {
+				b.report.add(m.name, concurrency, samples[i], samples[0])
+			}
+			if err := b.clear(ctx, all); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	return nil
+}
+
+func (b *bench) warm(ctx context.Context, m mode) error {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		_, err := b.create(ctx, m, 64, 64)
+		return err == nil, nil // a webhook that was just installed is not known at once
+	})
+}
+
+// round is one sample, with the writes that it caused up to when they are done.
+func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, error) {
+	before, err := b.blockWrites(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	s, err := b.create(ctx, m, n, concurrency)
+	if err != nil || !m.assigns {
+		return s, err
+	}
+	after, err := b.quietWrites(ctx)
+	s.writes = (after - before) / float64(n)
+	return s, err
+}
+
+// quietWrites is blockWrites once that has stood still for longer than the ledger waits for company.
+func (b *bench) quietWrites(ctx context.Context) (float64, error) {
+	last, err := b.blockWrites(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, 30*time.Second, false, func(ctx context.Context) (bool, error) {
+		now, err := b.blockWrites(ctx)
+		quiet := now == last
+		last = now
+		return quiet, err
+	})
+	return last, err
+}
+
+func (b *bench) clear(ctx context.Context, all []mode) error {
+	for _, m := range all {
+		for _, resource := range []string{"/apis/kubevirt.io/v1/namespaces/%s/virtualmachines", "/api/v1/namespaces/%s/configmaps"} {
+			url := b.suite.Config.Host + fmt.Sprintf(resource, namespaceOf(m.namespace))
+			request, err := http.NewRequestWithContext(ctx, http.MethodDelete, url, nil)
+			if err != nil {
+				return err
+			}
+			response, err := b.client.Do(request)
+			if err != nil {
+				return fmt.Errorf("delete VMs: %w", err)
+			}
+			response.Body.Close()
+		}
+	}
+	return nil
+}
+
+// measureStart measures how long a replica takes to be ready when many VMs exist, and its memory then.
+func (b *bench) measureStart(ctx context.Context) error {
+	fleet := mode{name: "fleet", namespace: "fleet", assigns: true}
+	for made := 0; made < b.options.Fleet; made += 1000 {
+		fmt.Fprintf(os.Stderr, "\rcreating %d VMs: %d   ", b.options.Fleet, made)
+		if _, err := b.create(ctx, fleet, min(1000, b.options.Fleet-made), 32); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	if _, err := b.quietWrites(ctx); err != nil {
+		return err
+	}
+	for _, r := range b.suite.Running() {
+		if err := b.suite.StopReplica(ctx, r); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	r, err := b.suite.StartReplica(ctx)
+	if err != nil {
+		return err
+	}
+	b.report.Start.VMs = b.options.Fleet
+	b.report.Start.Seconds = time.Since(begun).Seconds()
+	rss, err := r.RSS()
+	b.report.Start.MiB = float64(rss) / (1 << 20)
+	return err
+}

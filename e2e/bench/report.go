@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// A report is the figures of a run.
+type report struct {
+	Admission []*row `json:"admission"`
+	Start     struct {
+		VMs     int     `json:"vms"`
+		Seconds float64 `json:"seconds"`
+		MiB     float64 `json:"mebibytes"`
+	} `json:"start"`
+}
+
+// A row is one mode at one concurrency. The ratios are to the webhook that only allows, in the same round.
+type row struct {
+	Mode        string    `json:"mode"`
+	Concurrency int       `json:"concurrency"`
+	Throughput  []float64 `json:"vmsPerSecond"`
+	P50         []float64 `json:"p50Milliseconds"`
+	P99         []float64 `json:"p99Milliseconds"`
+	Writes      []float64 `json:"blockWritesPerVM"`
+
+	ThroughputRatio []float64 `json:"throughputRatio"`
+	P50Ratio        []float64 `json:"p50Ratio"`
+}
+
+func newReport() report { return report{} }
+
+// add takes in a sample and the one it is compared with.
+func (r *report) add(mode string, concurrency int, s, base sample) {
+	i := slices.IndexFunc(r.Admission, func(x *row) bool { return x.Mode == mode && x.Concurrency == concurrency })
+	if i < 0 {
+		r.Admission = append(r.Admission, &row{Mode: mode, Concurrency: concurrency})
+		i = len(r.Admission) - 1
+	}
+	x := r.Admission[i]
+	x.Throughput = append(x.Throughput, s.throughput)
+	x.P50 = append(x.P50, milliseconds(s.p50))
+	x.P99 = append(x.P99, milliseconds(s.p99))
+	x.Writes = append(x.Writes, s.writes)
+	x.ThroughputRatio = append(x.ThroughputRatio, s.throughput/base.throughput)
+	x.P50Ratio = append(x.P50Ratio, float64(s.p50)/float64(base.p50))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// median is the middle of the values, which stay as they are.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// Targets. Those of throughput and p50 are ratios to the webhook that only allows.
+const (
+	throughputTarget = 0.95
+	p50Target        = 1.1
+	writesTarget     = 0.1 // a VM, where several are created at a time
+	startTarget      = 3.0 // seconds
+	memoryTarget     = 80.0
+)
+
+// write prints the figures as a table, medians over the rounds, with what was aimed at where it was missed.
+func (r *report) write(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "AT A TIME\tMODE\tVMS/S\tP50 MS\tP99 MS\tTHROUGHPUT, RATIO\tP50, RATIO\tBLOCK WRITES/VM\t")
+	for _, x := range r.Admission {
+		ours := len(x.Mode) > 10 && x.Mode[:10] == "bridgehead"
+		automatic := ours && x.Mode != "bridgehead, explicit MACs"
+		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.1f\t%.1f\t%.2f%s\t%.2f%s\t%.3f%s\t\n", x.Concurrency, x.Mode,
+			median(x.Throughput), median(x.P50), median(x.P99),
+			median(x.ThroughputRatio), missed(automatic && median(x.ThroughputRatio) < throughputTarget, throughputTarget),
+			median(x.P50Ratio), missed(automatic && median(x.P50Ratio) > p50Target, p50Target),
+			median(x.Writes), missed(automatic && x.Concurrency >= 16 && median(x.Writes) > writesTarget, writesTarget))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nStart to ready with %d VMs: %.2f s%s, %.0f MiB resident%s\n", r.Start.VMs,
+		r.Start.Seconds, missed(r.Start.Seconds > startTarget, startTarget),
+		r.Start.MiB, missed(r.Start.MiB > memoryTarget, memoryTarget))
+	return err
+}
+
+func missed(is bool, target float64) string {
+	if !is {
+		return ""
+	}
+	return fmt.Sprintf(" (target %.2f)", target)
+}
