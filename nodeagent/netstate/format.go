@@ -184,9 +184,12 @@ func details(link Interface) string {
 	return " (" + strings.Join(facts, ", ") + ")"
 }
 
-// changes says what a StepSet or StepDHCP changes: "mtu 1500 → 9000".
+// changes says what a StepSet or StepDHCP changes: "mtu 1500 → 9000". Of IPv6 that goes off nothing more is said.
 func changes(from, to Interface) string {
 	from.Name, from.Type, to.Name, to.Type = "", "", "", ""
+	if to.IPv6 != nil && from.IPv6.active() && !to.IPv6.active() {
+		from.IPv6, to.IPv6 = &IP{Enabled: from.IPv6.Enabled}, &IP{Enabled: to.IPv6.Enabled}
+	}
 	was, is := facts(reflect.ValueOf(from), nil), facts(reflect.ValueOf(to), nil)
 	old := make(map[string]string, len(was))
 	for _, fact := range was {
