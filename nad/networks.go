@@ -25,6 +25,8 @@ type Selection struct {
 	Interface string
 	// MAC is the address asked for, as written; empty for any.
 	MAC string
+	// Infiniband is true where it is asked for by a GUID, and lives on an address made from that.
+	Infiniband bool
 	// explicit is true where the annotation names the namespace.
 	explicit bool
 	// element is where the selection stands in an annotation in JSON.
@@ -92,7 +94,7 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 		}
 		n.Selections = append(n.Selections, Selection{
 			Ref:       Ref{Namespace: selected.Namespace, Name: selected.Name},
-			Interface: selected.InterfaceRequest, MAC: selected.MacRequest, element: e,
+			Interface: selected.InterfaceRequest, MAC: selected.MacRequest, Infiniband: selected.InfinibandGUIDRequest != "", element: e,
 		})
 	}
 	return problems

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // Options are what the command line says.
@@ -28,6 +30,10 @@ type Options struct {
 	DrainDelay time.Duration
 	// ConnectionMaxAge is how old a connection of the API server may become.
 	ConnectionMaxAge time.Duration
+	// MultusNamespace is where Multus looks for default networks that are named without a namespace.
+	MultusNamespace string
+	// ResourceNameKeys are the annotations of NADs that name resources for pods to ask for.
+	ResourceNameKeys []string
 	// LogLevel is info or debug.
 	LogLevel string
 }
@@ -46,6 +52,8 @@ func defaultOptions(namespace, pod string) Options {
 		WebhookConfiguration: "bridgehead",
 		DrainDelay:           5 * time.Second,
 		ConnectionMaxAge:     time.Minute,
+		MultusNamespace:      "kube-system",
+		ResourceNameKeys:     []string{nad.ResourceAnnotation},
 		LogLevel:             "info",
 	}
 }
@@ -80,6 +88,8 @@ reserved, and exits.
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the webhook configurations, mutating and validating, to keep the caBundles of")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "how old a connection may become before it is closed with an answer, so that replicas share the load; 0 for no limit")
+	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, where default networks are that a pod names without one")
+	flags.StringSliceVar(&o.ResourceNameKeys, "resource-name-keys", o.ResourceNameKeys, "`annotations` of network attachment definitions that name resources for pods to ask for")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
 	return flags
 }

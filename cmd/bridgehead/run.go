@@ -105,6 +105,7 @@ type replica struct {
 	tenure   *macpool.LeaseTenure
 	pools    *macpool.Pools
 	feed     *macpool.Feed
+	networks *networks
 	source   *certs.Source
 	drain    *webhooks.Drain
 }
@@ -131,6 +132,10 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		Clock:  clock.RealClock{},
 	})
 	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
+	var err error
+	if r.networks, err = newNetworks(r.config, o.ResourceNameKeys); err != nil {
+		return nil, err
+	}
 	return r, r.feed.Register(ctx)
 }
 
@@ -146,7 +151,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), everywhere(election)} {
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), everywhere(election)} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}

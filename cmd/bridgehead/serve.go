@@ -30,6 +30,7 @@ func (r *replica) server() everywhere {
 			Log:      r.log.WithName("vm"),
 			Reviewer: webhooks.VM{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
 		})
+		r.handleNetworks(mux)
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),
 			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },

@@ -1,0 +1,231 @@
+package webhooks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
+)
+
+// NADDefaults gives NADs of bridges the annotation that names the resource for the bridge, unless they have one.
+type NADDefaults struct {
+	// ResourceKeys are the annotations that name resources.
+	ResourceKeys []string
+}
+
+// Review implements Reviewer.
+func (w NADDefaults) Review(_ context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
+		return Verdict{}, nil
+	}
+	n, problems := readNAD(request.Object.Raw)
+	if len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
+	}
+	before := ""
+	if request.Operation == admissionv1.Update {
+		old, _ := readNAD(request.OldObject.Raw) // what cannot be read counts as not there
+		before = nad.Read(old, w.ResourceKeys).Derived()
+	}
+	var verdict Verdict
+	if name := missingResource(nad.Read(n, w.ResourceKeys), before); name != "" {
+		if n.Annotations == nil {
+			verdict.Patch.Set(pointer("metadata", "annotations"), map[string]string{nad.ResourceAnnotation: name})
+		} else {
+			verdict.Patch.Set(pointer("metadata", "annotations", nad.ResourceAnnotation), name)
+		}
+	}
+	return verdict, nil
+}
+
+// missingResource is the resource that a NAD is to name and does not: that of its bridge, where it names none, or still
+// names the one before, which its bridge had before a change.
+func missingResource(d nad.Definition, before string) string {
+	name := d.Derived()
+	kept := len(d.Resources) == 1 && d.Resources[0] == nad.Resource{Key: nad.ResourceAnnotation, Name: before}
+	if len(d.Resources) > 0 && !kept || name == before && kept {
+		return ""
+	}
+	return name
+}
+
+// NAD reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes cannot
+// serve, and of changes to those in use. What it looks at in the cluster is for warnings only; each may be nil.
+type NAD struct {
+	// ResourceKeys are the annotations that name resources.
+	ResourceKeys []string
+	// Advertising is how many nodes have a resource.
+	Advertising func(ctx context.Context, resource string) (int, error)
+	// Unserved are the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
+	Unserved func(ctx context.Context, bridge nad.Bridge) ([]string, error)
+	// Users are pods and VMs that name a NAD; not all of them, if there are many.
+	Users func(ctx context.Context, ref nad.Ref) ([]string, error)
+}
+
+// Review implements Reviewer.
+func (w NAD) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if request.Operation == admissionv1.Delete {
+		var verdict Verdict
+		w.warnUsers(ctx, &verdict, nad.Ref{Namespace: request.Namespace, Name: request.Name}, "is deleted")
+		return verdict, nil
+	}
+	n, problems := readNAD(request.Object.Raw)
+	if len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
+	}
+	old := &netv1.NetworkAttachmentDefinition{}
+	if request.Operation == admissionv1.Update {
+		old, _ = readNAD(request.OldObject.Raw) // what cannot be read counts as not there
+		if n.DeletionTimestamp != nil || n.Spec == old.Spec && sameText(n.Annotations, old.Annotations, w.ResourceKeys) {
+			return Verdict{}, nil // other changes must not fail for what was let in before
+		}
+	}
+	if problems := judgeNAD(n, w.ResourceKeys); len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
+	}
+	var verdict Verdict
+	ref := nad.Ref{Namespace: request.Namespace, Name: request.Name}
+	before, after := nad.Read(old, w.ResourceKeys), nad.Read(n, w.ResourceKeys)
+	if request.Operation == admissionv1.Update && !sameBridges(before.Bridges, after.Bridges) {
+		w.warnUsers(ctx, &verdict, ref, "changes its bridge or VLAN")
+	}
+	w.warnNodes(ctx, &verdict, after)
+	if strings.Contains(n.Name, ".") {
+		verdict.warn("a name with a dot can only be written in the JSON form of %s", nad.NetworksAnnotation)
+	}
+	return verdict, nil
+}
+
+func readNAD(raw []byte) (*netv1.NetworkAttachmentDefinition, field.ErrorList) {
+	n := &netv1.NetworkAttachmentDefinition{}
+	return n, decode(raw, n, nil)
+}
+
+// sameText says whether the annotations that are judged are the same.
+func sameText(a, b map[string]string, keys []string) bool {
+	for _, key := range append([]string{nad.NodeSelectorAnnotation, nad.OwnResourceAnnotation}, keys...) {
+		if a[key] != b[key] {
+			return false
+		}
+	}
+	return true
+}
+
+func sameBridges(a, b []nad.Bridge) bool {
+	return slices.EqualFunc(a, b, func(x, y nad.Bridge) bool {
+		return x.Name == y.Name && x.VLAN == y.VLAN && slices.Equal(x.Trunk, y.Trunk)
+	})
+}
+
+// judgeNAD is everything that is wrong with a NAD by itself.
+func judgeNAD(n *netv1.NetworkAttachmentDefinition, keys []string) field.ErrorList {
+	config, problems := nad.ParseConfig(n.Spec.Config)
+	problems = append(problems, judgeResources(n.Annotations, keys, config.Bridges())...)
+	if written := n.Annotations[nad.NodeSelectorAnnotation]; written != "" {
+		if _, err := nad.ParseNodeSelector(written); err != nil {
+			problems = append(problems, field.Invalid(annotationPath(nad.NodeSelectorAnnotation), written, err.Error()))
+		}
+	}
+	if written, given := n.Annotations[nad.OwnResourceAnnotation]; given && written != nad.NoResource {
+		problems = append(problems, field.NotSupported(annotationPath(nad.OwnResourceAnnotation), written, []string{nad.NoResource}))
+	}
+	return problems
+}
+
+// judgeResources refuses names that no resource can have, and the resource of another bridge than the network's.
+func judgeResources(annotations map[string]string, keys []string, bridges []nad.Bridge) field.ErrorList {
+	var problems field.ErrorList
+	for _, key := range keys {
+		written, given := annotations[key]
+		if !given {
+			continue
+		}
+		path := annotationPath(key)
+		if written == "" {
+			problems = append(problems, field.Required(path, "name a resource, or leave the annotation out"))
+			continue
+		}
+		if err := nad.CheckResourceName(written); err != nil {
+			problems = append(problems, field.Invalid(path, written, err.Error()))
+			continue
+		}
+		bridge, ok := strings.CutPrefix(written, nad.BridgePrefix)
+		if ok && len(bridges) > 0 && !slices.ContainsFunc(bridges, func(b nad.Bridge) bool { return b.Name == bridge }) {
+			problems = append(problems, field.Invalid(path, written, contradiction(bridge, bridges[0].Name)))
+		}
+	}
+	return problems
+}
+
+func contradiction(named, attached string) string {
+	if attached == "" {
+		return fmt.Sprintf("is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it", named, named)
+	}
+	return fmt.Sprintf("is the resource of bridge %s, but the configuration attaches to bridge %s: want %s%s", named, attached, nad.BridgePrefix, attached)
+}
+
+// warnUsers warns if pods or VMs use a NAD.
+func (w NAD) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Ref, what string) {
+	if w.Users == nil {
+		return
+	}
+	users, err := w.Users(ctx, ref)
+	if err != nil {
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("who uses %s is not known: %v", ref, err))
+		return
+	}
+	for _, user := range users[:min(len(users), mostHints)] {
+		verdict.warn("%s uses this network, which %s: it keeps what it has until it starts again", user, what)
+	}
+	if more := len(users) - mostHints; more > 0 {
+		verdict.warn("at least %d more use this network", more)
+	}
+}
+
+// warnNodes warns of resources that no node has, and of nodes whose bridge does not take the VLANs of the network.
+func (w NAD) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) {
+	for _, r := range d.Wants() {
+		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
+			continue
+		}
+		nodes, err := w.Advertising(ctx, r.Name)
+		if err != nil {
+			verdict.Notes = append(verdict.Notes, fmt.Sprintf("which nodes have %s is not known: %v", r.Name, err))
+		} else if nodes == 0 {
+			verdict.warn("no node has bridge %s now: pods on this network wait until one has", strings.TrimPrefix(r.Name, nad.BridgePrefix))
+		}
+	}
+	for _, b := range d.Bridges {
+		if w.Unserved == nil || b.VLAN == 0 && len(b.Trunk) == 0 {
+			continue
+		}
+		nodes, err := w.Unserved(ctx, b)
+		if err != nil {
+			verdict.Notes = append(verdict.Notes, fmt.Sprintf("whether bridge %s takes the VLANs is not known: %v", b.Name, err))
+		}
+		for _, node := range nodes[:min(len(nodes), mostHints)] {
+			verdict.warn("%s", node)
+		}
+		if more := len(nodes) - mostHints; more > 0 {
+			verdict.warn("%d more nodes do not take the VLANs of this network on bridge %s", more, b.Name)
+		}
+	}
+}
+
+// longestWarning is the longest that the API server is sure to pass on whole.
+const longestWarning = 120
+
+// warn adds a warning, of which the end is cut off if it is too long.
+func (v *Verdict) warn(format string, args ...any) {
+	text := []rune(fmt.Sprintf(format, args...))
+	if len(text) > longestWarning {
+		text = append(text[:longestWarning-1], '…')
+	}
+	v.Warnings = append(v.Warnings, string(text))
+}
