@@ -147,8 +147,9 @@ func (c *client) look(now time.Time) {
 		}
 	}
 	c.foreign = c.machine.lease == nil && c.renewedByOthers(station)
-	if station.Running && (!was.Running || station.Index != was.Index) {
-		c.retry, c.torn = time.Time{}, true // the kernel forgot the routes of a link that was down
+	if !was.Running || station.Index != was.Index || station.Losses != was.Losses {
+		c.machine.setUp(now, false)
+		c.retry, c.torn = time.Time{}, true // the kernel forgets the routes of a link that goes down
 	}
 	c.machine.setUp(now, station.Running && !c.foreign)
 	c.restore(now)
@@ -212,7 +213,8 @@ func (c *client) act(now time.Time) {
 		}
 	}
 	letters := c.machine.tick(now)
-	if (c.machine.lease != c.placed || c.torn) && c.retry.IsZero() {
+	lease := c.machine.lease
+	if c.retry.IsZero() && (lease != c.placed || lease != nil && c.torn) {
 		c.settle(now)
 	}
 	if !c.machine.listening() {

@@ -70,7 +70,14 @@ func awaitAddress(t *testing.T, k *kernel.Kernel, link, want string) {
 	}, link+" has "+want)
 }
 
-// ways are the DHCP routes of a node, in words.
+// awaitLease waits until clients hold one lease.
+func awaitLease(t *testing.T, clients *Clients) Lease {
+	t.Helper()
+	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
+	return clients.Leases()[0]
+}
+
+// waysOf are the DHCP routes of a node, in words.
 func waysOf(t *testing.T, k *kernel.Kernel) []string {
 	t.Helper()
 	state, err := k.Read()
@@ -100,7 +107,7 @@ func TestALeaseIsGotAndGivenBack(t *testing.T) {
 	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told())
 	assert.Equal(t, []string{"node01", "node01"}, s.names)
 	assert.Equal(t, netstate.DNSConfig{Server: []string{"192.0.2.53"}, Search: []string{"lab.example"}}, clients.DNS())
-	require.Len(t, clients.Leases(), 1)
+	awaitLease(t, clients)
 	assert.Equal(t, []string{
 		"+ route default (0.0.0.0/0) via 192.0.2.1 through got0 from 192.0.2.7 metric 100",
 		"+ route 10.0.0.0/8 via 192.0.2.1 through got0 from 192.0.2.7 metric 100",
@@ -146,7 +153,7 @@ func TestOrdersAreFollowed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			require.NoError(t, clients.Set([]Wanted{{Link: "auto0", Orders: test.orders}}))
 			eventually(t, func() bool { return assert.ObjectsAreEqual(test.ways, waysOf(t, k)) }, "the routes as ordered")
-			eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
+			awaitLease(t, clients)
 			assert.Equal(t, test.dns, clients.DNS().Server)
 		})
 	}
@@ -158,12 +165,12 @@ func TestALeaseIsRenewedAndAtLastLost(t *testing.T) {
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, clients.Set([]Wanted{wanted("old0")}))
 	awaitAddress(t, k, "old0", "192.0.2.7/24")
-	first := clients.Leases()[0]
+	first := awaitLease(t, clients)
 	s.await(t, "REQUEST more time")
 	eventually(t, func() bool { return time.Now().After(first.Expires().Add(time.Second)) }, "more than a lease's time")
 	have, _ := address(t, k, "old0")
 	assert.Equal(t, "192.0.2.7/24", have, "renewed before its end")
-	assert.True(t, clients.Leases()[0].Begun.After(first.Begun))
+	assert.True(t, awaitLease(t, clients).Begun.After(first.Begun))
 	assert.NotContains(t, s.told()[2:], "DISCOVER")
 	require.Len(t, waysOf(t, k), 1)
 
@@ -222,7 +229,7 @@ func TestClientsStartAgainWithTheirLeases(t *testing.T) {
 	clients, stop = running(t, k, folder)
 	require.NoError(t, clients.Set([]Wanted{wanted("again0")}))
 	s.await(t, "REQUEST again")
-	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "the lease is ours again")
+	awaitLease(t, clients)
 	stop()
 	assert.Equal(t, []string{"REQUEST again"}, s.told())
 
@@ -305,7 +312,7 @@ func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 		To:   netstate.Value{Link: &netstate.Interface{Name: "off0", IPv4: &netstate.IP{DHCP: new(true)}}}}
 	require.NoError(t, clients.Do(on))
 	awaitAddress(t, k, "off0", "192.0.2.7/24")
-	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
+	awaitLease(t, clients)
 
 	current, err := k.Read()
 	require.NoError(t, err)

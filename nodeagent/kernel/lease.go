@@ -19,6 +19,8 @@ type Station struct {
 	MAC netstate.MAC
 	// Running says that the link is up and has a carrier (IFF_UP, IFF_LOWER_UP), so that sending makes sense.
 	Running bool
+	// Losses counts how often the carrier was lost. It tells of losses too short to be seen.
+	Losses uint32
 	// Addresses are the IPv4 addresses.
 	Addresses []netstate.Address
 }
@@ -39,8 +41,11 @@ func (k *Kernel) Station(name string) (Station, error) {
 	const running = unix.IFF_UP | unix.IFF_LOWER_UP
 	s := Station{Index: int(info.Index), Running: info.Flags&running == running}
 	for attr, value := range each(rest) {
-		if mac := hardwareAddress(value); attr == unix.IFLA_ADDRESS && mac != nil {
+		switch mac := hardwareAddress(value); {
+		case attr == unix.IFLA_ADDRESS && mac != nil:
 			s.MAC = *mac
+		case attr == unix.IFLA_CARRIER_DOWN_COUNT:
+			s.Losses = uint32(decodeUint(value))
 		}
 	}
 	s.Addresses, err = k.linkAddresses(s.Index, netip.IPv4Unspecified())
