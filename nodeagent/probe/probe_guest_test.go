@@ -1,0 +1,156 @@
+//go:build guest
+
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// A reader is the guest's kernel with name servers that no file of the guest has.
+type reader struct {
+	*kernel.Kernel
+	servers []string
+}
+
+func (r reader) Read() (netstate.State, error) {
+	state, err := r.Kernel.Read()
+	state.DNS = netstate.DNS{Running: &netstate.DNSConfig{Server: r.servers}}
+	return state, err
+}
+
+// do carries out steps and undoes them at the end of the test.
+func do(t *testing.T, k *kernel.Kernel, steps ...netstate.Step) {
+	t.Helper()
+	require.NoError(t, kernel.Apply(k, steps))
+	t.Cleanup(func() { assert.NoError(t, kernel.Undo(k, steps)) })
+}
+
+func address(link, cidr string) netstate.Step {
+	prefix := netip.MustParsePrefix(cidr)
+	return netstate.Step{Kind: netstate.StepAddress, Link: link, To: netstate.Value{
+		Address: &netstate.Address{IP: prefix.Addr(), PrefixLength: prefix.Bits()}}}
+}
+
+func defaultRoute(link, gateway string, metric int) netstate.Step {
+	route := via(link, gateway, metric)
+	return netstate.Step{Kind: netstate.StepRoute, Link: link, To: netstate.Value{Route: &route}}
+}
+
+// serveDNS answers every question with a refusal.
+func serveDNS(t *testing.T, h wire.Host) {
+	var conn net.PacketConn
+	h.Do(t, func() (err error) {
+		conn, err = net.ListenPacket("udp4", "192.0.2.1:53")
+		return err
+	})
+	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
+	go func() {
+		buffer := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(buffer[:n]) != nil {
+				continue
+			}
+			m.Response, m.RCode = true, dnsmessage.RCodeRefused
+			answer, err := m.Pack()
+			if err == nil {
+				_, _ = conn.WriteTo(answer, from) // a lost answer is asked for again
+			}
+		}
+	}()
+}
+
+// serveHTTPS is a TLS server on the host, and what its clients trust.
+func serveHTTPS(t *testing.T, h wire.Host) (url string, config *tls.Config) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	require.NoError(t, s.Listener.Close())
+	h.Do(t, func() (err error) {
+		s.Listener, err = net.Listen("tcp4", "192.0.2.1:6443")
+		return err
+	})
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(s.Certificate())
+	return s.URL, &tls.Config{RootCAs: trusted, ServerName: "example.com", MinVersion: tls.VersionTLS12}
+}
+
+// within gives an answer some seconds.
+func within(t *testing.T, c Chosen, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return c.After(ctx)
+}
+
+func TestANodeThatLosesItsNetworkIsToldSo(t *testing.T) {
+	h := wire.NewHost(t)
+	h.Plug(t, "up0", "router", "192.0.2.1/24")
+	k, err := kernel.Open()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	router, err := kernel.OpenIn(h.Path)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, router.Close()) })
+	require.NoError(t, router.Do(address("router", "2001:db8::1/64")), "it goes with the host")
+	do(t, k, address("up0", "192.0.2.9/24"), address("up0", "2001:db8::9/64"),
+		defaultRoute("up0", "192.0.2.1", 10), defaultRoute("up0", "2001:db8::1", 1024))
+	serveDNS(t, h)
+	url, config := serveHTTPS(t, h)
+	node := reader{k, []string{"192.0.2.1"}}
+	probes := Probes{
+		Always: []Probe{APIServer(url, config)}, Optional: append(Gateways(node), DNS(node)),
+		Patience: 10 * time.Second, // duplicate address detection takes a while
+	}
+	chosen := probes.Before(t.Context())
+	require.Len(t, chosen.Probes, 4)
+	require.NoError(t, within(t, chosen, 10*time.Second))
+
+	h.SetUp(t, "router", false)
+	err = within(t, chosen, 2*time.Second)
+	require.ErrorContains(t, err, "no answer from API server https://192.0.2.1:6443 (")
+	require.ErrorContains(t, err, "default gateway (192.0.2.1 through up0: ")
+	require.ErrorContains(t, err, "IPv6 default gateway (2001:db8::1 through up0: ")
+	require.ErrorContains(t, err, "DNS (192.0.2.1: ")
+	probes.Patience = 0
+	assert.Len(t, probes.Before(t.Context()).Probes, 1, "what does not answer before a change is not asked after it")
+}
+
+func TestADefaultGatewayThatMovesIsFollowed(t *testing.T) {
+	first, second := wire.NewHost(t), wire.NewHost(t)
+	first.Plug(t, "old0", "router", "192.0.2.1/24")
+	second.Plug(t, "new0", "router", "198.51.100.1/24")
+	k, err := kernel.Open()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	do(t, k, address("old0", "192.0.2.9/24"), address("new0", "198.51.100.9/24"))
+	before := defaultRoute("old0", "192.0.2.1", 10)
+	require.NoError(t, k.Do(before))
+	chosen := Probes{Optional: Gateways(k)}.Before(t.Context())
+	require.Len(t, chosen.Probes, 1)
+
+	require.NoError(t, k.Do(before.Inverse()))
+	require.EqualError(t, within(t, chosen, time.Second), "no answer from default gateway (there is no default route)")
+	after := defaultRoute("new0", "198.51.100.1", 10)
+	do(t, k, after)
+	require.NoError(t, within(t, chosen, 10*time.Second))
+}
