@@ -50,10 +50,10 @@ type Route struct {
 // Default reports whether the route is a default route.
 func (r Route) Default() bool { return r.Destination.Bits() == 0 }
 
-// RenewAt, RebindAt and Expires are the three points in the life of a lease.
+// RenewAt is when the server of the lease is asked for more time.
 func (l Lease) RenewAt() time.Time { return l.Begun.Add(l.Renew) }
 
-// RebindAt is when any server may renew the lease.
+// RebindAt is when any server is asked.
 func (l Lease) RebindAt() time.Time { return l.Begun.Add(l.Rebind) }
 
 // Expires is when the address must not be used any more.

@@ -26,11 +26,11 @@ func (s store) load(link string) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the lease of %s: %w", link, err)
 	}
-	var l Lease
-	if json.Unmarshal(content, &l) != nil || l.Link != link || !usable(l.Address.Addr()) {
+	l := new(Lease)
+	if broken := json.Unmarshal(content, l) != nil; broken || l.Link != link || !usable(l.Address.Addr()) {
 		return nil, nil
 	}
-	return &l, nil
+	return l, nil
 }
 
 // save replaces the lease of its link, all or nothing.

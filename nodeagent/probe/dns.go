@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 
 	"golang.org/x/net/dns/dnsmessage"
 
@@ -27,6 +29,20 @@ func (d dns) String() string { return "DNS" }
 type nameServer string
 
 func (n nameServer) String() string { return string(n) }
+
+// address is the server's, with the index of its link for a zone: package net remembers the indexes of names
+// for a minute, and links come and go faster.
+func (n nameServer) address() (netip.Addr, error) {
+	addr, err := netip.ParseAddr(string(n))
+	if err != nil || addr.Zone() == "" {
+		return addr, err
+	}
+	link, err := net.InterfaceByName(addr.Zone())
+	if err != nil {
+		return addr, err
+	}
+	return addr.WithZone(strconv.Itoa(link.Index)), nil
+}
 
 // Ask asks the servers there are now.
 func (d dns) Ask(ctx context.Context) error {
@@ -58,8 +74,12 @@ func nameServers(s netstate.State) []nameServer {
 
 // query asks one server and waits for its answer.
 func (d dns) query(ctx context.Context, server nameServer) error {
+	addr, err := server.address()
+	if err != nil {
+		return err
+	}
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "udp", net.JoinHostPort(string(server), d.port))
+	conn, err := dialer.DialContext(ctx, "udp", net.JoinHostPort(addr.String(), d.port))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func resolveARP(ctx context.Context, link string, addr netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("listen for ARP: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	everybody := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
@@ -129,11 +129,12 @@ func solicit(conn *ipv6.PacketConn, nic *net.Interface, wanted netip.Addr) error
 		return err
 	}
 	const untouchedByRouters = 255 // neighbours ignore what has a lower hop limit
+	// The index, and not a zone by name, says which link: package net remembers the indexes of names for a
+	// minute, and links come and go faster.
 	control := &ipv6.ControlMessage{HopLimit: untouchedByRouters, IfIndex: nic.Index}
 	target := wanted.As16()
 	group := net.IP{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, target[13], target[14], target[15]}
-	to := &net.IPAddr{IP: group, Zone: nic.Name}
-	_, err := conn.WriteTo(solicitation(nic.HardwareAddr, wanted), control, to)
+	_, err := conn.WriteTo(solicitation(nic.HardwareAddr, wanted), control, &net.IPAddr{IP: group})
 	return err
 }
 

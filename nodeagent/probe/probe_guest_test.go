@@ -122,6 +122,7 @@ func TestANodeThatLosesItsNetworkIsToldSo(t *testing.T) {
 		Patience: 10 * time.Second, // duplicate address detection takes a while
 	}
 	chosen := probes.Before(t.Context())
+	require.NoError(t, within(t, Chosen{Probes: probes.Optional}, time.Second))
 	require.Len(t, chosen.Probes, 4)
 	require.NoError(t, within(t, chosen, 10*time.Second))
 
