@@ -1,0 +1,215 @@
+package nad
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/libcni"
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func bridgeConfig(options string) string {
+	return fmt.Sprintf(`{"cniVersion": "0.3.1", "type": "bridge"%s}`, options)
+}
+
+func TestConfigsThatAreRead(t *testing.T) {
+	br0 := Plugin{Type: "bridge", Bridge: &Bridge{Name: "br0"}}
+	for name, c := range map[string]struct {
+		source string
+		want   []Plugin
+	}{
+		"none: a file on the node has it": {source: ""},
+		"one plugin":                      {bridgeConfig(`, "bridge": "br0"`), []Plugin{br0}},
+		"a list":                          {`{"cniVersion": "1.0.0", "name": "l2", "plugins": [{"type": "bridge", "bridge": "br0"}, {"type": "tuning"}]}`, []Plugin{br0, {Type: "tuning"}}},
+		"the bridge plugin of KubeVirt":   {`{"type": "cnv-bridge", "bridge": "br0"}`, []Plugin{{Type: "cnv-bridge", Bridge: &Bridge{Name: "br0"}}}},
+		"a plugin that nobody knows":      {`{"type": "ours", "vlan": "as we like"}`, []Plugin{{Type: "ours"}}},
+		"a type beside plugins":           {`{"type": "ours", "plugins": []}`, []Plugin{{Type: "ours"}}},
+		"a VLAN":                          {bridgeConfig(`, "bridge": "br0", "vlan": 4094`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", VLAN: 4094}}}},
+		"a trunk": {bridgeConfig(`, "bridge": "br0", "vlanTrunk": [{"id": 7}, {"minID": 10, "maxID": 12}]`),
+			[]Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Trunk: []VLANRange{{7, 7}, {10, 12}}}}}},
+		"a bridge that the plugin makes":    {bridgeConfig(`, "bridge": "br0", "isGateway": true`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Gateway: true}}}},
+		"options of a newer plugin":         {bridgeConfig(`, "bridge": "br0", "newer": {"a": 1}`), []Plugin{br0}},
+		"several versions":                  {`{"cniVersions": ["0.4.0", "1.1.0"], "type": "ours"}`, []Plugin{{Type: "ours"}}},
+		"nulls, which say nothing":          {bridgeConfig(`, "bridge": "br0", "vlan": null, "vlanTrunk": null, "mtu": null`), []Plugin{br0}},
+		"options in the case of the plugin": {bridgeConfig(`, "Bridge": "br0"`), []Plugin{br0}},
+		"the largest MTU":                   {bridgeConfig(`, "bridge": "br0", "mtu": 65535`), []Plugin{br0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, problems := ParseConfig(c.source)
+			require.Empty(t, problems)
+			assert.Equal(t, c.want, config.Plugins)
+		})
+	}
+}
+
+func TestConfigsThatArePointedAt(t *testing.T) {
+	for name, c := range map[string]struct {
+		source string
+		want   []string
+	}{
+		"no JSON":                       {"cniVersion: 0.3.1", []string{`line 1, column 1: a text is written in double quotes: "cniVersion"`}},
+		"a list":                        {"[]", []string{"want an object", "not a list"}},
+		"nothing in it":                 {"{}", []string{"there is neither a type, for one plugin, nor plugins"}},
+		"plugins in another case":       {`{"Plugins": [{"type": "bridge"}]}`, []string{`line 1, column 13: "Plugins" is to be written "plugins"`}},
+		"a list without plugins":        {`{"plugins": []}`, []string{"line 1, column 13: plugins has none"}},
+		"plugins that are an object":    {`{"plugins": {}}`, []string{"plugins has none: want a list"}},
+		"plugins that are null":         {`{"plugins": null}`, []string{"plugins has none: want a list"}},
+		"a plugin without a type":       {"{\"plugins\": [{\"type\": \"a\"},\n {\"vlan\": 1}]}", []string{"line 2, column 2: plugins[1].type is missing"}},
+		"a plugin that is a text":       {`{"plugins": ["bridge"]}`, []string{"plugins[0]: want an object", "not a text"}},
+		"a type that is a number":       {`{"type": 5}`, []string{"line 1, column 10: type: want the name of a plugin"}},
+		"a type that is a path":         {`{"type": "../sh"}`, []string{"want the name of a plugin, not a path"}},
+		"a version that does not exist": {`{"cniVersion": "0.3.2", "type": "a"}`, []string{`line 1, column 16: cniVersion is "0.3.2", which does not exist: want one of 0.1.0,`}},
+		"a version that is a number":    {`{"cniVersion": 1, "type": "a"}`, []string{"cniVersion: want a text"}},
+		"a name that is no name":        {`{"name": "a b", "type": "a"}`, []string{`name is "a b"`}},
+		"a bridge of sixteen letters":   {bridgeConfig(`, "bridge": "` + strings.Repeat("b", 16) + `"`), []string{"longer than the 15 characters"}},
+		"a bridge with a slash":         {bridgeConfig(`, "bridge": "a/b"`), []string{`bridge is "a/b": it is no name of an interface`}},
+		"a VLAN too high":               {bridgeConfig(",\n\"vlan\": 4095"), []string{"line 2, column 9: vlan is 4095: want 0 to 4094"}},
+		"a VLAN below zero":             {bridgeConfig(`, "vlan": -1`), []string{"vlan is -1: want 0 to 4094"}},
+		"a VLAN in quotes":              {bridgeConfig(`, "vlan": "100"`), []string{"vlan: want a whole number, not a string"}},
+		"a VLAN and a half":             {bridgeConfig(`, "vlan": 1.5`), []string{"vlan: want a whole number, not a number"}},
+		"half a range":                  {bridgeConfig(`, "vlanTrunk": [{"minID": 1}]`), []string{"vlanTrunk[0]: minID and maxID need each other"}},
+		"a range that is reversed":      {bridgeConfig(`, "vlanTrunk": [{"id": 1}, {"minID": 9, "maxID": 8}]`), []string{"vlanTrunk[1]: minID 9 is above maxID 8"}},
+		"a range of zero":               {bridgeConfig(`, "vlanTrunk": [{"id": 0}]`), []string{"vlanTrunk[0]: want VLANs from 1 to 4094"}},
+		"a range beyond":                {bridgeConfig(`, "vlanTrunk": [{"minID": 1, "maxID": 4095}]`), []string{"vlanTrunk[0]: want VLANs from 1 to 4094"}},
+		"an empty range":                {bridgeConfig(`, "vlanTrunk": [{}]`), []string{`vlanTrunk[0]: want {"id": ...}`}},
+		"a range that is null":          {bridgeConfig(`, "vlanTrunk": [null]`), []string{"vlanTrunk[0]: is null"}},
+		"hairpin and promiscuous":       {bridgeConfig(`, "hairpinMode": true, "promiscMode": true`), []string{"hairpinMode and promiscMode exclude each other"}},
+		"an MTU too small":              {bridgeConfig(`, "mtu": 67`), []string{"mtu is 67: want 68 to 65535"}},
+		"an MTU too large":              {bridgeConfig(`, "mtu": 65536`), []string{"mtu is 65536"}},
+		"addresses on no interface":     {bridgeConfig(`, "disableContainerInterface": true, "ipam": {"type": "static"}`), []string{"disableContainerInterface excludes addresses"}},
+		"every problem is told":         {`{"cniVersion": "9", "plugins": [{"type": "bridge", "vlan": 5000, "mtu": 1}, {}]}`, []string{"cniVersion", "plugins[0].vlan", "plugins[0].mtu", "plugins[1].type"}},
+		"the missing comma of the commonest": {"{\n    \"cniVersion\": \"0.3.1\"\n    \"name\": \"br0-l2\"\n}", []string{
+			"spec.config: Invalid value: line 2, column 26: a comma is missing after \"0.3.1\"\n      \"cniVersion\": \"0.3.1\"\n                           ^"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, problems := ParseConfig(c.source)
+			require.NotEmpty(t, problems)
+			for _, fragment := range c.want {
+				assert.Contains(t, problems.ToAggregate().Error(), fragment)
+			}
+		})
+	}
+}
+
+func TestResourcesThatNetworksWant(t *testing.T) {
+	const key, other = ResourceAnnotation, "example.com/resources"
+	for name, c := range map[string]struct {
+		config      string
+		annotations map[string]string
+		want        []string
+	}{
+		"the bridge":                        {config: bridgeConfig(`, "bridge": "br0"`), want: []string{BridgePrefix + "br0"}},
+		"the bridge of a list":              {config: `{"plugins": [{"type": "cnv-bridge", "bridge": "br0"}, {"type": "cnv-tuning"}]}`, want: []string{BridgePrefix + "br0"}},
+		"what the annotation says":          {config: bridgeConfig(`, "bridge": "br0"`), annotations: map[string]string{key: "a.b/c"}, want: []string{"a.b/c"}},
+		"what several annotations say":      {config: bridgeConfig(`, "bridge": "br0"`), annotations: map[string]string{key: "a.b/c", other: "a.b/d"}, want: []string{"a.b/c", "a.b/d"}},
+		"an annotation that is empty":       {config: bridgeConfig(`, "bridge": "br0"`), annotations: map[string]string{key: ""}, want: []string{BridgePrefix + "br0"}},
+		"nothing if so wished":              {config: bridgeConfig(`, "bridge": "br0"`), annotations: map[string]string{OwnResourceAnnotation: NoResource}},
+		"an annotation in spite of a wish":  {config: bridgeConfig(`, "bridge": "br0"`), annotations: map[string]string{OwnResourceAnnotation: NoResource, key: "a.b/c"}, want: []string{"a.b/c"}},
+		"not the plugin's own bridge":       {config: bridgeConfig(``)},
+		"not cni0":                          {config: bridgeConfig(`, "bridge": "cni0"`)},
+		"not a bridge of libvirt":           {config: bridgeConfig(`, "bridge": "virbr0"`)},
+		"not one that is made as a gateway": {config: bridgeConfig(`, "bridge": "br0", "isDefaultGateway": true`)},
+		"not another plugin's":              {config: `{"type": "macvlan", "bridge": "br0"}`},
+		"not a file's on the node":          {},
+		"not that of a broken config":       {config: `{"type": "bridge" "bridge": "br0"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Read(&netv1.NetworkAttachmentDefinition{
+				ObjectMeta: metav1.ObjectMeta{Annotations: c.annotations}, Spec: netv1.NetworkAttachmentDefinitionSpec{Config: c.config},
+			}, []string{key, other})
+			var names []string
+			for _, r := range d.Wants() {
+				names = append(names, r.Name)
+			}
+			assert.Equal(t, c.want, names)
+		})
+	}
+}
+
+func TestNamesOfResources(t *testing.T) {
+	for name, problem := range map[string]string{
+		"bridge.network.kubevirt.io/br0":     "",
+		"intel.com/sriov_net.a":              "",
+		"cpu":                                "want <domain>/<name>",
+		"kubernetes.io/br0":                  "a resource of Kubernetes itself",
+		"node.kubernetes.io/br0":             "a resource of Kubernetes itself",
+		"requests.a.b/c":                     "which is for quotas",
+		"a.b/br_bad_":                        "is no extended resource",
+		"a b/c":                              "is no extended resource",
+		"a.b/" + strings.Repeat("x", 64):     "is no extended resource",
+		strings.Repeat("x", 250) + ".com/br": "is no extended resource",
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := CheckResourceName(name)
+			if problem == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, problem)
+		})
+	}
+}
+
+func TestNodeSelectors(t *testing.T) {
+	for name, c := range map[string]struct {
+		written, problem string
+		want             map[string]string
+	}{
+		"a label":                 {written: "zone=a", want: map[string]string{"zone": "a"}},
+		"a label without a value": {written: "fast", want: map[string]string{"fast": ""}},
+		"several":                 {written: "zone=a, example.com/fast=", want: map[string]string{"zone": "a", "example.com/fast": ""}},
+		"two equals signs":        {written: "a=b=c", problem: "is no label of a node"},
+		"nothing":                 {written: " ", problem: "is no label of a node"},
+		"a label torn":            {written: "zone=a,zone=b", problem: "is given two values"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			selector, err := ParseNodeSelector(c.written)
+			if c.problem != "" {
+				assert.ErrorContains(t, err, c.problem)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, c.want, selector)
+		})
+	}
+}
+
+// FuzzConfig has libcni for its oracle. What ours takes, libcni takes once the name is filled in, as Multus does; what
+// ours refuses and libcni takes is for the reasons that only a plugin or the kernel would give.
+func FuzzConfig(f *testing.F) {
+	for _, seed := range []string{
+		"", "{}", `{"type":"bridge"}`, `{"plugins":[{"type":"bridge","vlan":1,"vlanTrunk":[{"id":1}]}]}`, `{"plugins":null}`, `{"plugins":[{"Type":"a"}]}`,
+		`{"cniVersion":"0.3.1","name":"a","type":"bridge","VLANTRUNK":[null],"vlanTrunk":[{}]}`, `{"type":"","plugins":[{"type":"a"}]}`, `{"cniVersions":["9.9.9"],"type":"a"}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		config, problems := ParseConfig(source)
+		if len(problems) > 0 || source == "" {
+			return
+		}
+		require.NotEmpty(t, config.Plugins)
+		root, wrong := parse(source)
+		require.Nil(t, wrong)
+		if root.exactly("type") != nil && root.exactly("type").text != "" {
+			one, err := libcni.NetworkPluginConfFromBytes([]byte(source))
+			require.NoError(t, err)
+			require.Equal(t, one.Network.Type, config.Plugins[0].Type)
+			return
+		}
+		named := source
+		if root.exactly("name") == nil {
+			named = `{"name":"x",` + source[root.start+1:]
+		}
+		list, err := libcni.NetworkConfFromBytes([]byte(named))
+		require.NoError(t, err)
+		require.Len(t, config.Plugins, len(list.Plugins))
+		for i, p := range list.Plugins {
+			require.Equal(t, p.Network.Type, config.Plugins[i].Type)
+		}
+	})
+}
