@@ -27,7 +27,7 @@ type Options struct {
 
 func main() {
 	var o Options
-	flag.IntVar(&o.Rounds, "rounds", 5, "how often everything is measured")
+	flag.IntVar(&o.Rounds, "rounds", 3, "how often everything is measured")
 	flag.IntVar(&o.Small, "small", 50, "VLANs with a bridge each, to measure growth from")
 	flag.IntVar(&o.Large, "large", 500, "VLANs with a bridge each, to measure growth to")
 	flag.Parse()
