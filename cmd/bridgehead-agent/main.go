@@ -1,0 +1,31 @@
+// Command bridgehead-agent makes the network of its node be as policies say, reports how it is, and offers its bridges to
+// pods.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	options := defaultOptions(os.Getenv("NODE_NAME"))
+	if err := options.flags().Parse(os.Args[1:]); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			os.Exit(0)
+		}
+		fmt.Fprintln(os.Stderr, "bridgehead-agent:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, options); err != nil {
+		fmt.Fprintln(os.Stderr, "bridgehead-agent:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left for the deferred stop to do
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent"
+)
+
+// Options are what the command line says.
+type Options struct {
+	// NodeName is the name of the Node this runs on.
+	NodeName string
+	// Kubeconfig is the file that says how to reach the API server; empty inside a cluster.
+	Kubeconfig string
+	// StateDir keeps what the agent must not forget, over reboots.
+	StateDir string
+	// ResolvConf is the file that dns-resolver and DHCP servers speak of.
+	ResolvConf string
+	// ProbeDeadline is how long the node has to answer after a change.
+	ProbeDeadline time.Duration
+	// IgnoreBridges are patterns of bridges that are not offered to pods.
+	IgnoreBridges []string
+	// LogLevel is info or debug.
+	LogLevel string
+}
+
+func defaultOptions(node string) Options {
+	return Options{
+		NodeName:      node,
+		StateDir:      "/var/lib/bridgehead",
+		ResolvConf:    "/etc/resolv.conf",
+		ProbeDeadline: nodeagent.DefaultProbeDeadline,
+		IgnoreBridges: nodeagent.DefaultIgnoredBridges(),
+		LogLevel:      "info",
+	}
+}
+
+func (o *Options) flags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("bridgehead-agent", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Usage = func() {
+		fmt.Fprintf(os.Stderr, `bridgehead-agent makes the network of its node be as
+NodeNetworkConfigurationPolicies say, by netlink: it plans a change, applies it,
+and undoes it if the node then does not reach what it reached before. What it is
+committed to is on disk, and restored after a reboot before the API server is
+asked for anything. The network is reported in a NodeNetworkState, and bridges
+are offered to pods as bridge.network.kubevirt.io/<bridge>.
+
+It needs CAP_NET_ADMIN, CAP_NET_RAW and the network namespace of the node.
+
+Usage:
+  bridgehead-agent [flags]
+
+Flags:
+%s
+On SIGTERM it leaves the network as it is.
+`, flags.FlagUsages())
+	}
+	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "`name` of the Node this runs on (default from NODE_NAME)")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "`file` that says how to reach the API server; not needed inside a cluster")
+	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "`folder` that keeps, over reboots, what the node is committed to")
+	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf, "`file` to write name servers to, if a policy or a DHCP server names some")
+	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline, "how long the API server, default gateway and name servers have to answer after a change")
+	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges, "`patterns` of bridges that are not offered to pods unless a policy declares them")
+	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
+	return flags
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
+)
+
+// version goes into the NodeNetworkState. Releases set it by -ldflags.
+var version = "bridgehead-dev" //nolint:gochecknoglobals // set by the linker
+
+// run keeps the node until ctx is done.
+func run(ctx context.Context, o Options) error {
+	if o.NodeName == "" {
+		return errors.New("--node-name: say which Node this runs on")
+	}
+	level, err := zapcore.ParseLevel(o.LogLevel)
+	if err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	log := zap.New(zap.Level(level))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	cfg, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read how to reach the API server (--kubeconfig): %w", err)
+	}
+	cfg.UserAgent = "bridgehead-agent"
+	links, err := kernel.Open()
+	if err != nil {
+		return fmt.Errorf("open the kernel's network: %w", err)
+	}
+	defer links.Close()
+	h := &host{
+		Kernel: links,
+		clients: dhcp.New(dhcp.Options{
+			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Log: log.WithName("dhcp"),
+		}),
+		file: resolver.File{Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
+		log:  log.WithName("host"),
+	}
+	agent, err := newAgent(ctx, o, cfg, h, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- h.run(ctx) }()
+	err = agent.Run(ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, log logr.Logger) (*nodeagent.Agent, error) {
+	probes, err := newProbe(cfg, h)
+	if err != nil {
+		return nil, err
+	}
+	event, err := newEvents(ctx, cfg, o.NodeName)
+	if err != nil {
+		return nil, err
+	}
+	return nodeagent.New(nodeagent.Options{
+		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
+		Committed: h.committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Log: log,
+	})
+}
+
+// newProbe asks the API server around every change, and the gateways and name servers if they answered before.
+func newProbe(cfg *rest.Config, h *host) (nodeagent.Probe, error) {
+	tls, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("set up the probe of the API server: %w", err)
+	}
+	probes := probe.Probes{
+		Always:   []probe.Probe{probe.APIServer(cfg.Host, tls)},
+		Optional: append(probe.Gateways(h), probe.DNS(h)),
+	}
+	return func(ctx context.Context) func(context.Context) error { return probes.Before(ctx).After }, nil
+}
+
+// newEvents tells people of policies, and of the Node.
+func newEvents(ctx context.Context, cfg *rest.Config, node string) (func(policy, kind, reason, note string), error) {
+	clients, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: clients.EventsV1()})
+	if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
+		return nil, fmt.Errorf("set up events: %w", err)
+	}
+	recorder := broadcaster.NewRecorder(runtime.NewScheme(), "bridgehead-agent")
+	return func(policy, kind, reason, note string) {
+		about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node}
+		if policy != "" {
+			about = &corev1.ObjectReference{APIVersion: v1.GroupVersion().String(), Kind: "NodeNetworkConfigurationPolicy", Name: policy}
+		}
+		recorder.Eventf(about, nil, kind, reason, reason, "%s", note)
+	}, nil
+}

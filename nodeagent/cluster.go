@@ -1,0 +1,203 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+)
+
+// requestTimeout bounds one request to the API server.
+const requestTimeout = 10 * time.Second
+
+// A cluster is what the agent sees of the API: policies, and of its own node the Node, the enactments and the state.
+type cluster struct {
+	node  string
+	cache cache.Cache
+	live  client.Client
+}
+
+func newCluster(cfg *rest.Config, node string) (*cluster, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("make scheme: %w", err)
+	}
+	// The kinds are known, so that nothing need be discovered: the API server may be away when the agent starts.
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	mapper.Add(v1.GroupVersion().WithKind("NodeNetworkConfigurationPolicy"), meta.RESTScopeRoot)
+	mapper.Add(v1beta1.GroupVersion().WithKind("NodeNetworkConfigurationEnactment"), meta.RESTScopeRoot)
+	mapper.Add(v1beta1.GroupVersion().WithKind("NodeNetworkState"), meta.RESTScopeRoot)
+	own := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", node)}
+	ownNode := own
+	ownNode.Transform = stripNode
+	watched, err := cache.New(cfg, cache.Options{
+		Scheme: scheme, Mapper: mapper, DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Node{}:              ownNode,
+			&v1beta1.NodeNetworkState{}: own,
+			&v1beta1.NodeNetworkConfigurationEnactment{}: {
+				Label: labels.SelectorFromSet(labels.Set{nmstate.NodeLabel: node}),
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up watches: %w", err)
+	}
+	live, err := client.New(cfg, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return &cluster{node: node, cache: watched, live: live}, nil
+}
+
+// stripNode keeps of a Node what the agent reads.
+func stripNode(o any) (any, error) {
+	node, ok := o.(*corev1.Node)
+	if !ok {
+		return o, nil
+	}
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels},
+		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable},
+	}, nil
+}
+
+// watch calls changed whenever something the agent sees changes, and returns once all of it is cached.
+func (c *cluster) watch(ctx context.Context, changed func()) error {
+	handler := toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { changed() },
+		UpdateFunc: func(any, any) { changed() },
+		DeleteFunc: func(any) { changed() },
+	}
+	for _, kind := range []client.Object{
+		&corev1.Node{}, &v1.NodeNetworkConfigurationPolicy{}, &v1beta1.NodeNetworkConfigurationEnactment{}, &v1beta1.NodeNetworkState{},
+	} {
+		informer, err := c.cache.GetInformer(ctx, kind)
+		if err != nil {
+			return fmt.Errorf("watch the API server: %w", err)
+		}
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch the API server: %w", err)
+		}
+	}
+	return nil
+}
+
+// self is the own Node.
+func (c *cluster) self(ctx context.Context) (*corev1.Node, error) {
+	var node corev1.Node
+	if err := c.cache.Get(ctx, types.NamespacedName{Name: c.node}, &node); err != nil {
+		return nil, fmt.Errorf("read node: %w", err)
+	}
+	return &node, nil
+}
+
+// policies are all policies with the own enactments of them.
+func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
+	node, err := c.self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list v1.NodeNetworkConfigurationPolicyList
+	if err := c.cache.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list policies: %w", err)
+	}
+	policies := make([]Policy, 0, len(list.Items))
+	for i := range list.Items {
+		p := readPolicy(&list.Items[i], labels.Set(node.Labels))
+		var enactment v1beta1.NodeNetworkConfigurationEnactment
+		err := c.cache.Get(ctx, types.NamespacedName{Name: c.enactment(p.Name)}, &enactment)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read enactment: %w", err)
+		}
+		if err == nil {
+			p.Turn, p.Status = turn(&enactment), enactment.Status
+		}
+		policies = append(policies, p)
+	}
+	return policies, nil
+}
+
+func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
+	selector := labels.Set{}
+	for key, value := range o.Spec.NodeSelector {
+		selector[key] = string(value)
+	}
+	return Policy{
+		Name: o.Name, Generation: o.Generation, Spec: o.Spec,
+		Heal:     o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
+		Revert:   o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,
+		Selected: o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
+	}
+}
+
+// turn is the generation that an enactment's node may apply.
+func turn(e *v1beta1.NodeNetworkConfigurationEnactment) int64 {
+	generation, err := strconv.ParseInt(e.Annotations[nmstate.TurnAnnotation], 10, 64)
+	if err != nil {
+		return 0 // nobody but the controller writes it, and that has not, or has taken it back
+	}
+	return generation
+}
+
+// enactment is the name of the own enactment of a policy.
+func (c *cluster) enactment(policy string) string { return c.node + "." + policy }
+
+// errFinished says that a turn was finished before: the cache is behind.
+var errFinished = errors.New("the turn is finished")
+
+// begin claims a turn: from then on the controller knows that the node is at work. It fails where the turn was taken
+// back meanwhile, and with errFinished where it was finished.
+func (c *cluster) begin(ctx context.Context, p Policy, now metav1.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var e v1beta1.NodeNetworkConfigurationEnactment
+	if err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(p.Name)}, &e); err != nil {
+		return fmt.Errorf("claim the turn: %w", err)
+	}
+	if turn(&e) != p.Generation {
+		return fmt.Errorf("claim the turn: it is for generation %d by now, not %d", turn(&e), p.Generation)
+	}
+	if p.Status = e.Status; p.finished() {
+		return errFinished
+	}
+	e.Status = begin(e.Status, p.Generation, now)
+	if err := c.live.Status().Update(ctx, &e); err != nil {
+		return fmt.Errorf("claim the turn: %w", err)
+	}
+	return nil
+}
+
+// end reports a result.
+func (c *cluster) end(ctx context.Context, r Result, now metav1.Time) error {
+	var e v1beta1.NodeNetworkConfigurationEnactment
+	err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(r.Policy)}, &e)
+	if err != nil {
+		return client.IgnoreNotFound(err) // the policy is gone, and nobody asks any more
+	}
+	if turn(&e) != r.Generation {
+		return nil // it is about a newer one by now
+	}
+	if e.Status, err = end(e.Status, c.node, r, now); err != nil {
+		return err
+	}
+	return c.live.Status().Update(ctx, &e)
+}

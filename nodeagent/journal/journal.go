@@ -1,0 +1,185 @@
+// Package journal keeps on disk what the agent of a node must not forget: what each policy was committed to, and the
+// change that is under way, with what undoes it. Every file is written beside its place, flushed, and renamed into it, so
+// it is there whole or not at all, whenever the machine stops.
+package journal
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+const (
+	changeFile = "change.json"
+	policyDir  = "policies"
+	suffix     = ".json"
+)
+
+// A State is a netstate.State that is kept with everything that is in it: the document of a netstate.State leaves out
+// what nmstate has no key for.
+type State netstate.State
+
+// A Record is what a policy made of the node.
+type Record struct {
+	Policy     string `json:"policy"`
+	Generation int64  `json:"generation"`
+	// Desired is the policy rendered for this node.
+	Desired State `json:"desired"`
+	// Before is the state in which the node was when the policy was first applied.
+	Before State `json:"before"`
+	// Captured are what the captures of the policy found first.
+	Captured map[string]nmstate.CapturedState `json:"captured,omitempty"`
+	// Heal and Revert are what the annotations of the policy say.
+	Heal   bool `json:"heal"`
+	Revert bool `json:"revert,omitempty"`
+	// Orphan records are of policies that are gone or do not select the node any more. What they made stays, also over
+	// reboots, but nobody puts it back when somebody changes it.
+	Orphan bool `json:"orphan,omitempty"`
+}
+
+// A Change is one that is under way: either it is committed whole, or its steps are undone.
+type Change struct {
+	// Record is what the policy is committed to by the change.
+	Record
+	// Removal says that the change undoes the policy.
+	Removal bool `json:"removal,omitempty"`
+	// Steps may have been taken, up to any of them.
+	Steps []netstate.Step `json:"steps"`
+	// From is the state the change began in.
+	From State `json:"from"`
+}
+
+// A Journal is a folder. It must be used by one process at a time.
+type Journal struct{ dir string }
+
+// Open opens the journal in a folder, which is made if it is not there.
+func Open(dir string) (*Journal, error) {
+	if err := os.MkdirAll(filepath.Join(dir, policyDir), 0o700); err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return &Journal{dir: dir}, nil
+}
+
+// Records are the policies the node is committed to, by name.
+func (j *Journal) Records() ([]Record, error) {
+	entries, err := os.ReadDir(filepath.Join(j.dir, policyDir))
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	var records []Record
+	var failed []error
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), suffix) {
+			continue // what a crash left half written
+		}
+		var r Record
+		if err := read(filepath.Join(j.dir, policyDir, entry.Name()), &r); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		records = append(records, r)
+	}
+	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Policy, b.Policy) })
+	return records, errors.Join(failed...)
+}
+
+// Pending is the change that was under way when the journal was last used; nil if none was.
+func (j *Journal) Pending() (*Change, error) {
+	var c Change
+	err := read(filepath.Join(j.dir, changeFile), &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Begin notes a change. When it returns nil the change is on disk, and its first step may be taken.
+func (j *Journal) Begin(c Change) error { return write(filepath.Join(j.dir, changeFile), c) }
+
+// Commit ends the pending change for good.
+func (j *Journal) Commit(c Change) error {
+	if c.Removal {
+		// If we stop between the two, the policy is still on record, and is removed again.
+		return errors.Join(j.Abandon(), j.Drop(c.Policy))
+	}
+	if err := os.Rename(filepath.Join(j.dir, changeFile), j.path(c.Policy)); err != nil {
+		return fmt.Errorf("commit change: %w", err)
+	}
+	return errors.Join(flushFolder(j.dir), flushFolder(filepath.Join(j.dir, policyDir)))
+}
+
+// Abandon forgets the pending change, once it is undone.
+func (j *Journal) Abandon() error { return remove(filepath.Join(j.dir, changeFile)) }
+
+// Keep puts a policy on record without a change.
+func (j *Journal) Keep(r Record) error { return write(j.path(r.Policy), r) }
+
+// Drop takes a policy off the record.
+func (j *Journal) Drop(policy string) error { return remove(j.path(policy)) }
+
+func (j *Journal) path(policy string) string {
+	return filepath.Join(j.dir, policyDir, policy+suffix)
+}
+
+func read(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read journal: %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(path string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	temporary := path + ".new"
+	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return flushFolder(filepath.Dir(path))
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return flushFolder(filepath.Dir(path))
+}
+
+// flushFolder makes what was renamed or removed in a folder last.
+func flushFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("flush journal: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("flush journal: %w", err)
+	}
+	return nil
+}

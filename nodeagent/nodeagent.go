@@ -1,0 +1,326 @@
+// Package nodeagent is the agent of a node: it makes the node's network be as policies say and keeps it so, reports how
+// it is, and offers its bridges to pods.
+//
+// A Keeper does what needs no API: it plans, applies, probes, and commits or undoes; after a crash or a reboot it
+// restores. The Agent around it takes the turns that the rollout controller grants, and a publisher beside it tells the
+// API server the results, whenever that can be reached.
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+const (
+	// settle is how long the agent waits after a change of the network for the changes that come with it.
+	settle = 100 * time.Millisecond
+	// floor is how often the network is read although nothing was heard of a change.
+	floor = time.Minute
+	// busyRetries is how often a plan is made anew when the node changed while it was carried out.
+	busyRetries = 3
+)
+
+// A Network is the network of a node.
+type Network interface {
+	kernel.Node
+	// Watch tells of changes as kernel.Kernel.Watch does.
+	Watch(ctx context.Context) (<-chan kernel.Change, error)
+}
+
+// Options are what an Agent is made of.
+type Options struct {
+	// NodeName is the name of the node's Node.
+	NodeName string
+	// Network is the node's network. Its Do carries out every kind of step.
+	Network Network
+	// StateDir keeps the journal over reboots.
+	StateDir string
+	// Config is how to reach the API server.
+	Config *rest.Config
+	// Probe is asked around every change; nil asks nothing.
+	Probe Probe
+	// ProbeDeadline is how long the probe may take after a change; DefaultProbeDeadline if zero.
+	ProbeDeadline time.Duration
+	// Render evaluates captures; RenderPlain if nil.
+	Render Renderer
+	// Committed is told what the node is committed to, whenever that has changed. Nil is fine.
+	Committed func(netstate.State)
+	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
+	IgnoredBridges []string
+	// Event tells people of something about a policy, or about the node if the policy is "". Nil tells nobody.
+	Event func(policy, kind, reason, note string)
+	// Version goes into the NodeNetworkState.
+	Version string
+	Clock   clock.PassiveClock
+	Log     logr.Logger
+}
+
+// An Agent runs a node. Make one with New, and run it once.
+type Agent struct {
+	options Options
+	keeper  *Keeper
+	cluster *cluster
+	publish *publisher
+
+	wake   chan struct{}
+	synced chan struct{} // closed when the API is cached
+}
+
+// New makes an agent. It touches neither the network nor the API.
+func New(o Options) (*Agent, error) {
+	if o.Render == nil {
+		o.Render = RenderPlain
+	}
+	if o.Event == nil {
+		o.Event = func(string, string, string, string) {}
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	journal, err := journal.Open(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCluster(o.Config, o.NodeName)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		options: o,
+		keeper: &Keeper{
+			Node: o.Network, Journal: journal, Probe: o.Probe, Deadline: o.ProbeDeadline, Clock: o.Clock, Log: o.Log.WithName("keeper"),
+		},
+		cluster: c,
+		publish: newPublisher(c, o),
+		wake:    make(chan struct{}, 1),
+		synced:  make(chan struct{}),
+	}, nil
+}
+
+// Run restores the node and then keeps it until ctx is done. It leaves the network as it is.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.keeper.Restore(); err != nil {
+		a.options.Log.Error(err, "Not all could be restored")
+	}
+	a.committed()
+	a.options.Log.Info("Restored", "policies", len(a.keeper.records))
+	ctx, stop := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer stop()
+	parts.Go(func() { a.publish.run(ctx) })
+	parts.Go(func() { a.watchCluster(ctx) })
+	parts.Go(func() {
+		if err := a.cluster.cache.Start(ctx); err != nil {
+			a.options.Log.Error(err, "Watches ended")
+		}
+	})
+	return a.loop(ctx)
+}
+
+// watchCluster has the main loop woken by what changes in the API, from when the API server can be reached.
+func (a *Agent) watchCluster(ctx context.Context) {
+	err := wait.PollUntilContextCancel(ctx, publishRetry, true, func(ctx context.Context) (bool, error) {
+		err := a.cluster.watch(ctx, a.nudge)
+		if err != nil {
+			a.options.Log.Info("API server not reached, trying again", "error", err.Error())
+		}
+		return err == nil, nil
+	})
+	if err != nil || !a.cluster.cache.WaitForCacheSync(ctx) {
+		return
+	}
+	close(a.synced)
+	a.nudge()
+}
+
+// nudge has the main loop look at everything again, and the publisher too.
+func (a *Agent) nudge() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	a.publish.nudge()
+}
+
+// loop does one thing after the other: whatever wakes it, it looks at everything.
+func (a *Agent) loop(ctx context.Context) error {
+	changes, err := a.options.Network.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch the network: %w", err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		case <-timer.C:
+		case _, ok := <-changes:
+			if !ok {
+				if changes, err = a.options.Network.Watch(ctx); err != nil {
+					return fmt.Errorf("watch the network: %w", err)
+				}
+			}
+			if !pause(ctx, settle) {
+				return nil
+			}
+		}
+		timer.Reset(a.pass(ctx))
+	}
+}
+
+// pause waits, and says whether ctx is still in force.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// pass does what is to be done now, and says when to look again.
+func (a *Agent) pass(ctx context.Context) time.Duration {
+	again := floor
+	soon := func(d time.Duration) {
+		if d > 0 {
+			again = min(again, d)
+		}
+	}
+	select {
+	case <-a.synced:
+		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
+			a.options.Log.Info("Policies not followed, trying again", "error", err.Error())
+			soon(publishRetry)
+		}
+	default:
+	}
+	healed, wait := a.keeper.Heal()
+	soon(wait)
+	for _, h := range healed {
+		a.reportHealed(h)
+	}
+	current, err := a.keeper.Read()
+	a.publish.show(snapshot{state: current, committed: a.keeper.Committed(), err: err})
+	return again
+}
+
+func (a *Agent) reportHealed(h Healed) {
+	if h.Err != nil {
+		a.options.Event(h.Policy, corev1.EventTypeWarning, "NotHealed", a.options.NodeName+": "+oneLine(h.Err))
+		return
+	}
+	a.options.Event(h.Policy, corev1.EventTypeWarning, "Healed", a.options.NodeName+": put back what was changed: "+oneLine(errors.New(netstate.Format(h.Steps))))
+}
+
+// follow does what the policies ask for now.
+func (a *Agent) follow(ctx context.Context) error {
+	policies, err := a.cluster.policies(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, t := range tasks(policies, a.keeper.Records()) {
+		if a.publish.busy(t.policy.Name) {
+			continue
+		}
+		if err := a.do(ctx, t); err != nil {
+			failed = append(failed, fmt.Errorf("%s policy %s: %w", t.verb, t.policy.Name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (a *Agent) do(ctx context.Context, t task) error {
+	defer a.committed()
+	p := t.policy
+	switch t.verb {
+	case annotate:
+		return a.keeper.Annotate(p.Name, p.Heal, p.Revert)
+	case orphan:
+		a.options.Log.Info("The policy is gone; what it made stays", "policy", p.Name)
+		return a.keeper.Orphan(p.Name)
+	case revert:
+		err := a.keeper.Revert(ctx, p.Name)
+		if err != nil {
+			// It is not tried again and again: what cost connectivity once would cost it again.
+			a.options.Event("", corev1.EventTypeWarning, "NotReverted", "policy "+p.Name+": "+oneLine(err))
+			return errors.Join(err, a.keeper.Orphan(p.Name))
+		}
+		a.options.Log.Info("Reverted", "policy", p.Name)
+		return nil
+	case giveUp:
+		a.publish.tell(Result{Policy: p.Name, Generation: p.Generation, Err: fmt.Errorf(
+			"the agent or the node ended %d times while it applied this; change the policy to have it tried again", p.attempts())})
+		return nil
+	}
+	err := a.cluster.begin(ctx, p, metav1.NewTime(a.options.Clock.Now()))
+	if errors.Is(err, errFinished) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.publish.tell(a.apply(ctx, p))
+	return nil
+}
+
+// apply takes a turn: it renders the policy and makes the node be so.
+func (a *Agent) apply(ctx context.Context, p Policy) Result {
+	result := Result{Policy: p.Name, Generation: p.Generation}
+	record := journal.Record{Policy: p.Name, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert}
+	current, err := a.keeper.Read()
+	if err == nil {
+		var desired netstate.State
+		desired, record.Captured, err = render(a.options.Render, p.Spec, current, a.captured(p))
+		if err == nil {
+			result.Desired, record.Desired = &desired, journal.State(desired)
+		}
+	}
+	result.Captured = record.Captured
+	for try := 1; err == nil; try++ {
+		err = a.keeper.Apply(ctx, record)
+		if try == busyRetries || !transient(err) {
+			break
+		}
+		a.options.Log.Info("The node changed meanwhile, planning anew", "policy", p.Name, "error", err.Error())
+		err = nil
+	}
+	result.Err = err
+	if err != nil {
+		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
+		return result
+	}
+	a.options.Log.Info("Policy applied", "policy", p.Name, "generation", p.Generation)
+	return result
+}
+
+// transient says whether a failure is worth another plan: somebody else changed the node between plan and step.
+func transient(err error) bool {
+	var stale *kernel.StaleError
+	return errors.As(err, &stale)
+}
+
+func (a *Agent) committed() {
+	if a.options.Committed != nil {
+		a.options.Committed(a.keeper.Committed())
+	}
+}

@@ -1,0 +1,263 @@
+package nodeagent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// publishRetry is how long to wait before a write that failed is tried again.
+const publishRetry = time.Second
+
+// A snapshot is the node's network at a moment, and what of it policies declare.
+type snapshot struct {
+	state, committed netstate.State
+	err              error // why the state could not be read
+}
+
+// A publisher tells the API server how the node is. It works beside the agent's main loop, which must not wait for an
+// API server that may be away: of what is told meanwhile, the last word is written when it is back.
+type publisher struct {
+	cluster *cluster
+	ignored []string
+	version string
+	clock   clock.PassiveClock
+	log     logr.Logger
+	event   func(policy, kind, reason, note string)
+
+	mu      sync.Mutex
+	latest  *snapshot
+	results map[string]Result
+	wake    chan struct{}
+
+	strays map[string]bool // reported already; used by run only
+}
+
+func newPublisher(c *cluster, o Options) *publisher {
+	return &publisher{
+		cluster: c, ignored: o.IgnoredBridges, version: o.Version, clock: o.Clock, log: o.Log.WithName("publisher"),
+		event: o.Event, results: map[string]Result{}, wake: make(chan struct{}, 1), strays: map[string]bool{},
+	}
+}
+
+// show has a snapshot published.
+func (p *publisher) show(s snapshot) {
+	p.mu.Lock()
+	p.latest = &s
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// tell has a result published.
+func (p *publisher) tell(r Result) {
+	p.mu.Lock()
+	p.results[r.Policy] = r
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// nudge has everything compared again with what the API server has.
+func (p *publisher) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// busy says whether a result of this policy is still to be written: until then the enactment says what was before.
+func (p *publisher) busy(policy string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.results[policy]
+	return ok
+}
+
+// run publishes until ctx is done.
+func (p *publisher) run(ctx context.Context) {
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-retry.C:
+		}
+		if err := p.publish(ctx); err != nil && ctx.Err() == nil {
+			p.log.Info("Not published, trying again", "error", err.Error())
+			retry.Reset(publishRetry)
+		}
+	}
+}
+
+// publish writes what differs. One part that fails does not keep the others from being written.
+func (p *publisher) publish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	p.mu.Lock()
+	latest := p.latest
+	p.mu.Unlock()
+	failed := []error{p.publishResults(ctx)}
+	if latest != nil {
+		failed = append(failed, p.publishState(ctx, *latest), p.publishCapacity(ctx, *latest))
+	}
+	return errors.Join(failed...)
+}
+
+func (p *publisher) publishResults(ctx context.Context) error {
+	p.mu.Lock()
+	pending := make([]Result, 0, len(p.results))
+	for _, r := range p.results {
+		pending = append(pending, r)
+	}
+	p.mu.Unlock()
+	var failed []error
+	for _, r := range pending {
+		if err := p.cluster.end(ctx, r, metav1.NewTime(p.clock.Now())); err != nil {
+			failed = append(failed, fmt.Errorf("report policy %s: %w", r.Policy, err))
+			continue
+		}
+		p.mu.Lock()
+		if p.results[r.Policy].Generation == r.Generation {
+			delete(p.results, r.Policy)
+		}
+		p.mu.Unlock()
+	}
+	return errors.Join(failed...)
+}
+
+// publishState keeps the NodeNetworkState of the node. It is written when it says something new.
+func (p *publisher) publishState(ctx context.Context, s snapshot) error {
+	var old v1beta1.NodeNetworkState
+	err := p.cluster.cache.Get(ctx, types.NamespacedName{Name: p.cluster.node}, &old)
+	if apierrors.IsNotFound(err) {
+		return p.createState(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("read node state: %w", err)
+	}
+	status, changed, err := nodeState(old.Status, s, p.version, metav1.NewTime(p.clock.Now()))
+	if err != nil || !changed {
+		return err
+	}
+	next := old.DeepCopy()
+	next.Status = status
+	if err := p.cluster.live.Status().Update(ctx, next); err != nil {
+		return fmt.Errorf("write node state: %w", err)
+	}
+	return nil
+}
+
+func (p *publisher) createState(ctx context.Context) error {
+	node, err := p.cluster.self(ctx)
+	if err != nil {
+		return err
+	}
+	state := &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{
+		Name:            node.Name,
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}},
+	}}
+	// The watch tells when it is there, and then its status is written.
+	if err := p.cluster.live.Create(ctx, state); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create node state: %w", err)
+	}
+	return nil
+}
+
+// nodeState is the status of a NodeNetworkState after a snapshot, and whether it says anything that old did not.
+func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now metav1.Time) (nmstate.NodeStateStatus, bool, error) {
+	next := *old.DeepCopy()
+	available := nmstate.Condition{Type: nmstate.NodeStateAvailable, Status: corev1.ConditionTrue, Reason: nmstate.ReasonSuccessfullyConfigured}
+	failing := nmstate.Condition{Type: nmstate.NodeStateFailing, Status: corev1.ConditionFalse, Reason: nmstate.ReasonSuccessfullyConfigured}
+	changed := next.HandlerNmstateVersion != version
+	if s.err != nil {
+		available.Status, failing.Status, failing.Message = corev1.ConditionFalse, corev1.ConditionTrue, oneLine(s.err)
+		available.Reason, failing.Reason = nmstate.ReasonFailedToConfigure, nmstate.ReasonFailedToConfigure
+	} else {
+		reported := s.state.Reported()
+		reported.RouteRules = netstate.RouteRules{} // kubernetes-nmstate has none, and its readers may be strict
+		text, err := json.Marshal(reported)
+		if err != nil {
+			return old, false, fmt.Errorf("write node state: %w", err)
+		}
+		if next.CurrentState == nil || !sameJSON(next.CurrentState.Raw, text) {
+			next.CurrentState, next.LastSuccessfulUpdateTime, changed = &runtime.RawExtension{Raw: text}, now, true
+		}
+	}
+	for _, c := range []nmstate.Condition{available, failing} {
+		var news bool
+		next.Conditions, news = nmstate.Set(next.Conditions, c, now)
+		changed = changed || news
+	}
+	next.HandlerNmstateVersion, next.HostNetworkManagerVersion = version, "N/A (kernel)"
+	return next, changed, nil
+}
+
+// sameJSON compares what two texts say: the API server sorts keys.
+func sameJSON(a, b []byte) bool {
+	x, errX := canonical(a)
+	y, errY := canonical(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func canonical(text []byte) ([]byte, error) {
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}
+
+// publishCapacity keeps what the Node offers of bridges.
+func (p *publisher) publishCapacity(ctx context.Context, s snapshot) error {
+	if s.err != nil {
+		return nil // what is known stays until more is known
+	}
+	node, err := p.cluster.self(ctx)
+	if err != nil {
+		return err
+	}
+	bridges, stray := advertised(s.state, s.committed, p.ignored)
+	p.reportStrays(stray)
+	patch, err := capacityPatch(node, bridges)
+	if err != nil || patch == nil {
+		return err
+	}
+	if err := p.cluster.live.Status().Patch(ctx, node, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("offer bridges on the node: %w", err)
+	}
+	p.log.Info("Offered bridges", "patch", string(patch))
+	return nil
+}
+
+// reportStrays tells once of bridges that lack a port which a policy declares.
+func (p *publisher) reportStrays(stray []string) {
+	now := map[string]bool{}
+	for _, bridge := range stray {
+		now[bridge] = true
+		if !p.strays[bridge] {
+			p.event("", corev1.EventTypeWarning, "BridgeIncomplete",
+				"bridge "+bridge+" lacks a port that a policy declares, so it is not offered to pods: a CNI plugin may have made it while ours was missing")
+		}
+	}
+	p.strays = now
+}
