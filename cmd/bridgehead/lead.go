@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,34 +12,40 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/rollout"
 )
 
-// janitorLease is held by the replica whose janitor is at work.
-const janitorLease = "bridgehead-janitor"
+const (
+	// janitorLease is held by the replica whose janitor is at work.
+	janitorLease = "bridgehead-janitor"
+	// rolloutLease is held by the replica that hands out turns.
+	rolloutLease = "bridgehead-rollout"
+)
 
-// election runs the janitor while this replica holds the lease. Losing the lease ends the janitor and nothing else:
-// webhooks are served all the same, and the replica stands for election again.
-func (r *replica) election() (func(context.Context) error, error) {
+// election runs a controller while this replica holds a lease. Losing the lease ends the controller and nothing else:
+// webhooks are served all the same, and the replica stands for election again. leads says whether the lease is still
+// held.
+func (r *replica) election(lease string, lead func(ctx context.Context, leads func() error)) (everywhere, error) {
 	clients, err := kubernetes.NewForConfig(r.config)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, r.options.Namespace, janitorLease,
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, r.options.Namespace, lease,
 		clients.CoreV1(), clients.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: r.identity})
 	if err != nil {
 		return nil, fmt.Errorf("set up election: %w", err)
 	}
-	config := leaderelection.LeaderElectionConfig{
-		Lock: lock, Name: janitorLease, ReleaseOnCancel: true,
-		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
-		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: r.lead,
-			OnStoppedLeading: func() { r.log.Info("Janitor stopped") },
-		},
-	}
 	return func(ctx context.Context) error {
 		for ctx.Err() == nil {
-			elector, err := leaderelection.NewLeaderElector(config)
+			var elector *leaderelection.LeaderElector
+			elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+				Lock: lock, Name: lease, ReleaseOnCancel: true,
+				LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+				Callbacks: leaderelection.LeaderCallbacks{
+					OnStartedLeading: func(ctx context.Context) { lead(ctx, func() error { return stillLeads(elector) }) },
+					OnStoppedLeading: func() { r.log.Info("Not leading", "lease", lease) },
+				},
+			})
 			if err != nil {
 				return fmt.Errorf("set up election: %w", err)
 			}
@@ -48,17 +55,37 @@ func (r *replica) election() (func(context.Context) error, error) {
 	}, nil
 }
 
-// lead runs a janitor until ctx is done, again where it fails.
-func (r *replica) lead(ctx context.Context) {
+// stillLeads fails once the lease has not been renewed in time, by this process's clock.
+func stillLeads(elector *leaderelection.LeaderElector) error {
+	if !elector.IsLeader() {
+		return errors.New("the lease is another replica's")
+	}
+	return elector.Check(0)
+}
+
+// again runs something until ctx is done, anew where it fails.
+func (r *replica) again(ctx context.Context, what string, run func(context.Context) error) {
 	for ctx.Err() == nil {
-		if err := r.clean(ctx); err != nil && ctx.Err() == nil {
-			r.log.Error(err, "Janitor failed, starting it again")
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error(err, what+" failed, starting it again")
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():
 			}
 		}
 	}
+}
+
+// keepBooks runs a janitor until ctx is done.
+func (r *replica) keepBooks(ctx context.Context, _ func() error) {
+	r.again(ctx, "Janitor", r.clean)
+}
+
+// rollOut hands out turns until ctx is done.
+func (r *replica) rollOut(ctx context.Context, leads func() error) {
+	r.again(ctx, "Rollout", func(ctx context.Context) error {
+		return rollout.Run(ctx, r.config, leads, r.log.WithName("rollout"))
+	})
 }
 
 func (r *replica) clean(ctx context.Context) error {

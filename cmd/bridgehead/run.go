@@ -147,11 +147,15 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up caBundle: %w", err)
 	}
-	election, err := r.election()
+	books, err := r.election(janitorLease, r.keepBooks)
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), everywhere(election)} {
+	turns, err := r.election(rolloutLease, r.rollOut)
+	if err != nil {
+		return err
+	}
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), books, turns} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
