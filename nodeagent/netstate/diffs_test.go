@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -21,19 +23,14 @@ type diffCase struct {
 
 func TestDiffAndRevert(t *testing.T) {
 	files, err := filepath.Glob("testdata/diffs/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var c diffCase
-			if err := yaml.UnmarshalStrict(text, &c); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, yaml.UnmarshalStrict(text, &c))
 			testDiff(t, c)
 		})
 	}
@@ -42,20 +39,15 @@ func TestDiffAndRevert(t *testing.T) {
 func testDiff(t *testing.T, c diffCase) {
 	current, desired := parse(t, string(c.Current)).complete(), parse(t, string(c.Desired))
 	steps, err := Plan(current, desired)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	diff, revert := Diff(current, desired), Revert(current, desired)
 	wantSameText(t, "diff", diff, parse(t, string(c.Diff)))
 	wantSameText(t, "revert", revert, parse(t, string(c.Revert)))
 	least, err := Plan(current, diff)
-	if err != nil || Format(least) != Format(steps) {
-		t.Errorf("%v: the diff leads elsewhere\n%s\nwant\n%s", err, Format(least), Format(steps))
-	}
+	require.NoError(t, err)
+	assert.Equal(t, Format(steps), Format(least), "the diff leads elsewhere")
 	after := apply(t, current, steps)
 	undo, err := Plan(Own(after, desired), revert)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	wantEqual(t, "reverted", apply(t, after, undo), current)
 }

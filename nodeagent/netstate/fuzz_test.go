@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzParse checks that no bytes make Parse, Validate, Merge or Check panic, and that what parses survives
@@ -24,16 +27,12 @@ func FuzzParse(f *testing.F) {
 		Check(node, state, nil)
 		Warnings(state, nil)
 		text, err := Marshal(state)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(errs) > 0 {
 			return
 		}
 		again, errs := Parse(text)
-		if len(errs) > 0 {
-			t.Fatalf("%v\n%s", errs.ToAggregate(), text)
-		}
+		require.Empty(t, errs, "%s", text)
 		wantSameText(t, "parsed again", again, state)
 	})
 }
@@ -57,9 +56,7 @@ func TestALongWalk(t *testing.T) {
 		a, r := walk(t, bare, randomBytes(1000+seed, 4000))
 		applied, refused = applied+a, refused+r
 	}
-	if applied < 200 {
-		t.Errorf("%d policies applied, %d refused: the walk tests too little", applied, refused)
-	}
+	assert.GreaterOrEqual(t, applied, 200, "%d policies were refused: the walk tests too little", refused)
 }
 
 // walk applies the policies that data chooses until it is used up, and counts them.
@@ -213,14 +210,11 @@ func (c *choices) kind(i *Interface) {
 func addDocuments(f *testing.F, add func(text string)) {
 	f.Helper()
 	files, err := filepath.Glob("testdata/states/*.yaml")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
+	require.NoError(f, err)
+	require.NotEmpty(f, files)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		add(string(text))
 	}
 	for _, c := range loadPlans(f) {

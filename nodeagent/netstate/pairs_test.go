@@ -5,15 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // loadStates returns the current states under testdata/states by file name.
 func loadStates(t testing.TB) map[string]State {
 	t.Helper()
 	files, err := filepath.Glob("testdata/states/*.yaml")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("want at least ten states, got %d: %v", len(files), err)
-	}
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 10, "states")
 	states := map[string]State{}
 	for _, file := range files {
 		states[strings.TrimSuffix(filepath.Base(file), ".yaml")] = loadState(t, file).complete()
@@ -24,9 +25,7 @@ func loadStates(t testing.TB) map[string]State {
 func loadState(t testing.TB, file string) State {
 	t.Helper()
 	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return parse(t, string(data))
 }
 
@@ -34,18 +33,14 @@ func loadState(t testing.TB, file string) State {
 func parse(t testing.TB, text string) State {
 	t.Helper()
 	state, errs := Parse([]byte(text))
-	if len(errs) > 0 {
-		t.Fatalf("%v\n%s", errs.ToAggregate(), text)
-	}
+	require.Empty(t, errs, "%s", text)
 	return state
 }
 
 func marshal(t testing.TB, s State) string {
 	t.Helper()
 	text, err := Marshal(s.normal())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -85,9 +80,7 @@ func eachPair(t *testing.T, test func(t *testing.T, from, to State)) {
 func TestEveryStateIsReachedFromEveryOther(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
 		steps, err := Plan(from, leading(from, to))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		wantEqual(t, "after\n"+Format(steps), apply(t, from, steps), to)
 	})
 }
@@ -95,12 +88,8 @@ func TestEveryStateIsReachedFromEveryOther(t *testing.T) {
 func TestAPlanStoppedAnywhereIsUndoneByItsInverses(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
 		steps, err := Plan(from, leading(from, to))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(steps) == 0 {
-			t.Fatal("no steps between different states")
-		}
+		require.NoError(t, err)
+		require.NotEmpty(t, steps, "between different states")
 		after := from
 		for n, step := range steps {
 			after = apply(t, after, []Step{step})
@@ -114,13 +103,9 @@ func TestRevertRestoresWhatAPolicyChanged(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
 		desired := leading(from, to)
 		steps, err := Plan(from, desired)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		undo, err := Plan(apply(t, from, steps), Revert(from, desired))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		wantEqual(t, "after\n"+Format(undo), apply(t, apply(t, from, steps), undo), from)
 	})
 }
@@ -129,13 +114,10 @@ func TestAStateThatIsReachedNeedsNoSteps(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
 		desired := leading(from, to)
 		first, err := Plan(from, desired)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		again, err := Plan(apply(t, from, first), desired)
-		if err != nil || len(again) > 0 {
-			t.Fatalf("%v\n%safter\n%s", err, Format(again), Format(first))
-		}
+		require.NoError(t, err)
+		require.Empty(t, Format(again), "after\n%s", Format(first))
 	})
 }
 
@@ -143,13 +125,10 @@ func TestDiffDoesWhatTheDesiredStateDoes(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
 		desired := leading(from, to)
 		whole, err := Plan(from, desired)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		least, err := Plan(from, Diff(from, desired))
-		if err != nil || Format(least) != Format(whole) {
-			t.Fatalf("%v: got\n%swant\n%s", err, Format(least), Format(whole))
-		}
+		require.NoError(t, err)
+		require.Equal(t, Format(whole), Format(least))
 	})
 }
 
@@ -157,9 +136,7 @@ func TestStatesSurviveMarshalAndParse(t *testing.T) {
 	for name, state := range loadStates(t) {
 		t.Run(name, func(t *testing.T) {
 			text, err := Marshal(state)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			wantEqual(t, name, parse(t, string(text)).complete(), state)
 		})
 	}

@@ -5,8 +5,10 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestParseErrors(t *testing.T) {
@@ -76,13 +78,9 @@ func TestParseErrors(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, errs := Parse([]byte(test.state))
-			if len(errs) != len(test.want) {
-				t.Fatalf("got %d errors, want %d: %v", len(errs), len(test.want), errs.ToAggregate())
-			}
+			require.Len(t, errs, len(test.want))
 			for n, want := range test.want {
-				if got := errs[n].Error(); !strings.Contains(got, want) {
-					t.Errorf("got  %s\nwant %s", got, want)
-				}
+				assert.ErrorContains(t, errs[n], want)
 			}
 		})
 	}
@@ -142,40 +140,28 @@ func TestParseAccepts(t *testing.T) {
 // The current state that the story shows for br0 must come out of Marshal as it went into Parse.
 func TestTheStorysCurrentStateIsReproduced(t *testing.T) {
 	text, err := os.ReadFile("testdata/story-br0.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shown, err := Marshal(parse(t, string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// group-fwd-mask is the second name of an option that the story shows under its first only.
 	got := regexp.MustCompile(` +group-fwd-mask: 0\n`).ReplaceAllString(string(shown), "")
-	if got != string(text) {
-		t.Errorf("got\n%s\nwant\n%s", got, text)
-	}
+	assert.Equal(t, string(text), got)
 }
 
 func TestAStepSurvivesItsJournal(t *testing.T) {
 	states := loadStates(t)
 	for _, to := range states {
 		steps, err := Plan(states["01-bare"], leading(states["01-bare"], to))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, step := range slices.Concat(steps, Invert(steps)) {
 			text, err := json.Marshal(step)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var back Step
-			if err := json.Unmarshal(text, &back); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, json.Unmarshal(text, &back))
 			again, err := json.Marshal(back)
-			if err != nil || string(again) != string(text) || back.String() != step.String() {
-				t.Fatalf("%v: got\n%s\nwant\n%s", err, again, text)
-			}
+			require.NoError(t, err)
+			require.Equal(t, string(text), string(again))
+			require.Equal(t, step.String(), back.String())
 		}
 	}
 	route := Step{Kind: StepRoute, To: Value{Route: &Route{Protocol: 16}}}
@@ -183,17 +169,14 @@ func TestAStepSurvivesItsJournal(t *testing.T) {
 	lease := Step{Kind: StepAddress, From: Value{Address: &Address{ValidLifeTime: 60, PreferredLifeTime: 30}}}
 	for _, step := range []Step{route, bridge, lease} {
 		text, _ := json.Marshal(step)
-		if !strings.Contains(string(text), internalKey) {
-			t.Errorf("%s loses what nmstate has no key for", text)
-		}
+		assert.Contains(t, string(text), internalKey, "what nmstate has no key for")
 	}
 }
 
 func TestTheJSONOfAStateHasNmstatesKeysOnly(t *testing.T) {
 	for name, state := range loadStates(t) {
 		text, err := json.Marshal(state)
-		if err != nil || strings.Contains(string(text), internalKey) {
-			t.Errorf("%s: %v %s", name, err, text)
-		}
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), internalKey, name)
 	}
 }

@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -33,26 +34,19 @@ type planCase struct {
 func loadPlans(t testing.TB) map[string]planCase {
 	t.Helper()
 	files, err := filepath.Glob("testdata/plans/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no plans: %v", err)
-	}
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
 	cases := map[string]planCase{}
 	for _, name := range files {
 		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var file planFile
-		if err := yaml.UnmarshalStrict(data, &file); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		require.NoError(t, yaml.UnmarshalStrict(data, &file), name)
 		for sentence, c := range file.Cases {
 			if c.Current == nil {
 				c.Current = file.Node
 			}
-			if _, again := cases[sentence]; again {
-				t.Fatalf("%s: %q occurs twice", name, sentence)
-			}
+			require.NotContains(t, cases, sentence, name)
 			cases[sentence] = c
 		}
 	}
@@ -76,48 +70,36 @@ func testPlan(t *testing.T, c planCase) {
 		wantErrors(t, err, c.Errors)
 		return
 	}
-	if got := Explain(current, steps); got != c.Plan {
-		t.Errorf("plan: got\n%s\nwant\n%s", got, c.Plan)
-	}
+	assert.Equal(t, c.Plan, Explain(current, steps))
 	after := apply(t, current, steps)
 	again, err := Plan(Own(after, desired), desired)
-	if err != nil || len(again) > 0 {
-		t.Errorf("planned again: %v\n%s", err, Format(again))
-	}
+	require.NoError(t, err)
+	assert.Empty(t, Format(again), "planned again")
 	wantEqual(t, "undone", apply(t, after, Invert(steps)), current)
 	if c.Diff != nil {
 		wantSameText(t, "diff", Diff(current, desired), parse(t, string(c.Diff)))
 	}
 	undo, err := Plan(Own(after, desired), Revert(current, desired))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := Format(undo); c.Revert != "" && got != c.Revert {
-		t.Errorf("revert: got\n%s\nwant\n%s", got, c.Revert)
+	require.NoError(t, err)
+	if c.Revert != "" {
+		assert.Equal(t, c.Revert, Format(undo))
 	}
 	apply(t, after, undo)
 }
 
 func wantErrors(t *testing.T, err error, want []string) {
 	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want %q", want)
-	}
+	require.NotEmpty(t, want, "no error was wanted: %v", err)
 	for _, text := range want {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("got %v\nwant %s", err, text)
-		}
-	}
-	if len(want) == 0 {
-		t.Error(err)
+		require.ErrorContains(t, err, text)
 	}
 }
 
 func wantSameText(t *testing.T, what string, got, want State) {
 	t.Helper()
-	a, errA := Marshal(got)
-	b, errB := Marshal(want)
-	if errA != nil || errB != nil || string(a) != string(b) {
-		t.Errorf("%s: %v %v got\n%s\nwant\n%s", what, errA, errB, a, b)
-	}
+	gotText, err := Marshal(got)
+	require.NoError(t, err)
+	wantText, err := Marshal(want)
+	require.NoError(t, err)
+	assert.Equal(t, string(wantText), string(gotText), what)
 }

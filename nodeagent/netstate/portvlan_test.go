@@ -2,10 +2,11 @@ package netstate
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -44,16 +45,11 @@ func TestPortVLANsInTheKernel(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			entries := portVLAN(t, test.vlan).Entries(test.pvid)
-			if got := entriesText(entries); got != test.entries {
-				t.Errorf("entries: got %q want %q", got, test.entries)
-			}
+			assert.Equal(t, test.entries, entriesText(entries))
 			if test.shown == "" {
 				test.shown = test.vlan
 			}
-			want := portVLAN(t, test.shown)
-			if got := PortVLANFromEntries(entries, test.pvid); !reflect.DeepEqual(got, want) {
-				t.Errorf("shown: got %s want %s", vlanText(got), vlanText(want))
-			}
+			assert.Equal(t, portVLAN(t, test.shown), PortVLANFromEntries(entries, test.pvid))
 		})
 	}
 }
@@ -61,9 +57,7 @@ func TestPortVLANsInTheKernel(t *testing.T) {
 func portVLAN(t *testing.T, text string) *PortVLAN {
 	t.Helper()
 	var v *PortVLAN
-	if err := yaml.UnmarshalStrict([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &v))
 	return v
 }
 

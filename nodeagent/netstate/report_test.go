@@ -1,8 +1,10 @@
 package netstate
 
 import (
-	"reflect"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const workloads = `
@@ -30,25 +32,16 @@ func TestReportedLeavesOutTheVethsOfPodsAndTheirRoutes(t *testing.T) {
 		names = append(names, i.Name)
 	}
 	want := []string{"br0", "br1", "br2", "eth1", "tap0", "tap1", "vethours", "vethours1"}
-	if !reflect.DeepEqual(names, want) {
-		t.Errorf("got %v, want %v", names, want)
-	}
-	if routes := reported.Routes.Running; len(routes) != 1 || routes[0].NextHopInterface != "eth1" {
-		t.Errorf("got %v", routes)
-	}
-	if len(state.Interfaces) != 9 || len(state.Routes.Running) != 2 {
-		t.Error("the state itself has changed")
-	}
+	assert.Equal(t, want, names)
+	require.Len(t, reported.Routes.Running, 1)
+	assert.Equal(t, "eth1", reported.Routes.Running[0].NextHopInterface)
+	assert.Len(t, state.Interfaces, 9, "the state itself stays as it is")
+	assert.Len(t, state.Routes.Running, 2, "the state itself stays as it is")
 }
 
 func TestUplinksAreThePortsThatAreNotForeign(t *testing.T) {
 	state := parse(t, workloads)
-	if got, want := state.Uplinks(), (map[string][]string{"br0": {"eth1"}}); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
+	assert.Equal(t, map[string][]string{"br0": {"eth1"}}, state.Uplinks())
 	state = Own(state, parse(t, `interfaces: [{name: br1, type: linux-bridge, bridge: {port: [{name: tap1}]}}]`))
-	want := map[string][]string{"br0": {"eth1"}, "br1": {"tap1"}}
-	if got := state.Uplinks(); !reflect.DeepEqual(got, want) {
-		t.Errorf("owned: got %v, want %v", got, want)
-	}
+	assert.Equal(t, map[string][]string{"br0": {"eth1"}, "br1": {"tap1"}}, state.Uplinks())
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
@@ -19,23 +21,16 @@ type refusal struct {
 
 func TestValidate(t *testing.T) {
 	data, err := os.ReadFile("testdata/refusals.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var refusals map[string]refusal
-	if err := yaml.UnmarshalStrict(data, &refusals); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict(data, &refusals))
 	for sentence, r := range refusals {
 		t.Run(sentence, func(t *testing.T) {
 			errs := Validate(parse(t, string(r.State)), nil)
-			if len(errs) != len(r.Errors) {
-				t.Fatalf("got %d errors, want %d: %v", len(errs), len(r.Errors), errs.ToAggregate())
-			}
+			require.Len(t, errs, len(r.Errors))
 			for _, want := range r.Errors {
-				if !slices.ContainsFunc(errs, func(e *field.Error) bool { return strings.Contains(e.Error(), want) }) {
-					t.Errorf("got  %v\nwant %s", errs.ToAggregate(), want)
-				}
+				said := slices.ContainsFunc(errs, func(e *field.Error) bool { return strings.Contains(e.Error(), want) })
+				assert.True(t, said, "got  %v\nwant %s", errs.ToAggregate(), want)
 			}
 		})
 	}
@@ -46,13 +41,10 @@ func TestPathsBeginWhereTheStateIs(t *testing.T) {
 	errs := Validate(parse(t, `{interfaces: [{name: ""}], routes: {config: [{}]}}`), at)
 	_, parseErrs := ParseAt(at, []byte(`{interfaces: [{foo: 1}], bar: 1}`))
 	for _, err := range append(errs, parseErrs...) {
-		if !strings.HasPrefix(err.Field, "spec.desiredState.") {
-			t.Error(err)
-		}
+		assert.True(t, strings.HasPrefix(err.Field, "spec.desiredState."), err)
 	}
-	if len(errs) < 2 || len(parseErrs) != 2 {
-		t.Errorf("got %v and %v", errs, parseErrs)
-	}
+	assert.GreaterOrEqual(t, len(errs), 2)
+	assert.Len(t, parseErrs, 2)
 }
 
 func TestWarnings(t *testing.T) {
@@ -71,9 +63,7 @@ func TestWarnings(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Warnings(parse(t, test.state), nil); !slices.Equal(got, test.want) {
-				t.Errorf("got %q want %q", got, test.want)
-			}
+			assert.Equal(t, test.want, Warnings(parse(t, test.state), nil))
 		})
 	}
 }
