@@ -130,7 +130,8 @@ func (n *Networks) parseText(path *field.Path) field.ErrorList {
 	return problems
 }
 
-// parseItem reads <namespace>/<name>@<interface>, of which only the name is needed.
+// parseItem reads <namespace>/<name>@<interface>, of which only the name is needed: a / with nothing before it and an @
+// with nothing behind it say nothing.
 func parseItem(item string) (Selection, string) {
 	var s Selection
 	if item == "" {
@@ -139,20 +140,15 @@ func parseItem(item string) (Selection, string) {
 	rest := item
 	if before, after, ok := strings.Cut(rest, "/"); ok {
 		s.Namespace, rest = strings.TrimSpace(before), after
-		if s.Namespace == "" {
-			return s, "the namespace before the / is missing"
-		}
 		if strings.Contains(rest, "/") {
 			return s, "has more than one /: want <namespace>/<name>@<interface>"
 		}
 	}
-	name, face, ok := strings.Cut(rest, "@")
+	name, face, _ := strings.Cut(rest, "@")
 	s.Name, s.Interface = strings.TrimSpace(name), strings.TrimSpace(face)
 	switch {
 	case strings.Contains(face, "@"):
 		return s, "has more than one @: want <namespace>/<name>@<interface>"
-	case ok && s.Interface == "":
-		return s, "the interface after the @ is missing"
 	case strings.ContainsFunc(s.Name, unicode.IsSpace):
 		return s, "networks are separated by commas"
 	case strings.Contains(s.Name, "."):
@@ -187,11 +183,7 @@ func (n *Networks) checkName(s Selection) string {
 		len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
 		return fmt.Sprintf(`in JSON the namespace is a key of its own: write "namespace": %q, "name": %q`, namespace, name)
 	}
-	valid := validation.IsDNS1123Subdomain
-	if !n.json {
-		valid = validation.IsDNS1123Label
-	}
-	if wrong := valid(s.Name); len(wrong) > 0 {
+	if wrong := validation.IsDNS1123Subdomain(s.Name); len(wrong) > 0 {
 		return wrong[0]
 	}
 	return ""
