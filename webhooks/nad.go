@@ -218,14 +218,14 @@ func (w NAD) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) 
 	}
 }
 
-// longestWarning is the longest that the API server is sure to pass on whole.
+// longestWarning is the longest, in bytes, that the API server advises.
 const longestWarning = 120
 
 // warn adds a warning, of which the end is cut off if it is too long.
 func (v *Verdict) warn(format string, args ...any) {
-	text := []rune(fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
 	if len(text) > longestWarning {
-		text = append(text[:longestWarning-1], '…')
+		text = strings.ToValidUTF8(text[:longestWarning-len("…")], "") + "…"
 	}
-	v.Warnings = append(v.Warnings, string(text))
+	v.Warnings = append(v.Warnings, text)
 }
