@@ -109,17 +109,35 @@ func (c *Cluster) start(ctx context.Context, o ClusterOptions) (err error) {
 
 // register does what kubelet does before the agent's pod runs: it makes the Node and has a token for the pod.
 func (c *Cluster) register(ctx context.Context, n *Node) error {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: map[string]string{
-		corev1.LabelHostname: n.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
+	node, err := c.createNode(ctx, n.Name)
+	if err != nil {
+		return err
+	}
+	if err := newDisk(ctx, n.path("disk")); err != nil {
+		return err
+	}
+	return c.giveAccess(ctx, n, node)
+}
+
+// AddBareNode makes a Node that is ready and has no guest: nothing that is bound to it runs.
+func (c *Cluster) AddBareNode(ctx context.Context, name string) error {
+	_, err := c.createNode(ctx, name)
+	return err
+}
+
+// createNode makes a Node that is ready for pods.
+func (c *Cluster) createNode(ctx context.Context, name string) (*corev1.Node, error) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+		corev1.LabelHostname: name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
 	}}}
 	if err := c.Client.Create(ctx, node); err != nil {
-		return fmt.Errorf("create node %s: %w", n.Name, err)
+		return nil, fmt.Errorf("create node %s: %w", name, err)
 	}
 	// Admission taints a new node until somebody says that it is ready.
 	before := node.DeepCopy()
 	node.Spec.Taints = nil
 	if err := c.Client.Patch(ctx, node, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("untaint node %s: %w", n.Name, err)
+		return nil, fmt.Errorf("untaint node %s: %w", name, err)
 	}
 	before = node.DeepCopy()
 	node.Status.Conditions = []corev1.NodeCondition{{
@@ -132,12 +150,9 @@ func (c *Cluster) register(ctx context.Context, n *Node) error {
 	}
 	node.Status.Allocatable = node.Status.Capacity
 	if err := c.Client.Status().Patch(ctx, node, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("report node %s: %w", n.Name, err)
+		return nil, fmt.Errorf("report node %s: %w", name, err)
 	}
-	if err := newDisk(ctx, n.path("disk")); err != nil {
-		return err
-	}
-	return c.giveAccess(ctx, n, node)
+	return node, nil
 }
 
 // giveAccess writes the kubeconfig of the agent on a node: to the API server through the node's gate.

@@ -1,11 +1,9 @@
-package main
+package story
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -19,21 +17,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// settleTime is how long the ledger may take to record what was answered.
-const settleTime = 30 * time.Second
-
-// A teller tells the story and checks it.
-type teller struct {
-	*suite.Suite
-	seen map[string]string // addresses given out, to the NIC
-}
-
 func (t *teller) createVMs(ctx context.Context) error {
-	root, err := suite.Root()
-	if err != nil {
-		return err
-	}
-	if err := t.show(ctx, "apply", "-f", filepath.Join(root, "e2e/stories/testdata/30-vms.yaml")); err != nil {
+	if err := t.show(ctx, "apply", "-f", t.file("30-vms.yaml")); err != nil {
 		return err
 	}
 	return t.printNICs(ctx, "vma", "vmb")
@@ -48,7 +33,7 @@ func (t *teller) dryRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("$ kubectl create --dry-run=server -f vmc.yaml   # vma under another name, without addresses")
+	fmt.Fprintln(t.out, "$ kubectl create --dry-run=server -f vmc.yaml   # vma under another name, without addresses")
 	out, err := t.KubectlInput(ctx, vm, "create", "--dry-run=server", "-o", "yaml", "-f", "-")
 	if err != nil {
 		return err
@@ -58,7 +43,7 @@ func (t *teller) dryRun(ctx context.Context) error {
 		return fmt.Errorf("read kubectl's answer: %w", err)
 	}
 	for _, nic := range answer.Spec.Template.Spec.Domain.Devices.Interfaces {
-		fmt.Printf("   vmc %s would get %s\n", nic.Name, nic.MacAddress)
+		fmt.Fprintf(t.out, "   vmc %s would get %s\n", nic.Name, nic.MacAddress)
 		if nic.MacAddress == "" || before[nic.MacAddress] != "" {
 			return fmt.Errorf("the dry run proposes %q for %s", nic.MacAddress, nic.Name)
 		}
@@ -70,7 +55,7 @@ func (t *teller) dryRun(ctx context.Context) error {
 	if len(after) != len(before) {
 		return fmt.Errorf("%d addresses are held after the dry run, %d before", len(after), len(before))
 	}
-	fmt.Printf("   held before: %d addresses; after: %d\n", len(before), len(after))
+	fmt.Fprintf(t.out, "   held before: %d addresses; after: %d\n", len(before), len(after))
 	return nil
 }
 
@@ -88,12 +73,12 @@ func (t *teller) askForTaken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("$ kubectl create -f thief.yaml   # asks for %s\n", taken)
+	fmt.Fprintf(t.out, "$ kubectl create -f thief.yaml   # asks for %s\n", taken)
 	_, err = t.KubectlInput(ctx, vm, "create", "-f", "-")
 	if err == nil {
 		return errors.New("the VM was admitted")
 	}
-	fmt.Println("   " + strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n   "))
+	fmt.Fprintln(t.out, "   "+strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n   "))
 	if !strings.Contains(err.Error(), "held by VirtualMachine default/vma") {
 		return fmt.Errorf("the refusal does not name the holder: %w", err)
 	}
@@ -108,18 +93,18 @@ func (t *teller) recreate(ctx context.Context) error {
 	if err := t.show(ctx, "delete", "vm", "vmb"); err != nil {
 		return err
 	}
-	fmt.Println("$ kubectl create -f vmb.yaml   # with the addresses it had")
+	fmt.Fprintln(t.out, "$ kubectl create -f vmb.yaml   # with the addresses it had")
 	out, err := t.KubectlInput(ctx, vm, "create", "-f", "-")
 	if err != nil {
 		return err
 	}
-	fmt.Print("   " + out)
+	fmt.Fprint(t.out, "   "+out)
 	return t.printNICs(ctx, "vmb")
 }
 
 func (t *teller) killReplica(ctx context.Context) error {
 	victim := t.Running()[0]
-	fmt.Printf("$ kill -9 %d   # %s, which answered %d requests; %s answered %d\n", victim.PID(),
+	fmt.Fprintf(t.out, "$ kill -9 %d   # %s, which answered %d requests; %s answered %d\n", victim.PID(),
 		victim.Name, reviews(victim), t.Running()[1].Name, reviews(t.Running()[1]))
 	for _, r := range t.Running() {
 		if reviews(r) == 0 {
@@ -141,7 +126,7 @@ func (t *teller) killReplica(ctx context.Context) error {
 		}
 		names = append(names, name)
 	}
-	fmt.Printf("   %d VMs created since\n", len(names))
+	fmt.Fprintf(t.out, "   %d VMs created since\n", len(names))
 	return t.printNICs(ctx, names...)
 }
 
@@ -163,7 +148,7 @@ func (t *teller) showLedger(ctx context.Context) error {
 // printNICs shows each NIC with its address and its entry in the ledger. It fails if an address is missing, held by
 // somebody else, or was given before to another NIC.
 func (t *teller) printNICs(ctx context.Context, vms ...string) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
+	table := tabwriter.NewWriter(t.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "   VM\tNIC\tMAC\tLEDGER")
 	for _, name := range vms {
 		vm, err := t.vm(ctx, name)
@@ -267,22 +252,6 @@ func (t *teller) macOf(ctx context.Context, vm, nic string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("VM %s has no interface %s", vm, nic)
-}
-
-// show runs kubectl before the reader's eyes.
-func (t *teller) show(ctx context.Context, args ...string) error {
-	shown := slices.Clone(args)
-	for i, arg := range shown {
-		if filepath.IsAbs(arg) {
-			shown[i] = filepath.Base(arg)
-		}
-	}
-	fmt.Println("$ kubectl " + strings.Join(shown, " "))
-	out, err := t.Kubectl(ctx, args...)
-	for line := range strings.Lines(out) {
-		fmt.Print("   " + line)
-	}
-	return err
 }
 
 // reviews is how many requests a replica has answered.

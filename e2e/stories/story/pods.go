@@ -1,0 +1,279 @@
+package story
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	virtv1 "kubevirt.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/node"
+)
+
+const (
+	network     = "br0-100-l2" // the network of the story's VMs, VLAN 100 of the bridge
+	otherVLAN   = "br0-200-l2"
+	networksKey = "k8s.v1.cni.cncf.io/networks"
+	vlan        = 100
+)
+
+func (t *teller) refuseNAD(ctx context.Context) error {
+	out, err := t.read(ctx, "apply", "-f", t.file("20-nad-with-the-missing-comma.yaml"))
+	if err == nil {
+		return errors.New("it was admitted")
+	}
+	return contains(out, []string{"spec.config", "line 2", "comma"})
+}
+
+func (t *teller) createNAD(ctx context.Context) error {
+	return t.show(ctx, "apply", "-f", t.file("21-nad-br0-100-l2.yaml"))
+}
+
+// attachPods makes the pods of the VMs as KubeVirt would, sees them bound by the scheduler, and does kubelet's and
+// Multus' part on the node they are bound to.
+func (t *teller) attachPods(ctx context.Context) error {
+	fmt.Fprintln(t.out, "   (Pods named standin-... are in the place of KubeVirt's virt-launchers: same annotation, labels and node selector.)")
+	for _, name := range []string{"vma", "vmb"} {
+		vm, err := t.vm(ctx, name)
+		if err != nil {
+			return err
+		}
+		pod, err := standinOf(vm)
+		if err != nil {
+			return err
+		}
+		if err := t.createPod(ctx, pod); err != nil {
+			return err
+		}
+	}
+	if err := t.show(ctx, "get", "pods", "-o", "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName,REQUESTS:.spec.containers[0].resources.requests"); err != nil {
+		return err
+	}
+	for _, name := range []string{"vma", "vmb"} {
+		if err := t.attachVM(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standinOf is the pod that KubeVirt would make for a VM, as far as secondary networks go.
+func standinOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
+	spec := vm.Spec.Template.Spec
+	var elements []map[string]string
+	for _, n := range spec.Networks {
+		if n.Multus == nil {
+			continue
+		}
+		element := map[string]string{"name": n.Multus.NetworkName, "namespace": vm.Namespace, "interface": podInterface(n.Name)}
+		for _, i := range spec.Domain.Devices.Interfaces {
+			if i.Name == n.Name {
+				element["mac"] = i.MacAddress
+			}
+		}
+		elements = append(elements, element)
+	}
+	text, err := json.Marshal(elements)
+	if err != nil {
+		return nil, fmt.Errorf("write the networks of %s: %w", vm.Name, err)
+	}
+	pod := newPod("standin-virt-launcher-"+vm.Name, string(text))
+	pod.Labels = map[string]string{virtv1.AppLabel: "virt-launcher"}
+	pod.Spec.NodeSelector = spec.NodeSelector
+	return pod, nil
+}
+
+// podInterface is the name KubeVirt gives the interface of a network in the pod.
+func podInterface(network string) string {
+	sum := sha256.Sum256([]byte(network))
+	return "pod" + hex.EncodeToString(sum[:])[:11]
+}
+
+func newPod(name, networks string) *corev1.Pod {
+	return &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{networksKey: networks}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "compute", Image: "standin"}}},
+	}
+}
+
+// createPod creates a pod and waits until the scheduler has bound it.
+func (t *teller) createPod(ctx context.Context, pod *corev1.Pod) error {
+	if err := t.createOnly(ctx, pod); err != nil {
+		return err
+	}
+	_, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=jsonpath={.spec.nodeName}", "--timeout", settleTime.String())
+	return err
+}
+
+func (t *teller) createOnly(ctx context.Context, pod *corev1.Pod) error {
+	text, err := yaml.Marshal(pod)
+	if err != nil {
+		return fmt.Errorf("write pod %s: %w", pod.Name, err)
+	}
+	fmt.Fprintf(t.out, "$ kubectl create -f %s.yaml\n", pod.Name)
+	out, err := t.KubectlInput(ctx, string(text), "create", "-f", "-")
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(t.out, "   "+out)
+	return nil
+}
+
+// attachVM attaches the pod of a VM with the MAC and the address of the VM.
+func (t *teller) attachVM(ctx context.Context, name string) error {
+	vm, err := t.vm(ctx, name)
+	if err != nil {
+		return err
+	}
+	mac, err := t.macOf(ctx, name, "br0-100")
+	if err != nil {
+		return err
+	}
+	address, err := cloudInitAddress(vm)
+	if err != nil {
+		return err
+	}
+	return t.attach(ctx, attachment{
+		pod: "standin-virt-launcher-" + name, name: name, network: network, iface: podInterface("br0-100"), mac: mac, address: address,
+	})
+}
+
+// An attachment is a pod on a network.
+type attachment struct {
+	pod, name, network, iface, mac, address string
+}
+
+// attach runs the plugins of a network on the node that a pod is bound to.
+func (t *teller) attach(ctx context.Context, a attachment) error {
+	where, err := t.Kubectl(ctx, "get", "pod", a.pod, "-o=jsonpath={.spec.nodeName}")
+	if err != nil {
+		return err
+	}
+	config, err := t.Kubectl(ctx, "get", "net-attach-def", a.network, "-o=jsonpath={.spec.config}")
+	if err != nil {
+		return err
+	}
+	n, err := t.Node(where)
+	if err != nil {
+		return err
+	}
+	args := []string{node.Standin, "attach", "-pod", a.name, "-interface", a.iface, "-mac", a.mac, "-address", a.address}
+	if _, err := n.ExecInput(ctx, config, args...); err != nil {
+		return err
+	}
+	_, err = t.onNode(ctx, where, "ip", "netns", "exec", a.name, "ip", "-br", "addr", "show", a.iface)
+	return err
+}
+
+// cloudInitAddress is the address that cloud-init would give the guest's second NIC.
+func cloudInitAddress(vm *virtv1.VirtualMachine) (string, error) {
+	for _, volume := range vm.Spec.Template.Spec.Volumes {
+		if volume.CloudInitNoCloud == nil {
+			continue
+		}
+		var data struct {
+			Ethernets map[string]struct {
+				Addresses []string `json:"addresses"`
+			} `json:"ethernets"`
+		}
+		if err := yaml.Unmarshal([]byte(volume.CloudInitNoCloud.NetworkData), &data); err != nil {
+			return "", fmt.Errorf("read networkData of %s: %w", vm.Name, err)
+		}
+		for _, nic := range data.Ethernets {
+			for _, address := range nic.Addresses {
+				return address, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("the cloud-init data of %s have no address", vm.Name)
+}
+
+func (t *teller) ping(ctx context.Context) error {
+	out, err := t.onNode(ctx, "node01", "ip", "netns", "exec", "vma", "ping", "10.200.0.2", "-c", "3")
+	if err != nil {
+		return err
+	}
+	if err := contains(out, []string{"3 packets transmitted, 3 packets received, 0% packet loss"}); err != nil {
+		return err
+	}
+	mac, err := t.macOf(ctx, "vma", "br0-100")
+	if err != nil {
+		return err
+	}
+	var tagged, others int
+	for _, f := range t.Segment.Frames(func(f node.Frame) bool { return f.Source().String() == mac }) {
+		if id, ok := f.VLAN(); ok && id == vlan {
+			tagged++
+		} else {
+			others++
+		}
+	}
+	fmt.Fprintf(t.out, "   frames of %s between the nodes: %d tagged with VLAN %d, %d others\n", mac, tagged, vlan, others)
+	if tagged < 3 || others > 0 {
+		return errors.New("the frames are not on the VLAN")
+	}
+	return nil
+}
+
+func (t *teller) isolate(ctx context.Context) error {
+	config, err := t.Kubectl(ctx, "get", "net-attach-def", network, "-o=jsonpath={.spec.config}")
+	if err != nil {
+		return err
+	}
+	nad, err := json.Marshal(map[string]any{
+		"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+		"metadata": map[string]string{"namespace": "default", "name": otherVLAN},
+		"spec":     map[string]string{"config": strings.Replace(config, fmt.Sprintf(`"vlan": %d`, vlan), `"vlan": 200`, 1)},
+	})
+	if err != nil {
+		return fmt.Errorf("write network %s: %w", otherVLAN, err)
+	}
+	fmt.Fprintf(t.out, "$ kubectl create -f %s.yaml   # as %s, without annotation, on VLAN 200\n", otherVLAN, network)
+	if _, err := t.KubectlInput(ctx, string(nad), "create", "-f", "-"); err != nil {
+		return err
+	}
+	pod := newPod("stranger", otherVLAN)
+	pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "node02"}
+	if err := t.createPod(ctx, pod); err != nil {
+		return err
+	}
+	err = t.attach(ctx, attachment{pod: "stranger", name: "stranger", network: otherVLAN, iface: "net1", address: "10.200.0.3/24"})
+	if err != nil {
+		return err
+	}
+	for _, address := range []string{"10.200.0.1", "10.200.0.2"} {
+		out, err := t.onNode(ctx, "node02", "ip", "netns", "exec", "stranger", "ping", address, "-c", "2", "-w", "3")
+		if err == nil {
+			return fmt.Errorf("it reaches %s", address)
+		}
+		if err := contains(out, []string{"100% packet loss"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stayAway has a pod ask for a node that has no bridge: a Node without a guest, since nothing is ever to run there.
+func (t *teller) stayAway(ctx context.Context) error {
+	if err := t.AddBareNode(ctx, "node03"); err != nil {
+		return err
+	}
+	pod := newPod("homeless", network)
+	pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "node03"}
+	if err := t.createOnly(ctx, pod); err != nil {
+		return err
+	}
+	condition := `jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}`
+	if _, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String()); err != nil {
+		return err
+	}
+	return t.expect(ctx, []string{"Insufficient " + resource}, "get", "pod", pod.Name, "-o="+condition)
+}
