@@ -182,10 +182,7 @@ func (p *parser) value(depth int) (value, *SyntaxError) {
 func (p *parser) object(depth int) (value, *SyntaxError) {
 	v := value{kind: object, start: p.at}
 	p.at++
-	for {
-		if p.next() == '}' && len(v.members) == 0 {
-			break
-		}
+	for p.next() != '}' || len(v.members) > 0 {
 		m, err := p.member(v, depth)
 		if err != nil {
 			return value{}, err

@@ -33,10 +33,10 @@ func podOf(t *testing.T, s *suite.Suite, name string) *corev1.Pod {
 	return p
 }
 
-// asked is how much of a resource a container of a pod asks for.
-func asked(p *corev1.Pod, container int, name corev1.ResourceName) string {
-	resources := p.Spec.Containers[container].Resources
-	requested, limit := resources.Requests[name], resources.Limits[name]
+// asked is how much of bridge br0 the container of a pod asks for.
+func asked(p *corev1.Pod) string {
+	resources := p.Spec.Containers[0].Resources
+	requested, limit := resources.Requests[bridge0], resources.Limits[bridge0]
 	if requested.Cmp(limit) != 0 {
 		return requested.String() + " up to " + limit.String()
 	}
@@ -62,7 +62,7 @@ func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out, err := kubectl(t, s, pod(name, c.annotations, c.more), "create", "-f", "-")
 			require.NoError(t, err, out)
-			assert.Equal(t, c.want, asked(podOf(t, s, name), 0, bridge0))
+			assert.Equal(t, c.want, asked(podOf(t, s, name)))
 		})
 	}
 
@@ -144,7 +144,7 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 	macs := addresses(a)
 	require.Len(t, macs, 2)
 	assert.NotEqual(t, macs[0], macs[1])
-	assert.Equal(t, "2", asked(a, 0, bridge0), "one call serves both")
+	assert.Equal(t, "2", asked(a), "one call serves both")
 	waitUntil(t, func() bool {
 		return heldBy(t, s)[macs[0]] == "Pod default/a" && heldBy(t, s)[macs[1]] == "Pod default/a"
 	})
@@ -181,7 +181,7 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 			"metadata: {", "metadata: {labels: {kubevirt.io: virt-launcher}, ", 1))
 		p := podOf(t, s, "virt-launcher-x")
 		assert.Equal(t, macs[0], addresses(p)[0])
-		assert.Equal(t, "1", asked(p, 0, bridge0))
+		assert.Equal(t, "1", asked(p))
 		assert.Equal(t, "Pod default/a", heldBy(t, s)[macs[0]])
 	})
 }
@@ -244,7 +244,7 @@ func TestANetworkMayBeNamedAsSoonAsItExists(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprint("fresh-", i)
 		create(t, s, network(name, "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod(name, "k8s.v1.cni.cncf.io/networks: "+name, ""))
-		assert.Equal(t, "1", asked(podOf(t, s, name), 0, bridge0))
+		assert.Equal(t, "1", asked(podOf(t, s, name)))
 	}
 }
 
@@ -256,5 +256,5 @@ func TestVMsAreServedWithoutNetworkAttachmentDefinitions(t *testing.T) {
 
 	require.NoError(t, s.InstallKubeVirt(t.Context()))
 	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod("late", "k8s.v1.cni.cncf.io/networks: l2", ""))
-	assert.Equal(t, "1", asked(podOf(t, s, "late"), 0, bridge0))
+	assert.Equal(t, "1", asked(podOf(t, s, "late")))
 }
