@@ -19,13 +19,22 @@ import (
 
 // A sample is one round of one mode.
 type sample struct {
-	throughput float64 // VMs a second
+	throughput float64 // objects a second
 	p50, p99   time.Duration
 	writes     float64 // of blocks, a VM
 }
 
 // create creates n VMs in the namespace of a mode, so many at a time.
 func (b *bench) create(ctx context.Context, m mode, n, concurrency int) (sample, error) {
+	s, err := load(ctx, n, concurrency, func(ctx context.Context) error { return b.post(ctx, m) })
+	if err != nil {
+		return sample{}, fmt.Errorf("create VMs, %s: %w", m.name, err)
+	}
+	return s, nil
+}
+
+// load makes n requests, so many at a time.
+func load(ctx context.Context, n, concurrency int, post func(context.Context) error) (sample, error) {
 	latencies := make([]time.Duration, 0, n)
 	var mu sync.Mutex
 	var next atomic.Int64
@@ -36,7 +45,7 @@ func (b *bench) create(ctx context.Context, m mode, n, concurrency int) (sample,
 			var mine []time.Duration
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				sent := time.Now()
-				if err := b.post(ctx, m); err != nil {
+				if err := post(ctx); err != nil {
 					return err
 				}
 				mine = append(mine, time.Since(sent))
@@ -48,7 +57,7 @@ func (b *bench) create(ctx context.Context, m mode, n, concurrency int) (sample,
 		})
 	}
 	if err := workers.Wait(); err != nil {
-		return sample{}, fmt.Errorf("create VMs, %s: %w", m.name, err)
+		return sample{}, err
 	}
 	took := time.Since(begun)
 	slices.Sort(latencies)
@@ -58,28 +67,36 @@ func (b *bench) create(ctx context.Context, m mode, n, concurrency int) (sample,
 func (b *bench) post(ctx context.Context, m mode) error {
 	n := b.names.Add(1)
 	body := fmt.Sprintf(vmTemplate, "vm-"+strconv.FormatInt(n, 10), address(m, 2*n), address(m, 2*n+1))
-	url := b.suite.Config.Host + "/apis/kubevirt.io/v1/namespaces/" + namespaceOf(m.namespace) + "/virtualmachines"
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	answer, err := b.postJSON(ctx, "/apis/kubevirt.io/v1/namespaces/"+namespaceOf(m.namespace)+"/virtualmachines", body)
 	if err != nil {
 		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := b.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("%s: %s", response.Status, answer)
 	}
 	if m.assigns && bytes.Count(answer, []byte(`"macAddress":`)) < 2 {
 		return fmt.Errorf("a VM was created without addresses: %s", answer)
 	}
 	return nil
+}
+
+// postJSON creates an object and returns what became of it.
+func (b *bench) postJSON(ctx context.Context, path, body string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.suite.Config.Host+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := b.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusCreated {
+		return nil, fmt.Errorf("%s: %s", response.Status, answer)
+	}
+	return answer, nil
 }
 
 // address is the field for an explicit address, different for every n; nothing for other modes.

@@ -183,4 +183,28 @@ webhooks:
       object.?spec.template.spec.domain.devices.interfaces != oldObject.?spec.template.spec.domain.devices.interfaces
   namespaceSelector:
     matchLabels: {kubernetes.io/metadata.name: NAMESPACE}
+- name: KIND-pods.bench.example
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  timeoutSeconds: 3
+  reinvocationPolicy: IfNeeded
+  clientConfig:
+    caBundle: CABUNDLE
+    service: {name: bench-KIND, namespace: default, path: /, port: 443}
+  rules:
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [CREATE]
+    resources: [pods]
+    scope: Namespaced
+  matchConditions:
+  - name: names-networks
+    expression: >-
+      object.metadata.?annotations[?'k8s.v1.cni.cncf.io/networks'].orValue('') != '' ||
+      object.metadata.?annotations[?'v1.multus-cni.io/default-network'].orValue('') != ''
+  - name: not-a-mirror
+    expression: "!object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()"
+  namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: NAMESPACE}
 `

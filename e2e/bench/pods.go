@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// A podMode is one way to admit pods.
+type podMode struct {
+	name      string
+	namespace string // see namespaceOf
+	// network is what the pods name; empty for pods without networks. A network that is fresh is made anew for every
+	// round.
+	network string
+	fresh   bool
+	// wants is what the pods must ask for when they are created.
+	wants string
+	// base is the index of the mode it is compared with.
+	base int
+}
+
+const (
+	bridged  = "bridged"
+	bare     = "bare"
+	wantsBr0 = `"bridge.network.kubevirt.io/br0":"1"`
+)
+
+// podModes are all modes. The first names a network and meets a webhook that only allows; pods without networks are
+// compared with others that meet no webhook.
+func podModes() []podMode {
+	return []podMode{
+		{name: allowing + ", pods", namespace: allowing, network: bare},
+		{name: "no webhook, pods", namespace: "none", network: bare},
+		{name: "bridgehead, pods", namespace: "pods", network: bridged, wants: wantsBr0},
+		{name: "bridgehead, pods, network without annotations", namespace: "pods", network: bare},
+		{name: "bridgehead, pods, network just created", namespace: "pods", network: "fresh", fresh: true},
+		{name: "bridgehead, pods without networks", namespace: "pods", base: 1},
+	}
+}
+
+// measurePods takes the figures of the creation of pods.
+func (b *bench) measurePods(ctx context.Context) error {
+	if err := b.preparePods(ctx); err != nil {
+		return err
+	}
+	all := podModes()
+	for _, load := range loads() {
+		concurrency, n := load[0], load[1]
+		for round := range b.options.Rounds {
+			fmt.Fprintf(os.Stderr, "\rpods, %d at a time: round %d of %d   ", concurrency, round+1, b.options.Rounds)
+			samples := make([]sample, len(all))
+			for i := range all {
+				at := (i + round) % len(all)
+				var err error
+				if samples[at], err = b.createPods(ctx, all[at], n, concurrency); err != nil {
+					return err
+				}
+			}
+			for i, m := range all {
+				b.report.add(m.name, concurrency, samples[i], samples[m.base])
+			}
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	return nil
+}
+
+// preparePods makes the networks, and waits until every webhook is known.
+func (b *bench) preparePods(ctx context.Context) error {
+	if _, err := b.suite.Kubectl(ctx, "create", "namespace", namespaceOf("pods")); err != nil {
+		return err
+	}
+	for _, name := range []string{allowing, "none"} { // which ours leaves alone
+		if _, err := b.suite.Kubectl(ctx, "label", "namespace", namespaceOf(name), "runlevel=1"); err != nil {
+			return err
+		}
+	}
+	for _, namespace := range []string{allowing, "none", "pods"} {
+		for _, network := range []string{bridged, bare} {
+			if err := b.createNetwork(ctx, namespace, network); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range podModes() {
+		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+			_, err := b.createPods(ctx, m, 64, 64)
+			return err == nil, nil // a webhook that was just installed is not known at once
+		})
+		if err != nil {
+			return fmt.Errorf("warm up: %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) createNetwork(ctx context.Context, namespace, name string) error {
+	config := `{"cniVersion":"0.3.1","type":"macvlan"}`
+	if name == bridged {
+		config = `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`
+	}
+	body := fmt.Sprintf(`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q},"spec":{"config":%q}}`, name, config)
+	_, err := b.postJSON(ctx, "/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions", body)
+	return err
+}
+
+// createPods creates n pods in the namespace of a mode, so many at a time.
+func (b *bench) createPods(ctx context.Context, m podMode, n, concurrency int) (sample, error) {
+	network := m.network
+	if m.fresh {
+		network = fmt.Sprint(network, "-", b.names.Add(1))
+		if err := b.createNetwork(ctx, m.namespace, network); err != nil {
+			return sample{}, fmt.Errorf("create a network: %w", err)
+		}
+	}
+	annotations := ""
+	if network != "" {
+		annotations = fmt.Sprintf(`"annotations":{"k8s.v1.cni.cncf.io/networks":%q},`, network)
+	}
+	s, err := load(ctx, n, concurrency, func(ctx context.Context) error {
+		body := fmt.Sprintf(podTemplate, annotations, fmt.Sprint("pod-", b.names.Add(1)))
+		answer, err := b.postJSON(ctx, "/api/v1/namespaces/"+namespaceOf(m.namespace)+"/pods", body)
+		if err == nil && !bytes.Contains(answer, []byte(m.wants)) {
+			err = fmt.Errorf("a pod does not ask for %s: %s", m.wants, answer)
+		}
+		return err
+	})
+	if err != nil {
+		return sample{}, fmt.Errorf("create pods, %s: %w", m.name, err)
+	}
+	return s, nil
+}
+
+const podTemplate = `{"apiVersion":"v1","kind":"Pod","metadata":{%s"name":%q},"spec":{"containers":[{"name":"compute","image":"pause",` +
+	`"resources":{"requests":{"cpu":"100m","memory":"64Mi"}}}],"terminationGracePeriodSeconds":0}}`
