@@ -232,9 +232,11 @@ func (k *Keeper) transact(ctx context.Context, current, desired netstate.State, 
 	if err := kernel.Apply(k.Node, steps); err != nil {
 		return k.abandon(c, err)
 	}
+	applied := k.Clock.Now()
 	if err := k.check(ctx, desired, after); err != nil {
 		return k.abandon(c, err)
 	}
+	k.Log.Info("Verified", "policy", c.Policy, "took", k.Clock.Since(applied).String())
 	return k.Journal.Commit(c)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
@@ -25,6 +26,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
+
+// probeAttempt is how long one question to the API server and the others may take: a TLS handshake on a slow node takes
+// its time.
+const probeAttempt = 3 * time.Second
 
 // version goes into the NodeNetworkState. Releases set it by -ldflags.
 var version = "bridgehead-dev" //nolint:gochecknoglobals // set by the linker
@@ -94,6 +99,7 @@ func newProbe(cfg *rest.Config, h *host) (nodeagent.Probe, error) {
 		return nil, fmt.Errorf("set up the probe of the API server: %w", err)
 	}
 	probes := probe.Probes{
+		Attempt:  probeAttempt,
 		Always:   []probe.Probe{probe.APIServer(cfg.Host, tls)},
 		Optional: append(probe.Gateways(h), probe.DNS(h)),
 	}
