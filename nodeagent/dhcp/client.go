@@ -36,7 +36,9 @@ type client struct {
 
 	machine *machine
 	station kernel.Station
-	conn    *conn
+	// blind says that station is not what the link is now, and has to be read again.
+	blind bool
+	conn  *conn
 	// foreign says that somebody else renews an address of the link, and that we keep out.
 	foreign bool
 	// placed is the lease whose address and routes the link has, unless torn says that something of it is gone.
@@ -93,9 +95,6 @@ func (c *client) run() {
 			}
 			c.machine.receive(time.Now(), message)
 		case <-timer.C:
-			if c.machine == nil {
-				c.look(time.Now())
-			}
 		}
 	}
 }
@@ -126,9 +125,11 @@ func (c *client) look(now time.Time) {
 	station, err := c.network.Station(c.link)
 	if err != nil {
 		c.log.Error(err, "read link", "link", c.link)
+		c.blind = true
 		c.later(now)
 		return
 	}
+	c.blind = false
 	was := c.station
 	c.station = station
 	if station.Index != was.Index {
@@ -142,6 +143,7 @@ func (c *client) look(now time.Time) {
 	}
 	if c.machine == nil || c.machine.id.mac != station.MAC {
 		if !c.begin(station) {
+			c.blind = true
 			c.later(now)
 			return
 		}
@@ -200,17 +202,14 @@ func hasAddress(station kernel.Station, l Lease) bool {
 
 // act does everything that is due.
 func (c *client) act(now time.Time) {
-	if c.machine == nil {
-		return
-	}
-	if !c.retry.IsZero() && now.Before(c.retry) && c.waiting() {
-		return
-	}
 	if !c.retry.IsZero() && !now.Before(c.retry) {
 		c.retry = time.Time{}
-		if c.station.Index == 0 {
+		if c.blind {
 			c.look(now)
 		}
+	}
+	if c.machine == nil || !c.retry.IsZero() && c.waiting() {
+		return
 	}
 	letters := c.machine.tick(now)
 	lease := c.machine.lease
@@ -248,61 +247,4 @@ func (c *client) hangUp() {
 		c.conn.close()
 		c.conn = nil
 	}
-}
-
-// settle makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does
-// not know is taken for somebody else's.
-func (c *client) settle(now time.Time) {
-	lease := c.machine.lease
-	if lease != nil {
-		if err := c.store.save(*lease); err != nil {
-			c.log.Error(err, "the lease is not used, for it could not be renewed after a start", "link", c.link)
-			c.later(now)
-			return
-		}
-	}
-	if err := apply(now, c.network, c.link, c.placed, lease, c.orders); err != nil {
-		c.log.Error(err, "put a lease into force", "link", c.link)
-		c.later(now)
-		return
-	}
-	c.report(lease)
-	c.placed, c.torn = lease, false
-	c.held.Store(lease)
-	c.changed()
-}
-
-// report says what a lease changes for the node.
-func (c *client) report(lease *Lease) {
-	held := c.held.Load()
-	switch {
-	case lease == nil && held != nil:
-		c.log.Info("lost the lease", "link", c.link, "address", held.Address.String())
-	case lease != nil && (held == nil || held.Address != lease.Address):
-		c.log.Info("got a lease", "link", c.link, "address", lease.Address.String(), "server", lease.Server.String(),
-			"for", lease.Length.String())
-	}
-}
-
-// apply carries out the steps from one lease to another. What changed between reading and writing is read
-// again.
-func apply(now time.Time, network kernel.Node, link string, was, is *Lease, orders netstate.IP) error {
-	const tries = 3
-	var failed error
-	for range tries {
-		current, err := network.Read()
-		if err != nil {
-			return err
-		}
-		failed = nil
-		for _, step := range place(now, current, link, was, is, orders) {
-			if failed = network.Do(step); failed != nil {
-				break
-			}
-		}
-		if failed == nil {
-			return nil
-		}
-	}
-	return failed
 }

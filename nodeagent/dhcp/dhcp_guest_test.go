@@ -329,3 +329,33 @@ func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 	assert.Zero(t, left, "and is static")
 	assert.NotContains(t, s.told(), "RELEASE")
 }
+
+func TestARemovedAddressIsPutBack(t *testing.T) {
+	k := openGuest(t)
+	serve(t, "heal0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, clients.Set([]Wanted{wanted("heal0")}))
+	lease := awaitLease(t, clients)
+	taken := lease.address(time.Now())
+	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}))
+	awaitAddress(t, k, "heal0", "")
+	awaitAddress(t, k, "heal0", "192.0.2.7/24")
+	eventually(t, func() bool { return len(waysOf(t, k)) == 1 }, "its route too")
+}
+
+func TestAnAddressCanBeLeftToExpire(t *testing.T) {
+	k := openGuest(t)
+	s := serve(t, "keep0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	folder := t.TempDir()
+	clients := New(Options{Network: k, Folder: folder, Keep: true, Log: testr.New(t)})
+	require.NoError(t, clients.Set([]Wanted{wanted("keep0")}))
+	awaitLease(t, clients)
+	require.NoError(t, clients.Set(nil))
+	have, left := address(t, k, "keep0")
+	assert.Equal(t, "192.0.2.7/24", have)
+	assert.NotZero(t, left)
+	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told(), "and the server is not told")
+	links, err := store{folder}.links()
+	require.NoError(t, err)
+	assert.Empty(t, links, "nobody goes on with it")
+}

@@ -26,11 +26,16 @@ func (s store) load(link string) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the lease of %s: %w", link, err)
 	}
+	return parseLease(link, content), nil
+}
+
+// parseLease reads a file; nil is what it has when it is broken or of another link.
+func parseLease(link string, content []byte) *Lease {
 	l := new(Lease)
-	if broken := json.Unmarshal(content, l) != nil; broken || l.Link != link || !usable(l.Address.Addr()) {
-		return nil, nil
+	if json.Unmarshal(content, l) != nil || l.Link != link || !usable(l.Address.Addr()) {
+		return nil
 	}
-	return l, nil
+	return l
 }
 
 // save replaces the lease of its link, all or nothing.
