@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -52,7 +53,7 @@ func (d dns) Ask(ctx context.Context) error {
 	}
 	servers := nameServers(state)
 	if len(servers) == 0 {
-		return errors.New("there is no name server")
+		return fmt.Errorf("there is no name server: %w", ErrNobody)
 	}
 	return anyOf(ctx, servers, d.query)
 }

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -81,7 +80,7 @@ func (g gateway) Ask(ctx context.Context) error {
 	}
 	all := gateways(state, g.ipv6)
 	if len(all) == 0 {
-		return errors.New("there is no default route")
+		return fmt.Errorf("there is no default route: %w", ErrNobody)
 	}
 	return anyOf(ctx, all, func(ctx context.Context, n neighbour) error { return g.resolve(ctx, n.link, n.addr) })
 }

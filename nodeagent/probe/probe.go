@@ -8,6 +8,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ type Chosen struct {
 const pause = 200 * time.Millisecond
 
 // Before chooses the probes for a change that is about to be made. It asks all optional ones at the same time,
-// and returns as soon as all have answered or patience is at an end.
+// and returns as soon as all have answered, or have nobody to ask, or patience is at an end.
 func (p Probes) Before(ctx context.Context) Chosen {
 	patience, attempt := p.Patience, p.Attempt
 	if patience == 0 {
@@ -59,7 +60,7 @@ func (p Probes) Before(ctx context.Context) Chosen {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	chosen := Chosen{Probes: p.Always[:len(p.Always):len(p.Always)], Attempt: attempt}
-	for n, err := range ask(ctx, p.Optional, attempt) {
+	for n, err := range ask(ctx, p.Optional, attempt, false) {
 		if err == nil {
 			chosen.Probes = append(chosen.Probes, p.Optional[n])
 		}
@@ -71,7 +72,7 @@ func (p Probes) Before(ctx context.Context) Chosen {
 // *LostError with those that have not answered by then; nil when all have.
 func (c Chosen) After(ctx context.Context) error {
 	var lost LostError
-	for n, err := range ask(ctx, c.Probes, c.Attempt) {
+	for n, err := range ask(ctx, c.Probes, c.Attempt, true) {
 		if err != nil {
 			lost.Silent = append(lost.Silent, Silence{Probe: c.Probes[n], Reason: err})
 		}
@@ -81,6 +82,9 @@ func (c Chosen) After(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ErrNobody is the reason of a silence where the node has nobody to ask, such as no default gateway.
+var ErrNobody = errors.New("nobody to ask")
 
 // A LostError says what does not answer any more.
 type LostError struct{ Silent []Silence }
@@ -110,23 +114,28 @@ func (e *LostError) Unwrap() []error {
 }
 
 // ask asks all probes until each has answered or ctx is done, and returns how the last question of each went.
-func ask(ctx context.Context, probes []Probe, attempt time.Duration) []error {
+// again is as for insist.
+func ask(ctx context.Context, probes []Probe, attempt time.Duration, again bool) []error {
 	last := make([]error, len(probes))
 	var all sync.WaitGroup
 	for n, p := range probes {
-		all.Go(func() { last[n] = insist(ctx, p, attempt) })
+		all.Go(func() { last[n] = insist(ctx, p, attempt, again) })
 	}
 	all.Wait()
 	return last
 }
 
-// insist asks one probe until it answers or ctx is done.
-func insist(ctx context.Context, p Probe, attempt time.Duration) error {
+// insist asks one probe until it answers or ctx is done. Where there is nobody to ask, it asks again only when
+// again says that somebody may still come.
+func insist(ctx context.Context, p Probe, attempt time.Duration, again bool) error {
 	var last error
 	for {
 		err := once(ctx, p, attempt)
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, ErrNobody) && !again {
+			return err
 		}
 		if last == nil || ctx.Err() == nil { // what ends with ctx says less than what ended before
 			last = err

@@ -150,7 +150,7 @@ func TestADefaultGatewayThatMovesIsFollowed(t *testing.T) {
 	require.Len(t, chosen.Probes, 1)
 
 	require.NoError(t, k.Do(before.Inverse()))
-	require.EqualError(t, within(t, chosen, time.Second), "no answer from default gateway (there is no default route)")
+	require.EqualError(t, within(t, chosen, time.Second), "no answer from default gateway (there is no default route: nobody to ask)")
 	after := defaultRoute("new0", "198.51.100.1", 10)
 	do(t, k, after)
 	require.NoError(t, within(t, chosen, 10*time.Second))

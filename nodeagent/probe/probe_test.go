@@ -66,6 +66,9 @@ func TestBefore(t *testing.T) {
 			probes: Probes{Patience: time.Second, Optional: []Probe{&door{opens: never}, &door{opens: never, silent: true}, &door{opens: never}}},
 			takes:  time.Second,
 		},
+		"where there is nobody to ask nobody is waited for": {
+			probes: Probes{Optional: []Probe{gateway{node: node{}}, DNS(node{}), &door{name: "DNS"}}}, want: []string{"DNS"},
+		},
 		"what is asked always is not asked before": {
 			probes: Probes{Always: []Probe{&door{name: "API server", opens: never}}, Optional: []Probe{&door{name: "DNS"}}},
 			want:   []string{"API server", "DNS"},
@@ -209,7 +212,7 @@ func TestNameServers(t *testing.T) {
 	assert.Nil(t, nameServers(netstate.State{}))
 	assert.Equal(t, []nameServer{"192.0.2.1", "fe80::1%eth0", "192.0.2.3"},
 		nameServers(dns("192.0.2.1", "192.0.2.1", "fe80::1%eth0", "192.0.2.3", "192.0.2.4")))
-	require.EqualError(t, DNS(node{}).Ask(t.Context()), "there is no name server")
+	require.EqualError(t, DNS(node{}).Ask(t.Context()), "there is no name server: nobody to ask")
 }
 
 func TestMessages(t *testing.T) {

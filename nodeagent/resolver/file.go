@@ -49,8 +49,10 @@ func (f File) Read() (netstate.DNS, error) {
 }
 
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.
-// When both are empty, the file is put back as it was before the first Write; a file that is not ours then
-// stays. The error is a *KeptError for a file that another program keeps.
+// Where nothing is configured, what the file said before the first Write still counts as that: a lease of one
+// more network must not take the name servers the node had. When nothing was leased either, the file is put
+// back as it was; a file that is not ours then stays. The error is a *KeptError for a file that another
+// program keeps.
 func (f File) Write(static, leased netstate.DNSConfig) error {
 	now, err := read(f.Path)
 	if err != nil {
@@ -67,6 +69,13 @@ func (f File) Write(static, leased netstate.DNSConfig) error {
 	}
 	if nothing {
 		return f.putBack()
+	}
+	if empty(static) {
+		original, err := read(f.Original)
+		if err != nil {
+			return fmt.Errorf("read the original resolver configuration: %w", err)
+		}
+		static = *Parse(original).Config
 	}
 	next := Format(static, leased)
 	if next == now {

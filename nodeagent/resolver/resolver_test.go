@@ -127,6 +127,20 @@ func TestAFileIsTakenOverAndPutBack(t *testing.T) {
 	assert.Equal(t, []string{f.Path}, left, "no traces")
 }
 
+func TestALeaseTakesNoNameServersAway(t *testing.T) {
+	f := found(t, "search a.example\nnameserver 203.0.113.53\n")
+	require.NoError(t, f.Write(netstate.DNSConfig{}, servers("192.0.2.2")))
+	dns, err := f.Read()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"203.0.113.53", "192.0.2.2"}, dns.Running.Server)
+	assert.Equal(t, []string{"203.0.113.53"}, dns.Config.Server, "what was there before counts as configured")
+	assert.Equal(t, []string{"a.example"}, dns.Running.Search)
+	require.NoError(t, f.Write(servers("192.0.2.1"), servers("192.0.2.2")), "unless something else is configured")
+	dns, err = f.Read()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"192.0.2.1", "192.0.2.2"}, dns.Running.Server)
+}
+
 func TestWithoutAFileOneIsMade(t *testing.T) {
 	f := found(t, "")
 	require.NoError(t, f.Write(netstate.DNSConfig{}, servers("192.0.2.2")))
