@@ -3,6 +3,7 @@ package stories
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,25 +212,27 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 func TestAHundredPodsAtOnceNameANetworkWithoutAnnotations(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	create(t, s, network("bare", "", `{"cniVersion":"0.3.1","type":"macvlan"}`))
-	// The first request of a client makes its connection.
-	warm := podFor("warm", "bare")
-	require.NoError(t, s.Client.Create(t.Context(), warm))
+	// Pods that never reach us say what the machine takes for a hundred at once, and make the connections of the client.
+	floor := slowest(t, s, "plain", "")
+	took := slowest(t, s, "named", "bare")
+	t.Logf("the slowest of 100 pods: %s, without networks %s", took, floor)
+	assert.Less(t, took-floor, time.Second)
+}
 
+// slowest creates a hundred pods at once and says how long the slowest took.
+func slowest(t *testing.T, s *suite.Suite, name, networks string) time.Duration {
+	t.Helper()
 	var all sync.WaitGroup
 	took := make([]time.Duration, 100)
-	failed := make([]error, len(took))
 	for i := range took {
 		all.Go(func() {
 			begun := time.Now()
-			failed[i] = s.Client.Create(t.Context(), podFor(fmt.Sprint("many-", i), "bare"))
+			assert.NoError(t, s.Client.Create(t.Context(), podFor(fmt.Sprint(name, "-", i), networks)))
 			took[i] = time.Since(begun)
 		})
 	}
 	all.Wait()
-	for i := range took {
-		require.NoError(t, failed[i])
-		assert.Less(t, took[i], time.Second)
-	}
+	return slices.Max(took)
 }
 
 func podFor(name, networks string) *corev1.Pod {
