@@ -36,6 +36,6 @@ func TestMachineNamesItsHardware(t *testing.T) {
 	args := m.args()
 	assert.Contains(t, args, "pc,accel=tcg")
 	assert.Contains(t, args, "hubport,hubid=0,id=net0")
-	assert.Contains(t, args, "virtio-net-pci,netdev=net0,mac=52:55:00:D1:56:00,romfile=")
+	assert.Contains(t, args, "virtio-net-pci,netdev=net0,mac=52:55:00:D1:56:00,romfile=,ctrl_vlan=off")
 	assert.Contains(t, args, "user,id=net1")
 }

@@ -88,13 +88,15 @@ func (m Machine) args() []string {
 	return args
 }
 
-// args is the part of the command line that makes the i-th card.
+// args is the part of the command line that makes the i-th card. It does not
+// filter VLANs: the driver would tell it of each of 4,094 VLANs of a trunk by
+// itself, which takes seconds without KVM.
 func (n NIC) args(i int) []string {
 	id := fmt.Sprintf("net%d", i)
 	backend := orDefault(n.Netdev, fmt.Sprintf("hubport,hubid=%d", i))
 	return []string{
 		"-netdev", backend + ",id=" + id,
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,mac=%s,romfile=", id, n.MAC),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,mac=%s,romfile=,ctrl_vlan=off", id, n.MAC),
 	}
 }
 

@@ -1,0 +1,31 @@
+package stories
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/chaosnode/faults"
+	"github.com/bridgehead-dev/bridgehead/e2e/node"
+	"github.com/bridgehead-dev/bridgehead/e2e/stories/story"
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+)
+
+func TestTheStoryIsSo(t *testing.T) {
+	c := node.StartClusterForTest(t, story.Options())
+	require.NoError(t, story.Tell(t.Context(), c, t.Output()))
+}
+
+func TestNodesSurviveWhatTakesSecondsToDoToThem(t *testing.T) {
+	c := node.StartClusterForTest(t, node.ClusterOptions{Nodes: 2, Suite: suite.Options{Replicas: 1}})
+	field, err := faults.New(t.Context(), c)
+	require.NoError(t, err)
+	for _, fault := range field.All() {
+		if !fault.Short {
+			continue
+		}
+		figures, err := fault.Do(t.Context())
+		require.NoError(t, err, fault.Title)
+		t.Logf("%s: %s", fault.Title, figures)
+	}
+}
