@@ -70,6 +70,9 @@ type NAD struct {
 
 // Review implements Reviewer.
 func (w NAD) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if !speaksForItself(request.UserInfo.Username, request.Namespace) {
+		w.Advertising, w.Unserved, w.Users = nil, nil, nil // no controller reads warnings: a namespace goes with all it has
+	}
 	if request.Operation == admissionv1.Delete {
 		var verdict Verdict
 		w.warnUsers(ctx, &verdict, nad.Ref{Namespace: request.Namespace, Name: request.Name}, "is deleted")

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -24,6 +25,7 @@ import (
 type nadCase struct {
 	Why       string                `json:"why"`
 	Operation admissionv1.Operation `json:"operation"`
+	User      string                `json:"user"`
 	// Nodes is how many nodes have each resource, Unserved what is said of nodes, Users who uses the NAD.
 	Nodes        map[string]int  `json:"nodes"`
 	Unserved     []string        `json:"unserved"`
@@ -55,7 +57,7 @@ func (c nadCase) review(t testing.TB, object []byte) []byte {
 	t.Helper()
 	return reviewOf(t, &admissionv1.AdmissionRequest{
 		UID: "uid", Kind: metav1.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"},
-		Namespace: home, Name: "l2", Operation: c.Operation,
+		Namespace: home, Name: "l2", Operation: c.Operation, UserInfo: authenticationv1.UserInfo{Username: c.User},
 		Object: runtime.RawExtension{Raw: object}, OldObject: runtime.RawExtension{Raw: c.OldObject},
 	})
 }

@@ -32,7 +32,7 @@ func network(name, annotations, config string) string {
 	return fmt.Sprintf("apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: %s, annotations: {%s}}\nspec: {config: '%s'}\n---\n", name, annotations, config)
 }
 
-func node(name, capacity string) string {
+func playedNode(name, capacity string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: Node\nmetadata: {name: %s, labels: {kubernetes.io/hostname: %s}}\n"+
 		"status: {capacity: {%[3]s}, allocatable: {%[3]s}, conditions: [{type: Ready, status: 'True', reason: KubeletReady, message: is played}]}\n---\n", name, name, capacity)
 }
@@ -59,7 +59,7 @@ func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
 		out, err := kubectl(t, s, "", "apply", "-f", "testdata/21-nad-br0-100-l2.yaml")
 		require.NoError(t, err, out)
 		assert.Contains(t, out, "Warning: no node has bridge br0 now: pods on this network wait until one has")
-		create(t, s, node("node01", "bridge.network.kubevirt.io/br0: 1k"))
+		create(t, s, playedNode("node01", "bridge.network.kubevirt.io/br0: 1k"))
 		out, err = kubectl(t, s, "", "annotate", "net-attach-def", "br0-100-l2", "k8s.v1.cni.cncf.io/nodeSelector=zone=a")
 		require.NoError(t, err)
 		assert.NotContains(t, out, "Warning")

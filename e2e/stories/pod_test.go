@@ -190,7 +190,7 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, ControlPlane: controlplane.Options{Scheduler: true}})
 	const room = "cpu: '8', memory: 8Gi, pods: '50'"
-	create(t, s, node("without", room)+node("with", room+", "+bridge0+": 1k"))
+	create(t, s, playedNode("without", room)+playedNode("with", room+", "+bridge0+": 1k"))
 	_, err := s.Kubectl(t.Context(), "taint", "nodes", "--all", "node.kubernetes.io/not-ready-") // which nothing else removes here
 	require.NoError(t, err)
 	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
