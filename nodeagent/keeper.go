@@ -128,12 +128,12 @@ func (k *Keeper) Apply(ctx context.Context, r journal.Record) error {
 	}
 	r.Before = journal.State(current)
 	if old, ok := k.records[r.Policy]; ok && !old.Orphan {
-		r.Before = old.Before
+		r.Before, r.Earlier = old.Before, journal.Earlier(old, r.Desired)
 	}
 	desired := netstate.State(r.Desired)
 	// What the policy names is its own from now on, or a port it asks for would count as somebody else's.
 	current = netstate.Own(current, desired)
-	err = k.transact(ctx, current, desired, journal.Change{Record: r, From: journal.State(current)})
+	err = k.transact(ctx, current, journal.Change{Record: r, Wishes: []journal.State{r.Desired}})
 	if err != nil {
 		return err
 	}
@@ -152,14 +152,29 @@ func (k *Keeper) Revert(ctx context.Context, policy string) error {
 	if err != nil {
 		return err
 	}
-	desired := netstate.Revert(netstate.State(r.Before), netstate.State(r.Desired))
-	err = k.transact(ctx, current, desired, journal.Change{Record: r, Removal: true, From: journal.State(current)})
+	err = k.transact(ctx, current, journal.Change{Record: r, Removal: true, Wishes: k.undoing(r)})
 	if err != nil {
 		return err
 	}
 	delete(k.records, policy)
 	delete(k.healings, policy)
 	return nil
+}
+
+// undoing are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is that
+// one's, and stays as it is.
+func (k *Keeper) undoing(r journal.Record) []journal.State {
+	others := k.sum(func(other journal.Record) bool { return other.Policy != r.Policy && !other.Orphan })
+	var wishes []journal.State
+	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {
+		wish := netstate.Revert(netstate.State(r.Before), netstate.State(desired))
+		wish.Interfaces = slices.DeleteFunc(wish.Interfaces, func(i netstate.Interface) bool {
+			_, named := others.Interface(i.Name)
+			return named
+		})
+		wishes = append(wishes, journal.State(wish))
+	}
+	return wishes
 }
 
 // Orphan notes that a policy is gone. What it made stays.
@@ -214,12 +229,31 @@ func (k *Keeper) disown(r journal.Record) error {
 	return errors.Join(failed...)
 }
 
+// plan is how to fulfil wishes, one after the other.
+func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, error) {
+	var all []netstate.Step
+	for _, wish := range wishes {
+		steps, err := netstate.Plan(current, netstate.State(wish))
+		if err != nil {
+			return nil, err
+		}
+		for _, step := range steps {
+			if current, err = current.Apply(step); err != nil {
+				return nil, fmt.Errorf("plan: %w", err)
+			}
+		}
+		all = append(all, steps...)
+	}
+	return all, nil
+}
+
 // transact plans and carries out a change under the protection of the journal.
-func (k *Keeper) transact(ctx context.Context, current, desired netstate.State, c journal.Change) error {
-	steps, err := netstate.Plan(current, desired)
+func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal.Change) error {
+	steps, err := plan(current, c.Wishes)
 	if err != nil {
 		return err
 	}
+	c.From = journal.State(current)
 	c.Steps = steps
 	k.Log.Info("Planned", "policy", c.Policy, "generation", c.Generation, "steps", len(steps), "plan", netstate.Explain(current, steps))
 	after := func(context.Context) error { return nil }
@@ -233,7 +267,7 @@ func (k *Keeper) transact(ctx context.Context, current, desired netstate.State, 
 		return k.abandon(c, err)
 	}
 	applied := k.Clock.Now()
-	if err := k.check(ctx, desired, after); err != nil {
+	if err := k.check(ctx, c, after); err != nil {
 		return k.abandon(c, err)
 	}
 	k.Log.Info("Verified", "policy", c.Policy, "took", k.Clock.Since(applied).String())
@@ -241,12 +275,12 @@ func (k *Keeper) transact(ctx context.Context, current, desired netstate.State, 
 }
 
 // check finds out whether a change did what it should and nothing else.
-func (k *Keeper) check(ctx context.Context, desired netstate.State, after func(context.Context) error) error {
+func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context.Context) error) error {
 	current, err := k.Read()
 	if err != nil {
 		return err
 	}
-	left, err := netstate.Plan(netstate.Own(current, desired), desired)
+	left, err := plan(netstate.Own(current, netstate.State(c.Desired)), c.Wishes)
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -284,12 +318,11 @@ func (k *Keeper) undo(c journal.Change) error {
 	if err != nil {
 		return fmt.Errorf("undo: read the node's network: %w", err)
 	}
-	desired := netstate.State(c.Desired)
-	if c.Removal {
-		desired = netstate.Revert(netstate.State(c.Before), desired)
+	var back []journal.State
+	for _, wish := range c.Wishes {
+		back = append(back, journal.State(netstate.Revert(netstate.State(c.From), netstate.State(wish))))
 	}
-	back := netstate.Revert(netstate.State(c.From), desired)
-	left, err := netstate.Plan(netstate.Own(current, desired), back)
+	left, err := plan(netstate.Own(current, netstate.State(c.Desired)), back)
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -36,6 +37,9 @@ type Record struct {
 	Desired State `json:"desired"`
 	// Before is the state in which the node was when the policy was first applied.
 	Before State `json:"before"`
+	// Earlier are what earlier generations of the policy desired, the newest first. A policy that is reverted takes back
+	// those too.
+	Earlier []State `json:"earlier,omitempty"`
 	// Captured are what the captures of the policy found first.
 	Captured map[string]nmstate.CapturedState `json:"captured,omitempty"`
 	// Heal and Revert are what the annotations of the policy say.
@@ -46,12 +50,26 @@ type Record struct {
 	Orphan bool `json:"orphan,omitempty"`
 }
 
+// Earlier are the earlier wishes of the policy of a record that is to desire something else from now on.
+func Earlier(r Record, desired State) []State {
+	var earlier []State
+	for _, wish := range append([]State{r.Desired}, r.Earlier...) {
+		same := func(other State) bool { return reflect.DeepEqual(other, wish) }
+		if !same(desired) && !slices.ContainsFunc(earlier, same) {
+			earlier = append(earlier, wish)
+		}
+	}
+	return earlier
+}
+
 // A Change is one that is under way: either it is committed whole, or its steps are undone.
 type Change struct {
 	// Record is what the policy is committed to by the change.
 	Record
 	// Removal says that the change undoes the policy.
 	Removal bool `json:"removal,omitempty"`
+	// Wishes are what the change is to fulfil, in this order.
+	Wishes []State `json:"wishes"`
 	// Steps may have been taken, up to any of them.
 	Steps []netstate.Step `json:"steps"`
 	// From is the state the change began in.

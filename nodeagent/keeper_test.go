@@ -1,0 +1,329 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// bridgeOnEth1 is what most tests wish for.
+const bridgeOnEth1 = `
+interfaces:
+- name: br1
+  type: linux-bridge
+  state: up
+  ipv4: {enabled: false}
+  bridge:
+    options: {stp: {enabled: false}}
+    port: [{name: eth1}]`
+
+// bondBelowBridge takes many steps of many kinds.
+const bondBelowBridge = `
+interfaces:
+- name: bond0
+  type: bond
+  state: up
+  link-aggregation: {mode: active-backup, port: [eth1, eth2]}
+- name: bond0.100
+  type: vlan
+  state: up
+  vlan: {base-iface: bond0, id: 100}
+- name: br1
+  type: linux-bridge
+  state: up
+  mtu: 1400
+  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.7, prefix-length: 24}]}
+  bridge:
+    port: [{name: bond0.100}]
+- name: eth3
+  type: ethernet
+  state: up
+  mtu: 9000
+routes:
+  config: [{destination: 203.0.113.0/24, next-hop-address: 198.51.100.1, next-hop-interface: br1}]`
+
+// bare is a node with four cards, of which eth0 is in use.
+func bare(tb testing.TB) netstate.State {
+	tb.Helper()
+	text, err := os.ReadFile("netstate/testdata/states/01-bare.yaml")
+	require.NoError(tb, err)
+	return parse(tb, string(text))
+}
+
+func parse(tb testing.TB, text string) netstate.State {
+	tb.Helper()
+	s, problems := netstate.Parse([]byte(text))
+	require.Empty(tb, problems)
+	return s
+}
+
+// wish is a record that a policy may come to.
+func wish(tb testing.TB, policy, text string) journal.Record {
+	tb.Helper()
+	return journal.Record{Policy: policy, Generation: 1, Heal: true, Desired: journal.State(parse(tb, text))}
+}
+
+// newKeeper is a keeper of a node as it starts, before it has restored anything.
+func newKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
+	tb.Helper()
+	j, err := journal.Open(dir)
+	require.NoError(tb, err)
+	return &Keeper{Node: node, Journal: j, Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0)), Log: logr.Discard()}
+}
+
+// startKeeper is a keeper that has restored.
+func startKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
+	tb.Helper()
+	k := newKeeper(tb, node, dir)
+	require.NoError(tb, k.Restore())
+	return k
+}
+
+// assertState compares a node with a state.
+func assertState(tb testing.TB, want netstate.State, node kernel.Node, about string) {
+	tb.Helper()
+	got, err := node.Read()
+	require.NoError(tb, err)
+	if !netstate.Equal(want, got) {
+		difference, err := netstate.Marshal(netstate.Diff(got, want))
+		require.NoError(tb, err)
+		assert.Fail(tb, about+": the node is in another state", "to get there:\n%s", difference)
+	}
+}
+
+// assertDone checks that nothing is left to do about a wish.
+func assertDone(tb testing.TB, r journal.Record, k *Keeper, about string) {
+	tb.Helper()
+	current, err := k.Read()
+	require.NoError(tb, err)
+	desired := netstate.State(r.Desired)
+	left, err := netstate.Plan(netstate.Own(current, desired), desired)
+	require.NoError(tb, err)
+	assert.Empty(tb, netstate.Format(left), about)
+}
+
+// A death ends the agent in the middle of something.
+type death struct{}
+
+// A mortal node has the agent die at a step: before it is taken, or right after.
+type mortal struct {
+	kernel.Node
+	at    int
+	after bool
+	taken int
+}
+
+// Do implements kernel.Node.
+func (m *mortal) Do(step netstate.Step) error {
+	m.taken++
+	if m.taken == m.at && !m.after {
+		panic(death{})
+	}
+	err := m.Node.Do(step)
+	if m.taken == m.at && m.after {
+		panic(death{})
+	}
+	return err
+}
+
+// dies says whether the agent died while it did something.
+func dies(do func()) (died bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			if _, died = cause.(death); !died {
+				panic(cause)
+			}
+		}
+	}()
+	do()
+	return false
+}
+
+// atEveryStep calls crash for every step of a change, before and after it, until the change outlives its steps.
+func atEveryStep(t *testing.T, crash func(t *testing.T, at int, after bool) (died bool)) {
+	for at := 1; ; at++ {
+		died := false
+		for moment, after := range map[string]bool{"before": false, "after": true} {
+			t.Run(moment+" step "+strconv.Itoa(at), func(t *testing.T) { died = crash(t, at, after) })
+		}
+		if !died {
+			require.Greater(t, at, 3, "the change has steps")
+			return
+		}
+	}
+}
+
+func TestAnAgentKilledAtAnyStepUndoesTheChangeWhenItStarts(t *testing.T) {
+	atEveryStep(t, func(t *testing.T, at int, after bool) bool {
+		dir, model, policy := t.TempDir(), kernel.NewModel(bare(t)), wish(t, "p", bondBelowBridge)
+		k := startKeeper(t, &mortal{Node: model, at: at, after: after}, dir)
+		if !dies(func() { require.NoError(t, k.Apply(t.Context(), policy)) }) {
+			return false
+		}
+		again := startKeeper(t, model, dir)
+		assertState(t, bare(t), model, "undone")
+		assert.Empty(t, again.Records())
+		require.NoError(t, again.Apply(t.Context(), policy))
+		assertDone(t, policy, again, "applied by the next one")
+		return true
+	})
+}
+
+func TestAnAgentKilledWhileItUndoesIsFollowedByOneThatFinishes(t *testing.T) {
+	atEveryStep(t, func(t *testing.T, at int, after bool) bool {
+		dir, model := t.TempDir(), kernel.NewModel(bare(t))
+		k := startKeeper(t, model, dir)
+		k.Probe = func(context.Context) func(context.Context) error {
+			return func(context.Context) error { panic(death{}) }
+		}
+		require.True(t, dies(func() { _ = k.Apply(t.Context(), wish(t, "p", bondBelowBridge)) }))
+		second := newKeeper(t, &mortal{Node: model, at: at, after: after}, dir)
+		died := dies(func() { require.NoError(t, second.Restore()) })
+		third := startKeeper(t, model, dir)
+		assertState(t, bare(t), model, "undone")
+		assert.Empty(t, third.Records())
+		return died
+	})
+}
+
+func TestANodeThatLosesPowerAtAnyStepBootsAsItWasCommittedBefore(t *testing.T) {
+	first := wish(t, "p", bridgeOnEth1)
+	atEveryStep(t, func(t *testing.T, at int, after bool) bool {
+		dir, model, second := t.TempDir(), kernel.NewModel(bare(t)), wish(t, "q", strings.ReplaceAll(bondBelowBridge, "br1", "br2"))
+		second.Desired.Interfaces[0].Bond.Port = []string{"eth2", "eth3"}
+		k := startKeeper(t, model, dir)
+		require.NoError(t, k.Apply(t.Context(), first))
+		k.Node = &mortal{Node: model, at: at, after: after}
+		if !dies(func() { require.NoError(t, k.Apply(t.Context(), second)) }) {
+			return false
+		}
+		booted := kernel.NewModel(bare(t))
+		again := startKeeper(t, booted, dir)
+		assertDone(t, first, again, "restored")
+		current, err := booted.Read()
+		require.NoError(t, err)
+		_, found := current.Interface("br2")
+		assert.False(t, found, "what was not committed is not made")
+		return true
+	})
+}
+
+func TestANodeBootsAsItIsCommitted(t *testing.T) {
+	dir, policy := t.TempDir(), wish(t, "p", bondBelowBridge)
+	require.NoError(t, startKeeper(t, kernel.NewModel(bare(t)), dir).Apply(t.Context(), policy))
+	again := startKeeper(t, kernel.NewModel(bare(t)), dir)
+	assertDone(t, policy, again, "restored")
+	assert.Len(t, again.Records(), 1)
+}
+
+func TestAChangeThatCostsConnectivityIsUndone(t *testing.T) {
+	dir, model := t.TempDir(), kernel.NewModel(bare(t))
+	k := startKeeper(t, model, dir)
+	k.Probe = func(context.Context) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, bounded := ctx.Deadline()
+			assert.True(t, bounded, "a probe must not last for ever")
+			return errors.New("no answer from the default gateway 192.0.2.1")
+		}
+	}
+	err := k.Apply(t.Context(), wish(t, "p", bridgeOnEth1))
+	var lost *LostError
+	require.ErrorAs(t, err, &lost)
+	assert.Equal(t, "the change was undone, since the node lost connectivity by it: no answer from the default gateway 192.0.2.1", oneLine(err))
+	assertState(t, bare(t), model, "undone")
+	assert.Empty(t, k.Records())
+	assertState(t, bare(t), startKeeper(t, model, dir).Node, "and not tried by the next start")
+}
+
+// A deaf node takes a step and does nothing.
+type deaf struct{ kernel.Node }
+
+// Do implements kernel.Node.
+func (deaf) Do(netstate.Step) error { return nil }
+
+func TestAKernelThatDoesNotDoWhatItSaysIsNoticed(t *testing.T) {
+	k := startKeeper(t, deaf{kernel.NewModel(bare(t))}, t.TempDir())
+	err := k.Apply(t.Context(), wish(t, "p", bridgeOnEth1))
+	require.ErrorContains(t, err, "the kernel took every step, and yet it is to do: + bridge br1")
+	assert.Empty(t, k.Records())
+}
+
+func TestNothingIsProbedWhereNothingChanges(t *testing.T) {
+	k := startKeeper(t, kernel.NewModel(bare(t)), t.TempDir())
+	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
+	k.Probe = func(context.Context) func(context.Context) error {
+		assert.Fail(t, "probed")
+		return func(context.Context) error { return nil }
+	}
+	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
+}
+
+func TestAPolicyThatTheNodeCannotHaveChangesNothing(t *testing.T) {
+	dir, model := t.TempDir(), kernel.NewModel(bare(t))
+	k := startKeeper(t, model, dir)
+	err := k.Apply(t.Context(), wish(t, "p", strings.ReplaceAll(bridgeOnEth1, "eth1", "eth9")))
+	require.ErrorContains(t, err, "eth9")
+	assertState(t, bare(t), model, "untouched")
+	pending, err := k.Journal.Pending()
+	require.NoError(t, err)
+	assert.Nil(t, pending)
+}
+
+func TestRevertingLeavesTheNodeAsItWasBeforeThePolicy(t *testing.T) {
+	dir, model := t.TempDir(), kernel.NewModel(bare(t))
+	k := startKeeper(t, model, dir)
+	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
+	later := wish(t, "p", bondBelowBridge)
+	later.Generation = 2
+	later.Desired.Interfaces[0].Bond.Port = []string{"eth2"}
+	require.NoError(t, k.Apply(t.Context(), later))
+	require.NoError(t, startKeeper(t, model, dir).Revert(t.Context(), "p"))
+	assertState(t, bare(t), model, "reverted")
+	assert.Empty(t, startKeeper(t, model, dir).Records())
+}
+
+func TestAnAgentKilledWhileItRevertsLeavesThePolicyAsItIs(t *testing.T) {
+	policy := wish(t, "p", bondBelowBridge)
+	atEveryStep(t, func(t *testing.T, at int, after bool) bool {
+		dir, model := t.TempDir(), kernel.NewModel(bare(t))
+		k := startKeeper(t, model, dir)
+		require.NoError(t, k.Apply(t.Context(), policy))
+		k.Node = &mortal{Node: model, at: at, after: after}
+		if !dies(func() { require.NoError(t, k.Revert(t.Context(), "p")) }) {
+			return false
+		}
+		again := startKeeper(t, model, dir)
+		assertDone(t, policy, again, "as before")
+		require.NoError(t, again.Revert(t.Context(), "p"))
+		assertState(t, bare(t), model, "reverted by the next one")
+		return true
+	})
+}
+
+func TestWhatAPolicyLeftBelongsToTheNextThatNamesIt(t *testing.T) {
+	dir, model := t.TempDir(), kernel.NewModel(bare(t))
+	k := startKeeper(t, model, dir)
+	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
+	require.NoError(t, k.Orphan("p"))
+	assert.Empty(t, k.Committed().Interfaces)
+	assertDone(t, wish(t, "p", bridgeOnEth1), startKeeper(t, kernel.NewModel(bare(t)), dir), "what is left is restored too")
+
+	gone := wish(t, "q", "interfaces: [{name: br1, type: linux-bridge, state: absent}]")
+	require.NoError(t, k.Apply(t.Context(), gone))
+	booted := kernel.NewModel(bare(t))
+	startKeeper(t, booted, dir)
+	assertState(t, bare(t), booted, "not restored any more")
+}
