@@ -190,7 +190,9 @@ func (c *client) begin(station kernel.Station) bool {
 // renewedByOthers reports whether the link has an address with an end that none of our leases explains.
 func (c *client) renewedByOthers(station kernel.Station) bool {
 	return slices.ContainsFunc(station.Addresses, func(a netstate.Address) bool {
-		ours := c.machine.last != nil && c.machine.last.Address == a.Prefix() || c.placed != nil && c.placed.Address == a.Prefix()
+		ours := slices.ContainsFunc([]*Lease{c.machine.last, c.placed}, func(l *Lease) bool {
+			return l != nil && l.Address == a.Prefix()
+		})
 		return a.Dynamic() && !ours
 	})
 }
@@ -236,7 +238,8 @@ func (c *client) speak(now time.Time, letters []outgoing) {
 	}
 	for _, letter := range letters {
 		if err := c.conn.send(letter); err != nil {
-			c.log.V(1).Info("a question was lost", "link", c.link, "kind", letter.message.MessageType().String(), "reason", err.Error())
+			kind := letter.message.MessageType().String()
+			c.log.V(1).Info("a question was lost", "link", c.link, "kind", kind, "reason", err.Error())
 		}
 	}
 }

@@ -104,13 +104,19 @@ func TestReadLeaseRefuses(t *testing.T) {
 		spoil func(*dhcpv4.DHCPv4)
 		want  string
 	}{
-		"no address":         {func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4zero }, "0.0.0.0 cannot be the address of a link"},
-		"a loopback address": {func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4(127, 0, 0, 1) }, "127.0.0.1 cannot be the address of a link"},
+		"no address": {
+			func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4zero }, "0.0.0.0 cannot be the address of a link",
+		},
+		"a loopback address": {
+			func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4(127, 0, 0, 1) }, "127.0.0.1 cannot be the address of a link",
+		},
 		"a lease of no time": {
-			func(a *dhcpv4.DHCPv4) { a.DeleteOption(dhcpv4.OptionIPAddressLeaseTime) }, "the message does not say how long the lease lasts",
+			func(a *dhcpv4.DHCPv4) { a.DeleteOption(dhcpv4.OptionIPAddressLeaseTime) },
+			"the message does not say how long the lease lasts",
 		},
 		"a mask with holes": {
-			func(a *dhcpv4.DHCPv4) { a.UpdateOption(dhcpv4.OptSubnetMask(net.IPv4Mask(255, 0, 255, 0))) }, "255.0.255.0 is not the mask of a network",
+			func(a *dhcpv4.DHCPv4) { a.UpdateOption(dhcpv4.OptSubnetMask(net.IPv4Mask(255, 0, 255, 0))) },
+			"255.0.255.0 is not the mask of a network",
 		},
 	}
 	for name, test := range tests {
@@ -150,9 +156,11 @@ func TestHostname(t *testing.T) {
 	}{
 		"the node's name without its domain": {option: plain, want: "node01"},
 		"a name of its own":                  {custom: new("door"), option: plain, want: "door"},
-		"a name with dots is a domain name":  {custom: new("door.example"), option: qualified, want: "\x05\x00\x00\x04door\x07example\x00"},
-		"an empty name is the node's":        {custom: new(""), send: new(true), option: plain, want: "node01"},
-		"none":                               {custom: new("door"), send: new(false)},
+		"a name with dots is a domain name": {
+			custom: new("door.example"), option: qualified, want: "\x05\x00\x00\x04door\x07example\x00",
+		},
+		"an empty name is the node's": {custom: new(""), send: new(true), option: plain, want: "node01"},
+		"none":                        {custom: new("door"), send: new(false)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

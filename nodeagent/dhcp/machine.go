@@ -200,8 +200,7 @@ func (m *machine) say(now time.Time) outgoing {
 
 // receive takes a message from the network. What is no answer to the last question is ignored.
 func (m *machine) receive(now time.Time, answer *dhcpv4.DHCPv4) {
-	mac, known := macOf(answer)
-	if !m.listening() || answer.OpCode != dhcpv4.OpcodeBootReply || answer.TransactionID != m.xid || known && mac != m.id.mac {
+	if !m.listening() || !m.isOurs(answer) {
 		return
 	}
 	server := addr(answer.ServerIdentifier())
@@ -225,6 +224,13 @@ func (m *machine) receive(now time.Time, answer *dhcpv4.DHCPv4) {
 	case kind == dhcpv4.MessageTypeNak && m.phase != selecting:
 		m.refused(now)
 	}
+}
+
+// isOurs reports whether a message answers the last question.
+func (m *machine) isOurs(answer *dhcpv4.DHCPv4) bool {
+	mac, known := macOf(answer)
+	forUs := !known || mac == m.id.mac
+	return forUs && answer.OpCode == dhcpv4.OpcodeBootReply && answer.TransactionID == m.xid
 }
 
 // refused begins without an address: at once the first time, later the more often it happens.

@@ -31,7 +31,8 @@ func lent(after time.Duration) *Lease {
 // answer is what a server answers to the last question of a machine.
 func answer(m *machine, kind dhcpv4.MessageType, server string, more ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	a := &dhcpv4.DHCPv4{
-		OpCode: dhcpv4.OpcodeBootReply, TransactionID: m.xid, ClientHWAddr: m.id.mac[:], YourIPAddr: net.IPv4(192, 0, 2, 7), Options: dhcpv4.Options{},
+		OpCode: dhcpv4.OpcodeBootReply, TransactionID: m.xid, ClientHWAddr: m.id.mac[:],
+		YourIPAddr: net.IPv4(192, 0, 2, 7), Options: dhcpv4.Options{},
 	}
 	a.UpdateOption(dhcpv4.OptMessageType(kind))
 	a.UpdateOption(dhcpv4.OptServerIdentifier(net.ParseIP(server)))
@@ -81,7 +82,9 @@ type event struct {
 // tell lets an event happen.
 func (e event) tell(m *machine) []outgoing {
 	now := noon().Add(e.at)
-	kinds := map[string]dhcpv4.MessageType{"OFFER": dhcpv4.MessageTypeOffer, "ACK": dhcpv4.MessageTypeAck, "NAK": dhcpv4.MessageTypeNak}
+	kinds := map[string]dhcpv4.MessageType{
+		"OFFER": dhcpv4.MessageTypeOffer, "ACK": dhcpv4.MessageTypeAck, "NAK": dhcpv4.MessageTypeNak,
+	}
 	switch e.what {
 	case "tick":
 	case "up", "down":
@@ -99,6 +102,7 @@ func (e event) tell(m *machine) []outgoing {
 func TestMachine(t *testing.T) {
 	const hour, minute, second = time.Hour, time.Minute, time.Second
 	const rebind = 52*minute + 30*second
+	const held, again = "192.0.2.7/24", "REQUEST to 192.0.2.1 holding 192.0.2.7"
 	tests := map[string]struct {
 		last   *Lease
 		held   bool
@@ -107,20 +111,20 @@ func TestMachine(t *testing.T) {
 		"a lease is got from one server, held, renewed, rebound and lost": {events: []event{
 			{at: 0, what: "up", says: "DISCOVER", wake: 4 * second},
 			{at: 1 * second, what: "OFFER", says: "REQUEST for 192.0.2.7 of 192.0.2.1", wake: 5 * second},
-			{at: 2 * second, what: "ACK", holds: "192.0.2.7/24", wake: 30*minute + second},
-			{at: 30*minute + second, what: "tick", says: "REQUEST to 192.0.2.1 holding 192.0.2.7", holds: "192.0.2.7/24", wake: 41*minute + 16*second},
-			{at: 41*minute + 16*second, what: "tick", says: "REQUEST to 192.0.2.1 holding 192.0.2.7", holds: "192.0.2.7/24", wake: 46*minute + 53*second + second/2},
-			{at: 46 * minute, what: "ACK", holds: "192.0.2.7/24", wake: 30*minute + 30*minute + second},
-			{at: hour + second, what: "tick", says: "REQUEST to 192.0.2.1 holding 192.0.2.7", holds: "192.0.2.7/24", wake: 30*minute + second + (30*minute+rebind)/2},
-			{at: 30*minute + second + rebind, what: "tick", says: "REQUEST holding 192.0.2.7", holds: "192.0.2.7/24", wake: 30*minute + second + rebind + 225*second},
+			{at: 2 * second, what: "ACK", holds: held, wake: 30*minute + second},
+			{at: 30*minute + second, what: "tick", says: again, holds: held, wake: 41*minute + 16*second},
+			{at: 41*minute + 16*second, what: "tick", says: again, holds: held, wake: 46*minute + 53*second + second/2},
+			{at: 46 * minute, what: "ACK", holds: held, wake: 30*minute + 30*minute + second},
+			{at: hour + second, what: "tick", says: again, holds: held, wake: 30*minute + second + (30*minute+rebind)/2},
+			{at: 30*minute + second + rebind, what: "tick", says: "REQUEST holding 192.0.2.7", holds: held, wake: 30*minute + second + rebind + 225*second},
 			{at: 90*minute + second, what: "tick", says: "DISCOVER for 192.0.2.7", wake: 90*minute + 5*second},
 		}},
 		"a server that rebinds is asked the next time": {last: lent(0), held: true, events: []event{
-			{at: 53 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 53*minute + 4*second},
-			{at: 53*minute + 4*second, what: "tick", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 53*minute + 12*second},
-			{at: 53*minute + 12*second, what: "tick", says: "REQUEST holding 192.0.2.7", holds: "192.0.2.7/24", wake: 56*minute + 36*second},
-			{at: 54 * minute, what: "ACK", by: "192.0.2.2", holds: "192.0.2.7/24", wake: 83*minute + 12*second},
-			{at: 83*minute + 12*second, what: "tick", says: "REQUEST to 192.0.2.2 holding 192.0.2.7", holds: "192.0.2.7/24", wake: 94*minute + 27*second},
+			{at: 53 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 53*minute + 4*second},
+			{at: 53*minute + 4*second, what: "tick", says: "REQUEST for 192.0.2.7", holds: held, wake: 53*minute + 12*second},
+			{at: 53*minute + 12*second, what: "tick", says: "REQUEST holding 192.0.2.7", holds: held, wake: 56*minute + 36*second},
+			{at: 54 * minute, what: "ACK", by: "192.0.2.2", holds: held, wake: 83*minute + 12*second},
+			{at: 83*minute + 12*second, what: "tick", says: "REQUEST to 192.0.2.2 holding 192.0.2.7", holds: held, wake: 94*minute + 27*second},
 		}},
 		"nobody answers: the question is repeated, less and less often": {events: []event{
 			{at: 0, what: "up", says: "DISCOVER", wake: 4 * second},
@@ -145,19 +149,19 @@ func TestMachine(t *testing.T) {
 			{at: 0, what: "OFFER", by: "192.0.2.2", wake: 4 * second},
 			{at: 0, what: "NAK", by: "192.0.2.2", wake: 4 * second},
 			{at: 0, what: "ACK", by: "192.0.2.2", wake: 4 * second},
-			{at: 0, what: "ACK", holds: "192.0.2.7/24", wake: 30 * minute},
+			{at: 0, what: "ACK", holds: held, wake: 30 * minute},
 		}},
 		"an address that is no longer right is dropped at once": {last: lent(0), held: true, events: []event{
-			{at: minute, what: "up", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 64 * second},
+			{at: minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 64 * second},
 			{at: 61 * second, what: "NAK", says: "DISCOVER", wake: 65 * second},
 			{at: 61 * second, what: "OFFER", says: "REQUEST for 192.0.2.7 of 192.0.2.1", wake: 65 * second},
 			{at: 62 * second, what: "NAK", wake: 66 * second},
 			{at: 66 * second, what: "tick", says: "DISCOVER", wake: 70 * second},
 		}},
 		"an address from before is kept when nobody answers": {last: lent(0), held: true, events: []event{
-			{at: minute, what: "up", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 64 * second},
-			{at: 64 * second, what: "tick", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 72 * second},
-			{at: 72 * second, what: "tick", holds: "192.0.2.7/24", wake: 30 * minute},
+			{at: minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 64 * second},
+			{at: 64 * second, what: "tick", says: "REQUEST for 192.0.2.7", holds: held, wake: 72 * second},
+			{at: 72 * second, what: "tick", holds: held, wake: 30 * minute},
 		}},
 		"an address from before a reboot is not used before a server says so": {last: lent(0), events: []event{
 			{at: minute, what: "up", says: "REQUEST for 192.0.2.7", wake: 64 * second},
@@ -168,16 +172,16 @@ func TestMachine(t *testing.T) {
 			{at: 0, what: "up", says: "DISCOVER for 192.0.2.7", wake: 4 * second},
 		}},
 		"without a carrier nothing is said, but a lease ends": {last: lent(0), held: true, events: []event{
-			{at: 0, what: "tick", holds: "192.0.2.7/24", wake: hour},
-			{at: 31 * minute, what: "tick", holds: "192.0.2.7/24", wake: hour},
+			{at: 0, what: "tick", holds: held, wake: hour},
+			{at: 31 * minute, what: "tick", holds: held, wake: hour},
 			{at: hour, what: "tick", wake: -1},
 			{at: 2 * hour, what: "up", says: "DISCOVER for 192.0.2.7", wake: 2*hour + 4*second},
 		}},
 		"a carrier that comes back may be another network": {last: lent(0), held: true, events: []event{
-			{at: 0, what: "up", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 4 * second},
-			{at: 0, what: "ACK", holds: "192.0.2.7/24", wake: 30 * minute},
-			{at: minute, what: "down", holds: "192.0.2.7/24", wake: hour},
-			{at: 2 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: "192.0.2.7/24", wake: 2*minute + 4*second},
+			{at: 0, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 4 * second},
+			{at: 0, what: "ACK", holds: held, wake: 30 * minute},
+			{at: minute, what: "down", holds: held, wake: hour},
+			{at: 2 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 2*minute + 4*second},
 			{at: 2 * minute, what: "NAK", says: "DISCOVER", wake: 2*minute + 4*second},
 		}},
 	}
@@ -205,13 +209,15 @@ func TestMachine(t *testing.T) {
 
 func TestMachineHearsOnlyItsOwn(t *testing.T) {
 	tests := map[string]func(*dhcpv4.DHCPv4){
-		"a question of another client":   func(a *dhcpv4.DHCPv4) { a.OpCode = dhcpv4.OpcodeBootRequest },
-		"an answer to another question":  func(a *dhcpv4.DHCPv4) { a.TransactionID[0]++ },
-		"an answer for another MAC":      func(a *dhcpv4.DHCPv4) { a.ClientHWAddr = net.HardwareAddr{2, 0, 0, 0, 0, 9} },
-		"an offer of no address":         func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4zero },
-		"an offer of a group's address":  func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4(224, 0, 0, 1) },
-		"an offer that names no server":  func(a *dhcpv4.DHCPv4) { a.DeleteOption(dhcpv4.OptionServerIdentifier) },
-		"a lease before there was offer": func(a *dhcpv4.DHCPv4) { a.UpdateOption(dhcpv4.OptMessageType(dhcpv4.MessageTypeAck)) },
+		"a question of another client":  func(a *dhcpv4.DHCPv4) { a.OpCode = dhcpv4.OpcodeBootRequest },
+		"an answer to another question": func(a *dhcpv4.DHCPv4) { a.TransactionID[0]++ },
+		"an answer for another MAC":     func(a *dhcpv4.DHCPv4) { a.ClientHWAddr = net.HardwareAddr{2, 0, 0, 0, 0, 9} },
+		"an offer of no address":        func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4zero },
+		"an offer of a group's address": func(a *dhcpv4.DHCPv4) { a.YourIPAddr = net.IPv4(224, 0, 0, 1) },
+		"an offer that names no server": func(a *dhcpv4.DHCPv4) { a.DeleteOption(dhcpv4.OptionServerIdentifier) },
+		"a lease that nobody offered": func(a *dhcpv4.DHCPv4) {
+			a.UpdateOption(dhcpv4.OptMessageType(dhcpv4.MessageTypeAck))
+		},
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {

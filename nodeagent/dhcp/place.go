@@ -21,7 +21,8 @@ func place(now time.Time, current netstate.State, link string, was, is *Lease, o
 	have := ours(current, link)
 	for _, route := range slices.Backward(have) {
 		if !slices.ContainsFunc(wanted, route.equal) {
-			steps = append(steps, netstate.Step{Kind: netstate.StepRoute, Link: link, From: netstate.Value{Route: new(route.step())}})
+			from := netstate.Value{Route: new(route.step())}
+			steps = append(steps, netstate.Step{Kind: netstate.StepRoute, Link: link, From: from})
 		}
 	}
 	if was != nil && (is == nil || is.Address != was.Address) {
@@ -42,7 +43,8 @@ func place(now time.Time, current netstate.State, link string, was, is *Lease, o
 	}
 	for _, route := range wanted {
 		if !slices.ContainsFunc(have, route.equal) {
-			steps = append(steps, netstate.Step{Kind: netstate.StepRoute, Link: link, To: netstate.Value{Route: new(route.step())}})
+			to := netstate.Value{Route: new(route.step())}
+			steps = append(steps, netstate.Step{Kind: netstate.StepRoute, Link: link, To: to})
 		}
 	}
 	return steps
@@ -51,7 +53,9 @@ func place(now time.Time, current netstate.State, link string, was, is *Lease, o
 // address is the address with the lifetime that is left of it, in whole seconds and one at least.
 func (l Lease) address(now time.Time) netstate.Address {
 	left := uint32(max((l.Expires().Sub(now)+time.Second-1)/time.Second, 1))
-	return netstate.Address{IP: l.Address.Addr(), PrefixLength: l.Address.Bits(), ValidLifeTime: left, PreferredLifeTime: left}
+	return netstate.Address{
+		IP: l.Address.Addr(), PrefixLength: l.Address.Bits(), ValidLifeTime: left, PreferredLifeTime: left,
+	}
 }
 
 // addressOf finds an address of a link.
@@ -169,8 +173,9 @@ func metricOf(current netstate.State, w way, orders netstate.IP) int {
 // taken reports whether somebody else has a route that the kernel takes for the same.
 func taken(current netstate.State, w way) bool {
 	return slices.ContainsFunc(current.Routes.Running, func(r netstate.Route) bool {
-		same := r.Destination == w.destination && orElse(r.TableID, netstate.TableMain) == w.table && orElse(r.Metric, 0) == w.metric
-		return same && (r.Protocol != protocolDHCP || r.NextHopInterface != w.link)
+		theirs := r.Protocol != protocolDHCP || r.NextHopInterface != w.link
+		return theirs && r.Destination == w.destination &&
+			orElse(r.TableID, netstate.TableMain) == w.table && orElse(r.Metric, 0) == w.metric
 	})
 }
 

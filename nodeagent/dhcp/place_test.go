@@ -63,8 +63,9 @@ func after(s netstate.State, steps []netstate.Step) netstate.State {
 
 func TestPlace(t *testing.T) {
 	theirs := netstate.Route{
-		Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHopInterface: "eth0", NextHopAddress: netip.MustParseAddr("203.0.113.1"),
-		Metric: new(100), TableID: new(254), Protocol: protocolDHCP,
+		Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHopInterface: "eth0",
+		NextHopAddress: netip.MustParseAddr("203.0.113.1"),
+		Metric:         new(100), TableID: new(254), Protocol: protocolDHCP,
 	}
 	vrf := with(netstate.TypeEthernet, nil)
 	vrf.Interfaces = append(vrf.Interfaces, netstate.Interface{
@@ -75,7 +76,8 @@ func TestPlace(t *testing.T) {
 		all     = "+ route default (0.0.0.0/0) via 192.0.2.1 through eth1 from 192.0.2.7 metric 100"
 		ten     = "+ route 10.0.0.0/8 via 198.51.100.1 through eth1 from 192.0.2.7 metric 100"
 	)
-	placed := after(with(netstate.TypeEthernet, nil), place(noon(), with(netstate.TypeEthernet, nil), "eth1", nil, routed(), netstate.IP{}))
+	bare := with(netstate.TypeEthernet, nil)
+	placed := after(bare, place(noon(), bare, "eth1", nil, routed(), netstate.IP{}))
 	moved := routed()
 	moved.Address, moved.Routes = netip.MustParsePrefix("192.0.2.9/24"), nil
 	tests := map[string]struct {
@@ -150,7 +152,9 @@ func TestPlace(t *testing.T) {
 		},
 		"routes of other links and other makers stay": {
 			current: with(netstate.TypeEthernet, nil, theirs, netstate.Route{
-				Destination: netip.MustParsePrefix("10.0.0.0/8"), NextHopInterface: "eth1", Metric: new(0), TableID: new(254), Protocol: 4}),
+				Destination: netip.MustParsePrefix("10.0.0.0/8"), NextHopInterface: "eth1",
+				Metric: new(0), TableID: new(254), Protocol: 4,
+			}),
 			was: routed(), want: []string{},
 		},
 	}
@@ -184,23 +188,25 @@ func TestAnAddressLastsAsLongAsItsLease(t *testing.T) {
 }
 
 func TestWantedBy(t *testing.T) {
+	on := &netstate.IP{DHCP: new(true)}
 	tests := map[string]struct {
 		i    netstate.Interface
 		want bool
 	}{
-		"a link with dhcp":                   {netstate.Interface{IPv4: &netstate.IP{DHCP: new(true)}}, true},
-		"one that is to be up, too":          {netstate.Interface{State: netstate.StateUp, IPv4: &netstate.IP{Enabled: new(true), DHCP: new(true)}}, true},
+		"a link with dhcp":                   {netstate.Interface{IPv4: on}, true},
+		"one that is to be up, too":          {netstate.Interface{State: netstate.StateUp, IPv4: on}, true},
 		"not without IPv4":                   {netstate.Interface{}, false},
 		"not with static addresses only":     {netstate.Interface{IPv4: &netstate.IP{Enabled: new(true)}}, false},
 		"not with IPv4 switched off":         {netstate.Interface{IPv4: &netstate.IP{Enabled: new(false), DHCP: new(true)}}, false},
-		"not a link that is to go away":      {netstate.Interface{State: netstate.StateAbsent, IPv4: &netstate.IP{DHCP: new(true)}}, false},
-		"not a link that is to be down":      {netstate.Interface{State: netstate.StateDown, IPv4: &netstate.IP{DHCP: new(true)}}, false},
-		"not a link that is somebody else's": {netstate.Interface{State: netstate.StateIgnore, IPv4: &netstate.IP{DHCP: new(true)}}, false},
-		"not by dhcp of IPv6":                {netstate.Interface{IPv6: &netstate.IP{DHCP: new(true)}}, false},
+		"not a link that is to go away":      {netstate.Interface{State: netstate.StateAbsent, IPv4: on}, false},
+		"not a link that is to be down":      {netstate.Interface{State: netstate.StateDown, IPv4: on}, false},
+		"not a link that is somebody else's": {netstate.Interface{State: netstate.StateIgnore, IPv4: on}, false},
+		"not by dhcp of IPv6":                {netstate.Interface{IPv6: on}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, len(WantedBy(netstate.State{Interfaces: []netstate.Interface{test.i}})) == 1)
+			wanted := WantedBy(netstate.State{Interfaces: []netstate.Interface{test.i}})
+			assert.Equal(t, test.want, len(wanted) == 1)
 		})
 	}
 }

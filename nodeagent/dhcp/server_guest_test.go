@@ -39,7 +39,9 @@ type server struct {
 func serve(t *testing.T, near, network string, options ...dhcpv4.Option) *server {
 	prefix := netip.MustParsePrefix(network).Masked()
 	own := prefix.Addr().Next()
-	s := &server{Host: wire.NewHost(t), own: own, lends: netip.AddrFrom4([4]byte(append(own.AsSlice()[:3], 7))), options: options}
+	lends := own.As4()
+	lends[3] = 7
+	s := &server{Host: wire.NewHost(t), own: own, lends: netip.AddrFrom4(lends), options: options}
 	s.Plug(t, near, "server", netip.PrefixFrom(own, 24).String())
 	var listener *server4.Server
 	s.Do(t, func() (err error) {

@@ -82,7 +82,9 @@ func serveDNS(t *testing.T, h wire.Host) {
 
 // serveHTTPS is a TLS server on the host, and what its clients trust.
 func serveHTTPS(t *testing.T, h wire.Host) (url string, config *tls.Config) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
 	require.NoError(t, s.Listener.Close())
 	h.Do(t, func() (err error) {
 		s.Listener, err = net.Listen("tcp4", "192.0.2.1:6443")
@@ -150,7 +152,8 @@ func TestADefaultGatewayThatMovesIsFollowed(t *testing.T) {
 	require.Len(t, chosen.Probes, 1)
 
 	require.NoError(t, k.Do(before.Inverse()))
-	require.EqualError(t, within(t, chosen, time.Second), "no answer from default gateway (there is no default route: nobody to ask)")
+	require.EqualError(t, within(t, chosen, time.Second),
+		"no answer from default gateway (there is no default route: nobody to ask)")
 	after := defaultRoute("new0", "198.51.100.1", 10)
 	do(t, k, after)
 	require.NoError(t, within(t, chosen, 10*time.Second))

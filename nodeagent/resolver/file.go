@@ -28,10 +28,10 @@ func (e *KeptError) Error() string {
 	if e.Keeper == "" {
 		return what + " is kept by another program: configure DNS there, or make it a plain file"
 	}
-	return what + " is kept by " + e.Keeper + ": configure DNS there, or make it a plain file that " + e.Keeper + " leaves alone"
+	return fmt.Sprintf("%s is kept by %s: configure DNS there, or make it a plain file of its own", what, e.Keeper)
 }
 
-// A File is the node's resolver configuration.
+// A File is the node's resolver configuration. Give it one writer at a time.
 type File struct {
 	// Path is the file itself, /etc/resolv.conf. The folder must be writable: the file is replaced.
 	Path string

@@ -15,15 +15,22 @@ func servers(list ...string) netstate.DNSConfig { return netstate.DNSConfig{Serv
 
 func TestMerge(t *testing.T) {
 	tests := map[string]struct{ static, leased, want netstate.DNSConfig }{
-		"nothing is nothing":         {},
-		"configured servers only":    {static: servers("192.0.2.1"), want: servers("192.0.2.1")},
-		"leased servers only":        {leased: servers("192.0.2.2"), want: servers("192.0.2.2")},
-		"configured ones come first": {static: servers("192.0.2.1"), leased: servers("192.0.2.2"), want: servers("192.0.2.1", "192.0.2.2")},
-		"each comes once":            {static: servers("192.0.2.1", "192.0.2.2"), leased: servers("192.0.2.3", "192.0.2.1"), want: servers("192.0.2.1", "192.0.2.2", "192.0.2.3")},
+		"nothing is nothing":      {},
+		"configured servers only": {static: servers("192.0.2.1"), want: servers("192.0.2.1")},
+		"leased servers only":     {leased: servers("192.0.2.2"), want: servers("192.0.2.2")},
+		"configured ones come first": {
+			static: servers("192.0.2.1"), leased: servers("192.0.2.2"), want: servers("192.0.2.1", "192.0.2.2"),
+		},
+		"each comes once": {
+			static: servers("192.0.2.1", "192.0.2.2"), leased: servers("192.0.2.3", "192.0.2.1"),
+			want: servers("192.0.2.1", "192.0.2.2", "192.0.2.3"),
+		},
 		"every list on its own": {
 			static: netstate.DNSConfig{Search: []string{"a.example"}, Options: []string{"rotate"}},
 			leased: netstate.DNSConfig{Search: []string{"b.example"}, Server: []string{"192.0.2.2"}},
-			want:   netstate.DNSConfig{Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.2"}, Options: []string{"rotate"}},
+			want: netstate.DNSConfig{
+				Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.2"}, Options: []string{"rotate"},
+			},
 		},
 	}
 	for name, test := range tests {
@@ -32,7 +39,9 @@ func TestMerge(t *testing.T) {
 }
 
 func TestFormatAndParse(t *testing.T) {
-	static := netstate.DNSConfig{Search: []string{"a.example"}, Server: []string{"192.0.2.1", "fe80::1%eth1"}, Options: []string{"rotate", "ndots:2"}}
+	static := netstate.DNSConfig{
+		Search: []string{"a.example"}, Server: []string{"192.0.2.1", "fe80::1%eth1"}, Options: []string{"rotate", "ndots:2"},
+	}
 	leased := netstate.DNSConfig{Search: []string{"b.example"}, Server: []string{"192.0.2.2"}}
 	text := Format(static, leased)
 	assert.Equal(t, `# Written by bridgehead, which writes it again when a policy or a lease changes.
@@ -50,25 +59,26 @@ options rotate ndots:2
 
 func TestParse(t *testing.T) {
 	none := []string{}
+	nothing := netstate.DNSConfig{Search: none, Server: none, Options: none}
+	only := func(server string) netstate.DNSConfig {
+		return netstate.DNSConfig{Search: none, Server: []string{server}, Options: none}
+	}
+	byHand := netstate.DNSConfig{
+		Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.1"}, Options: []string{"rotate", "edns0"},
+	}
+	const handMade = "# by hand\ndomain old.example\nsearch a.example b.example\n\n" +
+		"nameserver 192.0.2.1\nnameserver\noptions rotate\noptions edns0\nsortlist 1\n"
 	tests := map[string]struct {
 		text            string
 		running, config netstate.DNSConfig
 	}{
-		"an empty file": {"", netstate.DNSConfig{Search: none, Server: none, Options: none}, netstate.DNSConfig{Search: none, Server: none, Options: none}},
-		"everything in a file that is not ours is configured": {
-			"# by hand\ndomain old.example\nsearch a.example b.example\n\nnameserver 192.0.2.1\nnameserver\noptions rotate\noptions edns0\nsortlist 1\n",
-			netstate.DNSConfig{Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.1"}, Options: []string{"rotate", "edns0"}},
-			netstate.DNSConfig{Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.1"}, Options: []string{"rotate", "edns0"}},
-		},
+		"an empty file": {"", nothing, nothing},
+		"everything in a file that is not ours is configured": {handMade, byHand, byHand},
 		"nothing in a file of leased servers is": {
-			Format(netstate.DNSConfig{}, servers("192.0.2.2")),
-			netstate.DNSConfig{Search: none, Server: []string{"192.0.2.2"}, Options: none},
-			netstate.DNSConfig{Search: none, Server: none, Options: none},
+			Format(netstate.DNSConfig{}, servers("192.0.2.2")), only("192.0.2.2"), nothing,
 		},
 		"a file of ours that somebody edited is all configured": {
-			marker + "\nnameserver 192.0.2.3\n",
-			netstate.DNSConfig{Search: none, Server: []string{"192.0.2.3"}, Options: none},
-			netstate.DNSConfig{Search: none, Server: []string{"192.0.2.3"}, Options: none},
+			marker + "\nnameserver 192.0.2.3\n", only("192.0.2.3"), only("192.0.2.3"),
 		},
 	}
 	for name, test := range tests {
@@ -154,14 +164,16 @@ func TestAFileThatAnotherProgramKeepsIsNotTouched(t *testing.T) {
 	tests := map[string]struct{ target, text, want string }{
 		"a link to systemd-resolved": {
 			target: "../run/systemd/resolve/stub-resolv.conf",
-			want:   ", a link to ../run/systemd/resolve/stub-resolv.conf, is kept by systemd-resolved: configure DNS there, or make it a plain file that systemd-resolved leaves alone",
+			want: ", a link to ../run/systemd/resolve/stub-resolv.conf, is kept by systemd-resolved" +
+				": configure DNS there, or make it a plain file of its own",
 		},
 		"a link to somebody": {
-			target: "/opt/dns.conf", want: ", a link to /opt/dns.conf, is kept by another program: configure DNS there, or make it a plain file",
+			target: "/opt/dns.conf",
+			want:   ", a link to /opt/dns.conf, is kept by another program: configure DNS there, or make it a plain file",
 		},
 		"a file of NetworkManager": {
 			text: "# Generated by NetworkManager\nnameserver 203.0.113.53\n",
-			want: " is kept by NetworkManager: configure DNS there, or make it a plain file that NetworkManager leaves alone",
+			want: " is kept by NetworkManager: configure DNS there, or make it a plain file of its own",
 		},
 	}
 	for name, test := range tests {
