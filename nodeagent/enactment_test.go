@@ -1,0 +1,118 @@
+package nodeagent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// condition is one condition as text.
+func condition(t *testing.T, conditions []nmstate.Condition, kind nmstate.ConditionType) string {
+	t.Helper()
+	for _, c := range conditions {
+		if c.Type == kind {
+			return string(c.Status) + " " + string(c.Reason) + " " + c.Message
+		}
+	}
+	require.Fail(t, "no such condition", kind)
+	return ""
+}
+
+func TestAnEnactmentFromBeginToEnd(t *testing.T) {
+	now, desired := metav1.NewTime(time.Unix(100, 0)), parse(t, bridgeOnEth1)
+	begun := begin(status(1, 2, nmstate.EnactmentAvailable), 2, now)
+	assert.Equal(t, map[string]int{"2": 1}, begun.RetryCount, "attempts at older generations are forgotten")
+	assert.Equal(t, "True ConfigurationProgressing Applying desired state", condition(t, begun.Conditions, nmstate.EnactmentProgressing))
+	assert.Equal(t, map[string]int{"2": 2}, begin(begun, 2, now).RetryCount)
+
+	for name, c := range map[string]struct {
+		result                          Result
+		available, failing, progressing string
+		desired                         string
+	}{
+		"it worked": {
+			result:      Result{Policy: "p", Generation: 2, Desired: &desired},
+			available:   "True SuccessfullyConfigured successfully reconciled",
+			failing:     "False SuccessfullyConfigured ",
+			progressing: "False SuccessfullyConfigured ",
+			desired:     "br1",
+		},
+		"it could not be applied": {
+			result:      Result{Policy: "p", Generation: 2, Desired: &desired, Err: errors.New("one\n  two")},
+			available:   "False FailedToConfigure ",
+			failing:     "True FailedToConfigure error reconciling NodeNetworkConfigurationPolicy on node n1 at desired state apply: one; two",
+			progressing: "False FailedToConfigure ",
+			desired:     "br1",
+		},
+		"it could not be rendered": {
+			result:      Result{Policy: "p", Generation: 2, Err: errors.New("no default gateway")},
+			available:   "False FailedToConfigure ",
+			failing:     "True FailedToConfigure failure generating desiredState and capturedStates: no default gateway",
+			progressing: "False FailedToConfigure ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended, err := end(*begun.DeepCopy(), "n1", c.result, now)
+			require.NoError(t, err)
+			assert.Equal(t, int64(2), ended.PolicyGeneration)
+			assert.Equal(t, c.available, condition(t, ended.Conditions, nmstate.EnactmentAvailable))
+			assert.Equal(t, c.failing, condition(t, ended.Conditions, nmstate.EnactmentFailing))
+			assert.Equal(t, c.progressing, condition(t, ended.Conditions, nmstate.EnactmentProgressing))
+			assert.True(t, Policy{Generation: 2, Status: ended}.finished())
+			assert.Equal(t, begun.RetryCount, ended.RetryCount)
+			if c.desired == "" {
+				assert.Nil(t, ended.DesiredState)
+				return
+			}
+			assert.Contains(t, string(ended.DesiredState.Raw), c.desired)
+			assert.Equal(t, "2", ended.DesiredStateMetaInfo.Version)
+		})
+	}
+}
+
+func TestAnErrorIsOneLineOfSomeLength(t *testing.T) {
+	text := oneLine(errors.New(strings.Repeat("é\n", 1000)))
+	assert.NotContains(t, text, "\n")
+	assert.LessOrEqual(t, len(text), 1000+len("…"))
+	assert.True(t, strings.HasPrefix(text, "é; é; "))
+	assert.Equal(t, text, strings.ToValidUTF8(text, "?"))
+}
+
+func TestANodeStateIsWrittenWhenItSaysSomethingNew(t *testing.T) {
+	at := func(seconds int64) metav1.Time { return metav1.NewTime(time.Unix(seconds, 0)) }
+	first, changed, err := nodeState(nmstate.NodeStateStatus{}, snapshot{state: bare(t)}, "v1", at(1))
+	require.NoError(t, err)
+	assert.True(t, changed)
+	assert.Equal(t, "N/A (kernel)", first.HostNetworkManagerVersion)
+	assert.Equal(t, "True SuccessfullyConfigured ", condition(t, first.Conditions, nmstate.NodeStateAvailable))
+	assert.NotContains(t, string(first.CurrentState.Raw), "route-rules")
+
+	same, changed, err := nodeState(first, snapshot{state: bare(t)}, "v1", at(2))
+	require.NoError(t, err)
+	assert.False(t, changed)
+	assert.Equal(t, first, same)
+
+	_, changed, err = nodeState(first, snapshot{state: bare(t)}, "v2", at(2))
+	require.NoError(t, err)
+	assert.True(t, changed, "another version of the agent")
+
+	unread, changed, err := nodeState(first, snapshot{err: errors.New("netlink: no memory")}, "v1", at(3))
+	require.NoError(t, err)
+	assert.True(t, changed)
+	assert.Equal(t, first.CurrentState, unread.CurrentState, "the last that is known")
+	assert.Equal(t, "True FailedToConfigure netlink: no memory", condition(t, unread.Conditions, nmstate.NodeStateFailing))
+
+	pod := bare(t)
+	pod.Interfaces = append(pod.Interfaces, netstate.Interface{Name: "veth1", Type: netstate.TypeVeth, State: netstate.StateIgnore})
+	_, changed, err = nodeState(first, snapshot{state: pod}, "v1", at(4))
+	require.NoError(t, err)
+	assert.False(t, changed, "pods come and go")
+}

@@ -1,0 +1,72 @@
+package nodeagent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+)
+
+// status is that of an enactment of which these conditions are true.
+func status(generation int64, attempts int, conditions ...nmstate.ConditionType) nmstate.EnactmentStatus {
+	s := nmstate.EnactmentStatus{PolicyGeneration: generation, RetryCount: map[string]int{fmt.Sprint(generation): attempts}}
+	for _, c := range conditions {
+		s.Conditions = append(s.Conditions, nmstate.Condition{Type: c, Status: corev1.ConditionTrue})
+	}
+	return s
+}
+
+func TestWhatIsToBeDone(t *testing.T) {
+	const available, failing, progressing, aborted = nmstate.EnactmentAvailable, nmstate.EnactmentFailing, nmstate.EnactmentProgressing, nmstate.EnactmentAborted
+	policy := func(name string, turn int64, s nmstate.EnactmentStatus) Policy {
+		return Policy{Name: name, Generation: 2, Turn: turn, Heal: true, Selected: true, Status: s}
+	}
+	record := func(name string) journal.Record { return journal.Record{Policy: name, Generation: 1, Heal: true} }
+	for name, c := range map[string]struct {
+		policies []Policy
+		records  []journal.Record
+		want     string
+	}{
+		"nothing without a turn":                    {[]Policy{policy("p", 0, nmstate.EnactmentStatus{})}, nil, ""},
+		"nothing with a turn for an older one":      {[]Policy{policy("p", 1, status(1, 1, available))}, nil, ""},
+		"a new turn":                                {[]Policy{policy("p", 2, nmstate.EnactmentStatus{})}, nil, "apply p"},
+		"a new turn after an older generation":      {[]Policy{policy("p", 2, status(1, 1, available))}, []journal.Record{record("p")}, "apply p"},
+		"a turn that succeeded":                     {[]Policy{policy("p", 2, status(2, 1, available))}, []journal.Record{record("p")}, ""},
+		"a turn that failed is not tried again":     {[]Policy{policy("p", 2, status(2, 1, failing))}, nil, ""},
+		"a turn that was aborted":                   {[]Policy{policy("p", 2, status(2, 0, aborted))}, nil, ""},
+		"a turn that a crash cut short":             {[]Policy{policy("p", 2, status(2, 1, progressing))}, nil, "apply p"},
+		"a turn that fails, and is still under way": {[]Policy{policy("p", 2, status(2, 1, failing, progressing))}, nil, "apply p"},
+		"a turn that crashes again and again":       {[]Policy{policy("p", 2, status(2, mostAttempts, progressing))}, nil, "give up p"},
+		"several by name, what ends first": {
+			[]Policy{policy("b", 2, nmstate.EnactmentStatus{}), policy("a", 2, nmstate.EnactmentStatus{})}, []journal.Record{record("z")},
+			"orphan z, apply a, apply b",
+		},
+		"a policy that is gone": {nil, []journal.Record{record("p")}, "orphan p"},
+		"a policy that is gone and is to be undone": {
+			nil, []journal.Record{{Policy: "p", Revert: true}}, "revert p",
+		},
+		"a policy that does not select the node any more": {
+			[]Policy{{Name: "p", Generation: 2, Turn: 2}}, []journal.Record{record("p")}, "orphan p",
+		},
+		"a policy that was gone before":   {nil, []journal.Record{{Policy: "p", Orphan: true, Revert: true}}, ""},
+		"an annotation that changed":      {[]Policy{{Name: "p", Generation: 2, Turn: 2, Selected: true, Status: status(2, 1, available)}}, []journal.Record{record("p")}, "annotate p"},
+		"a policy that came back by name": {[]Policy{policy("p", 2, nmstate.EnactmentStatus{})}, []journal.Record{{Policy: "p", Orphan: true}}, "apply p"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := map[string]journal.Record{}
+			for _, r := range c.records {
+				records[r.Policy] = r
+			}
+			var got []string
+			for _, task := range tasks(c.policies, records) {
+				got = append(got, string(task.verb)+" "+task.policy.Name)
+			}
+			assert.Equal(t, c.want, strings.Join(got, ", "))
+		})
+	}
+}
