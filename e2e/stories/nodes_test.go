@@ -6,18 +6,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/chaosnode/faults"
-	"github.com/bridgehead-dev/bridgehead/e2e/node"
+	guests "github.com/bridgehead-dev/bridgehead/e2e/node"
 	"github.com/bridgehead-dev/bridgehead/e2e/stories/story"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
 func TestTheStoryIsSo(t *testing.T) {
-	c := node.StartClusterForTest(t, story.Options())
+	c := guests.StartClusterForTest(t, story.Options())
 	require.NoError(t, story.Tell(t.Context(), c, t.Output()))
 }
 
 func TestNodesSurviveWhatTakesSecondsToDoToThem(t *testing.T) {
-	c := node.StartClusterForTest(t, node.ClusterOptions{Nodes: 2, Suite: suite.Options{Replicas: 1}})
+	c := guests.StartClusterForTest(t, guests.ClusterOptions{Nodes: 2, Suite: suite.Options{Replicas: 1}})
 	field, err := faults.New(t.Context(), c)
 	require.NoError(t, err)
 	for _, fault := range field.All() {
