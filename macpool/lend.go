@@ -126,7 +126,7 @@ func (l *Ledger) fill(w *window, pool Pool) error {
 		if want <= 0 {
 			return nil
 		}
-		err := l.reserve(w, pool, prefix, want)
+		err := l.reserve(w, pool, prefix, min(want, largestWindow))
 		if err != nil && !errors.Is(err, errFull) {
 			return err
 		}

@@ -91,25 +91,25 @@ func (l *Ledger) allowance(pool Pool, w *window) int {
 	return int(max(1, min(largestWindow, free/windowShare)))
 }
 
-// candidates are the blocks of a pool that look as if they had free addresses, the one in use first; those in which
+// candidates are the blocks of a pool that look as if they had free addresses, beginning with the one in use: first those
+// that have few others in them, since a write costs the API server as much as the block has addresses; those in which
 // another replica has a window come last, to keep out of its way.
 func (l *Ledger) candidates(pool Pool, w *window) iter.Seq[Prefix] {
 	return func(yield func(Prefix) bool) {
-		var shared []Prefix
+		var crowded, shared []Prefix
 		for prefix := range pool.Set.Prefixes(w.cursor) {
 			b := l.book.block(prefix)
-			if b.FreeIn(pool.Set) == 0 {
-				continue
-			}
-			if b.reservedBy(func(replica string) bool { return replica != w.replica }) {
+			switch {
+			case b.FreeIn(pool.Set) == 0:
+			case b.reservedBy(func(replica string) bool { return replica != w.replica }):
 				shared = append(shared, prefix)
-				continue
-			}
-			if !yield(prefix) {
+			case len(b.entries) >= largestWindow:
+				crowded = append(crowded, prefix)
+			case !yield(prefix):
 				return
 			}
 		}
-		for _, prefix := range shared {
+		for _, prefix := range append(crowded, shared...) {
 			if !yield(prefix) {
 				return
 			}

@@ -31,8 +31,6 @@ type row struct {
 	P50Ratio        []float64 `json:"p50Ratio"`
 }
 
-func newReport() report { return report{} }
-
 // add takes in a sample and the one it is compared with.
 func (r *report) add(mode string, concurrency int, s, base sample) {
 	i := slices.IndexFunc(r.Admission, func(x *row) bool { return x.Mode == mode && x.Concurrency == concurrency })
