@@ -1,0 +1,60 @@
+package stories
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+)
+
+func TestRollingRestartDoesNotFailOneRequest(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 2})
+	optIn(t, s, "default")
+	clients := startLoad(t, s, 8)
+	clients.waitFor(t, 50)
+	for _, old := range s.Running() {
+		_, err := s.StartReplica(t.Context())
+		require.NoError(t, err)
+		clients.waitFor(t, 20)
+		require.NoError(t, s.StopReplica(t.Context(), old))
+		assert.Contains(t, old.Log(), `"verdict":"patched"`, "it was at work")
+		assert.NotContains(t, old.Log(), `"verdict":"undecided"`)
+	}
+	clients.waitFor(t, 50)
+	clients.stop(t)
+	var reserving []string
+	for _, r := range s.Running() {
+		reserving = append(reserving, r.Name)
+	}
+	waitUntil(t, func() bool { return int64(len(heldBy(t, s))) == 2*clients.created.Load() })
+	requireUniqueMACs(t, s)
+	blocks, err := s.Blocks(t.Context())
+	require.NoError(t, err)
+	for _, b := range blocks {
+		for _, a := range b.Addresses {
+			if a.Reservation != nil {
+				replica := a.Reservation.Replica[:len(reserving[0])]
+				assert.Contains(t, reserving, replica, "%s is still reserved by a replica that has gone", a.Address)
+			}
+		}
+	}
+}
+
+// requireUniqueMACs checks that no two interfaces in the cluster have an address in common.
+func requireUniqueMACs(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	vms := &unstructured.UnstructuredList{}
+	vms.SetAPIVersion("kubevirt.io/v1")
+	vms.SetKind("VirtualMachineList")
+	require.NoError(t, s.Client.List(t.Context(), vms))
+	owners := map[string]string{}
+	for i := range vms.Items {
+		for _, m := range macsOf(t, &vms.Items[i]) {
+			require.NotContains(t, owners, m, "%s has it too", vms.Items[i].GetName())
+			owners[m] = vms.Items[i].GetName()
+		}
+	}
+}
