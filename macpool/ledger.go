@@ -327,6 +327,9 @@ func (l *Ledger) enqueueLocked(p Prefix, ch change) {
 		l.noteWritten()
 	}
 	c.add(l.ctx, ch)
+	if l.closed {
+		c.hurry() // no company will come
+	}
 }
 
 func (l *Ledger) noteWritten() {

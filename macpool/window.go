@@ -122,6 +122,10 @@ func (l *Ledger) reserve(w *window, pool Pool, prefix Prefix, n int) error {
 	result := make(chan error, 1)
 	var got []MAC
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return ErrNotReady
+	}
 	w.cursor = prefix
 	l.enqueueLocked(prefix, change{
 		lazy: len(w.queue) == 0,
