@@ -98,6 +98,9 @@ func (w *world) settleWrites() {
 				c.hurry()
 			}
 			busy = busy || l.unwritten > 0
+			for _, window := range l.windows {
+				busy = busy || window.filling
+			}
 			l.mu.Unlock()
 		}
 	}
