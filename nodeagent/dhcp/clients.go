@@ -143,7 +143,8 @@ func (c *Clients) giveBack(link string) error {
 		if time.Now().Before(lease.Expires()) {
 			c.release(*lease)
 		}
-		if err := apply(time.Now(), c.Network, link, lease, nil, netstate.IP{}); err != nil {
+		routes, err := apply(time.Now(), c.Network, link, lease, nil, netstate.IP{})
+		if err := errors.Join(routes, err); err != nil {
 			return fmt.Errorf("give back the lease of %s: %w", link, err)
 		}
 	}

@@ -113,8 +113,10 @@ func readRoutes(ack *dhcpv4.DHCPv4) []Route {
 	for _, route := range ack.ClasslessStaticRoute() {
 		bits, _ := route.Dest.Mask.Size()
 		r := Route{Destination: netip.PrefixFrom(addr(route.Dest.IP), bits).Masked()}
-		if gateway := addr(route.Router); !gateway.IsUnspecified() {
+		if gateway := addr(route.Router); usable(gateway) {
 			r.Gateway = gateway
+		} else if !gateway.IsUnspecified() {
+			continue // it is no host's
 		}
 		routes = append(routes, r)
 	}

@@ -53,7 +53,8 @@ func TestReadLease(t *testing.T) {
 		"classless routes make routers void, and 0.0.0.0 is the link itself": {
 			options: []dhcpv4.Option{
 				dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)),
-				dhcpv4.OptClasslessStaticRoute(route("10.0.0.0/8", "192.0.2.3"), route("198.51.100.0/24", "0.0.0.0")),
+				dhcpv4.OptClasslessStaticRoute(
+					route("10.0.0.0/8", "192.0.2.3"), route("198.51.100.0/24", "0.0.0.0"), route("10.1.0.0/16", "224.0.0.1")),
 			},
 			want: func(l *Lease) {
 				l.Routes = []Route{

@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"errors"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -18,10 +19,14 @@ func (c *client) settle(now time.Time) {
 			return
 		}
 	}
-	if err := apply(now, c.network, c.link, c.placed, lease, c.orders); err != nil {
+	routes, err := apply(now, c.network, c.link, c.placed, lease, c.orders)
+	if err != nil {
 		c.log.Error(err, "put a lease into force", "link", c.link)
 		c.later(now)
 		return
+	}
+	if routes != nil { // an address with fewer routes is better than none
+		c.log.Error(routes, "not all routes of a lease are in force", "link", c.link)
 	}
 	c.report(lease)
 	c.placed, c.torn = lease, false
@@ -42,24 +47,31 @@ func (c *client) report(lease *Lease) {
 }
 
 // apply carries out the steps from one lease to another. What changed between reading and writing is read
-// again.
-func apply(now time.Time, network kernel.Node, link string, was, is *Lease, orders netstate.IP) error {
+// again. When it gives up, routes is why routes are not as they should be, while the address is; err is why
+// not even that.
+func apply(now time.Time, node kernel.Node, link string, was, is *Lease, orders netstate.IP) (routes, err error) {
 	const tries = 3
-	var failed error
 	for range tries {
-		current, err := network.Read()
-		if err != nil {
-			return err
+		current, failed := node.Read()
+		if failed != nil {
+			return nil, failed
 		}
-		failed = nil
-		for _, step := range place(now, current, link, was, is, orders) {
-			if failed = network.Do(step); failed != nil {
-				break
-			}
-		}
-		if failed == nil {
-			return nil
+		routes, err = do(node, place(now, current, link, was, is, orders))
+		if routes == nil && err == nil {
+			return nil, nil
 		}
 	}
-	return failed
+	return routes, err
+}
+
+// do carries out steps. A route that fails does not keep the others from being tried; an address does.
+func do(node kernel.Node, steps []netstate.Step) (routes, err error) {
+	for _, step := range steps {
+		failed := node.Do(step)
+		if failed != nil && step.Kind == netstate.StepAddress {
+			return routes, failed
+		}
+		routes = errors.Join(routes, failed)
+	}
+	return routes, nil
 }

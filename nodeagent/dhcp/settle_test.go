@@ -10,17 +10,21 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
-// A moody node refuses some steps before it does as it is told.
+// A moody node refuses some steps before it does as it is told, and routes for ever if it hates them.
 type moody struct {
-	state    netstate.State
-	refusals int
-	mood     error
-	did      []string
+	state       netstate.State
+	refusals    int
+	hatesRoutes bool
+	mood        error
+	did         []string
 }
 
 func (m *moody) Read() (netstate.State, error) { return m.state, nil }
 
 func (m *moody) Do(step netstate.Step) error {
+	if m.hatesRoutes && step.Kind == netstate.StepRoute {
+		return m.mood
+	}
 	if m.refusals > 0 {
 		m.refusals--
 		return m.mood
@@ -31,26 +35,29 @@ func (m *moody) Do(step netstate.Step) error {
 }
 
 func TestApplyReadsAgainWhatChangedMeanwhile(t *testing.T) {
+	const address = "+ eth1 address 192.0.2.7/24"
+	mood := errors.New("not now")
 	tests := map[string]struct {
-		refusals int
-		want     []string
-		fails    bool
+		node        moody
+		lease       *Lease
+		want        []string
+		routes, err error
 	}{
-		"at once":                      {refusals: 0, want: []string{"+ eth1 address 192.0.2.7/24"}},
-		"at the third try":             {refusals: 2, want: []string{"+ eth1 address 192.0.2.7/24"}},
-		"a node that will not is left": {refusals: 3, fails: true},
+		"at once":                      {lease: lent(0), want: []string{address}},
+		"at the third try":             {node: moody{refusals: 2}, lease: lent(0), want: []string{address}},
+		"a node that will not is left": {node: moody{refusals: 3}, lease: lent(0), err: mood},
+		"an address without its routes is better than none": {
+			node: moody{hatesRoutes: true}, lease: routed(), routes: mood,
+			want: []string{address, "~ more time for 192.0.2.7/24", "~ more time for 192.0.2.7/24"},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			mood := errors.New("not now")
-			node := &moody{state: with(netstate.TypeEthernet, nil), refusals: test.refusals, mood: mood}
-			err := apply(noon(), node, "eth1", nil, lent(0), netstate.IP{})
-			if test.fails {
-				require.ErrorIs(t, err, mood)
-			} else {
-				require.NoError(t, err)
-			}
-			assert.Equal(t, test.want, node.did)
+			test.node.state, test.node.mood = with(netstate.TypeEthernet, nil), mood
+			routes, err := apply(noon(), &test.node, "eth1", nil, test.lease, netstate.IP{})
+			require.ErrorIs(t, routes, test.routes)
+			require.ErrorIs(t, err, test.err)
+			assert.Equal(t, test.want, test.node.did)
 		})
 	}
 }
