@@ -145,12 +145,20 @@ func (p *publisher) publishResults(ctx context.Context) error {
 
 // publishState keeps the NodeNetworkState of the node. It is written when it says something new.
 func (p *publisher) publishState(ctx context.Context, s snapshot) error {
-	var old v1beta1.NodeNetworkState
-	err := p.cluster.cache.Get(ctx, types.NamespacedName{Name: p.cluster.node}, &old)
+	err := p.updateState(ctx, p.cluster.cache, s)
+	if apierrors.IsConflict(err) {
+		// The cache does not have our last write yet.
+		err = p.updateState(ctx, p.cluster.live, s)
+	}
 	if apierrors.IsNotFound(err) {
 		return p.createState(ctx)
 	}
-	if err != nil {
+	return err
+}
+
+func (p *publisher) updateState(ctx context.Context, from client.Reader, s snapshot) error {
+	var old v1beta1.NodeNetworkState
+	if err := from.Get(ctx, types.NamespacedName{Name: p.cluster.node}, &old); err != nil {
 		return fmt.Errorf("read node state: %w", err)
 	}
 	status, changed, err := nodeState(old.Status, s, p.version, metav1.NewTime(p.clock.Now()))

@@ -1,0 +1,346 @@
+package stories
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+const (
+	agentBridge   = "br1"
+	agentResource = corev1.ResourceName(nodeagent.ResourcePrefix + agentBridge)
+	agentPolicy   = `
+apiVersion: nmstate.io/v1
+kind: NodeNetworkConfigurationPolicy
+metadata:
+  name: uplink
+  annotations: {bridgehead.dev/on-delete: revert}
+spec:
+  desiredState:
+    interfaces:
+    - name: br1
+      type: linux-bridge
+      state: up
+      ipv4: {enabled: false}
+      bridge:
+        options: {stp: {enabled: false}}
+        port: [{name: eth1}]
+`
+	// within is how long something may take that takes a second at most on a machine of its own.
+	within = 30 * time.Second
+	// promptly is how long the agent may take to repair something.
+	promptly = 2 * time.Second
+	moment   = 20 * time.Millisecond
+)
+
+// A hollow is the network of a node that exists in memory only.
+type hollow struct {
+	*kernel.Model
+	changes chan kernel.Change
+}
+
+func newHollow(t *testing.T) *hollow {
+	t.Helper()
+	root, err := suite.Root()
+	require.NoError(t, err)
+	text, err := os.ReadFile(root + "/nodeagent/netstate/testdata/states/01-bare.yaml")
+	require.NoError(t, err)
+	state, problems := netstate.Parse(text)
+	require.Empty(t, problems)
+	return &hollow{Model: kernel.NewModel(state), changes: make(chan kernel.Change, 1)}
+}
+
+// Watch implements nodeagent.Network.
+func (h *hollow) Watch(context.Context) (<-chan kernel.Change, error) { return h.changes, nil }
+
+// Do implements kernel.Node.
+func (h *hollow) Do(step netstate.Step) error {
+	err := h.Model.Do(step)
+	select {
+	case h.changes <- kernel.Change{Overrun: true}:
+	default:
+	}
+	return err
+}
+
+// has says whether a link is there.
+func (h *hollow) has(link string) bool {
+	state, err := h.Read()
+	_, found := state.Interface(link)
+	return found && err == nil
+}
+
+// remove takes a link away, as somebody would by hand.
+func (h *hollow) remove(t *testing.T, link string) {
+	t.Helper()
+	state, err := h.Read()
+	require.NoError(t, err)
+	desired := netstate.State{Interfaces: []netstate.Interface{{Name: link, State: netstate.StateAbsent}}}
+	steps, err := netstate.Plan(netstate.Own(state, desired), desired)
+	require.NoError(t, err)
+	require.NoError(t, kernel.Apply(h, steps))
+}
+
+// A hollowAgent runs a hollow node.
+type hollowAgent struct {
+	name   string
+	config *rest.Config
+	dir    string
+	stop   func()
+
+	mu     sync.Mutex
+	events []string
+}
+
+// start has the agent run on a network until it is stopped.
+func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
+	t.Helper()
+	agent, err := nodeagent.New(nodeagent.Options{
+		NodeName: a.name, Network: network, StateDir: a.dir, Config: a.config, Version: "test",
+		IgnoredBridges: nodeagent.DefaultIgnoredBridges(), Log: testr.New(t).WithName(a.name),
+		Event: func(policy, _, reason, note string) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.events = append(a.events, strings.TrimSpace(policy+" "+reason+": "+note))
+		},
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var ended error
+	var running sync.WaitGroup
+	running.Go(func() { ended = agent.Run(ctx) })
+	a.stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		assert.NoError(t, ended)
+	})
+	t.Cleanup(a.stop)
+}
+
+// said says whether there was an event that begins so.
+func (a *hollowAgent) said(event string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.events, func(e string) bool { return strings.HasPrefix(e, event) })
+}
+
+// A fleet is a cluster of hollow nodes.
+type fleet struct {
+	*suite.Suite
+	client client.Client
+}
+
+func startFleet(t *testing.T) *fleet {
+	t.Helper()
+	s := suite.StartForTest(t, suite.Options{Replicas: 1})
+	return &fleet{Suite: s, client: newNetworkClient(t, s.Config)}
+}
+
+func newNetworkClient(t *testing.T, cfg *rest.Config) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, errors.Join(corev1.AddToScheme(scheme), v1.AddToScheme(scheme), v1beta1.AddToScheme(scheme)))
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	require.NoError(t, err)
+	return c
+}
+
+// addNode makes a Node, and an agent for it with a token like kubelet would get it.
+func (f *fleet) addNode(t *testing.T, name string) *hollowAgent {
+	t.Helper()
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}},
+		Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		},
+	}
+	require.NoError(t, f.client.Create(t.Context(), node))
+	cfg, err := f.ServiceAccountConfigOn(t.Context(), "bridgehead-agent", "bridgehead-agent", node)
+	require.NoError(t, err)
+	return &hollowAgent{name: name, config: cfg, dir: t.TempDir()}
+}
+
+// offers is how many attachments to the bridge a node offers, by its Node; zero if it does not mention it.
+func (f *fleet) offers(t *testing.T, node string) int64 {
+	t.Helper()
+	var n corev1.Node
+	if f.client.Get(t.Context(), types.NamespacedName{Name: node}, &n) != nil {
+		return -1 // the API server is not back yet
+	}
+	a, b := n.Status.Allocatable[agentResource], n.Status.Capacity[agentResource]
+	return min(a.Value(), b.Value())
+}
+
+// available says whether a node is said to be as the policy wants it.
+func (f *fleet) available(t *testing.T, node string) bool {
+	t.Helper()
+	var e v1beta1.NodeNetworkConfigurationEnactment
+	err := f.client.Get(t.Context(), types.NamespacedName{Name: node + ".uplink"}, &e)
+	return err == nil && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentAvailable)
+}
+
+func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
+	f := startFleet(t)
+	agents, networks := []*hollowAgent{f.addNode(t, "n1"), f.addNode(t, "n2")}, []*hollow{newHollow(t), newHollow(t)}
+	start := func(n int) { agents[n].start(t, networks[n]) }
+	start(0)
+	start(1)
+	_, err := f.KubectlInput(t.Context(), agentPolicy, "apply", "-f", "-")
+	require.NoError(t, err)
+	for n, agent := range agents {
+		require.Eventually(t, func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 }, within, moment, "applied")
+		require.True(t, networks[n].has(agentBridge))
+	}
+	var state v1beta1.NodeNetworkState
+	require.NoError(t, f.client.Get(t.Context(), types.NamespacedName{Name: "n1"}, &state))
+	assert.Contains(t, string(state.Status.CurrentState.Raw), `"name":"br1"`)
+	assert.Equal(t, "Node", state.OwnerReferences[0].Kind)
+
+	t.Run("what kubelet sets to zero is offered again", func(t *testing.T) { f.zero(t, "n1") })
+	t.Run("what somebody removes is put back", func(t *testing.T) {
+		networks[0].remove(t, agentBridge)
+		require.Eventually(t, func() bool { return networks[0].has(agentBridge) }, promptly, moment)
+		require.Eventually(t, func() bool { return agents[0].said("uplink Healed: n1: ") }, within, moment)
+	})
+	t.Run("a node that boots while the API server is away has its bridge", func(t *testing.T) {
+		agents[1].stop()
+		require.NoError(t, f.KillAPIServer())
+		networks[1] = newHollow(t)
+		start(1)
+		require.Eventually(t, func() bool { return networks[1].has(agentBridge) }, within, moment)
+		networks[1].remove(t, agentBridge)
+		require.Eventually(t, func() bool { return networks[1].has(agentBridge) }, promptly+time.Second, moment, "and keeps it")
+		require.NoError(t, f.RestartAPIServer(t.Context()))
+	})
+	t.Run("a policy that is deleted is undone where it says so", func(t *testing.T) {
+		_, err := f.Kubectl(t.Context(), "delete", "nncp", "uplink")
+		require.NoError(t, err)
+		for n, agent := range agents {
+			require.Eventually(t, func() bool { return !networks[n].has(agentBridge) && f.offers(t, agent.name) == 0 }, within, moment)
+		}
+	})
+}
+
+// zero does to a Node what kubelet does when it starts, and waits for the agent to repair that.
+func (f *fleet) zero(t *testing.T, node string) {
+	t.Helper()
+	zero := client.RawPatch(types.MergePatchType, []byte(
+		`{"status": {"capacity": {"`+agentResource+`": "0"}, "allocatable": {"`+agentResource+`": "0"}}}`))
+	require.NoError(t, f.client.Status().Patch(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, zero))
+	require.Eventually(t, func() bool { return f.offers(t, node) == 1000 }, promptly, moment)
+}
+
+func TestANodeWithoutTheNICSaysSoAndIsNotTriedAgain(t *testing.T) {
+	f := startFleet(t)
+	agent, network := f.addNode(t, "n1"), newHollow(t)
+	agent.start(t, network)
+	_, err := f.KubectlInput(t.Context(), strings.ReplaceAll(agentPolicy, "eth1", "eth9"), "apply", "-f", "-")
+	require.NoError(t, err)
+	var e v1beta1.NodeNetworkConfigurationEnactment
+	require.Eventually(t, func() bool {
+		err := f.client.Get(t.Context(), types.NamespacedName{Name: "n1.uplink"}, &e)
+		return err == nil && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentFailing)
+	}, within, moment)
+	failing := e.Status.Conditions[slices.IndexFunc(e.Status.Conditions,
+		func(c nmstate.Condition) bool { return c.Type == nmstate.EnactmentFailing })]
+	assert.Equal(t, nmstate.ReasonFailedToConfigure, failing.Reason)
+	assert.Contains(t, failing.Message, "eth9")
+	assert.NotContains(t, failing.Message, "\n")
+	assert.Equal(t, map[string]int{"1": 1}, e.Status.RetryCount)
+
+	_, err = f.KubectlInput(t.Context(), agentPolicy, "apply", "-f", "-")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return f.available(t, "n1") }, within, moment, "a policy that is put right is applied")
+}
+
+func TestAnAgentWritesWhatIsOfItsOwnNodeOnly(t *testing.T) {
+	f := startFleet(t)
+	own, other := f.addNode(t, "n1"), f.addNode(t, "n2")
+	for _, name := range []string{"n1.p", "n2.p"} {
+		require.NoError(t, f.client.Create(t.Context(), &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{nmstate.NodeLabel: name[:2], nmstate.PolicyLabel: "p"},
+		}}))
+	}
+	unbound, err := f.ServiceAccountConfig(t.Context(), "bridgehead-agent", "bridgehead-agent")
+	require.NoError(t, err)
+	patch := func(node, status string) func(client.Client) error {
+		return func(c client.Client) error {
+			return c.Status().Patch(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}},
+				client.RawPatch(types.MergePatchType, []byte(status)))
+		}
+	}
+	report := func(node string) func(client.Client) error {
+		return func(c client.Client) error {
+			return c.Create(t.Context(), &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: node}}, client.DryRunAll)
+		}
+	}
+	enact := func(name string) func(client.Client) error {
+		return func(c client.Client) error {
+			var e v1beta1.NodeNetworkConfigurationEnactment
+			if err := c.Get(t.Context(), types.NamespacedName{Name: name}, &e); err != nil {
+				return err
+			}
+			e.Status.PolicyGeneration++
+			return c.Status().Update(t.Context(), &e)
+		}
+	}
+	const bridges = `{"status": {"capacity": {"bridge.network.kubevirt.io/br1": "1k"}}}`
+	// The API server needs a moment until it enforces a new policy.
+	require.Eventually(t, func() bool { return apierrors.IsForbidden(patch("n1", bridges)(newNetworkClient(t, other.config))) }, within, moment)
+	for name, c := range map[string]struct {
+		config *rest.Config
+		write  func(client.Client) error
+		denied string
+	}{
+		"bridges on its Node":        {own.config, patch("n1", bridges), ""},
+		"bridges on another Node":    {own.config, patch("n2", bridges), "the agent of node n1 may not write n2"},
+		"its state":                  {own.config, report("n1"), ""},
+		"another's state":            {own.config, report("n2"), "the agent of node n1 may not write n2"},
+		"its enactment":              {own.config, enact("n1.p"), ""},
+		"another's enactment":        {own.config, enact("n2.p"), "the agent of node n1 may not write n2.p"},
+		"with a token of no node":    {unbound, patch("n1", bridges), "the token of the agent names no node"},
+		"another resource":           {own.config, patch("n1", `{"status": {"capacity": {"cpu": "1000"}}}`), "capacity and allocatable of bridge.network"},
+		"a condition of its Node":    {own.config, patch("n1", `{"status": {"conditions": []}}`), "capacity and allocatable of bridge.network"},
+		"an address of its Node":     {own.config, patch("n1", `{"status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]}}`), "capacity and allocatable of bridge.network"},
+		"a label of its Node":        {own.config, patch("n1", `{"metadata": {"labels": {"a": "b"}}}`), "capacity and allocatable of bridge.network"},
+		"a finalizer of its Node":    {own.config, patch("n1", `{"metadata": {"finalizers": ["a/b"]}}`), "capacity and allocatable of bridge.network"},
+		"what its Node runs":         {own.config, patch("n1", `{"status": {"nodeInfo": {"kubeletVersion": "v0"}}}`), "capacity and allocatable of bridge.network"},
+		"the volumes of its Node":    {own.config, patch("n1", `{"status": {"volumesInUse": ["a"]}}`), "capacity and allocatable of bridge.network"},
+		"the port of its kubelet":    {own.config, patch("n1", `{"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}}}`), "capacity and allocatable of bridge.network"},
+		"the images that are cached": {own.config, patch("n1", `{"status": {"images": [{"names": ["a"]}]}}`), "capacity and allocatable of bridge.network"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.write(newNetworkClient(t, c.config))
+			if c.denied == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.True(t, apierrors.IsForbidden(err), "%v", err)
+			assert.ErrorContains(t, err, c.denied)
+		})
+	}
+}
