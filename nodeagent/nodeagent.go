@@ -55,8 +55,6 @@ type Options struct {
 	Probe Probe
 	// ProbeDeadline is how long the probe may take after a change; DefaultProbeDeadline if zero.
 	ProbeDeadline time.Duration
-	// Render evaluates captures; RenderPlain if nil.
-	Render Renderer
 	// Committed is told what the node is committed to, whenever that has changed. Nil is fine.
 	Committed func(netstate.State)
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
@@ -82,9 +80,6 @@ type Agent struct {
 
 // New makes an agent. It touches neither the network nor the API.
 func New(o Options) (*Agent, error) {
-	if o.Render == nil {
-		o.Render = RenderPlain
-	}
 	if o.Event == nil {
 		o.Event = func(string, string, string, string) {}
 	}
@@ -290,7 +285,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	current, err := a.keeper.Read()
 	if err == nil {
 		var desired netstate.State
-		desired, record.Captured, err = render(a.options.Render, p.Spec, current, a.captured(p))
+		desired, record.Captured, err = render(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
 		if err == nil {
 			result.Desired, record.Desired = &desired, journal.State(desired)
 		}

@@ -226,10 +226,8 @@ func sameJSON(a, b []byte) bool {
 }
 
 func canonical(text []byte) ([]byte, error) {
-	var value any
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&value); err != nil {
+	value, err := decodeJSON(text)
+	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(value)

@@ -1,48 +1,118 @@
 package nodeagent
 
 import (
-	"errors"
+	"bytes"
+	"encoding/json"
+	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/capture"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
-// A Renderer works out what a policy comes to on a node: it evaluates the captures against the current state, unless
-// they were captured before, and puts what they found into the desired state. It returns the desired state as JSON.
-type Renderer func(spec nmstate.PolicySpec, current netstate.State, captured map[string]nmstate.CapturedState) (
-	desired []byte, now map[string]nmstate.CapturedState, err error)
-
-// RenderPlain renders policies without captures.
-func RenderPlain(spec nmstate.PolicySpec, _ netstate.State, _ map[string]nmstate.CapturedState) ([]byte, map[string]nmstate.CapturedState, error) {
-	if len(spec.Capture) > 0 {
-		return nil, nil, errors.New("spec.capture: this agent does not know captures")
-	}
-	if spec.DesiredState == nil {
-		return nil, nil, nil
-	}
-	return spec.DesiredState.Raw, nil, nil
-}
-
-// render is the desired state of a policy on this node, parsed and checked.
-func render(with Renderer, spec nmstate.PolicySpec, current netstate.State, captured map[string]nmstate.CapturedState) (
-	netstate.State, map[string]nmstate.CapturedState, error,
+// render is what a policy comes to on a node in this state, checked as far as it can be without the node. What its
+// captures found before is kept; found is all they have found by now.
+func render(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
+	desired netstate.State, found map[string]nmstate.CapturedState, err error,
 ) {
-	text, captured, err := with(spec, current, captured)
-	if err != nil || len(text) == 0 {
-		return netstate.State{}, captured, err
+	if spec.DesiredState == nil || len(spec.DesiredState.Raw) == 0 {
+		return netstate.State{}, before, nil
+	}
+	text := spec.DesiredState.Raw
+	if len(spec.Capture) > 0 {
+		if text, found, err = renderCaptures(spec, current, before, now); err != nil {
+			return netstate.State{}, before, err
+		}
 	}
 	at := field.NewPath("spec", "desiredState")
 	desired, problems := netstate.ParseAt(at, text)
 	if len(problems) == 0 {
 		problems = netstate.Validate(desired, at)
 	}
-	return desired, captured, problems.ToAggregate()
+	return desired, found, problems.ToAggregate()
 }
 
-// captured are what the captures of a policy found before, by the journal or else by the enactment.
-func (a *Agent) captured(p Policy) map[string]nmstate.CapturedState {
+// renderCaptures puts what the captures find into the desired state.
+func renderCaptures(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
+	text []byte, found map[string]nmstate.CapturedState, err error,
+) {
+	program, problems := capture.Parse(spec.Capture, field.NewPath("spec", "capture"))
+	if len(problems) > 0 {
+		return nil, nil, problems.ToAggregate()
+	}
+	state, err := values(current)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := map[string]any{}
+	for name, c := range before {
+		if c.State == nil {
+			continue
+		}
+		if known[name], err = decodeJSON(c.State.Raw); err != nil {
+			return nil, nil, fmt.Errorf("read capture %s: %w", name, err)
+		}
+	}
+	all, err := program.Resolve(state, known)
+	if err != nil {
+		return nil, nil, err
+	}
+	if found, err = captured(all, before, now); err != nil {
+		return nil, nil, err
+	}
+	wish, err := decodeJSON(spec.DesiredState.Raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("spec.desiredState: %w", err)
+	}
+	rendered, err := capture.Render(wish, all)
+	if err != nil {
+		return nil, nil, fmt.Errorf("spec.desiredState: %w", err)
+	}
+	text, err = json.Marshal(rendered)
+	return text, found, err
+}
+
+// captured is what the captures found, for the enactment. What was there before stays as it was.
+func captured(all map[string]any, before map[string]nmstate.CapturedState, now metav1.Time) (map[string]nmstate.CapturedState, error) {
+	found := map[string]nmstate.CapturedState{}
+	for name, value := range all {
+		if old, ok := before[name]; ok && old.State != nil {
+			found[name] = old
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("write capture %s: %w", name, err)
+		}
+		found[name] = nmstate.CapturedState{State: &runtime.RawExtension{Raw: text}, MetaInfo: &nmstate.StateMetaInfo{TimeStamp: now}}
+	}
+	return found, nil
+}
+
+// values is a state as JSON decodes it.
+func values(state netstate.State) (any, error) {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return nil, fmt.Errorf("write the current state: %w", err)
+	}
+	return decodeJSON(text)
+}
+
+// decodeJSON keeps numbers as they are written.
+func decodeJSON(text []byte) (any, error) {
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	err := decoder.Decode(&value)
+	return value, err
+}
+
+// foundBefore are what the captures of a policy found before, by the journal or else by the enactment.
+func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
 	if r, ok := a.keeper.records[p.Name]; ok && len(r.Captured) > 0 {
 		return r.Captured
 	}
