@@ -57,18 +57,22 @@ func end(status nmstate.EnactmentStatus, node string, r Result, now metav1.Time)
 	if len(r.Captured) > 0 {
 		status.CapturedStates = maps.Clone(r.Captured)
 	}
+	status.Conditions = outcome(status.Conditions, node, r, now)
+	return status, nil
+}
+
+// outcome are the conditions after a result.
+func outcome(old []nmstate.Condition, node string, r Result, now metav1.Time) []nmstate.Condition {
 	if r.Err != nil {
-		status.Conditions = failed(status.Conditions, node, r, now)
-		return status, nil
+		return failed(old, node, r, now)
 	}
 	reason := nmstate.ReasonSuccessfullyConfigured
-	status.Conditions = conditions(status.Conditions, now,
+	return conditions(old, now,
 		nmstate.Condition{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionTrue, Reason: reason, Message: "successfully reconciled"},
 		nmstate.Condition{Type: nmstate.EnactmentFailing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentPending, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentAborted, Status: corev1.ConditionFalse, Reason: reason})
-	return status, nil
 }
 
 func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []nmstate.Condition {

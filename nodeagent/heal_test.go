@@ -12,12 +12,12 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
-// remove takes a link away, as somebody would by hand.
-func remove(tb testing.TB, node kernel.Node, link string) {
+// removeBridge takes the bridge away, as somebody would by hand.
+func removeBridge(tb testing.TB, node kernel.Node) {
 	tb.Helper()
 	current, err := node.Read()
 	require.NoError(tb, err)
-	desired := netstate.State{Interfaces: []netstate.Interface{{Name: link, State: netstate.StateAbsent}}}
+	desired := netstate.State{Interfaces: []netstate.Interface{{Name: "br1", State: netstate.StateAbsent}}}
 	steps, err := netstate.Plan(netstate.Own(current, desired), desired)
 	require.NoError(tb, err)
 	require.NotEmpty(tb, steps)
@@ -32,7 +32,7 @@ func TestWhatSomebodyRemovedIsPutBack(t *testing.T) {
 	assert.Empty(t, healed)
 	assert.Zero(t, again)
 
-	remove(t, model, "br1")
+	removeBridge(t, model)
 	healed, again = k.Heal()
 	require.Len(t, healed, 1)
 	require.NoError(t, healed[0].Err)
@@ -52,7 +52,7 @@ func TestNothingIsPutBackThatShouldNotBe(t *testing.T) {
 			k := startKeeper(t, model, dir)
 			require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
 			require.NoError(t, unwanted(k))
-			remove(t, model, "br1")
+			removeBridge(t, model)
 			healed, again := k.Heal()
 			assert.Empty(t, healed)
 			assert.Zero(t, again)
@@ -72,7 +72,7 @@ func TestTheAgentDoesNotFightAnotherManager(t *testing.T) {
 		current, err := model.Read()
 		require.NoError(t, err)
 		if _, there := current.Interface("br1"); there {
-			remove(t, model, "br1")
+			removeBridge(t, model)
 		}
 		healed, again := k.Heal()
 		times += len(healed)
@@ -82,7 +82,7 @@ func TestTheAgentDoesNotFightAnotherManager(t *testing.T) {
 
 	clock.SetTime(time.Unix(3600, 0).Add(time.Hour))
 	_, _ = k.Heal()
-	remove(t, model, "br1")
+	removeBridge(t, model)
 	clock.SetTime(clock.Now().Add(longestWait))
 	healed, _ := k.Heal()
 	assert.Len(t, healed, 1)

@@ -14,15 +14,18 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
 )
 
 const (
@@ -63,6 +66,8 @@ type Options struct {
 	Event func(policy, kind, reason, note string)
 	// Version goes into the NodeNetworkState.
 	Version string
+	// Metrics takes the agent's metrics. Nil is fine.
+	Metrics prometheus.Registerer
 	Clock   clock.PassiveClock
 	Log     logr.Logger
 }
@@ -73,6 +78,7 @@ type Agent struct {
 	keeper  *Keeper
 	cluster *cluster
 	publish *publisher
+	metrics *metrics
 
 	wake   chan struct{}
 	synced chan struct{} // closed when the API is cached
@@ -101,6 +107,7 @@ func New(o Options) (*Agent, error) {
 		},
 		cluster: c,
 		publish: newPublisher(c, o),
+		metrics: newMetrics(o.Metrics),
 		wake:    make(chan struct{}, 1),
 		synced:  make(chan struct{}),
 	}, nil
@@ -219,6 +226,7 @@ func (a *Agent) pass(ctx context.Context) time.Duration {
 }
 
 func (a *Agent) reportHealed(h Healed) {
+	a.metrics.heal(h)
 	if h.Err != nil {
 		a.options.Event(h.Policy, corev1.EventTypeWarning, "NotHealed", a.options.NodeName+": "+oneLine(h.Err))
 		return
@@ -274,7 +282,10 @@ func (a *Agent) do(ctx context.Context, t task) error {
 	if err != nil {
 		return err
 	}
-	a.publish.tell(a.apply(ctx, p))
+	begun := a.options.Clock.Now()
+	result := a.apply(ctx, p)
+	a.metrics.turn(result.Err, a.options.Clock.Since(begun))
+	a.publish.tell(result)
 	return nil
 }
 
@@ -285,7 +296,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	current, err := a.keeper.Read()
 	if err == nil {
 		var desired netstate.State
-		desired, record.Captured, err = render(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
+		desired, record.Captured, err = render.Policy(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
 		if err == nil {
 			result.Desired, record.Desired = &desired, journal.State(desired)
 		}
@@ -306,6 +317,14 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	}
 	a.options.Log.Info("Policy applied", "policy", p.Name, "generation", p.Generation)
 	return result
+}
+
+// foundBefore are what the captures of a policy found before, by the journal or else by the enactment.
+func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
+	if r, ok := a.keeper.records[p.Name]; ok && len(r.Captured) > 0 {
+		return r.Captured
+	}
+	return p.Status.CapturedStates
 }
 
 // transient says whether a failure is worth another plan: somebody else changed the node between plan and step.

@@ -21,6 +21,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
 )
 
 // publishRetry is how long to wait before a write that failed is tried again.
@@ -116,7 +117,10 @@ func (p *publisher) publish(ctx context.Context) error {
 	p.mu.Unlock()
 	failed := []error{p.publishResults(ctx)}
 	if latest != nil {
-		failed = append(failed, p.publishState(ctx, *latest), p.publishCapacity(ctx, *latest))
+		failed = append(failed, p.publishState(ctx, *latest))
+	}
+	if latest != nil && latest.err == nil { // what is offered stays until more is known
+		failed = append(failed, p.publishCapacity(ctx, *latest))
 	}
 	return errors.Join(failed...)
 }
@@ -226,7 +230,7 @@ func sameJSON(a, b []byte) bool {
 }
 
 func canonical(text []byte) ([]byte, error) {
-	value, err := decodeJSON(text)
+	value, err := render.DecodeJSON(text)
 	if err != nil {
 		return nil, err
 	}
@@ -235,9 +239,6 @@ func canonical(text []byte) ([]byte, error) {
 
 // publishCapacity keeps what the Node offers of bridges.
 func (p *publisher) publishCapacity(ctx context.Context, s snapshot) error {
-	if s.err != nil {
-		return nil // what is known stays until more is known
-	}
 	node, err := p.cluster.self(ctx)
 	if err != nil {
 		return err

@@ -24,6 +24,8 @@ type Options struct {
 	ProbeDeadline time.Duration
 	// IgnoreBridges are patterns of bridges that are not offered to pods.
 	IgnoreBridges []string
+	// MetricsAddress is where metrics are served; empty means nowhere.
+	MetricsAddress string
 	// LogLevel is info or debug.
 	LogLevel string
 }
@@ -66,6 +68,7 @@ On SIGTERM it leaves the network as it is.
 	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf, "`file` to write name servers to, if a policy or a DHCP server names some")
 	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline, "how long the API server, default gateway and name servers have to answer after a change")
 	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges, "`patterns` of bridges that are not offered to pods unless a policy declares them")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
 	return flags
 }

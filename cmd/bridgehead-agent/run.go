@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,7 +33,7 @@ import (
 const probeAttempt = 3 * time.Second
 
 // version goes into the NodeNetworkState. Releases set it by -ldflags.
-var version = "bridgehead-dev" //nolint:gochecknoglobals // set by the linker
+var version = "bridgehead-dev"
 
 // run keeps the node until ctx is done.
 func run(ctx context.Context, o Options) error {
@@ -55,7 +56,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("open the kernel's network: %w", err)
 	}
-	defer links.Close()
+	defer func() { _ = links.Close() }() // the process ends with it
 	h := &host{
 		Kernel: links,
 		clients: dhcp.New(dhcp.Options{
@@ -64,12 +65,18 @@ func run(ctx context.Context, o Options) error {
 		file: resolver.File{Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
 		log:  log.WithName("host"),
 	}
-	agent, err := newAgent(ctx, o, cfg, h, log)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	registry := newRegistry()
+	agent, err := newAgent(ctx, o, cfg, h, registry, log)
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	if o.MetricsAddress != "" {
+		if err := serveMetrics(ctx, o.MetricsAddress, registry, log.WithName("metrics")); err != nil {
+			return err
+		}
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.run(ctx) }()
 	err = agent.Run(ctx)
@@ -77,7 +84,7 @@ func run(ctx context.Context, o Options) error {
 	return errors.Join(err, <-ended)
 }
 
-func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, log logr.Logger) (*nodeagent.Agent, error) {
+func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
 	probes, err := newProbe(cfg, h)
 	if err != nil {
 		return nil, err
@@ -88,7 +95,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, log log
 	}
 	return nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Log: log,
+		Committed: h.committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
 	})
 }
 

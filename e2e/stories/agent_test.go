@@ -87,19 +87,19 @@ func (h *hollow) Do(step netstate.Step) error {
 	return err
 }
 
-// has says whether a link is there.
-func (h *hollow) has(link string) bool {
+// bridged says whether the bridge is there.
+func (h *hollow) bridged() bool {
 	state, err := h.Read()
-	_, found := state.Interface(link)
+	_, found := state.Interface(agentBridge)
 	return found && err == nil
 }
 
-// remove takes a link away, as somebody would by hand.
-func (h *hollow) remove(t *testing.T, link string) {
+// removeBridge takes the bridge away, as somebody would by hand.
+func (h *hollow) removeBridge(t *testing.T) {
 	t.Helper()
 	state, err := h.Read()
 	require.NoError(t, err)
-	desired := netstate.State{Interfaces: []netstate.Interface{{Name: link, State: netstate.StateAbsent}}}
+	desired := netstate.State{Interfaces: []netstate.Interface{{Name: agentBridge, State: netstate.StateAbsent}}}
 	steps, err := netstate.Plan(netstate.Own(state, desired), desired)
 	require.NoError(t, err)
 	require.NoError(t, kernel.Apply(h, steps))
@@ -213,7 +213,7 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 	require.NoError(t, err)
 	for n, agent := range agents {
 		require.Eventually(t, func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 }, within, moment, "applied")
-		require.True(t, networks[n].has(agentBridge))
+		require.True(t, networks[n].bridged())
 	}
 	var state v1beta1.NodeNetworkState
 	require.NoError(t, f.client.Get(t.Context(), types.NamespacedName{Name: "n1"}, &state))
@@ -222,8 +222,8 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 
 	t.Run("what kubelet sets to zero is offered again", func(t *testing.T) { f.zero(t, "n1") })
 	t.Run("what somebody removes is put back", func(t *testing.T) {
-		networks[0].remove(t, agentBridge)
-		require.Eventually(t, func() bool { return networks[0].has(agentBridge) }, promptly, moment)
+		networks[0].removeBridge(t)
+		require.Eventually(t, func() bool { return networks[0].bridged() }, promptly, moment)
 		require.Eventually(t, func() bool { return agents[0].said("uplink Healed: n1: ") }, within, moment)
 	})
 	t.Run("a node that boots while the API server is away has its bridge", func(t *testing.T) {
@@ -231,16 +231,16 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 		require.NoError(t, f.KillAPIServer())
 		networks[1] = newHollow(t)
 		start(1)
-		require.Eventually(t, func() bool { return networks[1].has(agentBridge) }, within, moment)
-		networks[1].remove(t, agentBridge)
-		require.Eventually(t, func() bool { return networks[1].has(agentBridge) }, promptly+time.Second, moment, "and keeps it")
+		require.Eventually(t, func() bool { return networks[1].bridged() }, within, moment)
+		networks[1].removeBridge(t)
+		require.Eventually(t, func() bool { return networks[1].bridged() }, promptly+time.Second, moment, "and keeps it")
 		require.NoError(t, f.RestartAPIServer(t.Context()))
 	})
 	t.Run("a policy that is deleted is undone where it says so", func(t *testing.T) {
 		_, err := f.Kubectl(t.Context(), "delete", "nncp", "uplink")
 		require.NoError(t, err)
 		for n, agent := range agents {
-			require.Eventually(t, func() bool { return !networks[n].has(agentBridge) && f.offers(t, agent.name) == 0 }, within, moment)
+			require.Eventually(t, func() bool { return !networks[n].bridged() && f.offers(t, agent.name) == 0 }, within, moment)
 		}
 	})
 }
