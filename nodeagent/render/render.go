@@ -1,4 +1,6 @@
-package nodeagent
+// Package render works out what a policy comes to on a node. Admission and agent share it, so that they cannot disagree.
+// Like netstate it knows no client, clock or logger.
+package render
 
 import (
 	"bytes"
@@ -14,9 +16,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
-// render is what a policy comes to on a node in this state, checked as far as it can be without the node. What its
+// Policy is what a policy comes to on a node in this state, checked as far as it can be without the node. What its
 // captures found before is kept; found is all they have found by now.
-func render(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
+func Policy(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
 	desired netstate.State, found map[string]nmstate.CapturedState, err error,
 ) {
 	if spec.DesiredState == nil || len(spec.DesiredState.Raw) == 0 {
@@ -53,7 +55,7 @@ func renderCaptures(spec nmstate.PolicySpec, current netstate.State, before map[
 		if c.State == nil {
 			continue
 		}
-		if known[name], err = decodeJSON(c.State.Raw); err != nil {
+		if known[name], err = DecodeJSON(c.State.Raw); err != nil {
 			return nil, nil, fmt.Errorf("read capture %s: %w", name, err)
 		}
 	}
@@ -64,7 +66,7 @@ func renderCaptures(spec nmstate.PolicySpec, current netstate.State, before map[
 	if found, err = captured(all, before, now); err != nil {
 		return nil, nil, err
 	}
-	wish, err := decodeJSON(spec.DesiredState.Raw)
+	wish, err := DecodeJSON(spec.DesiredState.Raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("spec.desiredState: %w", err)
 	}
@@ -99,22 +101,14 @@ func values(state netstate.State) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the current state: %w", err)
 	}
-	return decodeJSON(text)
+	return DecodeJSON(text)
 }
 
-// decodeJSON keeps numbers as they are written.
-func decodeJSON(text []byte) (any, error) {
+// DecodeJSON decodes a JSON text and keeps numbers as they are written.
+func DecodeJSON(text []byte) (any, error) {
 	var value any
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	err := decoder.Decode(&value)
 	return value, err
-}
-
-// foundBefore are what the captures of a policy found before, by the journal or else by the enactment.
-func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
-	if r, ok := a.keeper.records[p.Name]; ok && len(r.Captured) > 0 {
-		return r.Captured
-	}
-	return p.Status.CapturedStates
 }
