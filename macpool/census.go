@@ -43,8 +43,38 @@ func (c KubeCensus) Exists(ctx context.Context, o Object) (bool, error) {
 	return false, nil
 }
 
-// addresses are what a VM and its instance, or an instance without a VM, have now; by whom they are held.
-func (c KubeCensus) addresses(ctx context.Context, key types.NamespacedName) (map[Object]map[MAC]string, error) {
+// A subject is what is settled at a time: a pod, or a VM together with its instance, which has its name.
+type subject struct {
+	pod bool
+	key types.NamespacedName
+}
+
+// holders are the objects that may hold addresses on behalf of the subject.
+func (s subject) holders() []Object {
+	if s.pod {
+		return []Object{podObject(s.key)}
+	}
+	return []Object{vmObject(s.key), {Kind: KindVMI, Namespace: s.key.Namespace, Name: s.key.Name}}
+}
+
+// addresses are what a subject has now, by whom they are held.
+func (c KubeCensus) addresses(ctx context.Context, s subject) (map[Object]map[MAC]string, error) {
+	if !s.pod {
+		return c.addressesOfVM(ctx, s.key)
+	}
+	p := pod()
+	err := c.Reader.Get(ctx, s.key, p)
+	if absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get Pod %s: %w", s.key, err)
+	}
+	return map[Object]map[MAC]string{podObject(s.key): podAddresses(p)}, nil
+}
+
+// addressesOfVM are what a VM and its instance, or an instance without a VM, have now.
+func (c KubeCensus) addressesOfVM(ctx context.Context, key types.NamespacedName) (map[Object]map[MAC]string, error) {
 	var v vm
 	var i vmi
 	errVM := c.Reader.Get(ctx, key, &v)
@@ -65,7 +95,7 @@ func (c KubeCensus) addresses(ctx context.Context, key types.NamespacedName) (ma
 	return found, nil
 }
 
-// all are the addresses of every VM and instance of the cluster, in one consistent read of each kind.
+// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind.
 func (c KubeCensus) all(ctx context.Context) (map[MAC][]Holder, error) {
 	holders := map[MAC][]Holder{}
 	note := func(o Object, addresses map[MAC]string) {
@@ -87,6 +117,13 @@ func (c KubeCensus) all(ctx context.Context) (map[MAC][]Holder, error) {
 	}
 	for i := range vmis.Items {
 		note(vmis.Items[i].holder(), vmis.Items[i].addresses())
+	}
+	pods := podList()
+	if err := c.Reader.List(ctx, pods); err != nil {
+		return nil, fmt.Errorf("list Pods: %w", err)
+	}
+	for i := range pods.Items {
+		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i]))
 	}
 	return holders, nil
 }

@@ -126,12 +126,16 @@ func (v *vmi) holder() Object {
 	return Object{Kind: KindVMI, Namespace: v.Namespace, Name: v.Name}
 }
 
-// NewVMCache is a cache for the VMs that a janitor watches, without the metadata it has no use for. It is apart from
-// other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
+// NewVMCache is a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is apart
+// from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
-	vms, err := cache.New(cfg, cache.Options{Scheme: scheme, DefaultTransform: stripMetadata})
+	pods, err := podsByObject()
 	if err != nil {
-		return nil, fmt.Errorf("make cache of VMs: %w", err)
+		return nil, err
+	}
+	vms, err := cache.New(cfg, cache.Options{Scheme: scheme, DefaultTransform: stripMetadata, ByObject: pods})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of VMs and pods: %w", err)
 	}
 	return vms, nil
 }

@@ -54,8 +54,9 @@ func (j *Janitor) queueStrays(ctx context.Context, blocks []*Block) error {
 	for _, stray := range strays(blocks, has, j.Clock.Now(), j.Ledger.grace) {
 		if stray.hold.Name == "" {
 			nameless = true
-		} else if stray.hold.Kind != KindPod {
-			j.queue.Add(types.NamespacedName{Namespace: stray.hold.Namespace, Name: stray.hold.Name})
+		} else {
+			key := types.NamespacedName{Namespace: stray.hold.Namespace, Name: stray.hold.Name}
+			j.queue.Add(subject{pod: stray.hold.Kind == KindPod, key: key})
 		}
 	}
 	if nameless {

@@ -1,0 +1,111 @@
+package macpool
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// PodOptInLabel on a namespace, with the value PodOptInValue, has the addresses of its pods kept in the ledger.
+	PodOptInLabel = "mutatepods.kubemacpool.io"
+	// PodOptInValue is the value of PodOptInLabel.
+	PodOptInValue = "allocate"
+
+	// networksAnnotation has the networks that a pod asks for, and statusAnnotation those it was attached to (Network
+	// Plumbing Working Group).
+	networksAnnotation = "k8s.v1.cni.cncf.io/networks"
+	statusAnnotation   = "k8s.v1.cni.cncf.io/network-status"
+	// launcherLabel, with the value launcherValue, marks the pods that VMs run in (KubeVirt).
+	launcherLabel = "kubevirt.io"
+	launcherValue = "virt-launcher"
+)
+
+// pod is what the janitor reads of a Pod: its metadata.
+func pod() *metav1.PartialObjectMetadata {
+	p := &metav1.PartialObjectMetadata{}
+	p.SetGroupVersionKind(podVersion().WithKind(KindPod))
+	return p
+}
+
+func podList() *metav1.PartialObjectMetadataList {
+	l := &metav1.PartialObjectMetadataList{}
+	l.SetGroupVersionKind(podVersion().WithKind(KindPod + "List"))
+	return l
+}
+
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	n := &metav1.PartialObjectMetadata{}
+	n.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return n
+}
+
+// podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the cluster's.
+// The pod of a VM has none of its own: they are the VM's.
+func podAddresses(p *metav1.PartialObjectMetadata) map[MAC]string {
+	found := map[MAC]string{}
+	if p.Labels[launcherLabel] == launcherValue {
+		return found
+	}
+	var asked, has []struct {
+		Name, Interface, MAC string
+		Default              bool
+	}
+	// What is no list names no address: the short form of the annotation cannot.
+	if json.Unmarshal([]byte(p.Annotations[networksAnnotation]), &asked) != nil {
+		asked = nil
+	}
+	if json.Unmarshal([]byte(p.Annotations[statusAnnotation]), &has) != nil {
+		has = nil
+	}
+	for _, n := range append(has, asked...) {
+		if m, err := ParseInterfaceMAC(n.MAC); err == nil && !n.Default {
+			found[m] = n.Interface
+			if n.Interface == "" {
+				found[m] = n.Name
+			}
+		}
+	}
+	return found
+}
+
+// podObject is a pod as a holder.
+func podObject(key client.ObjectKey) Object {
+	return Object{Kind: KindPod, Namespace: key.Namespace, Name: key.Name}
+}
+
+// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted in.
+func podsByObject() (map[client.Object]cache.ByObject, error) {
+	notOfVMs, err := labels.NewRequirement(launcherLabel, selection.NotEquals, []string{launcherValue})
+	if err != nil {
+		return nil, fmt.Errorf("select pods: %w", err)
+	}
+	return map[client.Object]cache.ByObject{
+		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Transform: stripPod},
+		namespaceMetadata(): {Label: labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})},
+	}, nil
+}
+
+// stripPod keeps of a pod's metadata what podAddresses reads.
+func stripPod(o any) (any, error) {
+	p, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return o, nil
+	}
+	kept := map[string]string{}
+	for _, key := range []string{networksAnnotation, statusAnnotation} {
+		if value, ok := p.Annotations[key]; ok {
+			kept[key] = value
+		}
+	}
+	p.ObjectMeta = metav1.ObjectMeta{
+		Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, Annotations: kept,
+	}
+	return p, nil
+}

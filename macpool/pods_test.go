@@ -1,0 +1,97 @@
+package macpool
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestPodAddresses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		labels, annotations map[string]string
+		want                map[string]string
+	}{
+		"a pod without networks": {},
+		"networks in the short form": {
+			annotations: map[string]string{networksAnnotation: "l2, other/l2@net7"},
+		},
+		"an address that is asked for": {
+			annotations: map[string]string{networksAnnotation: `[{"name":"l2","mac":"02:4A:BE:00:00:01","interface":"eth7"},{"name":"bare"}]`},
+			want:        map[string]string{"02:4a:be:00:00:01": "eth7"},
+		},
+		"an address of an interface without name goes by its network": {
+			annotations: map[string]string{networksAnnotation: `[{"name":"l2","mac":"02:4a:be:00:00:01"}]`},
+			want:        map[string]string{"02:4a:be:00:00:01": "l2"},
+		},
+		"addresses that are reported, but for the cluster network's": {
+			annotations: map[string]string{statusAnnotation: `[{"name":"cni","interface":"eth0","mac":"0a:58:0a:f4:00:05","default":true},` +
+				`{"name":"default/l2","interface":"net1","mac":"02:4a:be:00:00:02"}]`},
+			want: map[string]string{"02:4a:be:00:00:02": "net1"},
+		},
+		"what no interface can have": {
+			annotations: map[string]string{networksAnnotation: `[{"name":"l2","mac":"03:00:00:00:00:01"},{"name":"l2","mac":"?"}]`},
+		},
+		"an annotation that is torn": {
+			annotations: map[string]string{networksAnnotation: `[{"name":"l2","mac":"02:4a:be:00:00:01"`},
+		},
+		"the pod of a VM": {
+			labels:      map[string]string{launcherLabel: launcherValue},
+			annotations: map[string]string{networksAnnotation: `[{"name":"l2","mac":"02:4a:be:00:00:01"}]`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: tc.labels, Annotations: tc.annotations}}
+			got := map[string]string{}
+			for m, iface := range podAddresses(p) {
+				got[m.String()] = iface
+			}
+			if tc.want == nil {
+				tc.want = map[string]string{}
+			}
+			assert.Equal(t, tc.want, got)
+			if len(tc.labels) > 0 {
+				return
+			}
+			stripped, err := stripPod(p)
+			require.NoError(t, err)
+			assert.Len(t, podAddresses(stripped.(*metav1.PartialObjectMetadata)), len(got), "the cache keeps what matters")
+		})
+	}
+}
+
+func TestRangeOfKubemacpool(t *testing.T) {
+	for name, tc := range map[string]struct {
+		start, end  string
+		ranges      int
+		first, last string
+		problem     string
+	}{
+		"its default":                      {start: "02:00:00:00:00:00", end: "02:FF:FF:FF:FF:FF", ranges: 1, first: "02:00:00:00:00:00", last: "02:ff:ff:ff:ff:ff"},
+		"a range of one address":           {start: "02:00:00:00:00:05", end: "02:00:00:00:00:05", ranges: 1, first: "02:00:00:00:00:05", last: "02:00:00:00:00:05"},
+		"a range across multicast":         {start: "02:FF:FF:FF:FF:00", end: "04:00:00:00:00:FF", ranges: 2, first: "02:ff:ff:ff:ff:00", last: "04:00:00:00:00:ff"},
+		"a range that ends in multicast":   {start: "02:00:00:00:00:00", end: "03:00:00:00:00:ff", ranges: 1, first: "02:00:00:00:00:00", last: "02:ff:ff:ff:ff:ff"},
+		"a range that begins in multicast": {start: "01:00:00:00:00:00", end: "02:00:00:00:00:ff", ranges: 1, first: "02:00:00:00:00:00", last: "02:00:00:00:00:ff"},
+		"all there is":                     {start: "00:00:00:00:00:00", end: "ff:ff:ff:ff:ff:ff", ranges: mostRanges, first: "00:00:00:00:00:01", last: "7e:ff:ff:ff:ff:ff"},
+		"nothing but multicast":            {start: "03:00:00:00:00:00", end: "03:00:00:00:00:ff", problem: "no unicast address"},
+		"reversed ends":                    {start: "04:00:00:00:00:00", end: "02:00:00:00:00:00", problem: "no unicast address"},
+		"ends reversed in one first octet": {start: "02:00:00:00:00:01", end: "02:00:00:00:00:00", problem: "no unicast address"},
+		"a start that is missing":          {end: "02:00:00:00:00:00", problem: "RANGE_START"},
+		"an end of eight octets":           {start: "02:00:00:00:00:00", end: "02:00:00:00:00:00:00:01", problem: "RANGE_END"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ranges, err := unicastRanges(tc.start, tc.end)
+			if tc.problem != "" {
+				require.ErrorContains(t, err, tc.problem)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, ranges, tc.ranges)
+			assert.Equal(t, tc.first, ranges[0].Start)
+			assert.Equal(t, tc.last, ranges[len(ranges)-1].End)
+			_, err = ReadPool(defaultPool(ranges))
+			assert.NoError(t, err)
+		})
+	}
+}
