@@ -11,7 +11,7 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Tell the story on a real control plane: VMs get unique MACs, from two replicas, one of which is killed
+demo: ## Tell the story: two nodes get a bridge, two VMs unique MACs, and they reach each other on VLAN 100
 	@go run ./e2e/stories/demo
 
 .PHONY: up
@@ -19,9 +19,9 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests, on a control plane compiled from its modules (11 minutes to build, once)
+test: ## Run all tests, on a control plane compiled from its modules (11 minutes to build, once) and in guests
 	@go run ./e2e/controlplane/build >/dev/null
-	go test -timeout 20m ./...
+	go test -timeout 40m ./...
 	go test -race -timeout 20m ./macpool/... ./webhooks/...
 	@$(IN_GUEST) -prepare
 	CGO_ENABLED=0 go test -timeout 20m -tags guest -exec "$(IN_GUEST)" $(GUEST_PACKAGES)
