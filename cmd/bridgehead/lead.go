@@ -95,7 +95,9 @@ func (r *replica) clean(ctx context.Context) error {
 	}
 	janitor := &macpool.Janitor{
 		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Identity: r.identity,
-		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"),
+		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
 	}
+	r.janitor.Store(janitor)
+	defer r.janitor.Store(nil)
 	return janitor.Start(ctx)
 }

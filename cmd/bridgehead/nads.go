@@ -21,6 +21,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
@@ -49,7 +50,7 @@ func newNetworks(cfg *rest.Config, resourceKeys []string) (*networks, error) {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, metav1.AddMetaToScheme, v1beta1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, metav1.AddMetaToScheme, v1.AddToScheme, v1beta1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("make scheme: %w", err)
 		}

@@ -21,6 +21,8 @@ type Options struct {
 	Pod string
 	// WebhookAddress and ProbeAddress are where to listen.
 	WebhookAddress, ProbeAddress string
+	// MetricsAddress is where to serve metrics; "0" for nowhere.
+	MetricsAddress string
 	// Service is the name of the Service that the API server calls the webhooks by.
 	Service string
 	// WebhookConfiguration is the name of the webhook configurations, mutating and validating, whose caBundles are ours
@@ -48,6 +50,7 @@ func defaultOptions(namespace, pod string) Options {
 		Pod:                  cmp.Or(pod, hostname),
 		WebhookAddress:       ":9443",
 		ProbeAddress:         ":8081",
+		MetricsAddress:       "0",
 		Service:              "bridgehead-webhook",
 		WebhookConfiguration: "bridgehead",
 		DrainDelay:           5 * time.Second,
@@ -84,6 +87,7 @@ reserved, and exits.
 	flags.StringVar(&o.Pod, "pod-name", o.Pod, "`name` of this replica, unique among them (default from POD_NAME, else the host's)")
 	flags.StringVar(&o.WebhookAddress, "webhook-address", o.WebhookAddress, "`address` to serve webhooks on, by TLS")
 	flags.StringVar(&o.ProbeAddress, "probe-address", o.ProbeAddress, "`address` to serve /readyz and /healthz on")
+	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "`address` to serve metrics for Prometheus on, at /metrics; 0 for none")
 	flags.StringVar(&o.Service, "service", o.Service, "`name` of the Service the API server calls the webhooks by; the certificate is for it")
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the webhook configurations, mutating and validating, to keep the caBundles of")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,6 +17,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -62,7 +65,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := r.register(mgr); err != nil {
+	if err := errors.Join(r.register(mgr), r.registerMetrics()); err != nil {
 		return err
 	}
 	go func() {
@@ -89,7 +92,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Opt
 		Logger: log,
 		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: watched},
 
-		Metrics:                 metricsserver.Options{BindAddress: "0"},
+		Metrics:                 metricsserver.Options{BindAddress: o.MetricsAddress},
 		GracefulShutdownTimeout: &grace,
 	}
 }
@@ -108,6 +111,9 @@ type replica struct {
 	networks *networks
 	source   *certs.Source
 	drain    *webhooks.Drain
+	counts   counts
+	events   events.EventRecorder
+	janitor  atomic.Pointer[macpool.Janitor] // nil while another replica's is at work
 }
 
 func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct client.Client, log logr.Logger) (*replica, error) {
@@ -120,13 +126,15 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		pools:    &macpool.Pools{},
 		source:   certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
 		drain:    &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
+		counts:   newCounts(),
+		events:   mgr.GetEventRecorder("bridgehead"),
 	}
 	r.tenure = &macpool.LeaseTenure{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = macpool.NewLedger(context.WithoutCancel(ctx), macpool.Options{
-		Store:  macpool.KubeStore{Client: direct},
+		Store:  macpool.CountedStore{Store: macpool.KubeStore{Client: direct}, Writes: r.counts.writes},
 		Tenure: r.tenure,
 		Census: macpool.KubeCensus{Reader: direct},
 		Clock:  clock.RealClock{},

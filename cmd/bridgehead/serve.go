@@ -29,8 +29,10 @@ func (r *replica) server() everywhere {
 		mux.Handle("/mutate-virtualmachines", webhooks.Handler{
 			Log:      r.log.WithName("vm"),
 			Reviewer: webhooks.VM{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
+			Observe:  r.counts.observe("virtualmachines"),
 		})
 		r.handleNetworks(mux)
+		r.handlePolicies(mux)
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),
 			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },

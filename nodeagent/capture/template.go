@@ -40,11 +40,15 @@ func find(s string) (r reference, ok bool, err error) {
 	return reference{before: before, after: after, capture: steps[1], path: steps[2:]}, true, nil
 }
 
-// HasTemplates says whether there is a template anywhere in a desired state.
-func HasTemplates(desired any) bool {
-	found := false
-	walk(desired, nil, func(s string, _ *field.Path) { found = found || strings.Contains(s, opening) })
-	return found
+// Templates are the paths of the texts of a desired state that have a template in them, in no particular order.
+func Templates(desired any, at *field.Path) []string {
+	var paths []string
+	walk(desired, at, func(s string, at *field.Path) {
+		if strings.Contains(s, opening) {
+			paths = append(paths, at.String())
+		}
+	})
+	return paths
 }
 
 // Check lists the templates of a desired state that are not written as templates are, or that refer to captures which

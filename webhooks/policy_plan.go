@@ -1,0 +1,92 @@
+package webhooks
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+const (
+	// mostWarned bounds all warnings of an answer in bytes: the API server drops those beyond 4096.
+	mostWarned = 3500
+	// longestPlan bounds the annotation in bytes. All annotations of an object may have 256 KiB.
+	longestPlan = 64 << 10
+	// longUnchanged is how long a state may not have changed without that being said.
+	longUnchanged = 10 * time.Minute
+)
+
+// warnPlans says what a policy would do, once for all nodes to which it would do the same: a line that names them, and
+// one for every step and every cost.
+func warnPlans(verdict *Verdict, all []prospect, now time.Time) {
+	if len(all) == 0 {
+		verdict.warn("no plan: the policy selects no node that reported its state")
+		return
+	}
+	said, nodes := grouped(all, plans)
+	for _, plan := range said {
+		verdict.warn("%s", planTitle(plan, nodes[plan], now))
+		for line := range strings.Lines(plan) {
+			verdict.warn("  %s", strings.TrimSuffix(line, "\n"))
+		}
+	}
+}
+
+// planText is the same for the annotation, with the problems of nodes that have no plan, and every node named.
+func planText(all []prospect, now time.Time) string {
+	var text strings.Builder
+	if len(all) == 0 {
+		text.WriteString("no node that the policy selects has reported its state\n")
+	}
+	said, nodes := grouped(all, plans)
+	for _, plan := range said {
+		text.WriteString("# " + strings.Join(names(nodes[plan]), ", ") + "\n# " + planTitle(plan, nodes[plan], now) + "\n" + plan)
+	}
+	said, nodes = grouped(all, func(p prospect) []string { return p.problems })
+	for _, problem := range said {
+		text.WriteString("# " + strings.Join(names(nodes[problem]), ", ") + "\n# cannot be configured: " + problem + "\n")
+	}
+	if text.Len() > longestPlan {
+		return strings.ToValidUTF8(text.String()[:longestPlan], "") + "…\n"
+	}
+	return text.String()
+}
+
+// plans is the plan of a node, if it has one.
+func plans(p prospect) []string {
+	if len(p.problems) > 0 {
+		return nil
+	}
+	return []string{p.plan}
+}
+
+func planTitle(plan string, nodes []prospect, now time.Time) string {
+	title := "plan for " + someOf(names(nodes))
+	if plan == "" {
+		title += ": nothing to do"
+	}
+	oldest := nodes[0].changed
+	for _, p := range nodes {
+		if p.changed.Before(oldest) {
+			oldest = p.changed
+		}
+	}
+	if age := now.Sub(oldest); !oldest.IsZero() && age > longUnchanged {
+		title += fmt.Sprintf(" (by a state that last changed %s ago)", duration.HumanDuration(age))
+	}
+	return title
+}
+
+// fit leaves out the last warnings where there are more than the API server passes on.
+func (v *Verdict) fit() {
+	size := 0
+	for n, warning := range v.Warnings {
+		if size += len(warning); size > mostWarned {
+			left := len(v.Warnings) - n
+			v.Warnings = v.Warnings[:n:n]
+			v.warn("%d more lines", left)
+			return
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package webhooks
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
+)
+
+// A PolicyView is what a cluster has of policies and of nodes that run an agent.
+type PolicyView struct {
+	// Labels are those of every node, by its name.
+	Labels     map[string]map[string]string
+	Policies   []v1.NodeNetworkConfigurationPolicy
+	Enactments []v1beta1.NodeNetworkConfigurationEnactment
+	// States are what nodes reported: those without one run no agent.
+	States []v1beta1.NodeNetworkState
+}
+
+// selects says whether a selector selects a node.
+func (v PolicyView) selects(selector map[string]nmstate.LabelValue, node string) bool {
+	labels, exists := v.Labels[node]
+	for key, want := range selector {
+		if got, ok := labels[key]; !ok || got != string(want) {
+			return false
+		}
+	}
+	return exists
+}
+
+// configuredBy are the nodes that applied a policy, whatever came of it.
+func (v PolicyView) configuredBy(policy string) []string {
+	var nodes []string
+	for _, e := range v.Enactments {
+		if e.Labels[nmstate.PolicyLabel] == policy && e.Status.PolicyGeneration > 0 {
+			nodes = append(nodes, e.Labels[nmstate.NodeLabel])
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
+// declared is what policies declared on a node, by their enactments.
+func (v PolicyView) declared(node string) netstate.State {
+	var all netstate.State
+	for _, e := range v.Enactments {
+		if e.Labels[nmstate.NodeLabel] != node || e.Status.DesiredState == nil {
+			continue
+		}
+		state, _ := netstate.Parse(e.Status.DesiredState.Raw) // what cannot be read was not applied
+		all.Interfaces = append(all.Interfaces, state.Interfaces...)
+	}
+	return all
+}
+
+// captured is what the captures of a policy found on a node before.
+func (v PolicyView) captured(policy, node string) map[string]nmstate.CapturedState {
+	for _, e := range v.Enactments {
+		if e.Labels[nmstate.PolicyLabel] == policy && e.Labels[nmstate.NodeLabel] == node {
+			return e.Status.CapturedStates
+		}
+	}
+	return nil
+}
+
+// A prospect is what a policy would do to a node: a plan, or the problems that stand in its way.
+type prospect struct {
+	node     string
+	plan     string
+	problems []string
+	// changed is when the state that this was worked out from changed last, as the node reported.
+	changed time.Time
+}
+
+// prospects are those of every node that a policy selects and that has reported its state.
+func (v PolicyView) prospects(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) []prospect {
+	var all []prospect
+	for _, s := range v.States {
+		if s.Status.CurrentState == nil || !v.selects(p.Spec.NodeSelector, s.Name) {
+			continue
+		}
+		one := prospect{node: s.Name, changed: s.Status.LastSuccessfulUpdateTime.Time}
+		one.plan, one.problems = v.foresee(p, desired, s)
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b prospect) int { return strings.Compare(a.node, b.node) })
+	return all
+}
+
+// foresee plans a policy on a node.
+func (v PolicyView) foresee(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, s v1beta1.NodeNetworkState) (
+	plan string, problems []string,
+) {
+	current, _ := netstate.Parse(s.Status.CurrentState.Raw) // what another version reports beyond our schema is passed over
+	if len(p.Spec.Capture) > 0 {
+		var err error
+		desired, _, err = render.Policy(p.Spec, current, v.captured(p.Name, s.Name), metav1.Time{})
+		if err != nil {
+			return "", []string{err.Error()}
+		}
+	}
+	current = netstate.Own(netstate.Own(current, v.declared(s.Name)), desired)
+	if wrong := netstate.Check(current, desired, nil); len(wrong) > 0 {
+		for _, problem := range wrong {
+			problems = append(problems, problem.Error())
+		}
+		return "", problems
+	}
+	steps, err := netstate.Plan(current, desired)
+	if err != nil {
+		return "", []string{err.Error()}
+	}
+	return netstate.Explain(current, steps), nil
+}
+
+// grouped are the nodes of which the same is to be said, in the order in which it is first said.
+func grouped(all []prospect, say func(prospect) []string) (said []string, nodes map[string][]prospect) {
+	nodes = map[string][]prospect{}
+	for _, p := range all {
+		for _, text := range say(p) {
+			if nodes[text] == nil {
+				said = append(said, text)
+			}
+			nodes[text] = append(nodes[text], p)
+		}
+	}
+	return said, nodes
+}
+
+// warnProblems warns of what stands in the way of a policy on some nodes.
+func warnProblems(verdict *Verdict, all []prospect) {
+	said, nodes := grouped(all, func(p prospect) []string { return p.problems })
+	for _, text := range said {
+		first, _, _ := strings.Cut(text, "\n")
+		verdict.warn("%s: %s", someOf(names(nodes[text])), first)
+	}
+}
+
+// names are those of the nodes, each once.
+func names(all []prospect) []string {
+	unique := map[string]bool{}
+	for _, p := range all {
+		unique[p.node] = true
+	}
+	return slices.Sorted(maps.Keys(unique))
+}
+
+// someOf names nodes: all of few, one of many.
+func someOf(nodes []string) string {
+	switch len(nodes) {
+	case 0:
+		return "no node"
+	case 1:
+		return "node " + nodes[0]
+	case 2:
+		return "nodes " + nodes[0] + " and " + nodes[1]
+	default:
+		return fmt.Sprintf("%d nodes (%s …)", len(nodes), nodes[0])
+	}
+}
