@@ -46,25 +46,3 @@ type Hold struct {
 	// Seen is when this process first saw the hold, on its own clock.
 	Seen time.Time
 }
-
-// Sharing says with whom a newcomer may share the address it asks for. The zero Sharing shares with nobody.
-type Sharing struct {
-	// Anyone allows it with every holder: the receiver of a live migration has the address of its source, which may
-	// live in another cluster and have any name.
-	Anyone bool
-	// With allows it with this one object.
-	With Object
-}
-
-// allows says whether a newcomer may join these holds.
-func (s Sharing) allows(holds []Hold) bool {
-	if s.Anyone {
-		return true
-	}
-	for _, h := range holds {
-		if s.With != (Object{}) && h.Object == s.With {
-			return true
-		}
-	}
-	return false
-}

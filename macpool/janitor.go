@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -48,6 +49,11 @@ type Janitor struct {
 	Patience time.Duration
 	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
 	SweepEvery time.Duration
+	// Events is where collisions are told; nil for nowhere.
+	Events events.EventRecorder
+
+	collisions atomic.Pointer[[]Collision]
+	told       map[string]bool // the collisions that were told already
 
 	imported atomic.Bool
 	queue    workqueue.TypedRateLimitingInterface[subject]

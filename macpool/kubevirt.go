@@ -39,7 +39,8 @@ type vm struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec struct {
-		Template *vmTemplate `json:"template"`
+		RunStrategy string      `json:"runStrategy"`
+		Template    *vmTemplate `json:"template"`
 	} `json:"spec"`
 }
 
@@ -143,7 +144,11 @@ func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
 func stripMetadata(o any) (any, error) {
 	if object, ok := o.(metav1.Object); ok {
 		object.SetManagedFields(nil)
-		object.SetAnnotations(nil)
+		var kept map[string]string
+		if with, ok := object.GetAnnotations()[ShareAnnotation]; ok {
+			kept = map[string]string{ShareAnnotation: with}
+		}
+		object.SetAnnotations(kept)
 		object.SetLabels(nil)
 		object.SetFinalizers(nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -104,6 +105,13 @@ func (p *Pools) For(namespace string) (PoolRule, error) {
 		return PoolRule{}, &NoPoolError{Namespace: namespace}
 	}
 	return rule, nil
+}
+
+// All are the pools known now.
+func (p *Pools) All() []PoolRule {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Collect(maps.Values(p.rules))
 }
 
 // SetPool takes in a pool.

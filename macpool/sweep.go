@@ -41,6 +41,7 @@ func (j *Janitor) sweep(ctx context.Context) error {
 		return err
 	}
 	j.dropEmpty(ctx, blocks)
+	j.lookForCollisions(ctx, blocks)
 	return nil
 }
 
@@ -201,6 +202,7 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	if !j.Imported() {
 		return
 	}
+	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
 	pool.Status.ImportedBy = j.Identity
 	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionImported, Status: metav1.ConditionTrue, Reason: "Imported", ObservedGeneration: pool.Generation,

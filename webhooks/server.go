@@ -26,6 +26,8 @@ type Reviewer interface {
 type Handler struct {
 	Reviewer Reviewer
 	Log      logr.Logger
+	// Observe, if set, is told of every decision: admitted, patched, denied, undecided or unreadable.
+	Observe func(verdict string, took time.Duration)
 }
 
 // ServeHTTP implements http.Handler.
@@ -96,18 +98,13 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 }
 
 func (h Handler) logDecision(request *admissionv1.AdmissionRequest, v Verdict, response *admissionv1.AdmissionResponse, took time.Duration) {
-	if response.Result != nil && response.Result.Code == http.StatusBadRequest {
+	verdict, message := describe(response)
+	if h.Observe != nil {
+		h.Observe(verdict, took)
+	}
+	if verdict == unreadable {
 		h.Log.Info("Unreadable review", "uid", response.UID, "message", response.Result.Message)
 		return
-	}
-	verdict, message := "admitted", ""
-	switch {
-	case !response.Allowed && response.Result.Code >= http.StatusInternalServerError:
-		verdict, message = "undecided", response.Result.Message
-	case !response.Allowed:
-		verdict, message = "denied", response.Result.Message
-	case len(response.Patch) > 0:
-		verdict, message = "patched", string(response.Patch)
 	}
 	values := []any{
 		"uid", request.UID, "operation", request.Operation,
@@ -118,4 +115,22 @@ func (h Handler) logDecision(request *admissionv1.AdmissionRequest, v Verdict, r
 		values = append(values, "notes", v.Notes)
 	}
 	h.Log.Info("Reviewed", values...)
+}
+
+// unreadable is the verdict on what is no review.
+const unreadable = "unreadable"
+
+// describe is a decision in a word, with what there is to say about it.
+func describe(response *admissionv1.AdmissionResponse) (verdict, message string) {
+	switch {
+	case response.Result != nil && response.Result.Code == http.StatusBadRequest:
+		return unreadable, response.Result.Message
+	case !response.Allowed && response.Result.Code >= http.StatusInternalServerError:
+		return "undecided", response.Result.Message
+	case !response.Allowed:
+		return "denied", response.Result.Message
+	case len(response.Patch) > 0:
+		return "patched", string(response.Patch)
+	}
+	return "admitted", ""
 }

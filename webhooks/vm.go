@@ -19,15 +19,11 @@ import (
 )
 
 const (
-	// ShareAnnotation on a VM lets it have the addresses of the VM it names as <namespace>/<name>.
-	ShareAnnotation = "bridgehead.dev/share-mac"
 	// ClaimAnnotation is written on a VM created by generateName, which has no other identity while it is admitted: it
 	// lets a second look at the same creation be told from another creation. It means nothing once the VM exists.
 	ClaimAnnotation = "bridgehead.dev/claim"
 	// claimGoodFor is how old a claim may be to be believed.
 	claimGoodFor = time.Minute
-	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
-	receiver = "WaitAsReceiver"
 )
 
 // An AddressBook lends addresses; *macpool.Ledger is one.
@@ -150,17 +146,11 @@ func setMAC(p *Patch, n nic, m macpool.MAC) {
 
 // sharing says with whom the VM may share the addresses it asks for.
 func sharing(vm *virtualMachine) (macpool.Sharing, *field.Error) {
-	share := macpool.Sharing{Anyone: vm.Spec.RunStrategy == receiver}
-	with, ok := vm.Metadata.Annotations[ShareAnnotation]
-	if !ok {
-		return share, nil
+	share, err := macpool.ReadSharing(vm.Spec.RunStrategy, vm.Metadata.Annotations)
+	if err != nil {
+		annotations := field.NewPath("metadata", "annotations")
+		return share, field.Invalid(annotations.Key(macpool.ShareAnnotation), vm.Metadata.Annotations[macpool.ShareAnnotation], err.Error())
 	}
-	namespace, name, ok := strings.Cut(with, "/")
-	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return share, field.Invalid(field.NewPath("metadata", "annotations").Key(ShareAnnotation), with,
-			"want the VM to share addresses with as <namespace>/<name>")
-	}
-	share.With = macpool.Object{Kind: macpool.KindVM, Namespace: namespace, Name: name}
 	return share, nil
 }
 

@@ -26,7 +26,13 @@ const (
 	// ConditionValid is False, with the problem as message, for a pool whose ranges cannot be read. Its reason is Valid or
 	// Invalid.
 	ConditionValid = "Valid"
+	// ConditionCollided is True while several objects have an address of the pool, not on purpose. Its reason is
+	// MACCollision or Unique.
+	ConditionCollided = "Collided"
 )
+
+// ReasonMACCollision is the reason of ConditionCollided, and of the events on the objects that have the address.
+const ReasonMACCollision = "MACCollision"
 
 // A MACRange is every 48-bit address from Start to End, both included. It may be one address long.
 //

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// counts are what a replica counts for Prometheus.
+type counts struct {
+	reviews *prometheus.CounterVec
+	latency *prometheus.HistogramVec
+	writes  *prometheus.CounterVec
+}
+
+func newCounts() counts {
+	return counts{
+		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridgehead_admission_reviews_total",
+			Help: "Admission reviews by webhook and verdict: admitted, patched, denied, undecided, unreadable.",
+		}, []string{"webhook", "verdict"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "bridgehead_admission_duration_seconds", Help: "How long admission reviews took.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9), // 0.1 ms to 6.5 s: the time-out is 5 s
+		}, []string{"webhook"}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bridgehead_macblock_writes_total", Help: "Writes of MACBlocks by outcome: written, conflict, failed.",
+		}, []string{"outcome"}),
+	}
+}
+
+// observe is what the handler of a webhook tells of its decisions.
+func (c counts) observe(webhook string) func(verdict string, took time.Duration) {
+	return func(verdict string, took time.Duration) {
+		c.reviews.WithLabelValues(webhook, verdict).Inc()
+		c.latency.WithLabelValues(webhook).Observe(took.Seconds())
+	}
+}
+
+// registerMetrics has the metrics served with those of controller-runtime.
+func (r *replica) registerMetrics() error {
+	pools := macpool.Collector{Ledger: r.ledger, Pools: r.pools, Collisions: func() []macpool.Collision {
+		if janitor := r.janitor.Load(); janitor != nil {
+			return janitor.Collisions()
+		}
+		return nil
+	}}
+	var failed []error
+	for _, c := range []prometheus.Collector{r.counts.reviews, r.counts.latency, r.counts.writes, pools} {
+		failed = append(failed, metrics.Registry.Register(c))
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,82 @@
+package macpool
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestCollisions(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	vma, vmb, vmc := Holder{Object: vmNamed("vma")}, Holder{Object: vmNamed("vmb")}, Holder{Object: vmNamed("vmc")}
+	for name, tc := range map[string]struct {
+		holds   []Hold
+		sharing map[Object]Sharing
+		want    []Holder
+	}{
+		"one holder":                         {holds: []Hold{{Holder: vma}}},
+		"two holders":                        {holds: []Hold{{Holder: vma}, {Holder: vmb}}, want: []Holder{vma, vmb}},
+		"one of two shares by admission":     {holds: []Hold{{Holder: vma}, {Holder: vmb, Shared: true}}},
+		"two of three do not share":          {holds: []Hold{{Holder: vma}, {Holder: vmb, Shared: true}, {Holder: vmc}}, want: []Holder{vma, vmc}},
+		"a receiver that passed admission":   {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {Anyone: true}}},
+		"one that names the other":           {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vma.Object}}},
+		"one that names somebody else":       {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vmc.Object}}, want: []Holder{vma, vmb}},
+		"one that names itself":              {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vmb.Object}}, want: []Holder{vma, vmb}},
+		"both are receivers, of one another": {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vma.Object: {Anyone: true}, vmb.Object: {Anyone: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewBlock(m.Prefix())
+			b.set(m, Entry{Holds: tc.holds})
+			found := collisions([]*Block{b}, func(o Object) Sharing { return tc.sharing[o] })
+			if tc.want == nil {
+				assert.Empty(t, found)
+				return
+			}
+			assert.Equal(t, []Collision{{MAC: m, Holders: tc.want}}, found)
+		})
+	}
+}
+
+func TestConditionOfAPoolNamesItsCollisions(t *testing.T) {
+	pool := Pool{Set: NewSet([]Range{{First: MAC{2}, Last: MAC{2, 0, 0, 0, 0, 9}}}, nil)}
+	vma, vmb := Holder{Object: vmNamed("vma")}, Holder{Object: vmNamed("vmb")}
+	var all []Collision
+	for suffix := range byte(12) {
+		all = append(all, Collision{MAC: MAC{2, 0, 0, 0, 0, suffix}, Holders: []Holder{vma, vmb}})
+	}
+	condition := collided(pool, all, 7)
+	assert.Equal(t, metav1.ConditionTrue, condition.Status)
+	assert.Contains(t, condition.Message, "02:00:00:00:00:00 is the address of "+vma.String()+" and of "+vmb.String())
+	assert.Equal(t, 3, strings.Count(condition.Message, " is the address of "))
+	assert.Contains(t, condition.Message, "and 7 more", "those of other pools do not count")
+	assert.Equal(t, metav1.ConditionFalse, collided(pool, all[10:], 7).Status)
+}
+
+func TestReadSharing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		runStrategy string
+		with        string
+		want        Sharing
+		problem     bool
+	}{
+		"nobody":               {runStrategy: "Always"},
+		"a receiver":           {runStrategy: "WaitAsReceiver", want: Sharing{Anyone: true}},
+		"a VM by name":         {with: "ns/vma", want: Sharing{With: Object{Kind: KindVM, Namespace: "ns", Name: "vma"}}},
+		"a name alone":         {with: "vma", problem: true},
+		"no name":              {with: "ns/", problem: true},
+		"too much of a name":   {with: "ns/vma/0", problem: true},
+		"a receiver that errs": {runStrategy: "WaitAsReceiver", with: "x", want: Sharing{Anyone: true}, problem: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			annotations := map[string]string{}
+			if tc.with != "" {
+				annotations[ShareAnnotation] = tc.with
+			}
+			got, err := ReadSharing(tc.runStrategy, annotations)
+			assert.Equal(t, tc.problem, err != nil)
+			assert.Equal(t, tc.want, got)
+		})
+	}
+}

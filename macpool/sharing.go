@@ -1,0 +1,51 @@
+package macpool
+
+import (
+	"errors"
+	"strings"
+)
+
+const (
+	// ShareAnnotation on a VM lets it have the addresses of the VM it names as <namespace>/<name>.
+	ShareAnnotation = "bridgehead.dev/share-mac"
+	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
+	receiver = "WaitAsReceiver"
+)
+
+// Sharing says with whom a newcomer may share the address it asks for. The zero Sharing shares with nobody.
+type Sharing struct {
+	// Anyone allows it with every holder: the receiver of a live migration has the address of its source, which may
+	// live in another cluster and have any name.
+	Anyone bool
+	// With allows it with this one object.
+	With Object
+}
+
+// ReadSharing is with whom a VM shares its addresses, from its run strategy and its annotations. It fails if
+// ShareAnnotation names no VM; the Sharing is what the rest says then.
+func ReadSharing(runStrategy string, annotations map[string]string) (Sharing, error) {
+	share := Sharing{Anyone: runStrategy == receiver}
+	with, ok := annotations[ShareAnnotation]
+	if !ok {
+		return share, nil
+	}
+	namespace, name, ok := strings.Cut(with, "/")
+	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return share, errors.New("want the VM to share addresses with as <namespace>/<name>")
+	}
+	share.With = Object{Kind: KindVM, Namespace: namespace, Name: name}
+	return share, nil
+}
+
+// allows says whether a newcomer may join these holds.
+func (s Sharing) allows(holds []Hold) bool {
+	if s.Anyone {
+		return true
+	}
+	for _, h := range holds {
+		if s.With != (Object{}) && h.Object == s.With {
+			return true
+		}
+	}
+	return false
+}
