@@ -25,7 +25,9 @@ type Enactment struct {
 	Conditions []nmstate.Condition
 }
 
-func (e *Enactment) is(t nmstate.ConditionType) bool { return e != nil && nmstate.IsTrue(e.Conditions, t) }
+func (e *Enactment) is(t nmstate.ConditionType) bool {
+	return e != nil && nmstate.IsTrue(e.Conditions, t)
+}
 
 // failed says whether the node could not be configured, and does not try again.
 func (e *Enactment) failed() bool {

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -71,15 +72,22 @@ func run(args []string, stdin io.Reader) error {
 
 // readNetwork reads a list of plugins, or a single one as a list.
 func readNetwork(config []byte) (*libcni.NetworkConfigList, error) {
-	list, err := libcni.ConfListFromBytes(config)
-	if err == nil {
-		return list, nil
+	var single struct {
+		CNIVersion string            `json:"cniVersion"`
+		Name       string            `json:"name"`
+		Plugins    []json.RawMessage `json:"plugins"`
 	}
-	one, oneErr := libcni.ConfFromBytes(config)
-	if oneErr != nil {
+	if err := json.Unmarshal(config, &single); err != nil {
 		return nil, fmt.Errorf("read the network's configuration: %w", err)
 	}
-	return libcni.ConfListFromConf(one)
+	if single.Plugins == nil {
+		single.Plugins = []json.RawMessage{config}
+		var err error
+		if config, err = json.Marshal(single); err != nil {
+			return nil, fmt.Errorf("read the network's configuration: %w", err)
+		}
+	}
+	return libcni.NetworkConfFromBytes(config)
 }
 
 func (a attachment) attach(ctx context.Context, network *libcni.NetworkConfigList) error {
@@ -127,7 +135,7 @@ func (a attachment) setAddress() error {
 	if err != nil {
 		return fmt.Errorf("enter the pod: %w", err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("enter the pod: %w", err)
@@ -155,7 +163,7 @@ func makeNamespace(name string) error {
 	if err != nil {
 		return fmt.Errorf("find the node's namespace: %w", err)
 	}
-	defer own.Close()
+	defer func() { _ = own.Close() }()
 	pod, err := netns.NewNamed(name)
 	if err != nil {
 		return fmt.Errorf("make the pod's namespace: %w", err)
