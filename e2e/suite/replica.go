@@ -27,6 +27,8 @@ type Replica struct {
 	Name string
 	// Address is where it serves webhooks.
 	Address string
+	// Metrics is where it serves metrics.
+	Metrics string
 
 	probes  string
 	log     string
@@ -35,11 +37,11 @@ type Replica struct {
 }
 
 func (r *Replica) start(program, kubeconfig string, flags []string) error {
-	addresses, err := freeAddresses(2)
+	addresses, err := freeAddresses(3)
 	if err != nil {
 		return err
 	}
-	r.Address, r.probes = addresses[0], addresses[1]
+	r.Address, r.probes, r.Metrics = addresses[0], addresses[1], addresses[2]
 	log, err := os.Create(r.log)
 	if err != nil {
 		return fmt.Errorf("make log: %w", err)
@@ -47,6 +49,7 @@ func (r *Replica) start(program, kubeconfig string, flags []string) error {
 	defer log.Close()
 	r.process = exec.Command(program, append([]string{
 		"--kubeconfig", kubeconfig, "--pod-name", r.Name, "--webhook-address", r.Address, "--probe-address", r.probes,
+		"--metrics-address", r.Metrics,
 	}, flags...)...)
 	r.process.Stdout, r.process.Stderr = log, log
 	// The kernel ends it with us, however we end.
