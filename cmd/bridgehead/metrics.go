@@ -21,7 +21,7 @@ func newCounts() counts {
 	return counts{
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgehead_admission_reviews_total",
-			Help: "Admission reviews by webhook and verdict: admitted, patched, denied, undecided, unreadable.",
+			Help: "Admission reviews by the path of the webhook and verdict: admitted, patched, denied, undecided, unreadable.",
 		}, []string{"webhook", "verdict"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "bridgehead_admission_duration_seconds", Help: "How long admission reviews took.",

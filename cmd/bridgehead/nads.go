@@ -159,6 +159,7 @@ func (r *replica) handleNetworks(mux *http.ServeMux) {
 			Advertising:  n.cluster.Advertising, Unserved: n.cluster.Unserved, Users: n.cluster.Users,
 		}},
 	} {
+		handler.Observe = r.counts.observe(path)
 		mux.Handle(path, handler)
 	}
 }

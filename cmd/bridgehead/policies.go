@@ -13,10 +13,10 @@ func (r *replica) handlePolicies(mux *http.ServeMux) {
 	log := r.log.WithName("policy")
 	mux.Handle("/validate-nodenetworkconfigurationpolicies", webhooks.Handler{Log: log, Reviewer: webhooks.Policy{
 		Look: cluster.Look, Networks: r.networks.onBridge, Now: time.Now,
-	}})
+	}, Observe: r.counts.observe("/validate-nodenetworkconfigurationpolicies")})
 	mux.Handle("/mutate-nodenetworkconfigurationpolicies", webhooks.Handler{Log: log, Reviewer: webhooks.PolicyPlan{
 		Look: cluster.Look, Now: time.Now,
-	}})
+	}, Observe: r.counts.observe("/mutate-nodenetworkconfigurationpolicies")})
 }
 
 // onBridge are the networks that attach to a bridge, by namespace and name.

@@ -29,7 +29,7 @@ func (r *replica) server() everywhere {
 		mux.Handle("/mutate-virtualmachines", webhooks.Handler{
 			Log:      r.log.WithName("vm"),
 			Reviewer: webhooks.VM{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
-			Observe:  r.counts.observe("virtualmachines"),
+			Observe:  r.counts.observe("/mutate-virtualmachines"),
 		})
 		r.handleNetworks(mux)
 		r.handlePolicies(mux)

@@ -20,7 +20,7 @@ import (
 
 func TestNewCADoesNotFailOneRequest(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2, Flags: []string{"--connection-max-age=1ms"}})
-	optIn(t, s, "default")
+	optIn(t, s)
 	before := caBundle(t, s)
 	clients := startLoad(t, s, 4)
 	clients.waitFor(t, 20)
@@ -38,13 +38,13 @@ func caBundle(t *testing.T, s *suite.Suite) []byte {
 	return configuration.Webhooks[0].ClientConfig.CABundle
 }
 
-// optIn has the VM webhook serve a namespace, and returns when the API server knows.
-func optIn(t *testing.T, s *suite.Suite, namespace string) {
+// optIn has the VM webhook serve namespace default, and returns when the API server knows.
+func optIn(t *testing.T, s *suite.Suite) {
 	t.Helper()
-	_, err := s.Kubectl(t.Context(), "label", "namespace", namespace, "mutatevirtualmachines.kubemacpool.io=allocate")
+	_, err := s.Kubectl(t.Context(), "label", "namespace", "default", "mutatevirtualmachines.kubemacpool.io=allocate")
 	require.NoError(t, err)
 	waitUntil(t, func() bool {
-		vm := inNamespace(namespace, vmWith("dry", make([]macpool.MAC, 1)))
+		vm := vmWith("dry", make([]macpool.MAC, 1))
 		require.NoError(t, s.Client.Create(t.Context(), vm, client.DryRunAll))
 		return macsOf(t, vm)[0] != ""
 	})

@@ -61,8 +61,8 @@ func TestCollisionsOfVMsThatPassedAdmissionAreReported(t *testing.T) {
 	assert.Contains(t, text, `bridgehead_macblock_writes_total{outcome="written"}`)
 
 	require.NoError(t, s.Client.Delete(t.Context(), vmWith("vmb", nil)))
-	optIn(t, s, "default")
-	assert.Contains(t, scrape(t, replica.Metrics), `bridgehead_admission_reviews_total{verdict="patched",webhook="virtualmachines"}`)
+	optIn(t, s)
+	assert.Contains(t, scrape(t, replica.Metrics), `bridgehead_admission_reviews_total{verdict="patched",webhook="/mutate-virtualmachines"}`)
 }
 
 func collisionsAmong(all []eventsv1.Event) []eventsv1.Event {

@@ -122,7 +122,7 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 	waitUntil(t, func() bool { return heldBy(t, s)["52:54:00:00:00:02"] == "Pod out/early" })
 	assert.NotContains(t, heldBy(t, s), "52:54:00:00:00:03", "the address of a VM's pod is the VM's")
 
-	optIn(t, s, "default")
+	optIn(t, s)
 	thief := vmWith("thief", []macpool.MAC{{0x52, 0x54, 0, 0, 0, 1}})
 	assert.ErrorContains(t, s.Client.Create(t.Context(), thief), "52:54:00:00:00:01 is held")
 }

@@ -12,7 +12,7 @@ import (
 
 func TestRollingRestartDoesNotFailOneRequest(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
-	optIn(t, s, "default")
+	optIn(t, s)
 	clients := startLoad(t, s, 8)
 	clients.waitFor(t, 50)
 	for _, old := range s.Running() {
