@@ -34,6 +34,10 @@ bench: ## Compare admissions with no webhook, a webhook that does nothing, and o
 bench-netstate: ## Compare reading, planning and applying network state with ip -batch and bridge -batch, in one guest
 	@CGO_ENABLED=0 go run -exec "$(IN_GUEST) -add ip -add bridge" ./e2e/benchnetstate
 
+.PHONY: bench-node
+bench-node: ## Measure policies, bridges made by hand and idle agents on nodes in qemu, and fleets of hollow nodes
+	@go run ./e2e/benchnode -json bench-node.json
+
 .PHONY: chaos-node
 chaos-node: ## Kill agents, cut power and networks, apply policies that cut nodes off; print what becomes of it
 	@go run ./e2e/chaosnode

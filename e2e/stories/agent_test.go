@@ -3,7 +3,6 @@ package stories
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/e2e/hollow"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -57,45 +57,25 @@ spec:
 	moment   = 20 * time.Millisecond
 )
 
-// A hollow is the network of a node that exists in memory only.
-type hollow struct {
-	*kernel.Model
-	changes chan kernel.Change
-}
+// A hollowNode is the network of a node that exists in memory only.
+type hollowNode struct{ *hollow.Network }
 
-func newHollow(t *testing.T) *hollow {
+func newHollow(t *testing.T) *hollowNode {
 	t.Helper()
-	root, err := suite.Root()
+	network, err := hollow.New()
 	require.NoError(t, err)
-	text, err := os.ReadFile(root + "/nodeagent/netstate/testdata/states/01-bare.yaml")
-	require.NoError(t, err)
-	state, problems := netstate.Parse(text)
-	require.Empty(t, problems)
-	return &hollow{Model: kernel.NewModel(state), changes: make(chan kernel.Change, 1)}
-}
-
-// Watch implements nodeagent.Network.
-func (h *hollow) Watch(context.Context) (<-chan kernel.Change, error) { return h.changes, nil }
-
-// Do implements kernel.Node.
-func (h *hollow) Do(step netstate.Step) error {
-	err := h.Model.Do(step)
-	select {
-	case h.changes <- kernel.Change{Overrun: true}:
-	default:
-	}
-	return err
+	return &hollowNode{network}
 }
 
 // bridged says whether the bridge is there.
-func (h *hollow) bridged() bool {
+func (h *hollowNode) bridged() bool {
 	state, err := h.Read()
 	_, found := state.Interface(agentBridge)
 	return found && err == nil
 }
 
 // removeBridge takes the bridge away, as somebody would by hand.
-func (h *hollow) removeBridge(t *testing.T) {
+func (h *hollowNode) removeBridge(t *testing.T) {
 	t.Helper()
 	state, err := h.Read()
 	require.NoError(t, err)
@@ -205,7 +185,7 @@ func (f *fleet) available(t *testing.T, node string) bool {
 
 func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 	f := startFleet(t)
-	agents, networks := []*hollowAgent{f.addNode(t, "n1"), f.addNode(t, "n2")}, []*hollow{newHollow(t), newHollow(t)}
+	agents, networks := []*hollowAgent{f.addNode(t, "n1"), f.addNode(t, "n2")}, []*hollowNode{newHollow(t), newHollow(t)}
 	start := func(n int) { agents[n].start(t, networks[n]) }
 	start(0)
 	start(1)
