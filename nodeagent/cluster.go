@@ -24,8 +24,12 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
-// requestTimeout bounds one request to the API server.
-const requestTimeout = 10 * time.Second
+const (
+	// requestTimeout bounds one request to the API server.
+	requestTimeout = 10 * time.Second
+	// claimTimeout bounds those that the main loop waits for: meanwhile nothing is healed.
+	claimTimeout = 2 * time.Second
+)
 
 // A cluster is what the agent sees of the API: policies, and of its own node the Node, the enactments and the state.
 type cluster struct {
@@ -167,7 +171,7 @@ var errFinished = errors.New("the turn is finished")
 // begin claims a turn: from then on the controller knows that the node is at work. It fails where the turn was taken
 // back meanwhile, and with errFinished where it was finished.
 func (c *cluster) begin(ctx context.Context, p Policy, now metav1.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	var e v1beta1.NodeNetworkConfigurationEnactment
 	if err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(p.Name)}, &e); err != nil {
