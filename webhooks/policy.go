@@ -20,6 +20,10 @@ import (
 // must fit into etcd.
 const mostDesiredState = 512 << 10
 
+// patience is how long a review looks at the cluster. It is well below the time-out of the webhooks in the manifests: an
+// answer that comes too late is none, and what is wrong would be let in.
+const patience = 3 * time.Second
+
 // Policy reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict another
 // policy of the same nodes. It warns of what some nodes lack, and answers a dry run with the plan of every node. What it
 // looks at in the cluster may be nil.
@@ -58,6 +62,8 @@ func (w Policy) Review(ctx context.Context, request *admissionv1.AdmissionReques
 		verdict.warn("%s", warning)
 	}
 	w.warnNetworks(&verdict, desired)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	view, ok := w.look(ctx, &verdict)
 	if !ok {
 		return verdict, nil
@@ -66,9 +72,12 @@ func (w Policy) Review(ctx context.Context, request *admissionv1.AdmissionReques
 	if len(verdict.Denied) > 0 {
 		return verdict, nil
 	}
-	prospects := view.prospects(p, desired)
+	prospects, unseen := view.prospects(ctx, p, desired)
+	if unseen > 0 {
+		verdict.warn("there was no time to look at %d nodes more", unseen)
+	}
 	warnProblems(&verdict, prospects)
-	if isDryRun(request) {
+	if isDryRun(request) && (len(prospects) > 0 || unseen == 0) {
 		warnPlans(&verdict, prospects, w.Now())
 	}
 	verdict.fit()
@@ -97,11 +106,14 @@ func (w PolicyPlan) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	if len(problems) > 0 {
 		return verdict, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	view, ok := Policy{Look: w.Look}.look(ctx, &verdict)
 	if !ok {
 		return verdict, nil
 	}
-	text := planText(view.prospects(p, desired), w.Now())
+	prospects, unseen := view.prospects(ctx, p, desired)
+	text := planText(prospects, unseen, w.Now())
 	if p.Annotations == nil {
 		verdict.Patch.Set(pointer("metadata", "annotations"), map[string]string{nmstate.PlanAnnotation: text})
 	} else {

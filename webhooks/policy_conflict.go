@@ -16,9 +16,9 @@ import (
 
 // A dispute is a key that two wishes want to be different on one node.
 type dispute struct {
-	ours, theirs           *field.Path
-	wantOurs, wantTheirs   string
-	removalOurs, removalOf bool // one of the two wants the interface to be gone
+	ours, theirs         *field.Path
+	wantOurs, wantTheirs string
+	removal              bool // one of the two wants the interface to be gone
 }
 
 // judgeConflicts refuses what contradicts another policy of the same nodes: the two would undo each other's work for
@@ -40,14 +40,13 @@ func judgeConflicts(verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkCon
 			known[c.String()] = true
 		}
 		for _, c := range disputes(desired, theirs) {
-			problem := field.Forbidden(c.ours, fmt.Sprintf("policy %s wants %s at its %s on %s, and this one %s",
-				other.Name, c.wantTheirs, c.theirs, someOf(nodes), c.wantOurs))
-			if c.removalOurs || c.removalOf || known[c.String()] {
+			if c.removal || known[c.String()] {
 				verdict.warn("%s: policy %s wants %s on %s", strings.TrimPrefix(c.ours.String(), "spec.desiredState."),
 					other.Name, c.wantTheirs, someOf(nodes))
 				continue
 			}
-			denied = append(denied, problem)
+			denied = append(denied, field.Forbidden(c.ours, fmt.Sprintf("policy %s wants %s at its %s on %s, and this one %s",
+				other.Name, c.wantTheirs, c.theirs, someOf(nodes), c.wantOurs)))
 		}
 	}
 	if len(denied) > 0 {
@@ -100,7 +99,7 @@ func disputeInterface(at, theirAt *field.Path, ours, theirs netstate.Interface) 
 		word := map[bool]string{true: "it gone", false: "it there"}
 		return []dispute{{
 			ours: at.Child("state"), theirs: theirAt.Child("state"), wantOurs: word[gone], wantTheirs: word[theirsGone],
-			removalOurs: gone, removalOf: theirsGone,
+			removal: true,
 		}}
 	}
 	return compare(at, theirAt, keysOf(ours), keysOf(theirs))

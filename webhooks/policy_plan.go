@@ -34,9 +34,12 @@ func warnPlans(verdict *Verdict, all []prospect, now time.Time) {
 }
 
 // planText is the same for the annotation, with the problems of nodes that have no plan, and every node named.
-func planText(all []prospect, now time.Time) string {
+func planText(all []prospect, unseen int, now time.Time) string {
 	var text strings.Builder
-	if len(all) == 0 {
+	switch {
+	case unseen > 0:
+		fmt.Fprintf(&text, "# there was no time to look at %d nodes more\n", unseen)
+	case len(all) == 0:
 		text.WriteString("no node that the policy selects has reported its state\n")
 	}
 	said, nodes := grouped(all, plans)

@@ -327,6 +327,27 @@ func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	assert.Equal(t, []string{"what the nodes have is not known: connection refused"}, verdict.Notes)
 }
 
+func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	look := func(context.Context) (PolicyView, error) { return viewOf(t, nil), nil }
+	request := creation(t, interfaces("{name: br0, stat: up}"), true)
+	verdict, err := Policy{Look: look, Now: aTime}.Review(late, &request)
+	require.NoError(t, err)
+	assert.Len(t, verdict.Denied, 1, "what is wrong is refused, however little time there is")
+
+	request = creation(t, bridgeOnEth1, true)
+	verdict, err = Policy{Look: look, Now: aTime}.Review(late, &request)
+	require.NoError(t, err)
+	assert.Empty(t, verdict.Denied)
+	assert.Equal(t, []string{"there was no time to look at 2 nodes more"}, verdict.Warnings)
+
+	verdict, err = PolicyPlan{Look: look, Now: aTime}.Review(late, &request)
+	require.NoError(t, err)
+	require.Len(t, verdict.Patch, 1)
+	assert.Equal(t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value)
+}
+
 // FuzzPolicy puts any specs to the webhooks: they answer, and agree on what is refused.
 func FuzzPolicy(f *testing.F) {
 	for _, spec := range []string{bridgeOnEth1, inPlaceOfDefault, `{}`, `{desiredState: []}`, `{capture: {a: "|"}}`,

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,11 +82,17 @@ type prospect struct {
 	changed time.Time
 }
 
-// prospects are those of every node that a policy selects and that has reported its state.
-func (v PolicyView) prospects(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) []prospect {
-	var all []prospect
+// prospects are those of every node that a policy selects and that has reported its state; of those for which there is
+// time until ctx is done, and unseen counts the others.
+func (v PolicyView) prospects(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) (
+	all []prospect, unseen int,
+) {
 	for _, s := range v.States {
 		if s.Status.CurrentState == nil || !v.selects(p.Spec.NodeSelector, s.Name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			unseen++
 			continue
 		}
 		one := prospect{node: s.Name, changed: s.Status.LastSuccessfulUpdateTime.Time}
@@ -93,7 +100,7 @@ func (v PolicyView) prospects(p *v1.NodeNetworkConfigurationPolicy, desired nets
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b prospect) int { return strings.Compare(a.node, b.node) })
-	return all
+	return all, unseen
 }
 
 // foresee plans a policy on a node.
