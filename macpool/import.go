@@ -3,6 +3,7 @@ package macpool
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +27,7 @@ func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // the lists took several times what is kept of them
 	j.imported.Store(true)
 	return j.reportPools(ctx)
 }
