@@ -1,0 +1,109 @@
+package nodeagent
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+)
+
+// errNoMemory is what a broken node says.
+var errNoMemory = errors.New("no memory")
+
+// A broken node fails at a step, counted from one. If it is stuck it fails from then on, until it is mended.
+type broken struct {
+	kernel.Node
+	at    int
+	stuck bool
+	taken int
+}
+
+// Do implements kernel.Node.
+func (b *broken) Do(step netstate.Step) error {
+	b.taken++
+	if b.taken == b.at || b.stuck && b.at > 0 && b.taken > b.at {
+		return errNoMemory
+	}
+	return b.Node.Do(step)
+}
+
+// mend has the node work from now on.
+func (b *broken) mend() { b.at = 0 }
+
+// pending is the change that the journal of a keeper says is under way.
+func pending(t *testing.T, k *Keeper) *journal.Change {
+	t.Helper()
+	c, err := k.Journal.Pending()
+	require.NoError(t, err)
+	return c
+}
+
+func TestAChangeThatFailsAtAnyStepLeavesNothingBehind(t *testing.T) {
+	for at := 1; ; at++ {
+		dir, model := t.TempDir(), kernel.NewModel(bare(t))
+		k := startKeeper(t, &broken{Node: model, at: at}, dir)
+		err := k.Apply(t.Context(), wish(t, "p", bondBelowBridge))
+		if err == nil {
+			require.Greater(t, at, 3, "the change has steps")
+			return
+		}
+		require.ErrorIs(t, err, errNoMemory)
+		assertState(t, bare(t), model, "undone")
+		assert.Empty(t, k.Records())
+		assert.Nil(t, pending(t, k))
+		assert.Empty(t, startKeeper(t, model, dir).Records())
+	}
+}
+
+func TestARevertThatFailsAtAnyStepLeavesThePolicyAsItIs(t *testing.T) {
+	policy := wish(t, "p", bondBelowBridge)
+	for at := 1; ; at++ {
+		dir, model := t.TempDir(), kernel.NewModel(bare(t))
+		k := startKeeper(t, model, dir)
+		require.NoError(t, k.Apply(t.Context(), policy))
+		k.Node = &broken{Node: model, at: at}
+		err := k.Revert(t.Context(), "p")
+		if err == nil {
+			require.Greater(t, at, 3, "the change has steps")
+			return
+		}
+		require.ErrorIs(t, err, errNoMemory)
+		assertDone(t, policy, k, "as before")
+		assert.Contains(t, k.Records(), "p")
+		assert.Nil(t, pending(t, k))
+	}
+}
+
+func TestAChangeThatCouldNotBeUndoneIsUndoneBeforeTheNext(t *testing.T) {
+	next := wish(t, "q", "interfaces: [{name: eth3, type: ethernet, state: up, mtu: 1400}]")
+	want := kernel.NewModel(bare(t))
+	require.NoError(t, startKeeper(t, want, t.TempDir()).Apply(t.Context(), next))
+	for name, then := range map[string]func(k *Keeper) error{
+		"by another policy": func(k *Keeper) error { return k.Apply(t.Context(), next) },
+		"by the next start": func(k *Keeper) error { return errors.Join(k.Restore(), k.Apply(t.Context(), next)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			model := kernel.NewModel(bare(t))
+			node := &broken{Node: model, at: 4, stuck: true}
+			k := startKeeper(t, node, t.TempDir())
+			require.ErrorIs(t, k.Apply(t.Context(), wish(t, "p", bondBelowBridge)), errNoMemory)
+			require.NotNil(t, pending(t, k), "the journal has it still")
+			err := then(k)
+			require.ErrorIs(t, err, errNoMemory, "nothing is begun on top of it")
+			require.ErrorContains(t, err, "generation 1 of policy p is neither applied nor undone: undo: ")
+			require.Equal(t, "p", pending(t, k).Policy)
+
+			node.mend()
+			require.NoError(t, then(k))
+			assert.Nil(t, pending(t, k))
+			reached, err := want.Read()
+			require.NoError(t, err)
+			assertState(t, reached, model, "the change is undone")
+		})
+	}
+}
