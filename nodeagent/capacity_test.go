@@ -54,7 +54,10 @@ func TestWhichBridgesAreOffered(t *testing.T) {
 			committed: "- {name: br1, type: linux-bridge, state: up, bridge: {port: [{name: eth1}]}}",
 			stray:     []string{"br1"},
 		},
-		"one whose name makes no resource's": {
+		"one whose name ends otherwise than a resource's may": {
+			current: "- {name: br_bad_, type: linux-bridge, state: up, bridge: {port: [{name: eth1}]}}\n- {name: eth1, type: ethernet, state: up, controller: br_bad_}",
+		},
+		"one with a character in its name that a resource's may not have": {
 			current: "- {name: \"br:1\", type: linux-bridge, state: up, bridge: {port: [{name: eth1}]}}\n- {name: eth1, type: ethernet, state: up, controller: \"br:1\"}",
 		},
 	} {

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // condition is one condition as text.
@@ -31,11 +30,21 @@ func TestAnEnactmentFromBeginToEnd(t *testing.T) {
 	begun := begin(status(1, 2, nmstate.EnactmentAvailable), 2, now)
 	assert.Equal(t, map[string]int{"2": 1}, begun.RetryCount, "attempts at older generations are forgotten")
 	assert.Equal(t, "True ConfigurationProgressing Applying desired state", condition(t, begun.Conditions, nmstate.EnactmentProgressing))
+	for kind, want := range map[nmstate.ConditionType]string{
+		nmstate.EnactmentAvailable: "Unknown ConfigurationProgressing ",
+		nmstate.EnactmentFailing:   "Unknown ConfigurationProgressing ",
+		nmstate.EnactmentPending:   "False ConfigurationProgressing ",
+		nmstate.EnactmentAborted:   "False ConfigurationProgressing ",
+	} {
+		assert.Equal(t, want, condition(t, begun.Conditions, kind), kind)
+	}
+	assert.False(t, Policy{Generation: 2, Status: begun}.finished())
 	assert.Equal(t, map[string]int{"2": 2}, begin(begun, 2, now).RetryCount)
 
 	for name, c := range map[string]struct {
 		result                          Result
 		available, failing, progressing string
+		others                          string // Pending and Aborted
 		desired                         string
 	}{
 		"it worked": {
@@ -43,6 +52,7 @@ func TestAnEnactmentFromBeginToEnd(t *testing.T) {
 			available:   "True SuccessfullyConfigured successfully reconciled",
 			failing:     "False SuccessfullyConfigured ",
 			progressing: "False SuccessfullyConfigured ",
+			others:      "False SuccessfullyConfigured , False SuccessfullyConfigured ",
 			desired:     "br1",
 		},
 		"it could not be applied": {
@@ -50,6 +60,7 @@ func TestAnEnactmentFromBeginToEnd(t *testing.T) {
 			available:   "False FailedToConfigure ",
 			failing:     "True FailedToConfigure error reconciling NodeNetworkConfigurationPolicy on node n1 at desired state apply: one; two",
 			progressing: "False FailedToConfigure ",
+			others:      "False FailedToConfigure , False SuccessfullyConfigured ",
 			desired:     "br1",
 		},
 		"it could not be rendered": {
@@ -57,6 +68,7 @@ func TestAnEnactmentFromBeginToEnd(t *testing.T) {
 			available:   "False FailedToConfigure ",
 			failing:     "True FailedToConfigure failure generating desiredState and capturedStates: no default gateway",
 			progressing: "False FailedToConfigure ",
+			others:      "False FailedToConfigure , False SuccessfullyConfigured ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +78,7 @@ func TestAnEnactmentFromBeginToEnd(t *testing.T) {
 			assert.Equal(t, c.available, condition(t, ended.Conditions, nmstate.EnactmentAvailable))
 			assert.Equal(t, c.failing, condition(t, ended.Conditions, nmstate.EnactmentFailing))
 			assert.Equal(t, c.progressing, condition(t, ended.Conditions, nmstate.EnactmentProgressing))
+			assert.Equal(t, c.others, condition(t, ended.Conditions, nmstate.EnactmentPending)+", "+condition(t, ended.Conditions, nmstate.EnactmentAborted))
 			assert.True(t, Policy{Generation: 2, Status: ended}.finished())
 			assert.Equal(t, begun.RetryCount, ended.RetryCount)
 			if c.desired == "" {
@@ -84,35 +97,4 @@ func TestAnErrorIsOneLineOfSomeLength(t *testing.T) {
 	assert.LessOrEqual(t, len(text), 1000+len("…"))
 	assert.True(t, strings.HasPrefix(text, "é; é; "))
 	assert.Equal(t, text, strings.ToValidUTF8(text, "?"))
-}
-
-func TestANodeStateIsWrittenWhenItSaysSomethingNew(t *testing.T) {
-	at := func(seconds int64) metav1.Time { return metav1.NewTime(time.Unix(seconds, 0)) }
-	first, changed, err := nodeState(nmstate.NodeStateStatus{}, snapshot{state: bare(t)}, "v1", at(1))
-	require.NoError(t, err)
-	assert.True(t, changed)
-	assert.Equal(t, "N/A (kernel)", first.HostNetworkManagerVersion)
-	assert.Equal(t, "True SuccessfullyConfigured ", condition(t, first.Conditions, nmstate.NodeStateAvailable))
-	assert.NotContains(t, string(first.CurrentState.Raw), "route-rules")
-
-	same, changed, err := nodeState(first, snapshot{state: bare(t)}, "v1", at(2))
-	require.NoError(t, err)
-	assert.False(t, changed)
-	assert.Equal(t, first, same)
-
-	_, changed, err = nodeState(first, snapshot{state: bare(t)}, "v2", at(2))
-	require.NoError(t, err)
-	assert.True(t, changed, "another version of the agent")
-
-	unread, changed, err := nodeState(first, snapshot{err: errors.New("netlink: no memory")}, "v1", at(3))
-	require.NoError(t, err)
-	assert.True(t, changed)
-	assert.Equal(t, first.CurrentState, unread.CurrentState, "the last that is known")
-	assert.Equal(t, "True FailedToConfigure netlink: no memory", condition(t, unread.Conditions, nmstate.NodeStateFailing))
-
-	pod := bare(t)
-	pod.Interfaces = append(pod.Interfaces, netstate.Interface{Name: "veth1", Type: netstate.TypeVeth, State: netstate.StateIgnore})
-	_, changed, err = nodeState(first, snapshot{state: pod}, "v1", at(4))
-	require.NoError(t, err)
-	assert.False(t, changed, "pods come and go")
 }
