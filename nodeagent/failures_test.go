@@ -1,6 +1,7 @@
 package nodeagent
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -58,6 +59,33 @@ func TestAChangeThatFailsAtAnyStepLeavesNothingBehind(t *testing.T) {
 		assert.Nil(t, pending(t, k))
 		assert.Empty(t, startKeeper(t, model, dir).Records())
 	}
+}
+
+// A recording node notes the steps that are done.
+type recording struct {
+	kernel.Node
+	done []netstate.Step
+}
+
+// Do implements kernel.Node.
+func (r *recording) Do(step netstate.Step) error {
+	err := r.Node.Do(step)
+	if err == nil {
+		r.done = append(r.done, step)
+	}
+	return err
+}
+
+func TestAChangeIsUndoneByTakingBackItsStepsNewestFirst(t *testing.T) {
+	node := &recording{Node: kernel.NewModel(bare(t))}
+	k := startKeeper(t, node, t.TempDir())
+	k.Probe = func(context.Context) func(context.Context) error {
+		return func(context.Context) error { return errors.New("no answer") }
+	}
+	require.Error(t, k.Apply(t.Context(), wish(t, "p", bondBelowBridge)))
+	taken := node.done[:len(node.done)/2]
+	require.NotEmpty(t, taken)
+	assert.Equal(t, netstate.Format(netstate.Invert(taken)), netstate.Format(node.done[len(taken):]))
 }
 
 func TestARevertThatFailsAtAnyStepLeavesThePolicyAsItIs(t *testing.T) {
