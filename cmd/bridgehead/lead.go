@@ -20,6 +20,11 @@ const (
 	janitorLease = "bridgehead-janitor"
 	// rolloutLease is held by the replica that hands out turns.
 	rolloutLease = "bridgehead-rollout"
+
+	// leaseDuration is how long others leave a lease alone that is not renewed.
+	leaseDuration = 15 * time.Second
+	// renewDeadline is how long its holder goes on without renewing it. What lies between is for writes under way.
+	renewDeadline = 10 * time.Second
 )
 
 // election runs a controller while this replica holds a lease. Losing the lease ends the controller and nothing else:
@@ -40,7 +45,7 @@ func (r *replica) election(lease string, lead func(ctx context.Context, leads fu
 			var elector *leaderelection.LeaderElector
 			elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 				Lock: lock, Name: lease, ReleaseOnCancel: true,
-				LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+				LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: 2 * time.Second,
 				Callbacks: leaderelection.LeaderCallbacks{
 					OnStartedLeading: func(ctx context.Context) { lead(ctx, func() error { return stillLeads(elector) }) },
 					OnStoppedLeading: func() { r.log.Info("Not leading", "lease", lease) },
@@ -55,12 +60,12 @@ func (r *replica) election(lease string, lead func(ctx context.Context, leads fu
 	}, nil
 }
 
-// stillLeads fails once the lease has not been renewed in time, by this process's clock.
+// stillLeads fails once the lease has not been renewed within the deadline, by this process's clock.
 func stillLeads(elector *leaderelection.LeaderElector) error {
 	if !elector.IsLeader() {
 		return errors.New("the lease is another replica's")
 	}
-	return elector.Check(0)
+	return elector.Check(renewDeadline - leaseDuration)
 }
 
 // again runs something until ctx is done, anew where it fails.
