@@ -10,11 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
@@ -69,6 +72,7 @@ func TestRollout(t *testing.T) {
 	t.Run("nodes come, go and change their labels", r.testNodes)
 	t.Run("a policy that changes while nodes are at work", r.testChange)
 	t.Run("a policy that selects nobody", r.testNobody)
+	t.Run("an enactment of a policy that does not exist", r.testOrphan)
 	t.Run("the manager is killed in the middle", r.testKill)
 	t.Run("a policy that is deleted takes its enactments along", r.testDelete)
 }
@@ -151,6 +155,17 @@ func (r rollout) testNobody(t *testing.T) {
 	r.apply("br-nobody", "  nodeSelector: {nobody: \"has-this\"}")
 	r.requireMessage(r.t, "br-nobody", nmstate.PolicyIgnored, "Policy does not match any node", within)
 	assert.Equal(t, [][]string{{"br-nobody", "Ignored", "NoMatchingNode"}}, r.kubectl("get", "nncp", "br-nobody", "--no-headers"))
+}
+
+func (r rollout) testOrphan(t *testing.T) {
+	r.t = t
+	orphan := &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
+		Name: "n1.nothing", Labels: map[string]string{nmstate.NodeLabel: "n1", nmstate.PolicyLabel: "nothing"},
+	}}
+	require.NoError(t, r.crew.client.Create(t.Context(), orphan))
+	require.Eventually(t, func() bool {
+		return apierrors.IsNotFound(r.crew.client.Get(t.Context(), client.ObjectKeyFromObject(orphan), orphan))
+	}, within, moment)
 }
 
 // The replica that hands out turns is killed while a node is at work, and another goes on.
