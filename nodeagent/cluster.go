@@ -28,7 +28,7 @@ const (
 	// requestTimeout bounds one request to the API server.
 	requestTimeout = 10 * time.Second
 	// claimTimeout bounds those that the main loop waits for: meanwhile nothing is healed.
-	claimTimeout = 2 * time.Second
+	claimTimeout = 5 * time.Second
 )
 
 // A cluster is what the agent sees of the API: policies, and of its own node the Node, the enactments and the state.
@@ -169,8 +169,9 @@ func (c *cluster) enactment(policy string) string { return c.node + "." + policy
 var errFinished = errors.New("the turn is finished")
 
 // begin claims a turn: from then on the controller knows that the node is at work. It fails where the turn was taken
-// back meanwhile, and with errFinished where it was finished.
-func (c *cluster) begin(ctx context.Context, p Policy, now metav1.Time) error {
+// back meanwhile, and with errFinished where it was finished. again says that this process has claimed it before and has
+// not heard whether it got it: if it has, that is no further attempt.
+func (c *cluster) begin(ctx context.Context, p Policy, again bool, now metav1.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	var e v1beta1.NodeNetworkConfigurationEnactment
@@ -182,6 +183,9 @@ func (c *cluster) begin(ctx context.Context, p Policy, now metav1.Time) error {
 	}
 	if p.Status = e.Status; p.finished() {
 		return errFinished
+	}
+	if again && e.Status.PolicyGeneration == p.Generation && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
+		return nil
 	}
 	e.Status = begin(e.Status, p.Generation, now)
 	if err := c.live.Status().Update(ctx, &e); err != nil {

@@ -82,6 +82,9 @@ type Agent struct {
 
 	wake   chan struct{}
 	synced chan struct{} // closed when the API is cached
+	// claims are the generations whose turns were claimed and not taken yet, by policy: whether the API server heard is
+	// not known.
+	claims map[string]int64
 }
 
 // New makes an agent. It touches neither the network nor the API.
@@ -110,6 +113,7 @@ func New(o Options) (*Agent, error) {
 		metrics: newMetrics(o.Metrics),
 		wake:    make(chan struct{}, 1),
 		synced:  make(chan struct{}),
+		claims:  map[string]int64{},
 	}, nil
 }
 
@@ -275,13 +279,16 @@ func (a *Agent) do(ctx context.Context, t task) error {
 			"the agent or the node ended %d times while it applied this; change the policy to have it tried again", p.attempts())})
 		return nil
 	}
-	err := a.cluster.begin(ctx, p, metav1.NewTime(a.options.Clock.Now()))
+	again := a.claims[p.Name] == p.Generation
+	a.claims[p.Name] = p.Generation
+	err := a.cluster.begin(ctx, p, again, metav1.NewTime(a.options.Clock.Now()))
 	if errors.Is(err, errFinished) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	delete(a.claims, p.Name)
 	begun := a.options.Clock.Now()
 	result := a.apply(ctx, p)
 	a.metrics.turn(result.Err, a.options.Clock.Since(begun))
