@@ -88,8 +88,11 @@ func (r *replica) keepBooks(ctx context.Context, _ func() error) {
 
 // rollOut hands out turns until ctx is done.
 func (r *replica) rollOut(ctx context.Context, leads func() error) {
+	defer r.counts.nodes.Reset() // they are another replica's to tell of
 	r.again(ctx, "Rollout", func(ctx context.Context) error {
-		return rollout.Run(ctx, r.config, leads, r.log.WithName("rollout"))
+		return rollout.Run(ctx, rollout.Options{
+			Config: r.config, Leads: leads, Observe: r.counts.observeRollout, Log: r.log.WithName("rollout"),
+		})
 	})
 }
 

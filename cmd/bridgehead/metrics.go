@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/rollout"
 )
 
 // counts are what a replica counts for Prometheus.
@@ -15,6 +16,7 @@ type counts struct {
 	reviews *prometheus.CounterVec
 	latency *prometheus.HistogramVec
 	writes  *prometheus.CounterVec
+	nodes   *prometheus.GaugeVec
 }
 
 func newCounts() counts {
@@ -30,6 +32,24 @@ func newCounts() counts {
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgehead_macblock_writes_total", Help: "Writes of MACBlocks by outcome: written, conflict, failed.",
 		}, []string{"outcome"}),
+		nodes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "bridgehead_policy_nodes",
+			Help: "Nodes of a policy by state: available, failed, aborted, pending, or progressing, which is to have a turn.",
+		}, []string{"policy", "state"}),
+	}
+}
+
+// observeRollout is what a rollout tells of each policy.
+func (c counts) observeRollout(policy string, s *rollout.Summary) {
+	if s == nil {
+		c.nodes.DeletePartialMatch(prometheus.Labels{"policy": policy})
+		return
+	}
+	for state, n := range map[string]int{
+		"available": s.Available, "failed": s.Failed, "aborted": s.Aborted, "pending": s.Pending,
+		"progressing": s.Unavailable - s.Failed,
+	} {
+		c.nodes.WithLabelValues(policy, state).Set(float64(n))
 	}
 }
 
@@ -50,7 +70,7 @@ func (r *replica) registerMetrics() error {
 		return nil
 	}}
 	var failed []error
-	for _, c := range []prometheus.Collector{r.counts.reviews, r.counts.latency, r.counts.writes, pools} {
+	for _, c := range []prometheus.Collector{r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools} {
 		failed = append(failed, metrics.Registry.Register(c))
 	}
 	return errors.Join(failed...)

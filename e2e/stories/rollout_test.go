@@ -85,6 +85,7 @@ func (r rollout) testTurns(t *testing.T) {
 	assert.Equal(t, [][]string{
 		{"NAME", "STATUS", "REASON"}, {"br-turns", "Available", "SuccessfullyConfigured"},
 	}, r.kubectl("get", "nncp", "br-turns"))
+	assert.Contains(t, scrape(t, r.leader().Metrics), `bridgehead_policy_nodes{policy="br-turns",state="available"} 6`)
 	enactments := r.kubectl("get", "nnce")
 	assert.Equal(t, []string{"NAME", "STATUS", "STATUS", "AGE", "REASON"}, enactments[0])
 	require.Len(t, enactments, 7)
@@ -207,4 +208,5 @@ func (r rollout) testDelete(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return len(r.names("br-turns"))+len(r.names("br-pair"))+len(r.names("br-kill")) == 0
 	}, within, moment)
+	require.Eventually(t, func() bool { return !strings.Contains(scrape(t, r.leader().Metrics), "bridgehead_policy_nodes{") }, within, moment)
 }

@@ -39,6 +39,8 @@ type Reconciler struct {
 	// Leads says whether this process may still write. It is asked before every turn that is granted: a process that was
 	// paused must not go on with what it had decided. Nil means that it may.
 	Leads func() error
+	// Observe is told of each decision about a policy; the Summary is nil if there is none any more. Nil for nobody.
+	Observe func(policy string, s *Summary)
 	// Events tells of enactments that abort.
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
@@ -73,6 +75,9 @@ func (r *Reconciler) reconcile(ctx context.Context, policy string) (reconcile.Re
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	decision := Decide(view.View)
+	if r.Observe != nil {
+		r.Observe(policy, decision.Summary)
+	}
 	var later time.Duration
 	if decision.Summary != nil {
 		if later, err = r.report(ctx, view, *decision.Summary); err != nil {

@@ -37,16 +37,25 @@ const (
 	writers = 16
 )
 
-// Run hands out turns until ctx is done, which is when the lease is lost. leads is as Reconciler.Leads. What is cached
-// is cached while it runs only, so that a replica without the lease pays nothing for it.
-func Run(ctx context.Context, cfg *rest.Config, leads func() error, log logr.Logger) error {
+// Options are what a rollout needs of the process that it runs in.
+type Options struct {
+	Config *rest.Config
+	// Leads and Observe are as those of Reconciler.
+	Leads   func() error
+	Observe func(policy string, s *Summary)
+	Log     logr.Logger
+}
+
+// Run hands out turns until ctx is done, which is when the lease is lost. What is cached is cached while it runs only, so
+// that a replica without the lease pays nothing for it.
+func Run(ctx context.Context, o Options) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("make scheme: %w", err)
 	}
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+	mgr, err := ctrl.NewManager(o.Config, ctrl.Options{
 		Scheme:  scheme,
-		Logger:  log,
+		Logger:  o.Log,
 		Cache:   cacheOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		// It is run again when the lease comes back, under the same name.
@@ -60,8 +69,8 @@ func Run(ctx context.Context, cfg *rest.Config, leads func() error, log logr.Log
 		return fmt.Errorf("index enactments: %w", err)
 	}
 	r := &Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leads: leads, Events: mgr.GetEventRecorder("bridgehead"),
-		Clock: clock.RealClock{}, Log: log, Workers: writers,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leads: o.Leads, Observe: o.Observe,
+		Events: mgr.GetEventRecorder("bridgehead"), Clock: clock.RealClock{}, Log: o.Log, Workers: writers,
 	}
 	if err := r.setup(mgr); err != nil {
 		return fmt.Errorf("set up rollout: %w", err)

@@ -20,6 +20,8 @@ type Summary struct {
 	Message string
 	// Unavailable is how many nodes have a turn that is not finished, or have failed.
 	Unavailable int
+	// Available, Failed, Aborted and Pending are how many nodes are that; those left have a turn.
+	Available, Failed, Aborted, Pending int
 }
 
 // counts are numbers of members, with turns as they are once the decision is carried out. Those that are not ready and have not finished are ignored, unless none is ready:
@@ -60,7 +62,10 @@ func count(p Policy, members []*member) counts {
 // others may still be at work.
 func summarize(p Policy, members []*member) Summary {
 	n, total := count(p, members), len(members)
-	s := Summary{Generation: p.Generation, Unavailable: n.unavailable}
+	s := Summary{
+		Generation: p.Generation, Unavailable: n.unavailable,
+		Available: n.available, Failed: n.failed, Aborted: n.aborted, Pending: n.pending,
+	}
 	switch considered := total - n.ignored; {
 	case total == 0:
 		s.State, s.Message = nmstate.PolicyIgnored, "Policy does not match any node"

@@ -104,11 +104,11 @@ func TestSummaryChangesAStatus(t *testing.T) {
 		counts map[string]int
 	}{
 		"the same":              {progress, Same, map[string]int{"2": 1}},
-		"another message":       {Summary{2, nmstate.PolicyProgressing, "1/2", 1}, Detail, map[string]int{"2": 1}},
-		"another count":         {Summary{2, nmstate.PolicyProgressing, "0/2", 2}, Detail, map[string]int{"2": 2}},
-		"another generation":    {Summary{3, nmstate.PolicyProgressing, "0/2", 1}, Detail, map[string]int{"3": 1}},
-		"a failure":             {Summary{2, nmstate.PolicyDegraded, "1/2", 1}, Turnover, map[string]int{"2": 1}},
-		"success clears counts": {Summary{2, nmstate.PolicyAvailable, "2/2", 0}, Turnover, nil},
+		"another message":       {Summary{Generation: 2, State: nmstate.PolicyProgressing, Message: "1/2", Unavailable: 1}, Detail, map[string]int{"2": 1}},
+		"another count":         {Summary{Generation: 2, State: nmstate.PolicyProgressing, Message: "0/2", Unavailable: 2}, Detail, map[string]int{"2": 2}},
+		"another generation":    {Summary{Generation: 3, State: nmstate.PolicyProgressing, Message: "0/2", Unavailable: 1}, Detail, map[string]int{"3": 1}},
+		"a failure":             {Summary{Generation: 2, State: nmstate.PolicyDegraded, Message: "1/2", Unavailable: 1}, Turnover, map[string]int{"2": 1}},
+		"success clears counts": {Summary{Generation: 2, State: nmstate.PolicyAvailable, Message: "2/2", Unavailable: 0}, Turnover, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after, change := tc.next.Status(before, later)
