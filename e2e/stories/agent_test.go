@@ -143,7 +143,7 @@ func TestAnAgentWritesWhatIsOfItsOwnNodeOnly(t *testing.T) {
 	own, other := f.addNode(t, "n1"), f.addNode(t, "n2")
 	for _, name := range []string{"n1.p", "n2.p"} {
 		require.NoError(t, f.client.Create(t.Context(), &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{nmstate.NodeLabel: name[:2], nmstate.PolicyLabel: "p"},
+			Name: name, Labels: map[string]string{nmstate.NodeLabel: name[:2]},
 		}}))
 	}
 	unbound, err := f.ServiceAccountConfig(t.Context(), "bridgehead-agent", "bridgehead-agent")
