@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // removeBridge takes the bridge away, as somebody would by hand.

@@ -20,8 +20,8 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
 // publishRetry is how long to wait before a write that failed is tried again.

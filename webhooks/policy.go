@@ -11,9 +11,9 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/capture"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate/capture"
+	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
 // mostDesiredState is how long a desired state may be, in bytes: an enactment has it again, beside what was captured, and

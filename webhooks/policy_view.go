@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/render"
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
 // A PolicyView is what a cluster has of policies and of nodes that run an agent.

@@ -23,6 +23,7 @@ import (
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
@@ -57,14 +58,14 @@ func run(ctx context.Context, o Options) error {
 		return fmt.Errorf("open the kernel's network: %w", err)
 	}
 	defer func() { _ = links.Close() }() // the process ends with it
-	h := &host{
+	h := host.New(host.Options{
 		Kernel: links,
-		clients: dhcp.New(dhcp.Options{
+		Clients: dhcp.New(dhcp.Options{
 			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Log: log.WithName("dhcp"),
 		}),
-		file: resolver.File{Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
-		log:  log.WithName("host"),
-	}
+		File: resolver.File{Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
+		Log:  log.WithName("host"),
+	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	registry := newRegistry()
@@ -78,13 +79,13 @@ func run(ctx context.Context, o Options) error {
 		}
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- h.run(ctx) }()
+	go func() { ended <- h.Run(ctx) }()
 	err = agent.Run(ctx)
 	stop()
 	return errors.Join(err, <-ended)
 }
 
-func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
+func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
 	probes, err := newProbe(cfg, h)
 	if err != nil {
 		return nil, err
@@ -95,12 +96,12 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host, registr
 	}
 	return nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
+		Committed: h.Committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
 	})
 }
 
 // newProbe asks the API server around every change, and the gateways and name servers if they answered before.
-func newProbe(cfg *rest.Config, h *host) (nodeagent.Probe, error) {
+func newProbe(cfg *rest.Config, h *host.Host) (nodeagent.Probe, error) {
 	tls, err := rest.TLSConfigFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("set up the probe of the API server: %w", err)

@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/rollout"
+	"github.com/bridgehead-dev/bridgehead/rollout"
 )
 
 const (

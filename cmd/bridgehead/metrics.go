@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/rollout"
+	"github.com/bridgehead-dev/bridgehead/rollout"
 )
 
 // counts are what a replica counts for Prometheus.

@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // A Network is the network of a node in memory. It tells whoever watches of the steps that are done.
@@ -25,7 +25,7 @@ func New() (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(root, "nodeagent/netstate/testdata/states/01-bare.yaml"))
+	text, err := os.ReadFile(filepath.Join(root, "netstate/testdata/states/01-bare.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("read the state of a bare node: %w", err)
 	}

@@ -23,10 +23,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/e2e/hollow"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // A hollowNode is the network of a node that exists in memory only.

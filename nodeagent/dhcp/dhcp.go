@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // A Network is where leases are put into force: a *kernel.Kernel, or what guards one. The clients speak in

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // openGuest is the guest's network.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // protocolDHCP is the kernel's mark of routes a DHCP client made (RTPROT_DHCP). By it, and by their link,

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // settle makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does

@@ -16,7 +16,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 const (

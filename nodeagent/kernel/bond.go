@@ -7,7 +7,7 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // Attributes that the nl package does not name (include/uapi/linux/if_link.h).

@@ -3,7 +3,7 @@ package kernel
 import (
 	"github.com/vishvananda/netlink/nl"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // centiseconds is the scale of times that documents give in seconds and the kernel in USER_HZ.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // The flags of a VLAN (include/uapi/linux/if_vlan.h).

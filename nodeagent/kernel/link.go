@@ -6,7 +6,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // A link is one link as one RTM_NEWLINK message tells it. Other links are only known by index.

@@ -3,7 +3,7 @@ package kernel
 import (
 	"sync"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // A Model is a kernel in memory. It refuses what the kernel refuses, as far as plans can run into it, so

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // refusals are steps that a node refuses when it is in the state 02-bridge-trunk (br0 over eth1).

@@ -4,7 +4,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // readResolver reads a resolv.conf(5). A file that cannot be read is one that says nothing: a node

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/inguest"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // openGuest is the kernel of the guest this test runs in, and nothing else's.

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 )
 
 // A reader is the guest's kernel with name servers that no file of the guest has.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // Files of ours begin with marker. The line after it has what is configured, as JSON, for the lines that the

@@ -1,4 +1,6 @@
-package main
+// Package host is the whole network of a node as one value: the kernel's links, addresses and routes, the DHCP clients
+// of its links, and its resolver.
+package host
 
 import (
 	"context"
@@ -7,14 +9,14 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
 
-// A host is the whole network of the node: the kernel's, the DHCP clients of its links, and its resolver.
-type host struct {
+// A Host is the whole network of the node: the kernel's, the DHCP clients of its links, and its resolver.
+type Host struct {
 	*kernel.Kernel
 	clients *dhcp.Clients
 	file    resolver.File
@@ -24,8 +26,22 @@ type host struct {
 	dns netstate.DNSConfig // what policies say
 }
 
+// Options are the parts of a Host.
+type Options struct {
+	Kernel  *kernel.Kernel
+	Clients *dhcp.Clients
+	// File is the resolver's configuration.
+	File resolver.File
+	Log  logr.Logger
+}
+
+// New returns the host made of these parts. Nothing runs before Run.
+func New(o Options) *Host {
+	return &Host{Kernel: o.Kernel, clients: o.Clients, file: o.File, log: o.Log}
+}
+
 // Read implements kernel.Node.
-func (h *host) Read() (netstate.State, error) {
+func (h *Host) Read() (netstate.State, error) {
 	state, err := h.Kernel.Read()
 	if err != nil {
 		return state, err
@@ -35,7 +51,7 @@ func (h *host) Read() (netstate.State, error) {
 }
 
 // Do implements kernel.Node: each kind of step goes to who can take it.
-func (h *host) Do(step netstate.Step) error {
+func (h *Host) Do(step netstate.Step) error {
 	switch step.Kind {
 	case netstate.StepDHCP:
 		return h.clients.Do(step)
@@ -50,7 +66,7 @@ func (h *host) Do(step netstate.Step) error {
 	}
 }
 
-func (h *host) setDNS(config netstate.DNSConfig) error {
+func (h *Host) setDNS(config netstate.DNSConfig) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.file.Write(config, h.clients.DNS()); err != nil {
@@ -60,8 +76,8 @@ func (h *host) setDNS(config netstate.DNSConfig) error {
 	return nil
 }
 
-// committed has the links of the committed state, and no others, have DHCP clients.
-func (h *host) committed(state netstate.State) {
+// Committed has the links of the committed state, and no others, have DHCP clients.
+func (h *Host) Committed(state netstate.State) {
 	h.mu.Lock()
 	h.dns = netstate.DNSConfig{}
 	if state.DNS.Config != nil {
@@ -73,13 +89,13 @@ func (h *host) committed(state netstate.State) {
 	}
 }
 
-// run keeps clients and name servers up until ctx is done.
-func (h *host) run(ctx context.Context) error {
+// Run keeps clients and name servers up until ctx is done.
+func (h *Host) Run(ctx context.Context) error {
 	go h.followLeases(ctx)
 	return h.clients.Run(ctx)
 }
 
-func (h *host) followLeases(ctx context.Context) {
+func (h *Host) followLeases(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():

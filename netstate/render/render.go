@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/capture"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/netstate/capture"
 )
 
 // Policy is what a policy comes to on a node in this state, checked as far as it can be without the node. What its
