@@ -19,12 +19,28 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests, on a control plane compiled from its modules (11 minutes to build, once) and in guests
+test: ## Run all tests, on a control plane compiled from its modules and in guests; or those of PKG=./folder RUN=TestName
 	@go run ./e2e/controlplane/build >/dev/null
-	go test -timeout 40m ./...
-	go test -race -timeout 20m ./macpool/... ./webhooks/...
+ifdef PKG
+	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
+else
+	go test -timeout 60m ./...
+	go test -race -timeout 30m ./macpool/... ./webhooks/...
+	@$(MAKE) --no-print-directory test-guest
+endif
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need neither control plane nor guest, in less than two minutes
+	go test $$(go list ./... | grep -v /e2e/)
+
+.PHONY: test-guest
+test-guest: ## Run the tests that change a kernel's network, in guests; or those of PKG=./folder RUN=TestName
 	@$(IN_GUEST) -prepare
-	CGO_ENABLED=0 go test -timeout 20m -tags guest -exec "$(IN_GUEST)" $(GUEST_PACKAGES)
+	CGO_ENABLED=0 go test -timeout 40m -tags guest $(if $(RUN),-run '$(RUN)') -exec "$(IN_GUEST)" $(or $(PKG),$(GUEST_PACKAGES))
+
+.PHONY: mutants
+mutants: ## Break the code on purpose, one line of testdata/mutants.yaml at a time; fail if no test notices
+	@go run ./e2e/mutants $(PKG)
 
 .PHONY: bench
 bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
