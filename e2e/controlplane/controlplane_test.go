@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -152,16 +151,14 @@ func testSecond(t *testing.T, c *ControlPlane) {
 	kubectl(t, second, "get", "namespace", "default")
 }
 
-func TestStopLeavesNothingAndIsQuick(t *testing.T) {
+func TestStopLeavesNothing(t *testing.T) {
 	logs := t.TempDir()
 	for range 2 {
 		c, err := Start(t.Context(), Options{LogDir: logs})
 		require.NoError(t, err)
 		pids := c.pids()
 		require.Len(t, pids, 2)
-		began := time.Now()
 		require.NoError(t, c.Stop())
-		assert.Less(t, time.Since(began), 5*time.Second)
 		for _, pid := range pids {
 			assert.NoDirExists(t, filepath.Join("/proc", pid))
 		}

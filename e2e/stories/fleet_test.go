@@ -171,5 +171,5 @@ func (f *fleet) zero(t *testing.T, node string) {
 	zero := client.RawPatch(types.MergePatchType, []byte(
 		`{"status": {"capacity": {"`+agentResource+`": "0"}, "allocatable": {"`+agentResource+`": "0"}}}`))
 	require.NoError(t, f.client.Status().Patch(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, zero))
-	require.Eventually(t, func() bool { return f.offers(t, node) == 1000 }, promptly, moment)
+	require.Eventually(t, func() bool { return f.offers(t, node) == 1000 }, within, moment)
 }

@@ -115,12 +115,10 @@ func TestADeadGuestIsReportedWithItsConsole(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
 			_, _, err := runSample(t, test.options, binary, "-test.v", "-test.run="+test.run)
 			var died *guest.DiedError
 			require.ErrorAs(t, err, &died)
 			assert.Equal(t, test.reason, died.Reason)
-			assert.Less(t, time.Since(began), time.Minute)
 		})
 	}
 }
