@@ -57,7 +57,7 @@ routes:
 // bare is a node with four cards, of which eth0 is in use.
 func bare(tb testing.TB) netstate.State {
 	tb.Helper()
-	text, err := os.ReadFile("netstate/testdata/states/01-bare.yaml")
+	text, err := os.ReadFile("../netstate/testdata/states/01-bare.yaml")
 	require.NoError(tb, err)
 	return parse(tb, string(text))
 }

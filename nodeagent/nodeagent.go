@@ -58,6 +58,8 @@ type Options struct {
 	Probe Probe
 	// ProbeDeadline is how long the probe may take after a change; DefaultProbeDeadline if zero.
 	ProbeDeadline time.Duration
+	// Access returns what the process lacks to change the network. Nil asks nobody.
+	Access func() error
 	// Committed is told what the node is committed to, whenever that has changed. Nil is fine.
 	Committed func(netstate.State)
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
@@ -79,6 +81,7 @@ type Agent struct {
 	cluster *cluster
 	publish *publisher
 	metrics *metrics
+	health  *health
 
 	wake   chan struct{}
 	synced chan struct{} // closed when the API is cached
@@ -103,14 +106,16 @@ func New(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	state := &health{clock: o.Clock}
 	return &Agent{
 		options: o,
 		keeper: &Keeper{
 			Node: o.Network, Journal: journal, Probe: o.Probe, Deadline: o.ProbeDeadline, Clock: o.Clock, Log: o.Log.WithName("keeper"),
 		},
 		cluster: c,
-		publish: newPublisher(c, o),
+		publish: newPublisher(c, o, func() { state.reached.Store(true) }),
 		metrics: newMetrics(o.Metrics),
+		health:  state,
 		wake:    make(chan struct{}, 1),
 		synced:  make(chan struct{}),
 		claims:  map[string]int64{},
@@ -119,10 +124,16 @@ func New(o Options) (*Agent, error) {
 
 // Run restores the node and then keeps it until ctx is done. It leaves the network as it is.
 func (a *Agent) Run(ctx context.Context) error {
+	if a.options.Access != nil {
+		if err := a.options.Access(); err != nil {
+			a.options.Log.Error(err, "The agent lacks what it needs, so policies will fail on this node")
+		}
+	}
 	if err := a.keeper.Restore(); err != nil {
 		a.options.Log.Error(err, "Not all could be restored")
 	}
 	a.committed()
+	a.health.restored.Store(true)
 	a.options.Log.Info("Restored", "policies", len(a.keeper.records))
 	ctx, stop := context.WithCancel(ctx)
 	var parts sync.WaitGroup
@@ -169,6 +180,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch the network: %w", err)
 	}
+	a.health.watching.Store(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -205,6 +217,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // pass does what is to be done now, and says when to look again.
 func (a *Agent) pass(ctx context.Context) time.Duration {
+	defer a.health.beginPass()()
 	again := floor
 	soon := func(d time.Duration) {
 		if d > 0 {

@@ -42,6 +42,8 @@ type publisher struct {
 	clock   clock.PassiveClock
 	log     logr.Logger
 	event   func(policy, kind, reason, note string)
+	// published is called whenever all that was to be written of a snapshot is written.
+	published func()
 
 	mu      sync.Mutex
 	latest  *snapshot
@@ -51,10 +53,10 @@ type publisher struct {
 	strays map[string]bool // reported already; used by run only
 }
 
-func newPublisher(c *cluster, o Options) *publisher {
+func newPublisher(c *cluster, o Options, published func()) *publisher {
 	return &publisher{
 		cluster: c, ignored: o.IgnoredBridges, version: o.Version, clock: o.Clock, log: o.Log.WithName("publisher"),
-		event: o.Event, results: map[string]Result{}, wake: make(chan struct{}, 1), strays: map[string]bool{},
+		event: o.Event, published: published, results: map[string]Result{}, wake: make(chan struct{}, 1), strays: map[string]bool{},
 	}
 }
 
@@ -122,7 +124,11 @@ func (p *publisher) publish(ctx context.Context) error {
 	if latest != nil && latest.err == nil { // what is offered stays until more is known
 		failed = append(failed, p.publishCapacity(ctx, *latest))
 	}
-	return errors.Join(failed...)
+	err := errors.Join(failed...)
+	if err == nil && latest != nil {
+		p.published()
+	}
+	return err
 }
 
 func (p *publisher) publishResults(ctx context.Context) error {

@@ -72,7 +72,7 @@ func sortKeys(t *testing.T, text []byte) []byte {
 
 func TestABridgeThatLacksAPortIsReportedOnceUntilItIsWhole(t *testing.T) {
 	var notes []string
-	p := newPublisher(nil, Options{Event: func(_, _, reason, note string) { notes = append(notes, reason+": "+note) }})
+	p := newPublisher(nil, Options{Event: func(_, _, reason, note string) { notes = append(notes, reason+": "+note) }}, func() {})
 	for _, stray := range [][]string{{"br1"}, {"br1"}, {"br1", "br2"}, nil, {"br1"}} {
 		p.reportStrays(stray)
 	}
@@ -83,7 +83,7 @@ func TestABridgeThatLacksAPortIsReportedOnceUntilItIsWhole(t *testing.T) {
 }
 
 func TestAResultIsBusyUntilItIsWritten(t *testing.T) {
-	p := newPublisher(nil, Options{})
+	p := newPublisher(nil, Options{}, func() {})
 	assert.False(t, p.busy("p"))
 	p.tell(Result{Policy: "p", Generation: 1})
 	assert.True(t, p.busy("p"))

@@ -18,7 +18,10 @@ type Options struct {
 	Kubeconfig string
 	// StateDir keeps what the agent must not forget, over reboots.
 	StateDir string
-	// ResolvConf is the file that dns-resolver and DHCP servers speak of.
+	// HostRoot is the folder in which the files of the host are found: / for a process of the host, and in a
+	// container the folder below which it mounts those it needs.
+	HostRoot string
+	// ResolvConf is the file that dns-resolver and DHCP servers speak of, as the host names it.
 	ResolvConf string
 	// ProbeDeadline is how long the node has to answer after a change.
 	ProbeDeadline time.Duration
@@ -26,6 +29,8 @@ type Options struct {
 	IgnoreBridges []string
 	// MetricsAddress is where metrics are served; empty means nowhere.
 	MetricsAddress string
+	// HealthAddress is where /livez and /readyz are served; empty means nowhere.
+	HealthAddress string
 	// LogLevel is info or debug.
 	LogLevel string
 }
@@ -34,6 +39,7 @@ func defaultOptions(node string) Options {
 	return Options{
 		NodeName:      node,
 		StateDir:      "/var/lib/bridgehead",
+		HostRoot:      "/",
 		ResolvConf:    "/etc/resolv.conf",
 		ProbeDeadline: nodeagent.DefaultProbeDeadline,
 		IgnoreBridges: nodeagent.DefaultIgnoredBridges(),
@@ -52,7 +58,10 @@ committed to is on disk, and restored after a reboot before the API server is
 asked for anything. The network is reported in a NodeNetworkState, and bridges
 are offered to pods as bridge.network.kubevirt.io/<bridge>.
 
-It needs CAP_NET_ADMIN, CAP_NET_RAW and the network namespace of the node.
+It needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE and the network namespace
+of the node. In a container it needs the host's /proc/sys/net writable, and its /etc
+and /run/systemd/resolve (writable /etc only if name servers are to be written),
+all below the folder that --host-root names.
 
 Usage:
   bridgehead-agent [flags]
@@ -65,10 +74,12 @@ On SIGTERM it leaves the network as it is.
 	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "`name` of the Node this runs on (default from NODE_NAME)")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "`file` that says how to reach the API server; not needed inside a cluster")
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "`folder` that keeps, over reboots, what the node is committed to")
-	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf, "`file` to write name servers to, if a policy or a DHCP server names some")
+	flags.StringVar(&o.HostRoot, "host-root", o.HostRoot, "`folder` in which the host's /proc/sys/net, /etc and /run/systemd/resolve are found")
+	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf, "`file` of the host to write name servers to, if a policy or a DHCP server names some")
 	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline, "how long the API server, default gateway and name servers have to answer after a change")
 	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges, "`patterns` of bridges that are not offered to pods unless a policy declares them")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
+	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, "`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
 	return flags
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -53,25 +54,22 @@ func run(ctx context.Context, o Options) error {
 		return fmt.Errorf("read how to reach the API server (--kubeconfig): %w", err)
 	}
 	cfg.UserAgent = "bridgehead-agent"
-	links, err := kernel.Open()
+	h, err := openHost(o, log)
 	if err != nil {
-		return fmt.Errorf("open the kernel's network: %w", err)
+		return err
 	}
-	defer func() { _ = links.Close() }() // the process ends with it
-	h := host.New(host.Options{
-		Kernel: links,
-		Clients: dhcp.New(dhcp.Options{
-			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Log: log.WithName("dhcp"),
-		}),
-		File: resolver.File{Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
-		Log:  log.WithName("host"),
-	})
+	defer func() { _ = h.Close() }() // the process ends with it
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	registry := newRegistry()
 	agent, err := newAgent(ctx, o, cfg, h, registry, log)
 	if err != nil {
 		return err
+	}
+	if o.HealthAddress != "" {
+		if err := serveHealth(ctx, o.HealthAddress, agent, log.WithName("health")); err != nil {
+			return err
+		}
 	}
 	if o.MetricsAddress != "" {
 		if err := serveMetrics(ctx, o.MetricsAddress, registry, log.WithName("metrics")); err != nil {
@@ -85,6 +83,34 @@ func run(ctx context.Context, o Options) error {
 	return errors.Join(err, <-ended)
 }
 
+// openHost is the network of the node that this process runs on.
+func openHost(o Options, log logr.Logger) (*host.Host, error) {
+	links, err := kernel.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open the kernel's network: %w", err)
+	}
+	links.Sysctls = sysctls(o.HostRoot)
+	return host.New(host.Options{
+		Kernel: links,
+		Clients: dhcp.New(dhcp.Options{
+			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Log: log.WithName("dhcp"),
+		}),
+		File: resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
+		Log:  log.WithName("host"),
+	}), nil
+}
+
+// sysctls is the folder with the settings of the network: the host's if that is mounted, else our own, which a
+// container may only read.
+func sysctls(root string) string {
+	const own = "/proc/sys/net"
+	mounted := filepath.Join(root, own)
+	if _, err := os.Stat(filepath.Join(mounted, "ipv4")); err != nil {
+		return own
+	}
+	return mounted
+}
+
 func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
 	probes, err := newProbe(cfg, h)
 	if err != nil {
@@ -96,7 +122,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	}
 	return nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.Committed, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
+		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
 	})
 }
 

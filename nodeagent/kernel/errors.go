@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,10 +56,28 @@ func refused(err error, operation string, args ...any) error {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	reason, said := strings.CutPrefix(err.Error(), errno.Error()+": ")
-	if !said {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		reason = file.Path + meaningOfFile(errno)
+	case !said:
 		reason = meaning(errno)
 	}
 	return &RefusedError{Operation: operation, Errno: errno, Reason: strings.TrimSuffix(reason, ".")}
+}
+
+// meaningOfFile says what an error number means for a setting of the network that is a file.
+func meaningOfFile(errno unix.Errno) string {
+	switch errno {
+	case unix.EROFS:
+		return " is read-only: the agent's container needs the host's /proc/sys/net, mounted writable at " +
+			"/host/proc/sys/net (--host-root=/host)"
+	case unix.EPERM, unix.EACCES:
+		return " may not be written: CAP_NET_ADMIN is needed, and on hosts with SELinux the type spc_t"
+	case unix.ENOENT:
+		return " does not exist"
+	}
+	return ": " + errno.Error()
 }
 
 // meaning says what an error number means for networks, where that is not what strerror(3) says.
@@ -92,4 +111,9 @@ func meaning(errno unix.Errno) string {
 		return "the kernel is out of memory for it"
 	}
 	return errno.Error()
+}
+
+// isFamilyUnknown reports whether a request failed because the kernel runs without IPv6 (ipv6.disable=1).
+func isFamilyUnknown(family uint8, err error) bool {
+	return family == unix.AF_INET6 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT))
 }

@@ -28,6 +28,10 @@ type Node interface {
 // A Kernel is the network of one namespace. It is safe for use by several goroutines, but steps done at
 // the same time may see each other half done: give each namespace one writer.
 type Kernel struct {
+	// Sysctls is the folder with the settings of the network. Open makes it /proc/sys/net. A container that is not
+	// privileged sees that read-only, and needs the host's mounted elsewhere. Set it before anything is done.
+	Sysctls string
+
 	space  namespace
 	socket *nl.SocketHandle
 	// resolver is the file that Read takes the DNS configuration from.
@@ -47,7 +51,7 @@ func OpenIn(path string) (*Kernel, error) {
 }
 
 func open(space namespace) (*Kernel, error) {
-	k := &Kernel{space: space, resolver: "/etc/resolv.conf"}
+	k := &Kernel{Sysctls: "/proc/sys/net", space: space, resolver: "/etc/resolv.conf"}
 	err := space.run(func() error {
 		socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 		k.socket = &nl.SocketHandle{Socket: socket}

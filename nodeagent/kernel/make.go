@@ -38,6 +38,11 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 	}
 	attrs.nest(unix.IFLA_LINKINFO, linkInfo(linkKind(to.Type), data))
 	err = k.request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, message(unix.IfInfomsg{}), attrs)
+	if errors.Is(err, unix.EEXIST) && k.indexOf(to.Name) != 0 {
+		// Somebody was faster: as a rule the module of that kind of link, which was loaded by our request and makes
+		// bond0 of its own.
+		return &StaleError{operation, "there is a link of that name by now"}
+	}
 	if err != nil {
 		return refused(err, "%s", operation)
 	}

@@ -30,6 +30,9 @@ func (k *Kernel) readRoutes(names map[int]string) (netstate.Routes, error) {
 	routes := netstate.Routes{Running: []netstate.Route{}, Config: []netstate.Route{}}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		messages, err := k.dump(unix.RTM_GETROUTE, message(unix.RtMsg{Family: family}), nil)
+		if isFamilyUnknown(family, err) {
+			continue
+		}
 		if err != nil {
 			return routes, fmt.Errorf("list routes: %w", err)
 		}

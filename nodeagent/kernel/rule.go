@@ -40,6 +40,9 @@ func (k *Kernel) readRules() ([]netstate.RouteRule, error) {
 	rules := []netstate.RouteRule{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		messages, err := k.dump(unix.RTM_GETRULE, message(ruleMessage{Family: family}), nil)
+		if isFamilyUnknown(family, err) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list routing rules: %w", err)
 		}

@@ -169,7 +169,7 @@ func encodeInet6(ip netstate.IP) (attributes, error) {
 	return a, nil
 }
 
-// A sysctl is one IPv6 setting of a link that only /proc/sys can change.
+// A sysctl is one IPv6 setting of a link that only a file of Kernel.Sysctls can change.
 type sysctl struct{ name, value string }
 
 // ipv6Settings are the settings for the keys that are set. Autoconf is the kernel's autoconf and
@@ -190,20 +190,23 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 	return settings
 }
 
-// setIPv6 writes settings of a link. A link whose MTU is too small for IPv6 has none: there, off is off.
+// setIPv6 writes settings of a link. A link whose MTU is too small for IPv6 has none, nor has any link of a
+// kernel without IPv6: there, off is off.
 func (k *Kernel) setIPv6(name string, settings []sysctl) error {
 	if len(settings) == 0 {
 		return nil
 	}
 	return k.space.run(func() error {
 		for _, s := range settings {
-			file := filepath.Join("/proc/sys/net/ipv6/conf", name, s.name)
+			file := filepath.Join(k.Sysctls, "ipv6", "conf", name, s.name)
 			err := os.WriteFile(file, []byte(s.value), 0)
 			if errors.Is(err, os.ErrNotExist) && s == (sysctl{"disable_ipv6", "1"}) {
-				continue
+				if _, err = os.Stat(filepath.Join(k.Sysctls, "ipv4")); err == nil {
+					continue
+				}
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("write a setting of the network: %w", err)
 			}
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
@@ -13,7 +14,7 @@ import (
 // A KeptError says that another program keeps the file, so that writing it would be undone sooner or later.
 type KeptError struct {
 	Path string
-	// Keeper is the program, or "" for a symbolic link to a file of nobody we know.
+	// Keeper is the program, or "" for a symbolic link to a file of a program we do not know.
 	Keeper string
 	// Target is what the file links to, or "".
 	Target string
@@ -31,9 +32,23 @@ func (e *KeptError) Error() string {
 	return fmt.Sprintf("%s is kept by %s: configure DNS there, or make it a plain file of its own", what, e.Keeper)
 }
 
+// A ReadOnlyError says that the folder of the file cannot be written to, as in a container that mounts the
+// host's /etc read-only.
+type ReadOnlyError struct{ Path string }
+
+// Error says what to do about it.
+func (e *ReadOnlyError) Error() string {
+	return "the agent may only read " + filepath.Dir(e.Path) + " of the host, so it cannot write " + e.Path +
+		": mount the folder writable (component dns of the manifests), or configure DNS by the program that keeps it"
+}
+
 // A File is the node's resolver configuration. Give it one writer at a time.
 type File struct {
-	// Path is the file itself, /etc/resolv.conf. The folder must be writable: the file is replaced.
+	// Root is the folder in which the host's files are found, "" for /. Symbolic links are followed in it, as the
+	// host would.
+	Root string
+	// Path is the file as the host and messages name it, /etc/resolv.conf. To be written, its folder must be
+	// writable: the file is replaced.
 	Path string
 	// Original is where the file as we found it is kept meanwhile.
 	Original string
@@ -41,11 +56,37 @@ type File struct {
 
 // Read returns what the file says, nothing if there is none. See Parse.
 func (f File) Read() (netstate.DNS, error) {
-	text, err := read(f.Path)
+	text, err := f.text()
+	return Parse(text), err
+}
+
+// text is what the file says, nothing if there is none or it links to none.
+func (f File) text() (string, error) {
+	text, err := read(f.follow())
 	if err != nil {
-		return netstate.DNS{}, fmt.Errorf("read the resolver configuration: %w", err)
+		return "", fmt.Errorf("read the resolver configuration: %w", err)
 	}
-	return Parse(text), nil
+	return text, nil
+}
+
+// inRoot is where the file is found.
+func (f File) inRoot() string { return filepath.Join(f.Root, f.Path) }
+
+// follow is where the text of the file is found: links are the host's, so that an absolute one begins at Root.
+func (f File) follow() string {
+	const maxLinks = 40 // MAXSYMLINKS of Linux
+	host := f.Path
+	for range maxLinks {
+		target, err := os.Readlink(filepath.Join(f.Root, host))
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(host), target)
+		}
+		host = filepath.Clean(target)
+	}
+	return filepath.Join(f.Root, host)
 }
 
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.
@@ -54,9 +95,9 @@ func (f File) Read() (netstate.DNS, error) {
 // back as it was; a file that is not ours then stays. The error is a *KeptError for a file that another
 // program keeps.
 func (f File) Write(static, leased netstate.DNSConfig) error {
-	now, err := read(f.Path)
+	now, err := f.text()
 	if err != nil {
-		return fmt.Errorf("read the resolver configuration: %w", err)
+		return err
 	}
 	nothing := empty(static) && empty(leased)
 	if !ours(now) {
@@ -81,15 +122,24 @@ func (f File) Write(static, leased netstate.DNSConfig) error {
 	if next == now {
 		return nil
 	}
-	if err := replace(f.Path, next); err != nil {
-		return fmt.Errorf("write the resolver configuration: %w", err)
+	return f.replace("write", next)
+}
+
+// replace writes the file itself, to do what verb says.
+func (f File) replace(verb, text string) error {
+	err := replace(f.inRoot(), text)
+	if errors.Is(err, syscall.EROFS) {
+		err = &ReadOnlyError{Path: f.Path}
+	}
+	if err != nil {
+		return fmt.Errorf("%s the resolver configuration: %w", verb, err)
 	}
 	return nil
 }
 
 // takeOver keeps a copy of a file that is not ours, unless it is another program's business.
 func (f File) takeOver(text string) error {
-	target, err := os.Readlink(f.Path)
+	target, err := os.Readlink(f.inRoot())
 	linked := err == nil
 	if program := keeper(target, text); program != "" || linked {
 		return &KeptError{Path: f.Path, Keeper: program, Target: target}
@@ -106,8 +156,8 @@ func (f File) putBack() error {
 	if err != nil {
 		return fmt.Errorf("read the original resolver configuration: %w", err)
 	}
-	if err := replace(f.Path, text); err != nil {
-		return fmt.Errorf("put back the resolver configuration: %w", err)
+	if err := f.replace("put back", text); err != nil {
+		return err
 	}
 	if err := os.Remove(f.Original); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("put back the resolver configuration: %w", err)

@@ -191,3 +191,29 @@ func TestAFileThatAnotherProgramKeepsIsNotTouched(t *testing.T) {
 		})
 	}
 }
+
+func TestLinksAreFollowedAsTheHostWould(t *testing.T) {
+	tests := map[string]string{
+		"relative, out of /etc": "../run/systemd/resolve/stub-resolv.conf",
+		"absolute":              "/run/systemd/resolve/stub-resolv.conf",
+		"over another link":     "/etc/other",
+	}
+	for name, target := range tests {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			require.NoError(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
+			require.NoError(t, os.MkdirAll(filepath.Join(root, "run/systemd/resolve"), 0o755))
+			stub := filepath.Join(root, "run/systemd/resolve/stub-resolv.conf")
+			require.NoError(t, os.WriteFile(stub, []byte("nameserver 127.0.0.53\n"), 0o600))
+			require.NoError(t, os.Symlink("../run/systemd/resolve/stub-resolv.conf", filepath.Join(root, "etc/other")))
+			require.NoError(t, os.Symlink(target, filepath.Join(root, "etc/resolv.conf")))
+			f := File{Root: root, Path: "/etc/resolv.conf", Original: filepath.Join(root, "original")}
+			dns, err := f.Read()
+			require.NoError(t, err)
+			assert.Equal(t, []string{"127.0.0.53"}, dns.Running.Server)
+			var kept *KeptError
+			require.ErrorAs(t, f.Write(servers("192.0.2.1"), netstate.DNSConfig{}), &kept)
+			assert.Equal(t, "/etc/resolv.conf", kept.Path, "people know the file by the host's name of it")
+		})
+	}
+}
