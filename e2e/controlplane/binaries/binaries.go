@@ -1,8 +1,9 @@
-// Package binaries compiles the programs of a Kubernetes control plane from their Go modules and keeps
-// them in the user's cache folder: a test needs no download of binaries, no container and no root.
+// Package binaries compiles the programs of a Kubernetes control plane, and those of a node, from their Go
+// modules and keeps them in the user's cache folder: a test needs no download of binaries, no container
+// and no root.
 //
-// The versions are those of etcd/go.mod and kubernetes/go.mod beside this package. Binaries live in a
-// folder named by them, so that all clones and all test packages of one user share one build.
+// The versions are those of the go.mod files that pinnedModules names. Binaries live in a folder named by
+// them, so that all clones and all test packages of one user share one build.
 package binaries
 
 import (
@@ -15,15 +16,18 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Options says where Ensure finds the modules, where it puts the binaries and whom it tells. The zero
 // Options is complete: it serves a caller whose working folder is inside the repository.
 type Options struct {
+	// Set is what is provided: ControlPlane or Node.
+	Set Set
 	// Cache is the folder that holds everything we keep between runs. Empty means CacheDir().
 	Cache string
-	// Modules is the folder that holds etcd/go.mod and kubernetes/go.mod. Empty means
-	// e2e/controlplane of the repository around the working folder.
+	// Modules is the folder below which the go.mod files are. Empty means e2e of the repository around
+	// the working folder.
 	Modules string
 	// Out is told, in lines a person reads, what is built, how long it takes and who is waited for.
 	// It stays silent when there is nothing to do. Nil means os.Stderr.
@@ -46,8 +50,8 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "bridgehead"), nil
 }
 
-// Ensure returns the folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and
-// kubectl, having built those that are missing or damaged. The first build takes minutes; afterwards
+// Ensure returns the folder that holds the programs of a set, having built those that are missing or
+// damaged. It says at once what it builds and how long all of that takes. The first build takes minutes; afterwards
 // Ensure costs a few stat calls.
 //
 // It may be interrupted at any point and called by several processes at once: a binary appears under its
@@ -91,12 +95,12 @@ func newBuilder(o Options) (*builder, error) {
 	}
 	label := make([]string, 0, 3)
 	targets := make([]target, 0, 5)
-	for _, m := range pinnedModules() {
+	for _, m := range pinnedModules(o.Set) {
 		version, err := pinnedVersion(filepath.Join(o.Modules, m.folder, "go.mod"), m.path)
 		if err != nil {
 			return nil, err
 		}
-		label = append(label, m.folder+"-"+version)
+		label = append(label, filepath.Base(m.folder)+"-"+version)
 		targets = append(targets, m.targets(o.Modules, version)...)
 	}
 	label = append(label, runtime.GOOS+"-"+runtime.GOARCH)
@@ -114,7 +118,7 @@ func (b *builder) ensure(ctx context.Context) error {
 		return err
 	}
 	unlock, err := Lock(ctx, filepath.Join(b.dir, ".lock"), func() {
-		b.say("another process is building the control plane in %s: waiting for it", b.dir)
+		b.say("another process builds %s in %s: waiting for it", list(missing), b.dir)
 	})
 	if err != nil {
 		return fmt.Errorf("lock the folder of binaries: %w", err)
@@ -126,12 +130,32 @@ func (b *builder) ensure(ctx context.Context) error {
 	if err := b.removeUnfinished(); err != nil {
 		return err
 	}
-	for _, t := range missing {
-		if err := b.build(ctx, t); err != nil {
+	if len(missing) > 1 {
+		b.say("building %s from their modules into %s: about %s on 2 cores, once", list(missing), b.dir, total(missing))
+	}
+	for i, t := range missing {
+		if err := b.build(ctx, t, fmt.Sprintf("%d of %d", i+1, len(missing))); err != nil {
 			return fmt.Errorf("build %s %s: %w", t.name, t.version, err)
 		}
 	}
 	return nil
+}
+
+// list names targets, for a person.
+func list(targets []target) string {
+	all := make([]string, len(targets))
+	for i, t := range targets {
+		all[i] = t.name
+	}
+	return strings.Join(all, ", ")
+}
+
+// total is how long targets take, one after another.
+func total(targets []target) (sum time.Duration) {
+	for _, t := range targets {
+		sum += t.takes
+	}
+	return sum.Round(time.Second)
 }
 
 // missing lists the targets that have no binary, or one that does not match its checksum.

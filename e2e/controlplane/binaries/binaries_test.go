@@ -24,7 +24,7 @@ func newFake(t *testing.T) (*builder, *output) {
 	write(t, filepath.Join(folder, "go.mod"), "module example.com/hello\n\ngo 1.26.0\n")
 	write(t, filepath.Join(folder, "main.go"), "package main\n\nfunc main() { println(`hello`) }\n")
 	out := &output{}
-	hello := target{program: program{name: "hello", pkg: "example.com/hello", takes: "1 s"}, version: "v1.2.3", folder: folder}
+	hello := target{program: program{name: "hello", pkg: "example.com/hello", takes: time.Second}, version: "v1.2.3", folder: folder}
 	return &builder{dir: t.TempDir(), targets: []target{hello}, out: out}, out
 }
 
@@ -71,7 +71,7 @@ func TestEnsureBuildsAgainOnlyWhatIsNotAsItWasBuilt(t *testing.T) {
 			b, out := newFake(t)
 			binary := filepath.Join(b.dir, "hello")
 			require.NoError(t, b.ensure(t.Context()))
-			require.Regexp(t, `^building hello v1\.2\.3 from its module \(about 1 s on 2 cores, once\) in .*\nbuilt hello in .*s\n$`, out)
+			require.Regexp(t, `^building hello v1\.2\.3 from its module \(1 of 1, about 1s on 2 cores, once\) in .*\nbuilt hello in .*s\n$`, out)
 			built, err := sumOf(binary)
 			require.NoError(t, err)
 			out.Reset()
@@ -119,7 +119,7 @@ func TestOneBuildsAndTheOthersWait(t *testing.T) {
 	go func() { result <- first.ensure(t.Context()) }()
 	awaitPID(t, started)
 	go func() { result <- second.ensure(t.Context()) }()
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "another process is building") },
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "another process builds") },
 		10*time.Second, 10*time.Millisecond)
 	release()
 	require.NoError(t, <-result)

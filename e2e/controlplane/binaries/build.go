@@ -20,9 +20,9 @@ const unfinishedPrefix = ".unfinished-"
 // heartbeat is how often a long build says that it is alive.
 const heartbeat = 30 * time.Second
 
-// build compiles one target and puts it in place with its checksum.
-func (b *builder) build(ctx context.Context, t target) error {
-	b.say("building %s %s from its module (about %s on 2 cores, once) in %s", t.name, t.version, t.takes, b.dir)
+// build compiles one target and puts it in place with its checksum. place is which of how many it is.
+func (b *builder) build(ctx context.Context, t target, place string) error {
+	b.say("building %s %s from its module (%s, about %s on 2 cores, once) in %s", t.name, t.version, place, t.takes, b.dir)
 	began := time.Now()
 	unfinished, err := os.MkdirTemp(b.dir, unfinishedPrefix+t.name+"-")
 	if err != nil {

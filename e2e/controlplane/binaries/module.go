@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/modfile"
 )
@@ -18,9 +19,9 @@ type module struct {
 
 // A program is one main package of a module.
 type program struct {
-	name  string // of the binary
-	pkg   string // its import path
-	takes string // how long a first build takes, for the person who waits
+	name  string        // of the binary
+	pkg   string        // its import path
+	takes time.Duration // how long a first build takes, for the person who waits
 }
 
 // A target is a program at the version that is pinned, ready to be compiled.
@@ -31,20 +32,54 @@ type target struct {
 	ldflags string
 }
 
-// pinnedModules lists what a control plane consists of, in the order in which it is built. The durations
-// were measured on two cores with an empty build cache; kube-apiserver compiles most of what the
-// programs after it share.
-func pinnedModules() []module {
-	const commands = "k8s.io/kubernetes/cmd/"
+// A Set is a group of programs that are built together and lie in one folder.
+type Set int
+
+const (
+	// ControlPlane is etcd, kube-apiserver, kubectl, kube-controller-manager and kube-scheduler.
+	ControlPlane Set = iota
+	// Node is what a node runs and Debian does not have: kubelet, kube-proxy, Multus and the CNI plugins.
+	Node
+)
+
+// The commands of Kubernetes and the plugins of the CNI project, by their import paths.
+const (
+	commands = "k8s.io/kubernetes/cmd/"
+	plugins  = "github.com/containernetworking/plugins/plugins/"
+	multus   = "gopkg.in/k8snetworkplumbingwg/multus-cni.v4"
+)
+
+// pinnedModules lists what a set consists of, in the order in which it is built. The durations were
+// measured on two cores with an empty build cache; kube-apiserver compiles most of what the programs of
+// Kubernetes after it share.
+func pinnedModules(set Set) []module {
+	if set == Node {
+		return []module{
+			{folder: "controlplane/kubernetes", path: "k8s.io/kubernetes", programs: []program{
+				{name: "kubelet", pkg: commands + "kubelet", takes: 75 * time.Second},
+				{name: "kube-proxy", pkg: commands + "kube-proxy", takes: 20 * time.Second},
+			}},
+			{folder: "node/multus", path: multus, programs: []program{
+				{name: "multus", pkg: multus + "/cmd/multus", takes: 2 * time.Minute},
+			}},
+			{folder: "node/plugins", path: "github.com/containernetworking/plugins", programs: []program{
+				{name: "bridge", pkg: plugins + "main/bridge", takes: 5 * time.Second},
+				{name: "loopback", pkg: plugins + "main/loopback", takes: 2 * time.Second},
+				{name: "ptp", pkg: plugins + "main/ptp", takes: 2 * time.Second},
+				{name: "host-local", pkg: plugins + "ipam/host-local", takes: 2 * time.Second},
+				{name: "tuning", pkg: plugins + "meta/tuning", takes: 2 * time.Second},
+			}},
+		}
+	}
 	return []module{
-		{folder: "etcd", path: "go.etcd.io/etcd/server/v3", programs: []program{
-			{name: "etcd", pkg: "go.etcd.io/etcd/server/v3", takes: "2 min"},
+		{folder: "controlplane/etcd", path: "go.etcd.io/etcd/server/v3", programs: []program{
+			{name: "etcd", pkg: "go.etcd.io/etcd/server/v3", takes: 2 * time.Minute},
 		}},
-		{folder: "kubernetes", path: "k8s.io/kubernetes", programs: []program{
-			{name: "kube-apiserver", pkg: commands + "kube-apiserver", takes: "7 min"},
-			{name: "kubectl", pkg: commands + "kubectl", takes: "40 s"},
-			{name: "kube-controller-manager", pkg: commands + "kube-controller-manager", takes: "2.5 min"},
-			{name: "kube-scheduler", pkg: commands + "kube-scheduler", takes: "15 s"},
+		{folder: "controlplane/kubernetes", path: "k8s.io/kubernetes", programs: []program{
+			{name: "kube-apiserver", pkg: commands + "kube-apiserver", takes: 7 * time.Minute},
+			{name: "kubectl", pkg: commands + "kubectl", takes: 40 * time.Second},
+			{name: "kube-controller-manager", pkg: commands + "kube-controller-manager", takes: 150 * time.Second},
+			{name: "kube-scheduler", pkg: commands + "kube-scheduler", takes: 15 * time.Second},
 		}},
 	}
 }
@@ -97,15 +132,15 @@ func pinnedVersion(goMod, path string) (string, error) {
 	return "", fmt.Errorf("%s does not require %s", goMod, path)
 }
 
-// findModules looks for our folder of pinned modules from the working folder upwards.
+// findModules looks for the folder e2e, below which our pinned modules are, from the working folder upwards.
 func findModules() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find the working folder: %w", err)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		modules := filepath.Join(dir, "e2e", "controlplane")
-		if _, err := os.Stat(filepath.Join(modules, "kubernetes", "go.mod")); err == nil {
+		modules := filepath.Join(dir, "e2e")
+		if _, err := os.Stat(filepath.Join(modules, "controlplane", "kubernetes", "go.mod")); err == nil {
 			return modules, nil
 		}
 		if dir == filepath.Dir(dir) {
