@@ -63,6 +63,7 @@ type ControlPlane struct {
 	LogDir string
 
 	run       *run
+	authority *keyPair
 	binaries  string
 	proxy     *proxy
 	clients   kubernetes.Interface
@@ -159,7 +160,7 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if len(o.Controllers) > 0 {
-		if err := c.startClient(ctx, "kube-controller-manager", ports[2], controllerFlags(o.Controllers)...); err != nil {
+		if err := c.startClient(ctx, "kube-controller-manager", ports[2], c.controllerFlags(o.Controllers)...); err != nil {
 			return err
 		}
 	}

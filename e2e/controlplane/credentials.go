@@ -57,6 +57,21 @@ func (c *ControlPlane) tokenConfig(ctx context.Context, namespace, name string, 
 	return cfg, nil
 }
 
+// UserConfig returns the access of a user with groups, by a certificate as kubelets and other programs outside of pods
+// have: user system:node:<name> of group system:nodes is the kubelet of a node.
+func (c *ControlPlane) UserConfig(user string, groups ...string) (*rest.Config, error) {
+	pair, err := c.authority.issue(pkix.Name{CommonName: user, Organization: groups}, x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return nil, fmt.Errorf("issue a certificate to %s: %w", user, err)
+	}
+	cfg := rest.AnonymousClientConfig(c.Config)
+	cfg.CertData, cfg.KeyData = pair.cert, pair.key
+	return cfg, nil
+}
+
+// CA is the certificate, in PEM, of the authority that signs the API server's certificate and those of its clients.
+func (c *ControlPlane) CA() []byte { return c.authority.cert }
+
 // WriteKubeconfig writes an access as a kubeconfig file that depends on no other file; cfg must hold its
 // certificates and its token themselves, as those of this package do. A guest of qemu's user network
 // reaches the API server if cfg.Host names 10.0.2.2 instead of 127.0.0.1.
@@ -95,14 +110,22 @@ func (c *ControlPlane) issueCredentials(address string) error {
 	if err != nil {
 		return err
 	}
+	kubelets, err := ca.issue(pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}},
+		x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return err
+	}
 	accounts, err := newAuthority()
 	if err != nil {
 		return err
 	}
+	c.authority = ca
 	err = errors.Join(
 		os.WriteFile(filepath.Join(dir, "ca.crt"), ca.cert, 0o600),
 		os.WriteFile(filepath.Join(dir, "server.crt"), server.cert, 0o600),
 		os.WriteFile(filepath.Join(dir, "server.key"), server.key, 0o600),
+		os.WriteFile(filepath.Join(dir, "kubelet-client.crt"), kubelets.cert, 0o600),
+		os.WriteFile(filepath.Join(dir, "kubelet-client.key"), kubelets.key, 0o600),
 		os.WriteFile(filepath.Join(dir, "serviceaccount.key"), accounts.key, 0o600),
 	)
 	if err != nil {

@@ -51,8 +51,12 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, o Options, etcd strin
 		"--service-account-key-file=" + c.run.path("pki", "serviceaccount.key"),
 		"--service-account-signing-key-file=" + c.run.path("pki", "serviceaccount.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
-		"--authorization-mode=RBAC",
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
+		"--kubelet-client-certificate=" + c.run.path("pki", "kubelet-client.crt"),
+		"--kubelet-client-key=" + c.run.path("pki", "kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP",
 		"--egress-selector-config-file=" + egress,
 	}
 	if !makesServiceAccounts(o.Controllers) {
@@ -129,9 +133,14 @@ func (c *ControlPlane) waitForDefaultNamespace(ctx context.Context) error {
 	return nil
 }
 
-// controllerFlags are the flags of kube-controller-manager for a list of controllers.
-func controllerFlags(controllers []string) []string {
-	return []string{"--controllers=" + strings.Join(controllers, ",")}
+// controllerFlags are the flags of kube-controller-manager for a list of controllers. A node counts as lost
+// only after minutes: on a busy machine guests may be silent for long.
+func (c *ControlPlane) controllerFlags(controllers []string) []string {
+	return []string{
+		"--controllers=" + strings.Join(controllers, ","),
+		"--root-ca-file=" + c.run.path("pki", "ca.crt"),
+		"--node-monitor-grace-period=4m",
+	}
 }
 
 // makesServiceAccounts tells whether among these controllers is the one that makes default accounts.

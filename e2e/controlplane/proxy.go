@@ -2,9 +2,7 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,13 +12,16 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiserverv1beta1 "k8s.io/apiserver/pkg/apis/apiserver/v1beta1"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/tunnel"
 )
 
 // A proxy plays kube-proxy for the API server: it is an HTTP CONNECT server on a Unix socket, to which
-// the API server sends every connection to the address of a Service (its egress "cluster"), and leads each
-// to one of the backends that the test registered for that Service.
+// the API server sends every connection to a Service, a pod or a kubelet (its egress "cluster"). It leads a
+// connection to one of the backends that the test registered for the Service, and all others through a node.
 type proxy struct {
 	routes
+	nodes
 	lookup func(ctx context.Context, ip string) (service string, err error)
 	socket string
 	server *http.Server
@@ -53,73 +54,27 @@ func (p *proxy) close() error {
 	return nil
 }
 
-// ServeHTTP answers one CONNECT. The reasons for a refusal reach the test through the API server's error,
-// which quotes the status line only; the body is for whoever speaks to the socket by hand.
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodConnect {
-		http.Error(w, "this is a proxy: use CONNECT", http.StatusMethodNotAllowed)
-		return
-	}
-	ip, _, err := net.SplitHostPort(r.RequestURI)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	service, err := p.lookup(r.Context(), ip)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	backend, err := p.dial(r.Context(), service)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	defer func() { _ = backend.Close() }()
-	client, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	defer func() { _ = client.Close() }()
-	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return
-	}
-	splice(r.Context(), client, buffered, backend)
-}
+// ServeHTTP answers one CONNECT.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { tunnel.Serve(w, r, p.connect) }
 
-// splice copies both ways until both directions have ended or ctx has. from is what is read of client.
-func splice(ctx context.Context, client net.Conn, from io.Reader, backend net.Conn) {
-	stop := context.AfterFunc(ctx, func() { closeBoth(client, backend) })
-	defer stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pour(backend, from, client)
-	}()
-	pour(client, backend, backend)
-	<-done
-}
-
-// pour copies one direction. An end of file is passed on as such, the other direction may go on; after
-// an error neither can.
-func pour(to net.Conn, from io.Reader, source net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
-		closeBoth(to, source)
-		return
+// connect dials an address of the cluster: through a node if there is one, else to a backend of the Service.
+func (p *proxy) connect(ctx context.Context, target string) (net.Conn, error) {
+	ip, _, err := net.SplitHostPort(target)
+	if err != nil {
+		return nil, err
 	}
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // fails only if the connection is gone already
+	if proxies := p.candidates(ip); len(proxies) > 0 {
+		return dialThrough(ctx, proxies, target)
 	}
-}
-
-// closeBoth ends both directions of both connections.
-func closeBoth(a, b net.Conn) {
-	_ = errors.Join(a.Close(), b.Close()) // of use only as the end of what is blocked on them
+	service, err := p.lookup(ctx, ip)
+	if err != nil {
+		return nil, err
+	}
+	return p.dial(ctx, service)
 }
 
 // writeEgressConfig writes the API server's configuration that sends it to the proxy. It concerns
-// connections to Services (and to kubelets, of which there are none); etcd, and webhooks given by URL, are
+// connections to Services, pods and kubelets; etcd, and webhooks given by URL, are
 // other egresses and dialled directly.
 func (c *ControlPlane) writeEgressConfig() (string, error) {
 	config := apiserverv1beta1.EgressSelectorConfiguration{

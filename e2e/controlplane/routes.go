@@ -12,6 +12,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/tunnel"
 )
 
 // Route says where connections of the API server to a Service ("namespace/name", whatever its port) go:
@@ -140,5 +142,5 @@ func (t *serviceTable) lookup(ctx context.Context, ip string) (string, error) {
 	if service, ok := t.service[ip]; ok {
 		return service, nil
 	}
-	return "", fmt.Errorf("no service has the address %s", ip)
+	return "", fmt.Errorf("find the service of %s: %w", ip, tunnel.ErrUnknown)
 }
