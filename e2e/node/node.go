@@ -7,9 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/rpc"
-	"net/rpc/jsonrpc"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,19 +14,13 @@ import (
 	"syscall"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
 )
 
-const (
-	// bootTimeout is how long a guest may take until it answers, on a machine that is busy.
-	bootTimeout = 2 * time.Minute
-	// execSeconds bounds a program in a guest.
-	execSeconds = 60
-)
+// bootTimeout is how long a guest may take until it answers, on a machine that is busy.
+const bootTimeout = 2 * time.Minute
 
 // Options describe one node.
 type Options struct {
@@ -55,7 +46,7 @@ type Node struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{}
 	died   error
-	client *rpc.Client
+	client *wire.Client
 }
 
 // start boots the guest and returns when it answers.
@@ -79,7 +70,7 @@ func (n *Node) start(ctx context.Context) error {
 		Params:  map[string]string{"bonding": "max_bonds=0", "dummy": "numdummies=0"},
 		Command: script.Command{Path: nodedProgram, Dir: "/tmp", Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}},
 		Machine: guest.Machine{
-			Memory: 640, Console: n.path("console"), Port: n.path("port"), Control: n.path("qmp"), Disks: []string{n.path("disk")},
+			Memory: 640, Console: n.path("console"), Port: n.path("port"), Control: n.path("qmp"), Disks: []guest.Disk{{Path: n.path("disk")}},
 			NICs: []guest.NIC{{MAC: primaryMAC(n.MAC), Netdev: "user"}, {MAC: n.MAC, Netdev: n.Segment.Netdev()}},
 		},
 	}
@@ -131,19 +122,13 @@ func (n *Node) Console() string {
 
 // connect reaches the guest through its port and waits until it answers.
 func (n *Node) connect(ctx context.Context) error {
-	var conn net.Conn
-	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
-		if err := n.deathCause(); err != nil {
-			return false, err
-		}
-		var err error
-		conn, err = new(net.Dialer).DialContext(ctx, "unix", n.path("port"))
-		return err == nil, nil
-	})
+	n.mu.Lock()
+	ended := n.ended
+	n.mu.Unlock()
+	client, err := wire.Dial(ctx, n.path("port"), ended, n.deathCause)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
-	client := rpc.NewClientWithCodec(jsonrpc.NewClientCodec(conn))
 	n.mu.Lock()
 	n.client = client
 	n.mu.Unlock()
@@ -170,17 +155,9 @@ func (n *Node) deathCause() error {
 // call runs a procedure of the guest.
 func (n *Node) call(ctx context.Context, procedure string, args, reply any) error {
 	n.mu.Lock()
-	client, ended := n.client, n.ended
+	client := n.client
 	n.mu.Unlock()
-	call := client.Go(procedure, args, reply, make(chan *rpc.Call, 1))
-	select {
-	case <-call.Done:
-		return call.Error
-	case <-ended:
-		return n.deathCause()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return client.Call(ctx, procedure, args, reply)
 }
 
 // Exec runs a program in the guest and returns its output. A program that fails is an error with what it complained of.
@@ -190,15 +167,14 @@ func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 
 // ExecInput is Exec with an input.
 func (n *Node) ExecInput(ctx context.Context, stdin string, argv ...string) (string, error) {
-	var reply wire.ExecReply
-	err := n.call(ctx, wire.Exec, wire.ExecArgs{Argv: argv, Stdin: stdin, Seconds: execSeconds}, &reply)
-	if err == nil && reply.Code != 0 {
-		err = fmt.Errorf("exit code %d: %s", reply.Code, strings.TrimSpace(reply.Stderr+reply.Stdout))
-	}
+	n.mu.Lock()
+	client := n.client
+	n.mu.Unlock()
+	out, err := client.Exec(ctx, stdin, argv...)
 	if err != nil {
-		return reply.Stdout, fmt.Errorf("%s: %s: %w", n.Name, strings.Join(argv, " "), err)
+		return out, fmt.Errorf("%s: %w", n.Name, err)
 	}
-	return reply.Stdout, nil
+	return out, nil
 }
 
 // Agent tells of the agent.

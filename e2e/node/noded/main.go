@@ -10,8 +10,6 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -44,7 +42,7 @@ func run() error {
 	if err := prepare(config); err != nil {
 		return err
 	}
-	port, err := openPort()
+	port, err := wire.OpenPort()
 	if err != nil {
 		return err
 	}
@@ -105,19 +103,4 @@ func addressUp(name string) error {
 		return fmt.Errorf("route by %s: %w", name, err)
 	}
 	return nil
-}
-
-// openPort finds the virtio port, which appears a moment after its driver is loaded.
-func openPort() (*os.File, error) {
-	for range 500 {
-		ports, err := filepath.Glob("/dev/vport*")
-		if err != nil {
-			return nil, err
-		}
-		if len(ports) > 0 {
-			return os.OpenFile(ports[0], os.O_RDWR, 0)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	return nil, fmt.Errorf("no virtio port appeared in /dev")
 }

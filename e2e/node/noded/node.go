@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -66,21 +64,8 @@ func (n *node) keepAgent() {
 
 // Exec implements wire.Exec.
 func (n *node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
-	if len(args.Argv) == 0 {
-		return errors.New("exec: no program named")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(args.Seconds)*time.Second)
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, args.Argv[0], args.Argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(args.Stdin), &stdout, &stderr
-	err := cmd.Run()
-	reply.Stdout, reply.Stderr = stdout.String(), stderr.String()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		reply.Code = exit.ExitCode()
-		return nil
-	}
+	var err error
+	*reply, err = wire.Run(args)
 	return err
 }
 

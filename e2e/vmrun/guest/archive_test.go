@@ -34,7 +34,7 @@ func TestMachineNamesItsHardware(t *testing.T) {
 	m := Machine{Kernel: "k", Initrd: "i", Console: "c", Answer: "a",
 		NICs: []NIC{{MAC: "52:55:00:D1:56:00"}, {MAC: "02:00:00:00:00:01", Netdev: "user"}}}
 	args := m.args()
-	assert.Contains(t, args, "pc,accel=tcg")
+	assert.Contains(t, args, "tcg")
 	assert.Contains(t, args, "hubport,hubid=0,id=net0")
 	assert.Contains(t, args, "virtio-net-pci,netdev=net0,mac=52:55:00:D1:56:00,romfile=,ctrl_vlan=off")
 	assert.Contains(t, args, "user,id=net1")

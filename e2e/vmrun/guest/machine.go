@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -15,9 +16,17 @@ var ErrNoQEMU = errors.New("qemu-system-x86_64 is not installed; on Debian: apt-
 type Machine struct {
 	// Kernel and Initrd are what boots.
 	Kernel, Initrd string
+	// KernelArgs are added to the kernel's command line.
+	KernelArgs string
 	// Accel is qemu's accelerator: "tcg" needs nothing of the host, "kvm" is
 	// faster where it works. Empty means tcg.
 	Accel string
+	// CPU is the processor that qemu plays. Empty means max: all that the
+	// accelerator can do. Without an accelerator an older one is faster, for
+	// programs then use no instructions that are slow to emulate.
+	CPU string
+	// Cores is the number of processors; 0 means 1.
+	Cores int
 	// Memory is in MiB; 0 means 512.
 	Memory int
 	// NICs are the guest's network cards, eth0 first.
@@ -26,9 +35,8 @@ type Machine struct {
 	// ports write: kernel log, program output, and the answer of its init. An
 	// empty Output is qemu's own standard output. Files are appended to.
 	Console, Output, Answer string
-	// Disks are raw images, the first of them /dev/vda. What the guest has
-	// flushed survives the end of qemu, however that comes.
-	Disks []string
+	// Disks are the guest's, the first of them /dev/vda.
+	Disks []Disk
 	// Port is a Unix socket that qemu listens on: what is behind it talks to the
 	// guest's /dev/vport*, whatever becomes of the guest's networks. qemu boots
 	// once somebody has connected. Empty means there is none.
@@ -36,6 +44,19 @@ type Machine struct {
 	// Control is a Unix socket for qemu's machine protocol (QMP). Empty means
 	// there is none.
 	Control string
+}
+
+// A Disk is one virtio disk.
+type Disk struct {
+	// Path is its image on the host.
+	Path string
+	// Format is that of the image: "raw", which empty means, or "qcow2".
+	Format string
+	// Volatile trades safety for speed: what the guest has flushed survives the
+	// end of qemu, but not that of the host. Otherwise it survives both.
+	Volatile bool
+	// ReadOnly disks may be shared by guests.
+	ReadOnly bool
 }
 
 // A NIC is one virtio network card.
@@ -64,10 +85,11 @@ func (m Machine) Command() (*exec.Cmd, error) {
 // microvm hangs. panic=-1 with -no-reboot turns a guest's panic into an exit.
 func (m Machine) args() []string {
 	args := []string{
-		"-M", "pc,accel=" + orDefault(m.Accel, "tcg"), "-cpu", "max", "-m", strconv.Itoa(m.memory()),
+		"-M", "pc", "-accel", orDefault(m.Accel, "tcg"), "-cpu", orDefault(m.CPU, "max"),
+		"-smp", strconv.Itoa(max(1, m.Cores)), "-m", strconv.Itoa(m.memory()),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", m.Kernel, "-initrd", m.Initrd,
-		"-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off rcupdate.rcu_expedited=1",
+		"-append", strings.TrimSpace("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off rcupdate.rcu_expedited=1 " + m.KernelArgs),
 	}
 	args = append(args, serial("console", m.Console)...)
 	args = append(args, serial("output", m.Output)...)
@@ -76,7 +98,7 @@ func (m Machine) args() []string {
 		args = append(args, nic.args(i)...)
 	}
 	for _, disk := range m.Disks {
-		args = append(args, "-drive", "if=virtio,format=raw,cache=writeback,file="+disk)
+		args = append(args, "-drive", disk.arg())
 	}
 	if m.Port != "" {
 		args = append(args, "-chardev", "socket,id=port,server=on,wait=on,path="+m.Port,
@@ -86,6 +108,20 @@ func (m Machine) args() []string {
 		args = append(args, "-qmp", "unix:"+m.Control+",server=on,wait=off")
 	}
 	return args
+}
+
+// arg is the argument of -drive.
+func (d Disk) arg() string {
+	arg := "if=virtio,format=" + orDefault(d.Format, "raw") + ",cache="
+	if d.Volatile {
+		arg += "unsafe"
+	} else {
+		arg += "writeback"
+	}
+	if d.ReadOnly {
+		arg += ",readonly=on"
+	}
+	return arg + ",file=" + d.Path
 }
 
 // args is the part of the command line that makes the i-th card. It does not

@@ -82,7 +82,7 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if err := job.pack(ctx, m.Initrd); err != nil {
 		return Result{}, err
 	}
-	qemu, err := runMachine(ctx, m, job.Stdout)
+	qemu, err := m.Run(ctx, job.Stdout)
 	if err != nil {
 		return Result{}, err
 	}
@@ -119,15 +119,16 @@ func (job Job) pack(ctx context.Context, initrd string) error {
 	return job.Files.WriteFile(initrd)
 }
 
-// runMachine runs qemu to its end and returns what qemu itself complained of.
-// The thread is locked because qemu's life hangs on the thread that started it.
-func runMachine(ctx context.Context, m Machine, stdout io.Writer) (complaint string, err error) {
+// Run runs qemu to its end, or until ctx ends, and returns what qemu itself
+// complained of. stdout receives the output port if it has no file.
+func (m Machine) Run(ctx context.Context, stdout io.Writer) (complaint string, err error) {
 	cmd, err := m.Command()
 	if err != nil {
 		return "", err
 	}
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
+	// qemu's life hangs on the thread that started it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
