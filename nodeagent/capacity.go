@@ -10,11 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
-
-// ResourcePrefix begins the name of the resource that a bridge is offered as, in bridge-marker's words.
-const ResourcePrefix = "bridge.network.kubevirt.io/"
 
 // bridgeCapacity is how many attachments a bridge takes: as many as bridge-marker says, about what the kernel allows.
 const bridgeCapacity = "1k"
@@ -57,7 +55,7 @@ func attached(bridge, wish netstate.Interface) bool {
 
 // requestable says whether a pod can ask for the bridge: not every link's name makes a resource name.
 func requestable(bridge string) bool {
-	return len(validation.IsQualifiedName(ResourcePrefix+bridge)) == 0
+	return len(validation.IsQualifiedName(nad.BridgePrefix+bridge)) == 0
 }
 
 func matches(patterns []string, name string) bool {
@@ -89,13 +87,13 @@ func difference(have corev1.ResourceList, bridges []string) map[string]any {
 	changes := map[string]any{}
 	want := resource.MustParse(bridgeCapacity)
 	for _, b := range bridges {
-		key := ResourcePrefix + b
+		key := nad.BridgePrefix + b
 		if q, ok := have[corev1.ResourceName(key)]; !ok || q.Cmp(want) != 0 {
 			changes[key] = bridgeCapacity
 		}
 	}
 	for key := range have {
-		bridge, ours := strings.CutPrefix(string(key), ResourcePrefix)
+		bridge, ours := strings.CutPrefix(string(key), nad.BridgePrefix)
 		if ours && !slices.Contains(bridges, bridge) {
 			changes[string(key)] = nil
 		}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
@@ -86,7 +87,7 @@ func TestTheNodeIsPatchedWhereItDiffersOnly(t *testing.T) {
 		}
 		return list
 	}
-	const br1 = ResourcePrefix + "br1"
+	const br1 = nad.BridgePrefix + "br1"
 	for name, c := range map[string]struct {
 		capacity, allocatable corev1.ResourceList
 		bridges               []string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -133,7 +132,7 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 			return nil, fmt.Errorf("read enactment: %w", err)
 		}
 		if err == nil {
-			p.Turn, p.Status = turn(&enactment), enactment.Status
+			p.Turn, p.Status = nmstate.TurnOf(enactment.Annotations), enactment.Status
 		}
 		policies = append(policies, p)
 	}
@@ -153,17 +152,8 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 	}
 }
 
-// turn is the generation that an enactment's node may apply.
-func turn(e *v1beta1.NodeNetworkConfigurationEnactment) int64 {
-	generation, err := strconv.ParseInt(e.Annotations[nmstate.TurnAnnotation], 10, 64)
-	if err != nil {
-		return 0 // nobody but the controller writes it, and that has not, or has taken it back
-	}
-	return generation
-}
-
 // enactment is the name of the own enactment of a policy.
-func (c *cluster) enactment(policy string) string { return c.node + "." + policy }
+func (c *cluster) enactment(policy string) string { return nmstate.EnactmentName(c.node, policy) }
 
 // errFinished says that a turn was finished before: the cache is behind.
 var errFinished = errors.New("the turn is finished")
@@ -178,8 +168,8 @@ func (c *cluster) begin(ctx context.Context, p Policy, again bool, now metav1.Ti
 	if err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(p.Name)}, &e); err != nil {
 		return fmt.Errorf("claim the turn: %w", err)
 	}
-	if turn(&e) != p.Generation {
-		return fmt.Errorf("claim the turn: it is for generation %d by now, not %d", turn(&e), p.Generation)
+	if turn := nmstate.TurnOf(e.Annotations); turn != p.Generation {
+		return fmt.Errorf("claim the turn: it is for generation %d by now, not %d", turn, p.Generation)
 	}
 	if p.Status = e.Status; p.finished() {
 		return errFinished
@@ -201,7 +191,7 @@ func (c *cluster) end(ctx context.Context, r Result, now metav1.Time) error {
 	if err != nil {
 		return client.IgnoreNotFound(err) // the policy is gone, and nobody asks any more
 	}
-	if turn(&e) != r.Generation {
+	if nmstate.TurnOf(e.Annotations) != r.Generation {
 		return nil // it is about a newer one by now
 	}
 	if e.Status, err = end(e.Status, c.node, r, now); err != nil {

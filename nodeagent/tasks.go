@@ -30,11 +30,7 @@ type Policy struct {
 }
 
 // finished says whether the enactment has the last word on the policy's generation.
-func (p Policy) finished() bool {
-	is := func(t nmstate.ConditionType) bool { return nmstate.IsTrue(p.Status.Conditions, t) }
-	return p.Status.PolicyGeneration == p.Generation &&
-		(is(nmstate.EnactmentAvailable) || is(nmstate.EnactmentFailing) && !is(nmstate.EnactmentProgressing) || is(nmstate.EnactmentAborted))
-}
+func (p Policy) finished() bool { return p.Status.Finished(p.Generation) }
 
 // attempts is how often the node has begun with this generation.
 func (p Policy) attempts() int {

@@ -31,13 +31,20 @@ func (e *Enactment) is(t nmstate.ConditionType) bool {
 
 // failed says whether the node could not be configured, and does not try again.
 func (e *Enactment) failed() bool {
-	return e.is(nmstate.EnactmentFailing) && !e.is(nmstate.EnactmentProgressing)
+	return e.status().Failed()
 }
 
 // finished says whether the status is the last word on a generation.
 func (e *Enactment) finished(generation int64) bool {
-	return e != nil && e.Generation == generation &&
-		(e.is(nmstate.EnactmentAvailable) || e.failed() || e.is(nmstate.EnactmentAborted))
+	return e.status().Finished(generation)
+}
+
+// status is what the enactment says, in the API's type. What does not exist says nothing.
+func (e *Enactment) status() nmstate.EnactmentStatus {
+	if e == nil {
+		return nmstate.EnactmentStatus{}
+	}
+	return nmstate.EnactmentStatus{PolicyGeneration: e.Generation, Conditions: e.Conditions}
 }
 
 // done says whether the node needs no turn for the policy as it is now. What is finished without ever having had a turn

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -113,6 +112,7 @@ func enactmentOf(e *v1beta1.NodeNetworkConfigurationEnactment) Enactment {
 		Name:       e.Name,
 		Node:       e.Labels[nmstate.NodeLabel],
 		PolicyUID:  types.UID(e.Annotations[nmstate.PolicyUIDAnnotation]),
+		Turn:       nmstate.TurnOf(e.Annotations),
 		Generation: e.Status.PolicyGeneration,
 		Conditions: e.Status.Conditions,
 	}
@@ -120,10 +120,6 @@ func enactmentOf(e *v1beta1.NodeNetworkConfigurationEnactment) Enactment {
 		if owner.Kind == "Node" {
 			enactment.NodeUID = owner.UID
 		}
-	}
-	// What is no number is no turn.
-	if turn, err := strconv.ParseInt(e.Annotations[nmstate.TurnAnnotation], 10, 64); err == nil && turn > 0 {
-		enactment.Turn = turn
 	}
 	return enactment
 }

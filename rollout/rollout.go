@@ -106,8 +106,8 @@ func Decide(v View) Decision {
 		}
 		return d
 	}
-	members, actions := muster(v)
-	allot(*v.Policy, members)
+	members, actions := membersOf(v)
+	assignTurns(*v.Policy, members)
 	for _, m := range members {
 		if a, ok := m.action(*v.Policy); ok {
 			actions = append(actions, a)
@@ -131,7 +131,7 @@ func (a Action) rank() int {
 type member struct {
 	node      Node
 	enactment *Enactment // nil if there is none yet
-	// next is what allot wants of the enactment.
+	// next is what assignTurns wants of the enactment.
 	next next
 }
 
@@ -145,16 +145,16 @@ const (
 	aborts             // it is to give up
 )
 
-// muster finds the members of a rollout and deletes what belongs to none. A node takes part once an agent has shown
+// membersOf finds the members of a rollout and deletes what belongs to none. A node takes part once an agent has shown
 // itself; from then on its enactment keeps it in, so that deleting node states, to have them written anew, disturbs
 // nothing.
-func muster(v View) (members []*member, stale []Action) {
+func membersOf(v View) (members []*member, stale []Action) {
 	enactments := map[string]*Enactment{}
 	for i := range v.Enactments {
 		enactments[v.Enactments[i].Name] = &v.Enactments[i]
 	}
 	for _, n := range v.Nodes {
-		name := EnactmentName(n.Name, v.Policy.Name)
+		name := nmstate.EnactmentName(n.Name, v.Policy.Name)
 		e := enactments[name]
 		delete(enactments, name)
 		if e != nil && e.foreign(n, *v.Policy) {
@@ -172,9 +172,6 @@ func muster(v View) (members []*member, stale []Action) {
 	return members, stale
 }
 
-// EnactmentName is the name of the enactment of a policy on a node.
-func EnactmentName(node, policy string) string { return node + "." + policy }
-
 // foreign says whether the enactment is of an earlier node or policy of the same name.
 func (e *Enactment) foreign(n Node, p Policy) bool {
 	return e.Node != n.Name ||
@@ -182,9 +179,9 @@ func (e *Enactment) foreign(n Node, p Policy) bool {
 		e.PolicyUID != "" && e.PolicyUID != p.UID
 }
 
-// action is the write that brings a member where allot wants it, if it takes one.
+// action is the write that brings a member where assignTurns wants it, if it takes one.
 func (m *member) action(p Policy) (Action, bool) {
-	a := Action{Enactment: EnactmentName(m.node.Name, p.Name)}
+	a := Action{Enactment: nmstate.EnactmentName(m.node.Name, p.Name)}
 	e := m.enactment
 	switch {
 	case e == nil && m.next == gets:

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// allot decides who is to have a turn.
+// assignTurns decides who is to have a turn.
 //
 // Nodes that have failed, and nodes that have begun, are unavailable whatever is decided. What maxUnavailable leaves is
 // for those that have not begun, in the order of precedes. Turns that were granted but not begun can be taken back, so
 // they are as free as those nobody has: a node that is down holds none that another could use.
-func allot(p Policy, members []*member) {
+func assignTurns(p Policy, members []*member) {
 	limit := maxUnavailable(p, len(members))
 	if p.Empty {
 		limit = len(members)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -80,7 +79,7 @@ func (r *Reconciler) create(ctx context.Context, view *reading, a Action) (versi
 		},
 	}}
 	if a.Turn != 0 {
-		e.Annotations[nmstate.TurnAnnotation] = strconv.FormatInt(a.Turn, 10)
+		e.Annotations[nmstate.TurnAnnotation] = nmstate.FormatTurn(a.Turn)
 	}
 	err := r.Client.Create(ctx, e)
 	if apierrors.IsAlreadyExists(err) {
@@ -115,7 +114,7 @@ func (r *Reconciler) change(ctx context.Context, view *reading, a Action, e *v1b
 	case Grant, Withdraw:
 		var turn any // none
 		if a.Verb == Grant {
-			turn = strconv.FormatInt(a.Turn, 10)
+			turn = nmstate.FormatTurn(a.Turn)
 		}
 		metadata := onVersion(e)
 		metadata["annotations"] = map[string]any{nmstate.TurnAnnotation: turn}

@@ -17,12 +17,12 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
-	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 const (
 	agentBridge   = "br1"
-	agentResource = corev1.ResourceName(nodeagent.ResourcePrefix + agentBridge)
+	agentResource = corev1.ResourceName(nad.BridgePrefix + agentBridge)
 	agentPolicy   = `
 apiVersion: nmstate.io/v1
 kind: NodeNetworkConfigurationPolicy
