@@ -1,7 +1,6 @@
 package macpool
 
 import (
-	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 const (
@@ -17,14 +18,6 @@ const (
 	PodOptInLabel = "mutatepods.kubemacpool.io"
 	// PodOptInValue is the value of PodOptInLabel.
 	PodOptInValue = "allocate"
-
-	// networksAnnotation has the networks that a pod asks for, and statusAnnotation those it was attached to (Network
-	// Plumbing Working Group).
-	networksAnnotation = "k8s.v1.cni.cncf.io/networks"
-	statusAnnotation   = "k8s.v1.cni.cncf.io/network-status"
-	// launcherLabel, with the value launcherValue, marks the pods that VMs run in (KubeVirt).
-	launcherLabel = "kubevirt.io"
-	launcherValue = "virt-launcher"
 )
 
 // pod is what the janitor reads of a Pod: its metadata.
@@ -50,25 +43,13 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 // The pod of a VM has none of its own: they are the VM's.
 func podAddresses(p *metav1.PartialObjectMetadata) map[MAC]string {
 	found := map[MAC]string{}
-	if p.Labels[launcherLabel] == launcherValue {
+	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
 		return found
 	}
-	var asked, has []struct {
-		Name, Interface, MAC string
-		Default              bool
-	}
-	// What is no list names no address: the short form of the annotation cannot.
-	if json.Unmarshal([]byte(p.Annotations[networksAnnotation]), &asked) != nil {
-		asked = nil
-	}
-	if json.Unmarshal([]byte(p.Annotations[statusAnnotation]), &has) != nil {
-		has = nil
-	}
-	for _, n := range append(has, asked...) {
-		if m, err := ParseInterfaceMAC(n.MAC); err == nil && !n.Default {
-			found[m] = n.Interface
-			if n.Interface == "" {
-				found[m] = n.Name
+	for _, i := range nad.Interfaces(p.Namespace, p.Annotations) {
+		for _, text := range []string{i.Asked, i.Reported} {
+			if m, err := ParseInterfaceMAC(text); err == nil {
+				found[m] = i.Name
 			}
 		}
 	}
@@ -82,7 +63,7 @@ func podObject(key client.ObjectKey) Object {
 
 // podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted in.
 func podsByObject() (map[client.Object]cache.ByObject, error) {
-	notOfVMs, err := labels.NewRequirement(launcherLabel, selection.NotEquals, []string{launcherValue})
+	notOfVMs, err := labels.NewRequirement(nad.LauncherLabel, selection.NotEquals, []string{nad.Launcher})
 	if err != nil {
 		return nil, fmt.Errorf("select pods: %w", err)
 	}
@@ -99,8 +80,8 @@ func stripPod(o any) (any, error) {
 		return o, nil
 	}
 	kept := map[string]string{}
-	for _, key := range []string{networksAnnotation, statusAnnotation} {
-		if value, ok := p.Annotations[key]; ok {
+	for _, key := range []string{nad.NetworksAnnotation, nad.StatusAnnotation} {
+		if value, ok := p.Annotations[key]; ok && !nad.IsLauncher(p.Labels, p.OwnerReferences) {
 			kept[key] = value
 		}
 	}

@@ -1,0 +1,85 @@
+package nad
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// LauncherLabel on a pod has the value Launcher where a VM runs in it, or will after a live migration (KubeVirt).
+	LauncherLabel = "kubevirt.io"
+	Launcher      = "virt-launcher"
+)
+
+// IsLauncher reports whether a VM runs in a pod, or will after a live migration. The addresses of such a pod are its
+// VM's.
+func IsLauncher(labels map[string]string, owners []metav1.OwnerReference) bool {
+	return labels[LauncherLabel] == Launcher || slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool {
+		return o.Controller != nil && *o.Controller && o.Kind == "VirtualMachineInstance" &&
+			strings.HasPrefix(o.APIVersion, "kubevirt.io/")
+	})
+}
+
+// An Interface is one additional interface of a pod.
+type Interface struct {
+	// Ref is the NAD it is attached to. Its name is empty if the annotations do not say.
+	Ref
+	// Name is that of the interface in the pod: the one asked for, else Multus's.
+	Name string
+	// Asked and Reported are the addresses that the pod asks for and that it was attached with, as written; empty for
+	// none.
+	Asked, Reported string
+}
+
+// Interfaces returns the additional interfaces of a pod in a namespace: those it asks for, in order, and others that it
+// was attached to. An annotation that cannot be read says nothing.
+func Interfaces(namespace string, annotations map[string]string) []Interface {
+	networks, problems := ParseNetworks(annotations[NetworksAnnotation], namespace, nil)
+	if len(problems) > 0 {
+		networks = Networks{}
+	}
+	var all []Interface
+	for i, s := range networks.Selections {
+		if !s.Infiniband {
+			all = append(all, Interface{Ref: s.Ref, Name: s.InterfaceName(i), Asked: s.MAC})
+		}
+	}
+	var status []netv1.NetworkStatus
+	if json.Unmarshal([]byte(annotations[StatusAnnotation]), &status) != nil {
+		return all
+	}
+	for _, s := range status {
+		if s.Default || s.Interface == "" {
+			continue
+		}
+		i := slices.IndexFunc(all, func(known Interface) bool { return known.Name == s.Interface })
+		if i < 0 {
+			i, all = len(all), append(all, Interface{Ref: statusRef(s.Name, namespace), Name: s.Interface})
+		}
+		all[i].Reported = s.Mac
+	}
+	return all
+}
+
+// statusRef reads the name of a network in a status, which is <namespace>/<name>, or the name of a configuration that is
+// no NAD.
+func statusRef(name, namespace string) Ref {
+	if before, after, ok := strings.Cut(name, "/"); ok {
+		return Ref{Namespace: before, Name: after}
+	}
+	return Ref{Namespace: namespace, Name: name}
+}
+
+// InterfaceName returns the name that the interface of the selection at an index has in the pod: the one asked for, else
+// the one that Multus gives by the order of the selections.
+func (s Selection) InterfaceName(index int) string {
+	if s.Interface != "" {
+		return s.Interface
+	}
+	return fmt.Sprintf("net%d", index+1)
+}

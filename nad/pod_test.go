@@ -1,0 +1,69 @@
+package nad
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+func TestInterfacesOfAPod(t *testing.T) {
+	l2 := Ref{Namespace: "home", Name: "l2"}
+	for name, c := range map[string]struct {
+		networks, status string
+		want             []Interface
+	}{
+		"a pod without networks": {},
+		"networks in the short form go by Multus's names": {
+			networks: "l2, far/l3@eth7, l2",
+			want:     []Interface{{Ref: l2, Name: "net1"}, {Ref: Ref{"far", "l3"}, Name: "eth7"}, {Ref: l2, Name: "net3"}},
+		},
+		"an address that is asked for and one that is reported are of one interface": {
+			networks: `[{"name":"l2","mac":"02:00:00:00:00:0A"}]`,
+			status:   `[{"name":"home/l2","interface":"net1","mac":"02:00:00:00:00:0a"}]`,
+			want:     []Interface{{Ref: l2, Name: "net1", Asked: "02:00:00:00:00:0A", Reported: "02:00:00:00:00:0a"}},
+		},
+		"a network that needs no Ethernet address keeps its place": {
+			networks: `[{"name":"ib","infiniband-guid":"00:02:00:00:00:00:00:01"},{"name":"l2"}]`,
+			want:     []Interface{{Ref: l2, Name: "net2"}},
+		},
+		"the cluster's network does not count": {
+			status: `[{"name":"cni","interface":"eth0","mac":"0a:58:0a:f4:00:05","default":true},{"name":"home/l2","interface":"net1","mac":"02:00:00:00:00:02"}]`,
+			want:   []Interface{{Ref: l2, Name: "net1", Reported: "02:00:00:00:00:02"}},
+		},
+		"what was attached without being asked for counts": {
+			networks: "l2", status: `[{"name":"extra","interface":"net5","mac":"02:00:00:00:00:02"}]`,
+			want: []Interface{{Ref: l2, Name: "net1"}, {Ref: Ref{"home", "extra"}, Name: "net5", Reported: "02:00:00:00:00:02"}},
+		},
+		"a torn annotation says nothing": {
+			networks: `[{"name":"l2","mac":"02:00:00:00:00:01"`, status: `[{"name"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Interfaces("home", map[string]string{NetworksAnnotation: c.networks, StatusAnnotation: c.status})
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestPodsOfVMs(t *testing.T) {
+	owner := func(apiVersion, kind string, controller *bool) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Controller: controller}}
+	}
+	for name, c := range map[string]struct {
+		labels map[string]string
+		owners []metav1.OwnerReference
+		want   bool
+	}{
+		"a pod of its own":                       {},
+		"KubeVirt's label":                       {labels: map[string]string{LauncherLabel: Launcher}, want: true},
+		"another pod of KubeVirt's":              {labels: map[string]string{LauncherLabel: "virt-handler"}},
+		"an instance controls it":                {owners: owner("kubevirt.io/v1", "VirtualMachineInstance", ptr.To(true)), want: true},
+		"an instance owns it":                    {owners: owner("kubevirt.io/v1", "VirtualMachineInstance", nil)},
+		"something else of that name controls":   {owners: owner("example.org/v1", "VirtualMachineInstance", ptr.To(true))},
+		"an instance owns it and does not steer": {owners: owner("kubevirt.io/v1", "VirtualMachineInstance", ptr.To(false))},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, IsLauncher(c.labels, c.owners)) })
+	}
+}
