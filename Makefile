@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TOOL := go tool -modfile=tools/go.mod
 # A test binary of GUEST_PACKAGES changes the kernel's network: IN_GUEST runs it in a guest, never on this machine.
-GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/...
+GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/... ./cmd/bridgehead-agent
 IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun
 
 .PHONY: help
@@ -37,6 +37,9 @@ test-unit: ## Run the tests that need neither control plane nor guest, in less t
 test-guest: ## Run the tests that change a kernel's network, in guests; or those of PKG=./folder RUN=TestName
 	@$(IN_GUEST) -prepare
 	CGO_ENABLED=0 go test -timeout 40m -tags guest $(if $(RUN),-run '$(RUN)') -exec "$(IN_GUEST)" $(or $(PKG),$(GUEST_PACKAGES))
+ifndef PKG
+	CGO_ENABLED=0 go test -tags guest,noipv6 -run TestAKernelWithoutIPv6 -exec "$(IN_GUEST) -append ipv6.disable=1" ./nodeagent/kernel
+endif
 
 .PHONY: mutants
 mutants: ## Break the code on purpose, one line of testdata/mutants.yaml at a time; fail if no test notices

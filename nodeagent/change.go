@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
@@ -79,6 +80,10 @@ func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context
 
 // abandon undoes a change that failed. The journal forgets it only if that worked: else settle tries again.
 func (k *Keeper) abandon(c journal.Change, cause error) error {
+	var failed *kernel.ApplyError
+	if errors.As(cause, &failed) {
+		c.Steps = c.Steps[:failed.Number-1] // the others were not taken, and what they would have made is not ours
+	}
 	if err := k.undo(c); err != nil {
 		k.Log.Error(err, "Change not undone", "policy", c.Policy)
 		return errors.Join(cause, err)
@@ -114,6 +119,7 @@ func (k *Keeper) undo(c journal.Change) error {
 	if err != nil {
 		return fmt.Errorf("undo: read the node's network: %w", err)
 	}
+	c.From.Interfaces = append(slices.Clone(c.From.Interfaces), newcomers(c, current)...)
 	var back []journal.State
 	for _, wish := range c.Wishes {
 		back = append(back, journal.State(netstate.Revert(netstate.State(c.From), netstate.State(wish))))
@@ -129,4 +135,16 @@ func (k *Keeper) undo(c journal.Change) error {
 		return fmt.Errorf("undo: %w", err)
 	}
 	return nil
+}
+
+// newcomers are links that came during a change and that no step of it makes: somebody else's, which stay.
+func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
+	from := netstate.State(c.From)
+	return slices.DeleteFunc(slices.Clone(current.Interfaces), func(i netstate.Interface) bool {
+		_, was := from.Interface(i.Name)
+		return was || slices.ContainsFunc(c.Steps, func(s netstate.Step) bool {
+			return s.Kind == netstate.StepLink && s.To.Link != nil &&
+				(s.To.Link.Name == i.Name || s.To.Peer != nil && s.To.Peer.Name == i.Name)
+		})
+	})
 }

@@ -135,3 +135,49 @@ func TestAChangeThatCouldNotBeUndoneIsUndoneBeforeTheNext(t *testing.T) {
 		})
 	}
 }
+
+// A bonding node makes bond0 of its own when a bond is made for the first time, as the module of bonds does.
+type bonding struct {
+	*kernel.Model
+	loaded bool
+}
+
+// Do implements kernel.Node.
+func (b *bonding) Do(step netstate.Step) error {
+	made := step.To.Link
+	if step.Kind != netstate.StepLink || made == nil || made.Name != "bond0" || b.loaded {
+		return b.Model.Do(step)
+	}
+	b.loaded = true
+	theirs := *made
+	theirs.Bond = &netstate.Bond{Mode: new("balance-rr")}
+	theirs.State = netstate.StateDown
+	if err := b.Model.Do(netstate.Step{Kind: netstate.StepLink, Link: "bond0", To: netstate.Value{Link: &theirs}}); err != nil {
+		return err
+	}
+	return &kernel.StaleError{Operation: "make bond bond0", Difference: "there is a link of that name by now"}
+}
+
+func TestABondThatItsModuleMadeMeanwhileIsReadAndPlannedAnew(t *testing.T) {
+	model := &bonding{Model: kernel.NewModel(bare(t))}
+	k := startKeeper(t, model, t.TempDir())
+	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bondBelowBridge)))
+	state, err := model.Read()
+	require.NoError(t, err)
+	bond, _ := state.Interface("bond0")
+	assert.Equal(t, []string{"eth1", "eth2"}, bond.Bond.Port)
+	assert.Equal(t, "active-backup", *bond.Bond.Mode)
+}
+
+func TestALinkThatSomebodyMadeMeanwhileIsNotTakenAway(t *testing.T) {
+	model := &bonding{Model: kernel.NewModel(bare(t))}
+	k := startKeeper(t, model, t.TempDir())
+	wrong := wish(t, "p", bondBelowBridge)
+	var stale *kernel.StaleError
+	require.ErrorAs(t, k.applyOnce(t.Context(), wrong), &stale)
+	state, err := model.Read()
+	require.NoError(t, err)
+	_, found := state.Interface("bond0")
+	assert.True(t, found)
+	assert.Nil(t, pending(t, k))
+}

@@ -109,9 +109,24 @@ func (k *Keeper) Read() (netstate.State, error) {
 	return netstate.Own(current, k.sum(func(journal.Record) bool { return true })), nil
 }
 
-// Apply makes the node be as a record desires and commits to that, or leaves it as it was. Before is filled in. The error
-// is one line a person understands; it is a *LostError if the node lost connectivity meanwhile.
+// maxReplans is how often a change is planned when the node changes between the plan and a step.
+const maxReplans = 3
+
+// Apply makes the node be as a record desires and commits to that, or leaves it as it was. Before is filled in. If
+// somebody else changes the node meanwhile, it is planned anew. The error is one line a person understands; it is a
+// *LostError if the node lost connectivity meanwhile.
 func (k *Keeper) Apply(ctx context.Context, r journal.Record) error {
+	for try := 1; ; try++ {
+		err := k.applyOnce(ctx, r)
+		var stale *kernel.StaleError
+		if try == maxReplans || !errors.As(err, &stale) {
+			return err
+		}
+		k.Log.Info("The node changed meanwhile, planning anew", "policy", r.Policy, "error", err.Error())
+	}
+}
+
+func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 	if err := k.settle(); err != nil {
 		return err
 	}

@@ -33,8 +33,6 @@ const (
 	settle = 100 * time.Millisecond
 	// floor is how often the network is read although nothing was heard of a change.
 	floor = time.Minute
-	// busyRetries is how often a plan is made anew when the node changed while it was carried out.
-	busyRetries = 3
 )
 
 // A Network is the network of a node.
@@ -322,13 +320,8 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 		}
 	}
 	result.Captured = record.Captured
-	for try := 1; err == nil; try++ {
+	if err == nil {
 		err = a.keeper.Apply(ctx, record)
-		if try == busyRetries || !transient(err) {
-			break
-		}
-		a.options.Log.Info("The node changed meanwhile, planning anew", "policy", p.Name, "error", err.Error())
-		err = nil
 	}
 	result.Err = err
 	if err != nil {
@@ -345,12 +338,6 @@ func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
 		return r.Captured
 	}
 	return p.Status.CapturedStates
-}
-
-// transient says whether a failure is worth another plan: somebody else changed the node between plan and step.
-func transient(err error) bool {
-	var stale *kernel.StaleError
-	return errors.As(err, &stale)
 }
 
 func (a *Agent) committed() {

@@ -33,8 +33,8 @@ type Options struct {
 	Programs listFlag
 	// PassEnv names environment variables the guest gets besides the Go ones.
 	PassEnv listFlag
-	// Params are parameters of kernel modules, as ipv6.disable=1.
-	Params listFlag
+	// Append are words for the kernel's command line.
+	Append listFlag
 	// Prepare fetches the kernel and prints its version, and runs nothing.
 	Prepare bool
 
@@ -62,7 +62,7 @@ func (o *Options) addFlags(flags *flag.FlagSet) {
 	flags.Var(&o.Programs, "add",
 		"`path` of a program or file to put into the guest, with its libraries, or the name of a program; repeatable")
 	flags.Var(&o.PassEnv, "env", "`name` of an environment variable to pass on; repeatable")
-	flags.Var(&o.Params, "param", "`parameter` of a kernel module, such as ipv6.disable=1; repeatable")
+	flags.Var(&o.Append, "append", "`word` for the kernel's command line, such as ipv6.disable=1; repeatable")
 	flags.BoolVar(&o.Prepare, "prepare", false, "fetch the kernel, print its version and stop")
 }
 

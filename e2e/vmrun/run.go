@@ -26,17 +26,9 @@ func modules() []string {
 	}
 }
 
-// moduleParams keeps drivers from making links nobody asked for, unless the user knows better.
-func (o *Options) moduleParams() (map[string]string, error) {
-	params := map[string]string{"bonding": "max_bonds=0", "dummy": "numdummies=0"}
-	for _, param := range o.Params {
-		module, setting, found := strings.Cut(param, ".")
-		if !found || !strings.Contains(setting, "=") {
-			return nil, fmt.Errorf("-param %s: write module.parameter=value", param)
-		}
-		params[module] = setting
-	}
-	return params, nil
+// moduleParams keeps drivers from making links nobody asked for.
+func moduleParams() map[string]string {
+	return map[string]string{"bonding": "max_bonds=0", "dummy": "numdummies=0"}
 }
 
 // run runs a test binary in a guest and returns its exit code. An error means
@@ -100,20 +92,16 @@ func (o *Options) job(ctx context.Context, kernel guest.Kernel, args []string) (
 	if err != nil {
 		return guest.Job{}, err
 	}
-	params, err := o.moduleParams()
-	if err != nil {
-		return guest.Job{}, err
-	}
 	macs := []string(o.NICs)
 	if len(macs) == 0 {
 		macs = defaultNICs()
 	}
-	machine := guest.Machine{Accel: o.Accel, Memory: o.Memory}
+	machine := guest.Machine{Accel: o.Accel, Memory: o.Memory, KernelArgs: strings.Join(o.Append, " ")}
 	for _, mac := range macs {
 		machine.NICs = append(machine.NICs, guest.NIC{MAC: mac})
 	}
 	return guest.Job{
-		Kernel: kernel, Init: initProgram, Modules: modules(), Params: params, Files: files,
+		Kernel: kernel, Init: initProgram, Modules: modules(), Params: moduleParams(), Files: files,
 		Command: script.Command{Path: binary, Args: args[1:], Env: o.environment(), Dir: cwd},
 		Collect: results, Machine: machine, Stdout: o.Stdout,
 	}, nil

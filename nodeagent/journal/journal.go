@@ -82,7 +82,7 @@ type Journal struct{ dir string }
 // Open opens the journal in a folder, which is made if it is not there.
 func Open(dir string) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Join(dir, policyDir), 0o700); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, fmt.Errorf("open the journal in %s: %w", dir, err)
 	}
 	return &Journal{dir: dir}, nil
 }

@@ -43,3 +43,16 @@ func TestABondKeepsItsMAC(t *testing.T) {
 		})
 	}
 }
+
+// The module of bonds makes bond0 when the first bond is asked for.
+func TestALinkThatCameSinceThePlanIsNoRefusal(t *testing.T) {
+	k := openGuest(t)
+	bond := netstate.State{Interfaces: []netstate.Interface{{Name: "bond0", Type: netstate.TypeBond,
+		State: netstate.StateUp, Bond: &netstate.Bond{Mode: new("active-backup"), Port: []string{}}}}}
+	steps := configure(t, k, bond)
+	t.Cleanup(func() { require.NoError(t, Undo(k, steps)) })
+	err := k.Do(steps[0])
+	var stale *StaleError
+	require.ErrorAs(t, err, &stale)
+	assert.EqualError(t, err, "make bond bond0: the node changed since the plan was made: there is a link of that name by now")
+}
