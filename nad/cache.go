@@ -103,7 +103,7 @@ func (c *Cache) OnBridge(bridge string) []Definition {
 	return found
 }
 
-// Synced says whether the cache has had everything that existed at the start.
+// Synced reports whether the cache has had everything that existed at the start.
 func (c *Cache) Synced() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

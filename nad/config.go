@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	highestVID = 4094
-	// highestMTU is what Linux lets a bridge have; 68 is the least that IPv4 works with.
-	lowestMTU, highestMTU = 68, 65535
+	maxVID = 4094
+	// maxMTU is what Linux lets a bridge have; 68 is the least that IPv4 works with.
+	minMTU, maxMTU = 68, 65535
 )
 
 // A Config is a CNI configuration: one plugin, or a list of them.
@@ -43,7 +43,7 @@ type Bridge struct {
 // A VLANRange is a range of VLANs, its ends included.
 type VLANRange struct{ First, Last int }
 
-// provided says whether nodes are to have the bridge before pods come: not the ones that the plugin makes for itself,
+// provided reports whether nodes are to have the bridge before pods come: not the ones that the plugin makes for itself,
 // nor those of container engines and libvirt, which no node advertises.
 func (b Bridge) provided() bool {
 	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) && !strings.HasPrefix(b.Name, "virbr")
@@ -241,11 +241,11 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 	if wrong := checkInterface(o.Bridge); wrong != "" {
 		r.wrong(at("bridge"), "%sbridge is %q: it %s", prefix, o.Bridge, wrong)
 	}
-	if o.VLAN < 0 || o.VLAN > highestVID {
-		r.wrong(at("vlan"), "%svlan is %d: want 0 to %d", prefix, o.VLAN, highestVID)
+	if o.VLAN < 0 || o.VLAN > maxVID {
+		r.wrong(at("vlan"), "%svlan is %d: want 0 to %d", prefix, o.VLAN, maxVID)
 	}
-	if o.MTU != 0 && (o.MTU < lowestMTU || o.MTU > highestMTU) {
-		r.wrong(at("mtu"), "%smtu is %d: want %d to %d, or 0 for the kernel's default", prefix, o.MTU, lowestMTU, highestMTU)
+	if o.MTU != 0 && (o.MTU < minMTU || o.MTU > maxMTU) {
+		r.wrong(at("mtu"), "%smtu is %d: want %d to %d, or 0 for the kernel's default", prefix, o.MTU, minMTU, maxMTU)
 	}
 	if o.HairpinMode && o.PromiscMode {
 		r.wrong(at("hairpinMode"), "%shairpinMode and promiscMode exclude each other: leave one out", prefix)
@@ -285,8 +285,8 @@ func (t *trunking) ranges() ([]VLANRange, string) {
 		ranges = append(ranges, VLANRange{First: *t.ID, Last: *t.ID})
 	}
 	for _, vlans := range ranges {
-		if vlans.First < 1 || vlans.Last > highestVID {
-			return nil, fmt.Sprintf("want VLANs from 1 to %d", highestVID)
+		if vlans.First < 1 || vlans.Last > maxVID {
+			return nil, fmt.Sprintf("want VLANs from 1 to %d", maxVID)
 		}
 	}
 	return ranges, ""

@@ -109,8 +109,12 @@ func CheckResourceName(name string) error {
 }
 
 // ParseNodeSelector reads labels written as key=value, or key for one without a value; several are separated by commas.
+// An empty text has none.
 func ParseNodeSelector(written string) (map[string]string, error) {
 	selector := map[string]string{}
+	if written == "" {
+		return selector, nil
+	}
 	for item := range strings.SplitSeq(written, ",") {
 		key, val, _ := strings.Cut(strings.TrimSpace(item), "=")
 		problems := slices.Concat(validation.IsQualifiedName(key), validation.IsValidLabelValue(val))

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// longestInterface is the longest name of an interface that Linux takes (IFNAMSIZ less its terminator).
-const longestInterface = 15
+// maxInterfaceName is the longest name of an interface that Linux takes (IFNAMSIZ less its terminator).
+const maxInterfaceName = 15
 
 // A Selection is one attachment that a pod asks for.
 type Selection struct {
@@ -192,8 +192,8 @@ func (n *Networks) checkName(s Selection) string {
 // checkInterface applies the kernel's rules for names of interfaces.
 func checkInterface(name string) string {
 	switch {
-	case len(name) > longestInterface:
-		return fmt.Sprintf("is longer than the %d characters that a name of an interface may have", longestInterface)
+	case len(name) > maxInterfaceName:
+		return fmt.Sprintf("is longer than the %d characters that a name of an interface may have", maxInterfaceName)
 	case name == "." || name == "..", strings.ContainsAny(name, "/:"), strings.ContainsFunc(name, unsuited):
 		return "is no name of an interface: it must not have blanks, slashes or colons"
 	}

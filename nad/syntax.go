@@ -270,7 +270,7 @@ func (p *parser) list(depth int) (value, *SyntaxError) {
 	}
 }
 
-// separator reads the comma after an element and says whether there was one, or the end of what it is in.
+// separator reads the comma after an element and reports whether there was one, or the end of what it is in.
 func (p *parser) separator(of value, closing byte, last value) (more bool, err *SyntaxError) {
 	c := p.next()
 	switch {

@@ -29,12 +29,12 @@ func (e *Enactment) is(t nmstate.ConditionType) bool {
 	return e != nil && nmstate.IsTrue(e.Conditions, t)
 }
 
-// failed says whether the node could not be configured, and does not try again.
+// failed reports whether the node could not be configured, and does not try again.
 func (e *Enactment) failed() bool {
 	return e.status().Failed()
 }
 
-// finished says whether the status is the last word on a generation.
+// finished reports whether the status is the last word on a generation.
 func (e *Enactment) finished(generation int64) bool {
 	return e.status().Finished(generation)
 }
@@ -47,25 +47,25 @@ func (e *Enactment) status() nmstate.EnactmentStatus {
 	return nmstate.EnactmentStatus{PolicyGeneration: e.Generation, Conditions: e.Conditions}
 }
 
-// done says whether the node needs no turn for the policy as it is now. What is finished without ever having had a turn
+// done reports whether the node needs no turn for the policy as it is now. What is finished without ever having had a turn
 // is another program's word: the agent of this one has yet to see to the node.
 func (e *Enactment) done(p Policy) bool {
 	return e.finished(p.Generation) && (e.Turn == p.Generation || e.is(nmstate.EnactmentAborted))
 }
 
-// outdated says whether a turn would be taken for finished, because of another program's word.
+// outdated reports whether a turn would be taken for finished, because of another program's word.
 func (e *Enactment) outdated(p Policy) bool { return e.finished(p.Generation) && !e.done(p) }
 
-// open says whether the enactment has a turn that is not finished. A status that speaks of a later generation closes the
+// open reports whether the enactment has a turn that is not finished. A status that speaks of a later generation closes the
 // turns of earlier ones.
 func (e *Enactment) open() bool {
 	return e != nil && e.Turn != 0 && e.Generation <= e.Turn && !e.finished(e.Turn)
 }
 
-// begun says whether the node is at work, with or without a turn.
+// begun reports whether the node is at work, with or without a turn.
 func (e *Enactment) begun() bool { return e.is(nmstate.EnactmentProgressing) }
 
-// waiting says whether the enactment says that it waits.
+// waiting reports whether the enactment says that it waits.
 func (e *Enactment) waiting(p Policy) bool {
 	return e.is(nmstate.EnactmentPending) && e.Generation == p.Generation
 }

@@ -50,7 +50,7 @@ func (m *memory) wrote(policy, enactment string, v version) {
 	}
 }
 
-// knows says whether a policy was surveyed.
+// knows reports whether a policy was surveyed.
 func (m *memory) knows(policy string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +123,7 @@ func (m *memory) unseen(policy string, cached map[string]*v1beta1.NodeNetworkCon
 	return late, absent, nil
 }
 
-// behind says whether the cache lacks anything that must be known to decide about a policy: what this process wrote,
+// behind reports whether the cache lacks anything that must be known to decide about a policy: what this process wrote,
 // and, when it decides for the first time, what others had written before.
 func (r *Reconciler) behind(ctx context.Context, policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment) (bool, error) {
 	if !r.memory.knows(policy) {

@@ -87,7 +87,7 @@ func nodeStates() *metav1.PartialObjectMetadataList {
 	return &list
 }
 
-// notReady says whether a node's kubelet, or the want of it, has the node not ready. A Node that nobody judges is as
+// notReady reports whether a node's kubelet, or the want of it, has the node not ready. A Node that nobody judges is as
 // good as ready.
 func notReady(n *corev1.Node) bool {
 	for _, c := range n.Status.Conditions {

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// reportEvery is how often the progress of a policy is written at most. That it begins, ends or fails is written at
+	// reportInterval is how often the progress of a policy is written at most. That it begins, ends or fails is written at
 	// once.
-	reportEvery = time.Second
-	// catchUp is when to look again at a cache that is behind, if no event came before.
-	catchUp = 200 * time.Millisecond
-	// catchUpLate is the same where an event is all but certain.
-	catchUpLate = 5 * time.Second
+	reportInterval = time.Second
+	// retryInterval is when to look again at a cache that is behind, if no event came before.
+	retryInterval = 200 * time.Millisecond
+	// resyncInterval is the same where an event is all but certain.
+	resyncInterval = 5 * time.Second
 )
 
 // A Reconciler carries out what Decide says about each policy. One at a time may run: the limit on turns is kept by what
@@ -36,7 +36,7 @@ type Reconciler struct {
 	Client client.Client
 	// Live reads past the cache.
 	Live client.Reader
-	// Leads says whether this process may still write. It is asked before every turn that is granted: a process that was
+	// Leads reports whether this process may still write. It is asked before every turn that is granted: a process that was
 	// paused must not go on with what it had decided. Nil means that it may.
 	Leads func() error
 	// Observe is told of each decision about a policy; the Summary is nil if there is none any more. Nil for nobody.
@@ -59,7 +59,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	// Somebody else wrote first. We are about to hear of it, if we have not already.
 	r.Log.V(1).Info("Decided on what was outdated", "policy", request.Name, "error", err.Error())
-	return reconcile.Result{RequeueAfter: catchUp}, nil
+	return reconcile.Result{RequeueAfter: retryInterval}, nil
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, policy string) (reconcile.Result, error) {
@@ -72,7 +72,7 @@ func (r *Reconciler) reconcile(ctx context.Context, policy string) (reconcile.Re
 		return reconcile.Result{}, err
 	}
 	if behind {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: retryInterval}, nil
 	}
 	decision := Decide(view.View)
 	if r.Observe != nil {
@@ -88,7 +88,7 @@ func (r *Reconciler) reconcile(ctx context.Context, policy string) (reconcile.Re
 		return reconcile.Result{}, err
 	}
 	if len(decision.Actions) > 0 && later == 0 {
-		later = catchUpLate
+		later = resyncInterval
 	}
 	if view.policy == nil && len(view.enactments) == 0 {
 		r.memory.forget(policy)
@@ -104,7 +104,7 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 	case Same:
 		return 0, nil
 	case Detail:
-		if later = reportEvery - now.Sub(lastReport(view.policy.Status)); later > 0 && later <= reportEvery {
+		if later = reportInterval - now.Sub(lastReport(view.policy.Status)); later > 0 && later <= reportInterval {
 			return later, nil
 		}
 	}
@@ -152,7 +152,7 @@ func replaced(before, after map[string]int) map[string]any {
 	return patch
 }
 
-// onlyOutdated says whether all that went wrong is that objects were not as they had been read.
+// onlyOutdated reports whether all that went wrong is that objects were not as they had been read.
 func onlyOutdated(err error) bool {
 	var many interface{ Unwrap() []error }
 	if errors.As(err, &many) {

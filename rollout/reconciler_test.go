@@ -124,7 +124,7 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 		chance := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t, 1, "a", "b", "c", "d", "e")
 		cached := &lag{world: w}
-		cached.catchUp()
+		cached.retryInterval()
 		r := w.reconciler(cached)
 		for range 40 {
 			if chance.IntN(8) == 0 { // another process takes over, whose cache starts from the past
@@ -138,7 +138,7 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 				w.step()
 			}
 			if chance.IntN(3) == 0 {
-				cached.catchUp()
+				cached.retryInterval()
 			}
 		}
 		w.settle()
@@ -165,8 +165,8 @@ type lag struct {
 	objects []client.Object // policies and enactments
 }
 
-// catchUp has the cache show everything.
-func (l *lag) catchUp() {
+// retryInterval has the cache show everything.
+func (l *lag) retryInterval() {
 	l.objects = []client.Object{l.world.policy()}
 	for _, e := range l.world.enactments() {
 		l.objects = append(l.objects, &e)

@@ -172,7 +172,7 @@ func membersOf(v View) (members []*member, stale []Action) {
 	return members, stale
 }
 
-// foreign says whether the enactment is of an earlier node or policy of the same name.
+// foreign reports whether the enactment is of an earlier node or policy of the same name.
 func (e *Enactment) foreign(n Node, p Policy) bool {
 	return e.Node != n.Name ||
 		e.NodeUID != "" && e.NodeUID != n.UID ||

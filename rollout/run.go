@@ -113,7 +113,7 @@ func (r *Reconciler) everyPolicy(ctx context.Context, _ client.Object) []reconci
 	return requests
 }
 
-// nodeMatters says whether a node changed in what a rollout depends on. Heartbeats are not that.
+// nodeMatters reports whether a node changed in what a rollout depends on. Heartbeats are not that.
 func nodeMatters(e event.UpdateEvent) bool {
 	before, wasNode := e.ObjectOld.(*corev1.Node)
 	after, isNode := e.ObjectNew.(*corev1.Node)

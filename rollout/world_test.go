@@ -174,7 +174,7 @@ func (w *world) requireLimit() {
 	require.LessOrEqual(w.t, len(unavailable), w.limit, "%v after write %d", unavailable, w.writes)
 }
 
-// step has the agents do what is next for them, and says whether any had something to do.
+// step has the agents do what is next for them, and reports whether any had something to do.
 func (w *world) step() (busy bool) {
 	generation := w.policy().Generation
 	for _, o := range w.enactments() {

@@ -38,5 +38,5 @@ func (d *Drain) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Draining says whether Begin was called.
+// Draining reports whether Begin was called.
 func (d *Drain) Draining() bool { return d.draining.Load() }

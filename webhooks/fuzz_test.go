@@ -79,10 +79,10 @@ func everyServedInterfaceHasItsOwnAddress(object []byte) error {
 		}
 		m, err := macpool.ParseInterfaceMAC(n.text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", n.macPath(), err)
+			return fmt.Errorf("%s: %w", n.path, err)
 		}
 		if slices.Contains(seen, m) {
-			return fmt.Errorf("%s: %s is there twice", n.macPath(), m)
+			return fmt.Errorf("%s: %s is there twice", n.path, m)
 		}
 		seen = append(seen, m)
 	}

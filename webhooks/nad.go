@@ -13,14 +13,43 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-// NADDefaults gives NADs of bridges the annotation that names the resource for the bridge, unless they have one.
-type NADDefaults struct {
+// A nadRule lists what is wrong with a NAD in one respect.
+type nadRule func(n nadObject) field.ErrorList
+
+// nadRules are everything that can be wrong with a NAD by itself.
+func nadRules() []nadRule {
+	return []nadRule{
+		validateConfig,
+		validateResourceAnnotations,
+		validateNodeSelector,
+		validateOwnResource,
+	}
+}
+
+// A nadObject is a NAD with its configuration read.
+type nadObject struct {
+	*netv1.NetworkAttachmentDefinition
+	// keys are the annotations that name resources.
+	keys []string
+	// config is what could be read of the configuration, problems what is wrong with it.
+	config   nad.Config
+	problems field.ErrorList
+}
+
+func objectOf(n *netv1.NetworkAttachmentDefinition, keys []string) nadObject {
+	o := nadObject{NetworkAttachmentDefinition: n, keys: keys}
+	o.config, o.problems = nad.ParseConfig(n.Spec.Config)
+	return o
+}
+
+// NADDefaulter gives NADs of bridges the annotation that names the resource for the bridge, unless they have one.
+type NADDefaulter struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string
 }
 
 // Review implements Reviewer.
-func (w NADDefaults) Review(_ context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
 		return Verdict{}, nil
 	}
@@ -35,11 +64,7 @@ func (w NADDefaults) Review(_ context.Context, request *admissionv1.AdmissionReq
 	}
 	var verdict Verdict
 	if name := missingResource(nad.Read(n, w.ResourceKeys), before); name != "" {
-		if n.Annotations == nil {
-			verdict.Patch.Set(pointer("metadata", "annotations"), map[string]string{nad.ResourceAnnotation: name})
-		} else {
-			verdict.Patch.Set(pointer("metadata", "annotations", nad.ResourceAnnotation), name)
-		}
+		verdict.Patch.annotate(n.Annotations, nad.ResourceAnnotation, name)
 	}
 	return verdict, nil
 }
@@ -55,9 +80,9 @@ func missingResource(d nad.Definition, before string) string {
 	return name
 }
 
-// NAD reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes cannot
+// NADReviewer reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes cannot
 // serve, and of changes to those in use. What it looks at in the cluster is for warnings only; each may be nil.
-type NAD struct {
+type NADReviewer struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string
 	// Advertising is how many nodes have a resource.
@@ -69,7 +94,7 @@ type NAD struct {
 }
 
 // Review implements Reviewer.
-func (w NAD) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if !speaksForItself(request.UserInfo.Username, request.Namespace) {
 		w.Advertising, w.Unserved, w.Users = nil, nil, nil // no controller reads warnings: a namespace goes with all it has
 	}
@@ -89,10 +114,14 @@ func (w NAD) Review(ctx context.Context, request *admissionv1.AdmissionRequest) 
 			return Verdict{}, nil // other changes must not fail for what was let in before
 		}
 	}
-	if problems := judgeNAD(n, w.ResourceKeys); len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
-	}
 	var verdict Verdict
+	judged := objectOf(n, w.ResourceKeys)
+	for _, rule := range nadRules() {
+		verdict.deny(rule(judged)...)
+	}
+	if len(verdict.Denied) > 0 {
+		return verdict, nil
+	}
 	ref := nad.Ref{Namespace: request.Namespace, Name: request.Name}
 	before, after := nad.Read(old, w.ResourceKeys), nad.Read(n, w.ResourceKeys)
 	if request.Operation == admissionv1.Update && !sameBridges(before.Bridges, after.Bridges) {
@@ -110,7 +139,7 @@ func readNAD(raw []byte) (*netv1.NetworkAttachmentDefinition, field.ErrorList) {
 	return n, decode(raw, n, nil)
 }
 
-// sameText says whether the annotations that are judged are the same.
+// sameText reports whether the annotations that are judged are the same.
 func sameText(a, b map[string]string, keys []string) bool {
 	for _, key := range append([]string{nad.NodeSelectorAnnotation, nad.OwnResourceAnnotation}, keys...) {
 		if a[key] != b[key] {
@@ -126,26 +155,16 @@ func sameBridges(a, b []nad.Bridge) bool {
 	})
 }
 
-// judgeNAD is everything that is wrong with a NAD by itself.
-func judgeNAD(n *netv1.NetworkAttachmentDefinition, keys []string) field.ErrorList {
-	config, problems := nad.ParseConfig(n.Spec.Config)
-	problems = append(problems, judgeResources(n.Annotations, keys, config.Bridges())...)
-	if written := n.Annotations[nad.NodeSelectorAnnotation]; written != "" {
-		if _, err := nad.ParseNodeSelector(written); err != nil {
-			problems = append(problems, field.Invalid(annotationPath(nad.NodeSelectorAnnotation), written, err.Error()))
-		}
-	}
-	if written, given := n.Annotations[nad.OwnResourceAnnotation]; given && written != nad.NoResource {
-		problems = append(problems, field.NotSupported(annotationPath(nad.OwnResourceAnnotation), written, []string{nad.NoResource}))
-	}
-	return problems
-}
+// validateConfig refuses a configuration with which no pod could be attached.
+func validateConfig(n nadObject) field.ErrorList { return n.problems }
 
-// judgeResources refuses names that no resource can have, and the resource of another bridge than the network's.
-func judgeResources(annotations map[string]string, keys []string, bridges []nad.Bridge) field.ErrorList {
+// validateResourceAnnotations refuses names that no resource can have, and the resource of another bridge than the
+// network's.
+func validateResourceAnnotations(n nadObject) field.ErrorList {
 	var problems field.ErrorList
-	for _, key := range keys {
-		written, given := annotations[key]
+	bridges := n.config.Bridges()
+	for _, key := range n.keys {
+		written, given := n.Annotations[key]
 		if !given {
 			continue
 		}
@@ -166,6 +185,24 @@ func judgeResources(annotations map[string]string, keys []string, bridges []nad.
 	return problems
 }
 
+// validateNodeSelector refuses what is no list of labels.
+func validateNodeSelector(n nadObject) field.ErrorList {
+	written := n.Annotations[nad.NodeSelectorAnnotation]
+	if _, err := nad.ParseNodeSelector(written); err != nil {
+		return field.ErrorList{field.Invalid(annotationPath(nad.NodeSelectorAnnotation), written, err.Error())}
+	}
+	return nil
+}
+
+// validateOwnResource refuses anything but the one value of the annotation.
+func validateOwnResource(n nadObject) field.ErrorList {
+	written, given := n.Annotations[nad.OwnResourceAnnotation]
+	if !given || written == nad.NoResource {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(annotationPath(nad.OwnResourceAnnotation), written, []string{nad.NoResource})}
+}
+
 func contradiction(named, attached string) string {
 	if attached == "" {
 		return fmt.Sprintf("is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it", named, named)
@@ -174,7 +211,7 @@ func contradiction(named, attached string) string {
 }
 
 // warnUsers warns if pods or VMs use a NAD.
-func (w NAD) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Ref, what string) {
+func (w NADReviewer) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Ref, what string) {
 	if w.Users == nil {
 		return
 	}
@@ -183,16 +220,16 @@ func (w NAD) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Ref, what 
 		verdict.Notes = append(verdict.Notes, fmt.Sprintf("who uses %s is not known: %v", ref, err))
 		return
 	}
-	for _, user := range users[:min(len(users), mostHints)] {
+	for _, user := range users[:min(len(users), maxHints)] {
 		verdict.warn("%s uses this network, which %s: it keeps what it has until it starts again", user, what)
 	}
-	if more := len(users) - mostHints; more > 0 {
+	if more := len(users) - maxHints; more > 0 {
 		verdict.warn("at least %d more use this network", more)
 	}
 }
 
 // warnNodes warns of resources that no node has, and of nodes whose bridge does not take the VLANs of the network.
-func (w NAD) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) {
+func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) {
 	for _, r := range d.Wants() {
 		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
 			continue
@@ -212,23 +249,11 @@ func (w NAD) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) 
 		if err != nil {
 			verdict.Notes = append(verdict.Notes, fmt.Sprintf("whether bridge %s takes the VLANs is not known: %v", b.Name, err))
 		}
-		for _, node := range nodes[:min(len(nodes), mostHints)] {
+		for _, node := range nodes[:min(len(nodes), maxHints)] {
 			verdict.warn("%s", node)
 		}
-		if more := len(nodes) - mostHints; more > 0 {
+		if more := len(nodes) - maxHints; more > 0 {
 			verdict.warn("%d more nodes do not take the VLANs of this network on bridge %s", more, b.Name)
 		}
 	}
-}
-
-// longestWarning is the longest, in bytes, that the API server advises.
-const longestWarning = 120
-
-// warn adds a warning, of which the end is cut off if it is too long.
-func (v *Verdict) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if len(text) > longestWarning {
-		text = strings.ToValidUTF8(text[:longestWarning-len("…")], "") + "…"
-	}
-	v.Warnings = append(v.Warnings, text)
 }

@@ -43,8 +43,8 @@ func (c nadCase) handlers(log Handler) (fills, judges Handler) {
 		err = errors.New("connection refused")
 	}
 	fills, judges = log, log
-	fills.Reviewer = NADDefaults{ResourceKeys: keys}
-	judges.Reviewer = NAD{
+	fills.Reviewer = NADDefaulter{ResourceKeys: keys}
+	judges.Reviewer = NADReviewer{
 		ResourceKeys: keys,
 		Advertising:  func(_ context.Context, resource string) (int, error) { return c.Nodes[resource], err },
 		Unserved:     func(context.Context, nad.Bridge) ([]string, error) { return c.Unserved, err },
@@ -92,7 +92,7 @@ func TestNADsOfTheCorpus(t *testing.T) {
 func TestNothingOfTheClusterNeedBeKnown(t *testing.T) {
 	w := newWorld(t)
 	defer w.settle()
-	handler := Handler{Log: w.handler.Log, Reviewer: NAD{ResourceKeys: []string{nad.ResourceAnnotation}}}
+	handler := Handler{Log: w.handler.Log, Reviewer: NADReviewer{ResourceKeys: []string{nad.ResourceAnnotation}}}
 	c := nadCase{Operation: admissionv1.Create}
 	response := post(t, handler, c.review(t, []byte(`{"metadata":{"name":"l2"},"spec":{"config":"{\"type\":\"bridge\",\"bridge\":\"br0\",\"vlan\":7}"}}`)))
 	assert.True(t, response.Allowed)

@@ -1,7 +1,6 @@
 package webhooks
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +17,29 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
+// A podRule lists what is wrong in one respect with a pod whose networks are known.
+type podRule func(n podNetworks) field.ErrorList
+
+// podRules are everything that can be wrong with what a pod and its networks ask of nodes. What cannot be read, and
+// networks that do not exist, come before them; whether addresses are taken is for the ledger.
+func podRules() []podRule {
+	return []podRule{
+		validateResourceNames,
+		validateNodeSelectors,
+	}
+}
+
+// podAddressRules are everything that can be wrong with the addresses that a pod asks for, where the ledger lends them.
+func podAddressRules() []podRule {
+	return []podRule{
+		validatePodAddresses,
+		validatePodAddressesUnique,
+	}
+}
+
 const (
-	// launcherLabel has the value launcher on the pods that VMs run in (KubeVirt).
-	launcherLabel, launcher = "kubevirt.io", "virt-launcher"
-	// mostHints bounds how many namespaces are named where a NAD is looked for in the wrong one.
-	mostHints = 3
+	// maxHints bounds how many namespaces are named where a NAD is looked for in the wrong one.
+	maxHints = 3
 	// hintTimeout bounds how long it may take to find out what a user may be told.
 	hintTimeout = time.Second
 )
@@ -33,21 +50,26 @@ type NetworkFinder interface {
 	Find(ctx context.Context, ref nad.Ref) (nad.Definition, error)
 }
 
-// Pod reviews pods that name networks as they are created: it has their containers ask for what the networks need of a
-// node, and, if there is a Ledger, gives their interfaces addresses.
-type Pod struct {
+// PodReviewer reviews pods that name networks as they are created: it has their containers ask for what the networks need
+// of a node, and, if it lends, gives their interfaces addresses.
+type PodReviewer struct {
 	Networks NetworkFinder
 	// MultusNamespace is where default networks are that are named without a namespace.
 	MultusNamespace string
-	// MayRead says whether a user may read NADs of a namespace. It is asked before the namespace is named to the user;
+	// MayRead reports whether a user may read NADs of a namespace. It is asked before the namespace is named to the user;
 	// nil names none.
 	MayRead func(ctx context.Context, user authenticationv1.UserInfo, namespace string) (bool, error)
+	// Lending is where addresses come from; nil leaves addresses alone.
+	Lending *Lending
+}
 
-	// Ledger lends addresses; nil leaves addresses alone.
-	Ledger AddressBook
-	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
-	PoolFor func(namespace string) (macpool.PoolRule, error)
-	Now     func() time.Time
+// podNetworks is a pod with the networks that it names.
+type podNetworks struct {
+	pod *pod
+	// additional is the annotation for additional networks as it is written.
+	additional nad.Networks
+	// attachments are the additional networks, in their order, and the one in place of the cluster's.
+	attachments []attachment
 }
 
 // An attachment is one network that a pod asks for.
@@ -60,47 +82,54 @@ type attachment struct {
 }
 
 // Review implements Reviewer.
-func (w Pod) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if request.Operation != admissionv1.Create {
-		return Verdict{}, nil // networks and resources of a pod are settled when it is created
+		return Verdict{}, nil // networks and resources of a pod cannot change any more
 	}
 	p, problems := readPod(request.Object.Raw)
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
-	networks, attachments, problems := w.attachments(p, request.Namespace)
+	networks, problems := w.networksOf(p, request.Namespace)
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
-	missing, err := w.find(ctx, request, attachments)
+	missing, err := w.find(ctx, request, networks.attachments)
 	if err != nil || len(missing) > 0 {
 		return Verdict{Denied: missing}, err
 	}
-	wanted, problems := wants(attachments)
-	selector, conflicts := selectors(p, attachments)
-	if problems = append(problems, conflicts...); len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
+	rules := podRules()
+	lends := w.Lending != nil && !nad.IsLauncher(p.Metadata.Labels, p.Metadata.OwnerReferences) &&
+		p.Metadata.Annotations[nad.StatusAnnotation] == "" // the addresses of a launched pod are its VM's
+	if lends {
+		rules = append(rules, podAddressRules()...)
 	}
 	var verdict Verdict
-	topUp(p, wanted, &verdict.Patch)
-	selectNodes(p, selector, &verdict.Patch)
-	if w.Ledger == nil || p.launched() || p.Metadata.Annotations[nad.StatusAnnotation] != "" {
-		return verdict, nil // the address of a launched pod is its VM's
+	for _, rule := range rules {
+		verdict.deny(rule(networks)...)
 	}
-	return w.address(ctx, request, p, networks, verdict)
+	if len(verdict.Denied) > 0 {
+		return verdict, nil
+	}
+	topUp(p, wants(networks.attachments), &verdict.Patch)
+	selectNodes(p, selectorOf(networks), &verdict.Patch)
+	if !lends {
+		return verdict, nil
+	}
+	return w.assign(ctx, request, networks, verdict)
 }
 
-// attachments reads the annotations of a pod. The additional networks are returned as they are written, too.
-func (w Pod) attachments(p *pod, namespace string) (nad.Networks, []attachment, field.ErrorList) {
+// networksOf reads the annotations of a pod.
+func (w PodReviewer) networksOf(p *pod, namespace string) (podNetworks, field.ErrorList) {
 	path := annotationPath(nad.NetworksAnnotation)
-	networks, problems := nad.ParseNetworks(p.Metadata.Annotations[nad.NetworksAnnotation], namespace, path)
-	attachments := attached(networks, path)
+	additional, problems := nad.ParseNetworks(p.Metadata.Annotations[nad.NetworksAnnotation], namespace, path)
+	attachments := attached(additional, path)
 	path = annotationPath(nad.DefaultNetworkAnnotation)
 	standard, wrong := nad.ParseNetworks(p.Metadata.Annotations[nad.DefaultNetworkAnnotation], w.MultusNamespace, path)
 	if n := len(standard.Selections); n > 1 {
 		wrong = append(wrong, field.TooMany(path, n, 1))
 	}
-	return networks, append(attachments, attached(standard, path)...), append(problems, wrong...)
+	return podNetworks{pod: p, additional: additional, attachments: append(attachments, attached(standard, path)...)}, append(problems, wrong...)
 }
 
 func attached(networks nad.Networks, path *field.Path) []attachment {
@@ -112,7 +141,7 @@ func attached(networks nad.Networks, path *field.Path) []attachment {
 }
 
 // find looks the networks up. Those that do not exist are problems of the pod.
-func (w Pod) find(ctx context.Context, request *admissionv1.AdmissionRequest, attachments []attachment) (field.ErrorList, error) {
+func (w PodReviewer) find(ctx context.Context, request *admissionv1.AdmissionRequest, attachments []attachment) (field.ErrorList, error) {
 	var problems field.ErrorList
 	for i := range attachments {
 		a := &attachments[i]
@@ -130,14 +159,14 @@ func (w Pod) find(ctx context.Context, request *admissionv1.AdmissionRequest, at
 
 // elsewhere completes the message about a network that does not exist: it names namespaces that have one of that name,
 // if the user may read them. A controller that creates pods for others is told nothing, since they read what it is told.
-func (w Pod) elsewhere(ctx context.Context, request *admissionv1.AdmissionRequest, missing *nad.MissingError) string {
+func (w PodReviewer) elsewhere(ctx context.Context, request *admissionv1.AdmissionRequest, missing *nad.MissingError) string {
 	if w.MayRead == nil || !speaksForItself(request.UserInfo.Username, request.Namespace) {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, hintTimeout)
 	defer cancel()
 	var known []string
-	for _, namespace := range missing.Namespaces[:min(len(missing.Namespaces), mostHints)] {
+	for _, namespace := range missing.Namespaces[:min(len(missing.Namespaces), maxHints)] {
 		if may, err := w.MayRead(ctx, request.UserInfo, namespace); err == nil && may {
 			known = append(known, namespace)
 		}
@@ -149,7 +178,7 @@ func (w Pod) elsewhere(ctx context.Context, request *admissionv1.AdmissionReques
 		strings.Join(known, ", "), known[0], missing.Name, known[0])
 }
 
-// speaksForItself says whether a user is a person, or a service account of the namespace itself.
+// speaksForItself reports whether a user is a person, or a service account of the namespace itself.
 func speaksForItself(user, namespace string) bool {
 	if account, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {
 		return strings.HasPrefix(account, namespace+":")
@@ -157,47 +186,36 @@ func speaksForItself(user, namespace string) bool {
 	return !strings.HasPrefix(user, "system:")
 }
 
-// address has the ledger give every additional network of a pod an address and writes them into the annotation.
-func (w Pod) address(ctx context.Context, request *admissionv1.AdmissionRequest, p *pod, networks nad.Networks, verdict Verdict) (Verdict, error) {
-	asking, problems := podInterfaces(networks.Selections)
-	if len(problems) > 0 || len(asking) == 0 {
-		verdict.Denied = problems
+// assign has the ledger give every additional network of a pod an address and writes them into the annotation.
+func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict) (Verdict, error) {
+	o := order{path: annotationPath(nad.NetworksAnnotation)}
+	var indexes []int // of the selection that each ask is for
+	for i, n := range networks.nics() {
+		if n.name != "" {
+			o.asking, indexes = append(o.asking, n), append(indexes, i)
+		}
+	}
+	if len(o.asking) == 0 {
 		return verdict, nil
 	}
-	holder := macpool.Object{Kind: macpool.KindPod, Namespace: request.Namespace, Name: cmp.Or(request.Name, p.Metadata.Name)}
-	if holder.Name == "" {
-		if p.Metadata.GenerateName == "" {
-			return Verdict{Denied: field.ErrorList{field.Required(field.NewPath("metadata", "name"), "name the pod, or give metadata.generateName")}}, nil
-		}
-		holder.GenerateName, holder.Claim = p.Metadata.GenerateName, claim(p.Metadata.Annotations, w.Now(), &verdict.Patch)
+	var problem *field.Error
+	if o.holder, problem = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); problem != nil {
+		return Verdict{Denied: field.ErrorList{problem}}, nil
 	}
-	rule, err := poolFor(w.PoolFor, request.Namespace, asking)
+	macs, err := w.Lending.lend(ctx, request, o, &verdict)
 	if err != nil {
-		return podRefusal(err)
-	}
-	r := macpool.Request{Holder: holder, Pool: rule.Pool}
-	for _, n := range asking {
-		r.Asks = append(r.Asks, macpool.Ask{Interface: n.name, MAC: n.mac})
-	}
-	answer := w.Ledger.Assign
-	if request.DryRun != nil && *request.DryRun {
-		answer = w.Ledger.Preview
-	}
-	grant, err := answer(ctx, r)
-	if err != nil {
-		return podRefusal(err)
+		return Verdict{}, err
 	}
 	given := map[int]string{}
-	for i, n := range asking {
-		if n.text == "" {
-			given[n.index] = grant.MACs[i].String()
+	for i, m := range macs {
+		if o.asking[i].text == "" {
+			given[indexes[i]] = m.String()
 		}
 	}
-	verdict.note(grant.Collisions, asking, rule.Enforcement)
 	if len(given) == 0 {
 		return verdict, nil
 	}
-	written, err := networks.WithMACs(given)
+	written, err := networks.additional.WithMACs(given)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -205,41 +223,53 @@ func (w Pod) address(ctx context.Context, request *admissionv1.AdmissionRequest,
 	return verdict, nil
 }
 
-// podInterfaces are the interfaces of a pod that live on an Ethernet address, with the names they will have.
-func podInterfaces(selections []nad.Selection) ([]nic, field.ErrorList) {
+// nics are the interfaces of the additional networks, with the names they will have. One that lives on no Ethernet
+// address of its own has no name here.
+func (n podNetworks) nics() []nic {
 	var nics []nic
-	var problems field.ErrorList
-	seen := map[macpool.MAC]int{}
-	for i, s := range selections {
+	for i, s := range n.additional.Selections {
+		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
 		if s.Infiniband {
+			nics = append(nics, nic{path: path})
 			continue
 		}
-		n := nic{index: i, name: cmp.Or(s.Interface, fmt.Sprintf("net%d", i+1)), text: s.MAC}
-		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
-		if n.text != "" {
-			m, err := macpool.ParseInterfaceMAC(n.text)
-			if err != nil {
-				problems = append(problems, field.Invalid(path, n.text, err.Error()))
-				continue
-			}
-			if other, twice := seen[m]; twice {
-				problems = append(problems, field.Invalid(path, n.text, fmt.Sprintf(
-					"attachment %d has the same address: give one of them another, or leave it out to be given one", other)))
-			}
-			n.mac, seen[m] = m, i
-		}
-		nics = append(nics, n)
+		one := nic{name: s.InterfaceName(i), text: s.MAC, path: path}
+		one.mac, _ = macpool.ParseInterfaceMAC(s.MAC) // what is wrong with it is a rule's to say
+		nics = append(nics, one)
 	}
-	return nics, problems
+	return nics
 }
 
-// podRefusal is refusal for the annotation of a pod.
-func podRefusal(err error) (Verdict, error) {
-	verdict, err := refusal(err, nil)
-	for _, problem := range verdict.Denied {
-		problem.Field = annotationPath(nad.NetworksAnnotation).String()
+// validatePodAddresses refuses addresses that no interface can have.
+func validatePodAddresses(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, one := range n.nics() {
+		if one.text == "" {
+			continue
+		}
+		if _, err := macpool.ParseInterfaceMAC(one.text); err != nil {
+			problems = append(problems, field.Invalid(one.path, one.text, err.Error()))
+		}
 	}
-	return verdict, err
+	return problems
+}
+
+// validatePodAddressesUnique refuses an address that two interfaces of the pod ask for.
+func validatePodAddressesUnique(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	first := map[macpool.MAC]int{}
+	for i, one := range n.nics() {
+		if one.mac == (macpool.MAC{}) {
+			continue
+		}
+		if other, twice := first[one.mac]; twice {
+			problems = append(problems, field.Invalid(one.path, one.text, fmt.Sprintf(
+				"attachment %d has the same address: give one of them another, or leave it out to be given one", other)))
+			continue
+		}
+		first[one.mac] = i
+	}
+	return problems
 }
 
 func annotationPath(key string) *field.Path {

@@ -3,7 +3,6 @@ package webhooks
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,18 +15,8 @@ const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 // A pod is what the rules read of a pod.
 type pod struct {
-	Metadata struct {
-		Name            string            `json:"name"`
-		GenerateName    string            `json:"generateName"`
-		Labels          map[string]string `json:"labels"`
-		Annotations     map[string]string `json:"annotations"`
-		OwnerReferences []struct {
-			APIVersion string `json:"apiVersion"`
-			Kind       string `json:"kind"`
-			Controller bool   `json:"controller"`
-		} `json:"ownerReferences"`
-	} `json:"metadata"`
-	Spec struct {
+	Metadata metadata `json:"metadata"`
+	Spec     struct {
 		NodeSelector   map[string]string `json:"nodeSelector"`
 		Containers     []container       `json:"containers"`
 		InitContainers []container       `json:"initContainers"`
@@ -50,19 +39,6 @@ func readPod(raw []byte) (*pod, field.ErrorList) {
 	return p, decode(raw, p, nil)
 }
 
-// launched says whether a VM runs in the pod, or will after a live migration.
-func (p *pod) launched() bool {
-	if p.Metadata.Labels[launcherLabel] == launcher {
-		return true
-	}
-	for _, o := range p.Metadata.OwnerReferences {
-		if o.Controller && o.Kind == "VirtualMachineInstance" && strings.HasPrefix(o.APIVersion, "kubevirt.io/") {
-			return true
-		}
-	}
-	return false
-}
-
 // asks is how many of a resource a container asks for, as far as it counts: at most so many.
 func (c container) asks(name string, most int64) int64 {
 	if c.Resources == nil {
@@ -74,23 +50,34 @@ func (c container) asks(name string, most int64) int64 {
 
 // wants are the resources that the attachments of a pod take together: each attachment one of each that its network
 // asks for.
-func wants(attachments []attachment) (map[string]int64, field.ErrorList) {
+func wants(attachments []attachment) map[string]int64 {
 	wanted := map[string]int64{}
-	var problems field.ErrorList
 	for _, a := range attachments {
 		for _, r := range a.network.Wants() {
-			if err := nad.CheckResourceName(r.Name); err != nil {
-				where := "its bridge"
-				if r.Key != "" {
-					where = "its annotation " + r.Key
-				}
-				problems = append(problems, field.Invalid(a.path, a.Ref.String(),
-					fmt.Sprintf("the network asks, by %s, for a resource that no node can have: %v", where, err)))
-			}
 			wanted[r.Name]++
 		}
 	}
-	return wanted, problems
+	return wanted
+}
+
+// validateResourceNames refuses networks that ask for what no node can have.
+func validateResourceNames(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, a := range n.attachments {
+		for _, r := range a.network.Wants() {
+			err := nad.CheckResourceName(r.Name)
+			if err == nil {
+				continue
+			}
+			where := "its bridge"
+			if r.Key != "" {
+				where = "its annotation " + r.Key
+			}
+			problems = append(problems, field.Invalid(a.path, a.Ref.String(),
+				fmt.Sprintf("the network asks, by %s, for a resource that no node can have: %v", where, err)))
+		}
+	}
+	return problems
 }
 
 // topUp has the containers of a pod ask for as much of each resource as is wanted. What they ask for already counts,
@@ -158,16 +145,11 @@ func (p *pod) mainContainer() int {
 	return 0
 }
 
-// selectors are the labels of nodes that the networks of a pod need and the pod does not ask for yet. Networks that
-// need what the pod or another network excludes are problems.
-func selectors(p *pod, attachments []attachment) (map[string]string, field.ErrorList) {
-	missing := map[string]string{}
-	owner := map[string]nad.Ref{}
+// validateNodeSelectors refuses networks that need nodes which the pod, or another network, excludes.
+func validateNodeSelectors(n podNetworks) field.ErrorList {
+	owner, needed := map[string]nad.Ref{}, map[string]string{}
 	var problems field.ErrorList
-	for _, a := range attachments {
-		if a.network.NodeSelector == "" {
-			continue
-		}
+	for _, a := range n.attachments {
 		labels, err := nad.ParseNodeSelector(a.network.NodeSelector)
 		if err != nil {
 			problems = append(problems, field.Invalid(a.path, a.Ref.String(),
@@ -176,8 +158,8 @@ func selectors(p *pod, attachments []attachment) (map[string]string, field.Error
 		}
 		for _, key := range sortedKeys(labels) {
 			need := labels[key]
-			has, given := p.Spec.NodeSelector[key]
-			planned, taken := missing[key]
+			has, given := n.pod.Spec.NodeSelector[key]
+			planned, taken := needed[key]
 			switch {
 			case given && has != need:
 				problems = append(problems, field.Invalid(field.NewPath("spec", "nodeSelector").Key(key), has,
@@ -185,12 +167,30 @@ func selectors(p *pod, attachments []attachment) (map[string]string, field.Error
 			case taken && planned != need:
 				problems = append(problems, field.Invalid(a.path, a.Ref.String(), fmt.Sprintf(
 					"the network is only on nodes where label %s is %q, and network %s where it is %q", key, need, owner[key], planned)))
-			case !given:
-				missing[key], owner[key] = need, a.Ref
+			case !taken:
+				needed[key], owner[key] = need, a.Ref
 			}
 		}
 	}
-	return missing, problems
+	return problems
+}
+
+// selectorOf are the labels of nodes that the networks of a pod need and the pod does not ask for yet. Its networks have
+// passed the rules.
+func selectorOf(n podNetworks) map[string]string {
+	missing := map[string]string{}
+	for _, a := range n.attachments {
+		labels, err := nad.ParseNodeSelector(a.network.NodeSelector)
+		if err != nil {
+			continue // validateNodeSelectors refuses it
+		}
+		for key, need := range labels {
+			if _, given := n.pod.Spec.NodeSelector[key]; !given {
+				missing[key] = need
+			}
+		}
+	}
+	return missing
 }
 
 // selectNodes adds labels to the node selector of a pod.

@@ -98,14 +98,15 @@ func (w *world) pods(networks map[string]networkSpec, fails, addresses bool) Han
 			Spec:       netv1.NetworkAttachmentDefinitionSpec{Config: spec.Config},
 		}))
 	}
-	reviewer := Pod{
+	reviewer := PodReviewer{
 		Networks: cache, MultusNamespace: "kube-system",
 		MayRead: func(_ context.Context, _ authenticationv1.UserInfo, namespace string) (bool, error) {
 			return namespace == "far", nil
 		},
 	}
 	if addresses {
-		reviewer.Ledger, reviewer.PoolFor, reviewer.Now = w.ledger, w.pools.For, w.clock.Now
+		lending := w.lending()
+		reviewer.Lending = &lending
 	}
 	return Handler{Log: w.handler.Log, Reviewer: reviewer}
 }
@@ -273,8 +274,7 @@ func FuzzPod(f *testing.F) {
 func TestPodsAreGivenAddressesByTheNamesTheirInterfacesWillHave(t *testing.T) {
 	networks, problems := nad.ParseNetworks("a,b@eth7,c", home, nil)
 	require.Empty(t, problems)
-	nics, problems := podInterfaces(networks.Selections)
-	require.Empty(t, problems)
+	nics := podNetworks{additional: networks}.nics()
 	var names []string
 	for _, n := range nics {
 		names = append(names, n.name)

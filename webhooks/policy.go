@@ -16,18 +16,41 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
-// mostDesiredState is how long a desired state may be, in bytes: an enactment has it again, beside what was captured, and
+// maxDesiredState is how long a desired state may be, in bytes: an enactment has it again, beside what was captured, and
 // must fit into etcd.
-const mostDesiredState = 512 << 10
+const maxDesiredState = 512 << 10
 
-// patience is how long a review looks at the cluster. It is well below the time-out of the webhooks in the manifests: an
+// reviewTimeout is how long a review looks at the cluster. It is well below the time-out of the webhooks in the manifests: an
 // answer that comes too late is none, and what is wrong would be let in.
-const patience = 3 * time.Second
+const reviewTimeout = 3 * time.Second
 
-// Policy reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict another
+// A policyRule lists what is wrong with a policy in one respect.
+type policyRule func(p judgedPolicy) field.ErrorList
+
+// policyRules are everything that can be wrong with a policy whatever node it meets. What contradicts other policies is
+// for judgeConflicts.
+func policyRules() []policyRule {
+	return []policyRule{
+		validateSize,
+		validateCaptures,
+		validateShape,
+		validateState,
+	}
+}
+
+// judge lists everything that is wrong with a policy by itself.
+func (p judgedPolicy) judge() field.ErrorList {
+	var problems field.ErrorList
+	for _, rule := range policyRules() {
+		problems = append(problems, rule(p)...)
+	}
+	return problems
+}
+
+// PolicyReviewer reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict another
 // policy of the same nodes. It warns of what some nodes lack, and answers a dry run with the plan of every node. What it
 // looks at in the cluster may be nil.
-type Policy struct {
+type PolicyReviewer struct {
 	// Look reads what there is of policies, and of nodes with an agent.
 	Look func(ctx context.Context) (PolicyView, error)
 	// Networks are the networks that attach to a bridge.
@@ -37,7 +60,7 @@ type Policy struct {
 }
 
 // Review implements Reviewer.
-func (w Policy) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if request.Operation == admissionv1.Delete {
 		return w.reviewDeletion(ctx, request), nil
 	}
@@ -53,16 +76,17 @@ func (w Policy) Review(ctx context.Context, request *admissionv1.AdmissionReques
 	if p.DeletionTimestamp != nil || !changed && !isDryRun(request) {
 		return Verdict{}, nil // other changes must not fail for what was let in before
 	}
-	desired, problems := judgePolicy(p.Spec)
-	if len(problems) > 0 && changed {
+	object := judgedPolicyOf(p.Spec)
+	if problems := object.judge(); len(problems) > 0 && changed {
 		return Verdict{Denied: brief(problems)}, nil
 	}
+	desired := object.desired
 	var verdict Verdict
 	for _, warning := range netstate.Warnings(desired, nil) {
 		verdict.warn("%s", warning)
 	}
 	w.warnNetworks(&verdict, desired)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	view, ok := w.look(ctx, &verdict)
 	if !ok {
@@ -72,28 +96,28 @@ func (w Policy) Review(ctx context.Context, request *admissionv1.AdmissionReques
 	if len(verdict.Denied) > 0 {
 		return verdict, nil
 	}
-	prospects, unseen := view.prospects(ctx, p, desired)
+	nodePlans, unseen := view.nodePlans(ctx, p, desired)
 	if unseen > 0 {
 		verdict.warn("there was no time to look at %d nodes more", unseen)
 	}
-	warnProblems(&verdict, prospects)
-	if isDryRun(request) && (len(prospects) > 0 || unseen == 0) {
-		warnPlans(&verdict, prospects, w.Now())
+	warnProblems(&verdict, nodePlans)
+	if isDryRun(request) && (len(nodePlans) > 0 || unseen == 0) {
+		warnPlans(&verdict, nodePlans, w.Now())
 	}
 	verdict.fit()
 	return verdict, nil
 }
 
-// PolicyPlan writes the plan of every node into the answer to a dry run.
-type PolicyPlan struct {
+// PolicyPlanner writes the plan of every node into the answer to a dry run.
+type PolicyPlanner struct {
 	// Look reads what there is of policies, and of nodes with an agent.
 	Look func(ctx context.Context) (PolicyView, error)
 	// Now is the time, for the age of what nodes reported.
 	Now func() time.Time
 }
 
-// Review implements Reviewer. It refuses nothing: that is left to Policy, which sees the same object.
-func (w PolicyPlan) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+// Review implements Reviewer. It refuses nothing: that is left to PolicyReviewer, which sees the same object.
+func (w PolicyPlanner) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if !isDryRun(request) || request.Operation == admissionv1.Delete {
 		return Verdict{}, nil
 	}
@@ -102,23 +126,20 @@ func (w PolicyPlan) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	if len(problems) > 0 {
 		return verdict, nil
 	}
-	desired, problems := judgePolicy(p.Spec)
-	if len(problems) > 0 {
+	object := judgedPolicyOf(p.Spec)
+	if len(object.judge()) > 0 {
 		return verdict, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	desired := object.desired
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	view, ok := Policy{Look: w.Look}.look(ctx, &verdict)
+	view, ok := PolicyReviewer{Look: w.Look}.look(ctx, &verdict)
 	if !ok {
 		return verdict, nil
 	}
-	prospects, unseen := view.prospects(ctx, p, desired)
-	text := planText(prospects, unseen, w.Now())
-	if p.Annotations == nil {
-		verdict.Patch.Set(pointer("metadata", "annotations"), map[string]string{nmstate.PlanAnnotation: text})
-	} else {
-		verdict.Patch.Set(pointer("metadata", "annotations", nmstate.PlanAnnotation), text)
-	}
+	nodePlans, unseen := view.nodePlans(ctx, p, desired)
+	text := planText(nodePlans, unseen, w.Now())
+	verdict.Patch.annotate(p.Annotations, nmstate.PlanAnnotation, text)
 	return verdict, nil
 }
 
@@ -131,7 +152,7 @@ func readPolicy(raw []byte) (*v1.NodeNetworkConfigurationPolicy, field.ErrorList
 	return p, decode(raw, p, nil)
 }
 
-// sameWish says whether two specs want the same of the same nodes.
+// sameWish reports whether two specs want the same of the same nodes.
 func sameWish(a, b nmstate.PolicySpec) bool {
 	return string(wishOf(a)) == string(wishOf(b)) && fmt.Sprint(a.Capture) == fmt.Sprint(b.Capture) &&
 		fmt.Sprint(a.NodeSelector) == fmt.Sprint(b.NodeSelector)
@@ -147,33 +168,65 @@ func wishOf(spec nmstate.PolicySpec) []byte {
 
 func desiredStatePath() *field.Path { return field.NewPath("spec", "desiredState") }
 
-// judgePolicy is everything that is wrong with a policy by itself. The state has what could be read of the wish: where
-// there are captures, their templates stand in it as they are written.
-func judgePolicy(spec nmstate.PolicySpec) (netstate.State, field.ErrorList) {
-	if len(wishOf(spec)) > mostDesiredState {
-		return netstate.State{}, field.ErrorList{field.TooLong(desiredStatePath(), "", mostDesiredState)}
+// A judgedPolicy is a policy as far as it can be read.
+type judgedPolicy struct {
+	spec nmstate.PolicySpec
+	// wish is the text of the desired state, nil if there is none.
+	wish []byte
+	// desired has what could be read of the wish: where there are captures, their templates stand in it as they are
+	// written. unreadable is what could not.
+	desired    netstate.State
+	unreadable field.ErrorList
+	// program has the captures, miswritten what is wrong with them.
+	program    capture.Program
+	miswritten field.ErrorList
+	// value is the wish as JSON, and templates are where captures stand in it; only where there are captures.
+	value     any
+	templates []string
+}
+
+func judgedPolicyOf(spec nmstate.PolicySpec) judgedPolicy {
+	p := judgedPolicy{spec: spec, wish: wishOf(spec)}
+	p.program, p.miswritten = capture.Parse(spec.Capture, field.NewPath("spec", "capture"))
+	if len(p.wish) == 0 || len(p.wish) > maxDesiredState {
+		return p
 	}
-	program, problems := capture.Parse(spec.Capture, field.NewPath("spec", "capture"))
-	wish := wishOf(spec)
-	if len(wish) == 0 {
-		return netstate.State{}, problems
-	}
-	at := desiredStatePath()
-	desired, wrong := netstate.ParseAt(at, wish)
-	senseless := netstate.Validate(desired, at)
+	p.desired, p.unreadable = netstate.ParseAt(desiredStatePath(), p.wish)
 	if len(spec.Capture) == 0 {
-		return desired, append(wrong, except(senseless, fieldsOf(wrong))...)
+		return p
 	}
-	value, err := render.DecodeJSON(wish)
-	if err != nil {
-		return desired, append(problems, wrong...)
+	if value, err := render.DecodeJSON(p.wish); err == nil { // else unreadable says so
+		p.value, p.templates = value, capture.Templates(value, desiredStatePath())
 	}
-	if len(problems) == 0 {
-		problems = program.Check(value, at) // else it would miss the captures that could not be read
+	p.unreadable = except(p.unreadable, p.templates)
+	return p
+}
+
+// validateSize refuses what would not fit into an enactment.
+func validateSize(p judgedPolicy) field.ErrorList {
+	if len(p.wish) > maxDesiredState {
+		return field.ErrorList{field.TooLong(desiredStatePath(), "", maxDesiredState)}
 	}
-	templates := capture.Templates(value, at)
-	wrong = except(wrong, templates)
-	return desired, append(append(problems, wrong...), except(senseless, append(entriesOf(templates), fieldsOf(wrong)...))...)
+	return nil
+}
+
+// validateCaptures refuses captures that cannot be read, and templates that name none.
+func validateCaptures(p judgedPolicy) field.ErrorList {
+	if len(p.miswritten) > 0 || p.value == nil {
+		return p.miswritten // templates would miss the captures that could not be read
+	}
+	return p.program.Check(p.value, desiredStatePath())
+}
+
+// validateShape refuses what is not nmstate's schema.
+func validateShape(p judgedPolicy) field.ErrorList { return p.unreadable }
+
+// validateState refuses what makes no sense on any node, but for entries that captures fill in.
+func validateState(p judgedPolicy) field.ErrorList {
+	if len(p.wish) > maxDesiredState {
+		return nil
+	}
+	return except(netstate.Validate(p.desired, desiredStatePath()), append(entriesOf(p.templates), fieldsOf(p.unreadable)...))
 }
 
 // except leaves out the problems at some paths and below them.
@@ -191,7 +244,7 @@ func except(problems field.ErrorList, paths []string) field.ErrorList {
 	return left
 }
 
-// covered says whether a path, or one above it, is known.
+// covered reports whether a path, or one above it, is known.
 func covered(path string, known map[string]bool) bool {
 	for path != "" {
 		if known[path] {
@@ -223,19 +276,19 @@ func entriesOf(paths []string) []string {
 }
 
 const (
-	// mostProblems is how many problems a refusal has.
-	mostProblems = 20
-	// longestValue is how much of a wrong value a refusal repeats.
-	longestValue = 60
+	// maxProblems is how many problems a refusal has.
+	maxProblems = 20
+	// maxValueLength is how much of a wrong value a refusal repeats.
+	maxValueLength = 60
 )
 
 // brief is what a person reads of many problems.
 func brief(problems field.ErrorList) field.ErrorList {
 	var shown field.ErrorList
-	for _, problem := range problems[:min(len(problems), mostProblems)] {
+	for _, problem := range problems[:min(len(problems), maxProblems)] {
 		short := *problem
-		if text, ok := short.BadValue.(string); ok && len(text) > longestValue && !strings.Contains(short.Field, "capture") {
-			short.BadValue = strings.ToValidUTF8(text[:longestValue], "") + "…"
+		if text, ok := short.BadValue.(string); ok && len(text) > maxValueLength && !strings.Contains(short.Field, "capture") {
+			short.BadValue = strings.ToValidUTF8(text[:maxValueLength], "") + "…"
 		}
 		shown = append(shown, &short)
 	}
@@ -246,7 +299,7 @@ func brief(problems field.ErrorList) field.ErrorList {
 }
 
 // look reads the cluster. What cannot be read is no reason to refuse.
-func (w Policy) look(ctx context.Context, verdict *Verdict) (PolicyView, bool) {
+func (w PolicyReviewer) look(ctx context.Context, verdict *Verdict) (PolicyView, bool) {
 	if w.Look == nil {
 		return PolicyView{}, false
 	}
@@ -259,7 +312,7 @@ func (w Policy) look(ctx context.Context, verdict *Verdict) (PolicyView, bool) {
 }
 
 // warnNetworks warns of bridges that go away under networks.
-func (w Policy) warnNetworks(verdict *Verdict, desired netstate.State) {
+func (w PolicyReviewer) warnNetworks(verdict *Verdict, desired netstate.State) {
 	if w.Networks == nil {
 		return
 	}
@@ -268,17 +321,17 @@ func (w Policy) warnNetworks(verdict *Verdict, desired netstate.State) {
 			continue
 		}
 		networks := w.Networks(i.Name)
-		for _, network := range networks[:min(len(networks), mostHints)] {
+		for _, network := range networks[:min(len(networks), maxHints)] {
 			verdict.warn("network %s attaches pods and VMs to %s, which this policy removes", network, i.Name)
 		}
-		if more := len(networks) - mostHints; more > 0 {
+		if more := len(networks) - maxHints; more > 0 {
 			verdict.warn("%d more networks attach to %s, which this policy removes", more, i.Name)
 		}
 	}
 }
 
 // reviewDeletion says what becomes of what a policy configured. Controllers do not read warnings.
-func (w Policy) reviewDeletion(ctx context.Context, request *admissionv1.AdmissionRequest) Verdict {
+func (w PolicyReviewer) reviewDeletion(ctx context.Context, request *admissionv1.AdmissionRequest) Verdict {
 	var verdict Verdict
 	p, problems := readPolicy(request.OldObject.Raw)
 	if len(problems) > 0 || !speaksForItself(request.UserInfo.Username, "") {

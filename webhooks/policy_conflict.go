@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A dispute is a key that two wishes want to be different on one node.
-type dispute struct {
+// A conflict is a key that two wishes want to be different on one node.
+type conflict struct {
 	ours, theirs         *field.Path
 	wantOurs, wantTheirs string
 	removal              bool // one of the two wants the interface to be gone
@@ -36,10 +36,10 @@ func judgeConflicts(verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkCon
 		}
 		theirs, _ := netstate.ParseAt(desiredStatePath(), wishOf(other.Spec)) // of what cannot be read nothing is known
 		known := map[string]bool{}
-		for _, c := range disputes(before, theirs) {
+		for _, c := range conflicts(before, theirs) {
 			known[c.String()] = true
 		}
-		for _, c := range disputes(desired, theirs) {
+		for _, c := range conflicts(desired, theirs) {
 			if c.removal || known[c.String()] {
 				verdict.warn("%s: policy %s wants %s on %s", strings.TrimPrefix(c.ours.String(), "spec.desiredState."),
 					other.Name, c.wantTheirs, someOf(nodes))
@@ -66,14 +66,14 @@ func (v PolicyView) shared(a, b *v1.NodeNetworkConfigurationPolicy) []string {
 	return nodes
 }
 
-// String is the same for the same dispute, wherever in the wish it is.
-func (c dispute) String() string {
+// String is the same for the same conflict, wherever in the wish it is.
+func (c conflict) String() string {
 	return c.theirs.String() + " " + c.wantTheirs + " " + c.wantOurs
 }
 
-// disputes are the keys of which two wishes cannot both be fulfilled.
-func disputes(ours, theirs netstate.State) []dispute {
-	var all []dispute
+// conflicts are the keys of which two wishes cannot both be fulfilled.
+func conflicts(ours, theirs netstate.State) []conflict {
+	var all []conflict
 	index := map[string]int{}
 	for n, i := range theirs.Interfaces {
 		index[i.Name] = n
@@ -84,12 +84,12 @@ func disputes(ours, theirs netstate.State) []dispute {
 		if !both || strings.Contains(our.Name, "{{") {
 			continue
 		}
-		all = append(all, disputeInterface(at.Child("interfaces").Index(n), at.Child("interfaces").Index(m), our, theirs.Interfaces[m])...)
+		all = append(all, conflictsOfInterface(at.Child("interfaces").Index(n), at.Child("interfaces").Index(m), our, theirs.Interfaces[m])...)
 	}
-	return append(append(all, torn(ours, theirs)...), disputeDNS(ours, theirs)...)
+	return append(append(all, conflictsOfPorts(ours, theirs)...), conflictsOfDNS(ours, theirs)...)
 }
 
-func disputeInterface(at, theirAt *field.Path, ours, theirs netstate.Interface) []dispute {
+func conflictsOfInterface(at, theirAt *field.Path, ours, theirs netstate.Interface) []conflict {
 	ignored := ours.State == netstate.StateIgnore || theirs.State == netstate.StateIgnore
 	gone, theirsGone := ours.State == netstate.StateAbsent, theirs.State == netstate.StateAbsent
 	switch {
@@ -97,7 +97,7 @@ func disputeInterface(at, theirAt *field.Path, ours, theirs netstate.Interface) 
 		return nil
 	case gone || theirsGone:
 		word := map[bool]string{true: "it gone", false: "it there"}
-		return []dispute{{
+		return []conflict{{
 			ours: at.Child("state"), theirs: theirAt.Child("state"), wantOurs: word[gone], wantTheirs: word[theirsGone],
 			removal: true,
 		}}
@@ -121,8 +121,8 @@ func keysOf(i netstate.Interface) map[string]any {
 
 // compare lists the keys that both have, with different values. A list that both give is to be the same, in whatever
 // order: each replaces what there is.
-func compare(at, theirAt *field.Path, ours, theirs map[string]any) []dispute {
-	var all []dispute
+func compare(at, theirAt *field.Path, ours, theirs map[string]any) []conflict {
+	var all []conflict
 	for _, key := range slices.Sorted(maps.Keys(ours)) {
 		value, both := theirs[key]
 		if !both {
@@ -134,7 +134,7 @@ func compare(at, theirAt *field.Path, ours, theirs map[string]any) []dispute {
 		case isMap && areMaps:
 			all = append(all, compare(at.Child(key), theirAt.Child(key), a, b)...)
 		case !reflect.DeepEqual(unordered(ours[key]), unordered(value)):
-			all = append(all, dispute{
+			all = append(all, conflict{
 				ours: at.Child(key), theirs: theirAt.Child(key), wantOurs: shown(ours[key]), wantTheirs: shown(value),
 			})
 		}
@@ -179,9 +179,9 @@ func shown(v any) string {
 	return string(text)
 }
 
-// torn are links that the two wishes want to be ports of different controllers.
-func torn(ours, theirs netstate.State) []dispute {
-	var all []dispute
+// conflictsOfPorts are links that the two wishes want to be ports of different controllers.
+func conflictsOfPorts(ours, theirs netstate.State) []conflict {
+	var all []conflict
 	at := desiredStatePath()
 	a, b := controllers(ours), controllers(theirs)
 	for _, port := range slices.Sorted(maps.Keys(a)) {
@@ -190,7 +190,7 @@ func torn(ours, theirs netstate.State) []dispute {
 		if !both || our.name == their.name || strings.Contains(port+our.name+their.name, "{{") {
 			continue
 		}
-		all = append(all, dispute{
+		all = append(all, conflict{
 			ours: at.Child("interfaces").Index(our.index), theirs: at.Child("interfaces").Index(their.index),
 			wantOurs: port + " in " + our.name, wantTheirs: port + " in " + their.name,
 		})
@@ -220,11 +220,11 @@ func controllers(s netstate.State) map[string]controller {
 	return all
 }
 
-func disputeDNS(ours, theirs netstate.State) []dispute {
+func conflictsOfDNS(ours, theirs netstate.State) []conflict {
 	a, b := ours.DNS.Config, theirs.DNS.Config
 	if a == nil || b == nil || a.Server == nil || b.Server == nil || slices.Equal(a.Server, b.Server) {
 		return nil
 	}
 	at := desiredStatePath().Child("dns-resolver", "config", "server")
-	return []dispute{{ours: at, theirs: at, wantOurs: fmt.Sprint(a.Server), wantTheirs: fmt.Sprint(b.Server)}}
+	return []conflict{{ours: at, theirs: at, wantOurs: fmt.Sprint(a.Server), wantTheirs: fmt.Sprint(b.Server)}}
 }

@@ -9,17 +9,15 @@ import (
 )
 
 const (
-	// mostWarned bounds all warnings of an answer in bytes: the API server drops those beyond 4096.
-	mostWarned = 3500
-	// longestPlan bounds the annotation in bytes. All annotations of an object may have 256 KiB.
-	longestPlan = 64 << 10
-	// longUnchanged is how long a state may not have changed without that being said.
-	longUnchanged = 10 * time.Minute
+	// maxPlanLength bounds the annotation in bytes. All annotations of an object may have 256 KiB.
+	maxPlanLength = 64 << 10
+	// staleAfter is how long a state may not have changed without that being said.
+	staleAfter = 10 * time.Minute
 )
 
 // warnPlans says what a policy would do, once for all nodes to which it would do the same: a line that names them, and
 // one for every step and every cost.
-func warnPlans(verdict *Verdict, all []prospect, now time.Time) {
+func warnPlans(verdict *Verdict, all []nodePlan, now time.Time) {
 	if len(all) == 0 {
 		verdict.warn("no plan: the policy selects no node that reported its state")
 		return
@@ -34,7 +32,7 @@ func warnPlans(verdict *Verdict, all []prospect, now time.Time) {
 }
 
 // planText is the same for the annotation, with the problems of nodes that have no plan, and every node named.
-func planText(all []prospect, unseen int, now time.Time) string {
+func planText(all []nodePlan, unseen int, now time.Time) string {
 	var text strings.Builder
 	switch {
 	case unseen > 0:
@@ -46,25 +44,25 @@ func planText(all []prospect, unseen int, now time.Time) string {
 	for _, plan := range said {
 		text.WriteString("# " + strings.Join(names(nodes[plan]), ", ") + "\n# " + planTitle(plan, nodes[plan], now) + "\n" + plan)
 	}
-	said, nodes = grouped(all, func(p prospect) []string { return p.problems })
+	said, nodes = grouped(all, func(p nodePlan) []string { return p.problems })
 	for _, problem := range said {
 		text.WriteString("# " + strings.Join(names(nodes[problem]), ", ") + "\n# cannot be configured: " + problem + "\n")
 	}
-	if text.Len() > longestPlan {
-		return strings.ToValidUTF8(text.String()[:longestPlan], "") + "…\n"
+	if text.Len() > maxPlanLength {
+		return strings.ToValidUTF8(text.String()[:maxPlanLength], "") + "…\n"
 	}
 	return text.String()
 }
 
 // plans is the plan of a node, if it has one.
-func plans(p prospect) []string {
+func plans(p nodePlan) []string {
 	if len(p.problems) > 0 {
 		return nil
 	}
 	return []string{p.plan}
 }
 
-func planTitle(plan string, nodes []prospect, now time.Time) string {
+func planTitle(plan string, nodes []nodePlan, now time.Time) string {
 	title := "plan for " + someOf(names(nodes))
 	if plan == "" {
 		title += ": nothing to do"
@@ -75,21 +73,8 @@ func planTitle(plan string, nodes []prospect, now time.Time) string {
 			oldest = p.changed
 		}
 	}
-	if age := now.Sub(oldest); !oldest.IsZero() && age > longUnchanged {
+	if age := now.Sub(oldest); !oldest.IsZero() && age > staleAfter {
 		title += fmt.Sprintf(" (by a state that last changed %s ago)", duration.HumanDuration(age))
 	}
 	return title
-}
-
-// fit leaves out the last warnings where there are more than the API server passes on.
-func (v *Verdict) fit() {
-	size := 0
-	for n, warning := range v.Warnings {
-		if size += len(warning); size > mostWarned {
-			left := len(v.Warnings) - n
-			v.Warnings = v.Warnings[:n:n]
-			v.warn("%d more lines", left)
-			return
-		}
-	}
 }

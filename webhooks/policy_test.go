@@ -88,7 +88,7 @@ func policyObject(t testing.TB, name, spec string) []byte {
 // reviewed is the verdict on a policy called p.
 func reviewed(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
 	t.Helper()
-	verdict, err := Policy{
+	verdict, err := PolicyReviewer{
 		Look: func(context.Context) (PolicyView, error) { return view, nil },
 		Now:  aTime,
 		Networks: func(bridge string) []string {
@@ -97,7 +97,7 @@ func reviewed(t testing.TB, view PolicyView, request admissionv1.AdmissionReques
 	}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	for _, warning := range verdict.Warnings {
-		assert.LessOrEqual(t, len(warning), longestWarning)
+		assert.LessOrEqual(t, len(warning), maxWarningLength)
 	}
 	return verdict
 }
@@ -178,7 +178,7 @@ func TestPoliciesAreJudged(t *testing.T) {
 		},
 		"a thousand problems are told briefly": {
 			spec:   interfaces(strings.Repeat("{name: abcdefghijklmnopqrstuvwxyz},", 999) + "{name: a}"),
-			denied: append(slicesOf("spec.desiredState.interfaces[", mostProblems), "more problems"),
+			denied: append(slicesOf("spec.desiredState.interfaces[", maxProblems), "more problems"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestADryRunShowsThePlan(t *testing.T) {
 
 func planned(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
 	t.Helper()
-	verdict, err := PolicyPlan{
+	verdict, err := PolicyPlanner{
 		Look: func(context.Context) (PolicyView, error) { return view, nil }, Now: aTime,
 	}.Review(t.Context(), &request)
 	require.NoError(t, err)
@@ -319,7 +319,7 @@ func TestADeletionSaysWhatStays(t *testing.T) {
 
 func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	request := creation(t, bridgeOnEth1, true)
-	verdict, err := Policy{Now: aTime, Look: func(context.Context) (PolicyView, error) {
+	verdict, err := PolicyReviewer{Now: aTime, Look: func(context.Context) (PolicyView, error) {
 		return PolicyView{}, errors.New("connection refused")
 	}}.Review(t.Context(), &request)
 	require.NoError(t, err)
@@ -332,17 +332,17 @@ func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
 	cancel()
 	look := func(context.Context) (PolicyView, error) { return viewOf(t, nil), nil }
 	request := creation(t, interfaces("{name: br0, stat: up}"), true)
-	verdict, err := Policy{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err := PolicyReviewer{Look: look, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	assert.Len(t, verdict.Denied, 1, "what is wrong is refused, however little time there is")
 
 	request = creation(t, bridgeOnEth1, true)
-	verdict, err = Policy{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err = PolicyReviewer{Look: look, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
 	assert.Equal(t, []string{"there was no time to look at 2 nodes more"}, verdict.Warnings)
 
-	verdict, err = PolicyPlan{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err = PolicyPlanner{Look: look, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	require.Len(t, verdict.Patch, 1)
 	assert.Equal(t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value)
@@ -365,6 +365,6 @@ func FuzzPolicy(f *testing.F) {
 		if !dryRun {
 			require.Empty(t, patch)
 		}
-		require.LessOrEqual(t, len(verdict.Denied), mostProblems+1)
+		require.LessOrEqual(t, len(verdict.Denied), maxProblems+1)
 	})
 }

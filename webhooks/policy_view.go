@@ -27,7 +27,7 @@ type PolicyView struct {
 	States []v1beta1.NodeNetworkState
 }
 
-// selects says whether a selector selects a node.
+// selects reports whether a selector selects a node.
 func (v PolicyView) selects(selector map[string]nmstate.LabelValue, node string) bool {
 	labels, exists := v.Labels[node]
 	for key, want := range selector {
@@ -73,8 +73,8 @@ func (v PolicyView) captured(policy, node string) map[string]nmstate.CapturedSta
 	return nil
 }
 
-// A prospect is what a policy would do to a node: a plan, or the problems that stand in its way.
-type prospect struct {
+// A nodePlan is what a policy would do to a node: a plan, or the problems that stand in its way.
+type nodePlan struct {
 	node     string
 	plan     string
 	problems []string
@@ -82,10 +82,10 @@ type prospect struct {
 	changed time.Time
 }
 
-// prospects are those of every node that a policy selects and that has reported its state; of those for which there is
+// nodePlans are those of every node that a policy selects and that has reported its state; of those for which there is
 // time until ctx is done, and unseen counts the others.
-func (v PolicyView) prospects(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) (
-	all []prospect, unseen int,
+func (v PolicyView) nodePlans(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) (
+	all []nodePlan, unseen int,
 ) {
 	for _, s := range v.States {
 		if s.Status.CurrentState == nil || !v.selects(p.Spec.NodeSelector, s.Name) {
@@ -95,16 +95,16 @@ func (v PolicyView) prospects(ctx context.Context, p *v1.NodeNetworkConfiguratio
 			unseen++
 			continue
 		}
-		one := prospect{node: s.Name, changed: s.Status.LastSuccessfulUpdateTime.Time}
-		one.plan, one.problems = v.foresee(p, desired, s)
+		one := nodePlan{node: s.Name, changed: s.Status.LastSuccessfulUpdateTime.Time}
+		one.plan, one.problems = v.planOn(p, desired, s)
 		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b prospect) int { return strings.Compare(a.node, b.node) })
+	slices.SortFunc(all, func(a, b nodePlan) int { return strings.Compare(a.node, b.node) })
 	return all, unseen
 }
 
-// foresee plans a policy on a node.
-func (v PolicyView) foresee(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, s v1beta1.NodeNetworkState) (
+// planOn plans a policy on a node.
+func (v PolicyView) planOn(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, s v1beta1.NodeNetworkState) (
 	plan string, problems []string,
 ) {
 	current, _ := netstate.Parse(s.Status.CurrentState.Raw) // what another version reports beyond our schema is passed over
@@ -130,8 +130,8 @@ func (v PolicyView) foresee(p *v1.NodeNetworkConfigurationPolicy, desired netsta
 }
 
 // grouped are the nodes of which the same is to be said, in the order in which it is first said.
-func grouped(all []prospect, say func(prospect) []string) (said []string, nodes map[string][]prospect) {
-	nodes = map[string][]prospect{}
+func grouped(all []nodePlan, say func(nodePlan) []string) (said []string, nodes map[string][]nodePlan) {
+	nodes = map[string][]nodePlan{}
 	for _, p := range all {
 		for _, text := range say(p) {
 			if nodes[text] == nil {
@@ -144,8 +144,8 @@ func grouped(all []prospect, say func(prospect) []string) (said []string, nodes 
 }
 
 // warnProblems warns of what stands in the way of a policy on some nodes.
-func warnProblems(verdict *Verdict, all []prospect) {
-	said, nodes := grouped(all, func(p prospect) []string { return p.problems })
+func warnProblems(verdict *Verdict, all []nodePlan) {
+	said, nodes := grouped(all, func(p nodePlan) []string { return p.problems })
 	for _, text := range said {
 		first, _, _ := strings.Cut(text, "\n")
 		verdict.warn("%s: %s", someOf(names(nodes[text])), first)
@@ -153,7 +153,7 @@ func warnProblems(verdict *Verdict, all []prospect) {
 }
 
 // names are those of the nodes, each once.
-func names(all []prospect) []string {
+func names(all []nodePlan) []string {
 	unique := map[string]bool{}
 	for _, p := range all {
 		unique[p.node] = true

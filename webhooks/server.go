@@ -14,8 +14,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// mostBytes bounds an AdmissionReview: two objects of the largest size that etcd takes, and their envelope.
-const mostBytes = 8 << 20
+// maxReviewBytes bounds an AdmissionReview: two objects of the largest size that etcd takes, and their envelope.
+const maxReviewBytes = 8 << 20
 
 // A Reviewer decides on admission requests. An error means that it could not; it is never a refusal.
 type Reviewer interface {
@@ -76,12 +76,12 @@ func (h Handler) review(ctx context.Context, request *admissionv1.AdmissionReque
 // readReview reads the request of an AdmissionReview. With an error it returns what could be read of it, or nil: the uid
 // may be there.
 func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, mostBytes+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxReviewBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read AdmissionReview: %w", err)
 	}
-	if len(body) > mostBytes {
-		return nil, fmt.Errorf("the AdmissionReview is larger than %d bytes", mostBytes)
+	if len(body) > maxReviewBytes {
+		return nil, fmt.Errorf("the AdmissionReview is larger than %d bytes", maxReviewBytes)
 	}
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(body, &review); err != nil {

@@ -46,7 +46,7 @@ func TestBodiesThatAreNoReview(t *testing.T) {
 		"another version":       {body: strings.Replace(review, "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1), uid: "u1", message: `of "admission.k8s.io/v1beta1"`},
 		"no request":            {body: `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, message: "has no request"},
 		"a request that is odd": {body: strings.Replace(review, `"name":"vm"`, `"name":5`, 1), uid: "u1", message: "request.name"},
-		"too large a body":      {body: review + strings.Repeat(" ", mostBytes), message: "larger than"},
+		"too large a body":      {body: review + strings.Repeat(" ", maxReviewBytes), message: "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response := post(t, handler, []byte(c.body))
@@ -59,7 +59,7 @@ func TestBodiesThatAreNoReview(t *testing.T) {
 		})
 	}
 	t.Run("a review of the largest size is read", func(t *testing.T) {
-		padded := append([]byte(review), bytes.Repeat([]byte(" "), mostBytes-len(review))...)
+		padded := append([]byte(review), bytes.Repeat([]byte(" "), maxReviewBytes-len(review))...)
 		assert.Contains(t, post(t, handler, padded).Result.Message, "it is not to be asked")
 	})
 }
@@ -128,7 +128,10 @@ func TestVerdictInTheFormOfTheAPI(t *testing.T) {
 
 func TestRefusalsOfTheLedger(t *testing.T) {
 	first, second := macpool.MAC{2, 0, 0, 0, 0, 1}, macpool.MAC{2, 0, 0, 0, 0, 2}
-	asking := []nic{{index: 3, name: "a", text: "x", mac: first}, {index: 5, name: "b", text: "y", mac: second}}
+	o := order{path: interfacesPath(), asking: []nic{
+		{name: "a", text: "x", mac: first, path: interfacesPath().Index(3).Child("macAddress")},
+		{name: "b", text: "y", mac: second, path: interfacesPath().Index(5).Child("macAddress")},
+	}}
 	const at = "spec.template.spec.domain.devices.interfaces"
 	vmObject := macpool.Object{Kind: macpool.KindVM, Namespace: "ns", Name: "vm"}
 	taken := &macpool.TakenError{MAC: first, Holder: macpool.Holder{Object: vmObject}, Asker: vmObject}
@@ -141,25 +144,26 @@ func TestRefusalsOfTheLedger(t *testing.T) {
 		retry   int32
 		unknown string
 	}{
-		"taken":                         {err: taken, denied: []string{at + "[3].macAddress"}},
-		"busy for a moment":             {err: busy(first, 300*time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 1},
-		"busy for part of a second":     {err: busy(first, 61*time.Second+time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 62},
-		"busy twice waits for the last": {err: errors.Join(busy(second, 9*time.Second), busy(first, time.Second)), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}, retry: 9},
-		"busy and taken is final":       {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
-		"exhausted":                     {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
-		"no pool":                       {err: &macpool.NoPoolError{Namespace: "n"}, denied: []string{at}},
-		"not ready is no refusal":       {err: macpool.ErrNotReady, unknown: "lost touch"},
-		"a failure beside a refusal":    {err: errors.Join(taken, errors.New("connection refused")), unknown: "connection refused"},
-		"out of time is no refusal":     {err: context.DeadlineExceeded, unknown: "deadline"},
+		"taken":                          {err: taken, denied: []string{at + "[3].macAddress"}},
+		"busy for a moment":              {err: busy(first, 300*time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 1},
+		"busy for part of a second":      {err: busy(first, 61*time.Second+time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 62},
+		"busy twice waits for the last":  {err: errors.Join(busy(second, 9*time.Second), busy(first, time.Second)), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}, retry: 9},
+		"busy and taken is final":        {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
+		"exhausted":                      {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
+		"no pool":                        {err: &macpool.NoPoolError{Namespace: "n"}, denied: []string{at}},
+		"not ready is to be tried again": {err: macpool.ErrNotReady, denied: []string{at}, retry: 2},
+		"a failure beside a refusal":     {err: errors.Join(taken, errors.New("connection refused")), unknown: "connection refused"},
+		"out of time is no refusal":      {err: context.DeadlineExceeded, unknown: "deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			verdict, err := refusal(c.err, asking)
+			verdict := Verdict{Warnings: []string{"a warning of what is refused is none"}}
+			err := verdict.refuse(c.err, o)
 			if c.unknown != "" {
 				require.ErrorContains(t, err, c.unknown)
-				assert.Zero(t, verdict)
 				return
 			}
 			require.NoError(t, err)
+			assert.Empty(t, verdict.Warnings)
 			var fields []string
 			for _, problem := range verdict.Denied {
 				fields = append(fields, problem.Field)

@@ -5,13 +5,19 @@ package webhooks
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // A Verdict is the whole answer to one admission request. The zero Verdict admits the object unchanged.
@@ -54,6 +60,101 @@ func pointer(parts ...any) string {
 		b.WriteString(escape.Replace(fmt.Sprint(part)))
 	}
 	return b.String()
+}
+
+// annotate sets an annotation of an object that has these.
+func (p *Patch) annotate(annotations map[string]string, key, value string) {
+	if annotations == nil {
+		p.Set(pointer("metadata", "annotations"), map[string]string{key: value})
+		return
+	}
+	p.Set(pointer("metadata", "annotations", key), value)
+}
+
+const (
+	// maxWarningLength is the longest warning, in bytes, that the API server advises.
+	maxWarningLength = 120
+	// maxWarningBytes bounds all warnings of an answer: the API server drops those beyond 4096.
+	maxWarningBytes = 3500
+	// notReadyRetry is when to ask again where a replica may not lend: by then another one has the request, or this one
+	// its Lease.
+	notReadyRetry = 2 * time.Second
+)
+
+// deny adds reasons to refuse the object.
+func (v *Verdict) deny(problems ...*field.Error) { v.Denied = append(v.Denied, problems...) }
+
+// warn adds a warning, of which the end is cut off if it is too long.
+func (v *Verdict) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxWarningLength {
+		text = strings.ToValidUTF8(text[:maxWarningLength-len("…")], "") + "…"
+	}
+	v.Warnings = append(v.Warnings, text)
+}
+
+// fit leaves out the last warnings where there are more than the API server passes on.
+func (v *Verdict) fit() {
+	size := 0
+	for n, warning := range v.Warnings {
+		if size += len(warning); size > maxWarningBytes {
+			left := len(v.Warnings) - n
+			v.Warnings = v.Warnings[:n:n]
+			v.warn("%d more lines", left)
+			return
+		}
+	}
+}
+
+// note adds the addresses that the pool lets an object have although another has them.
+func (v *Verdict) note(collisions []*macpool.TakenError, asking []nic, enforcement v1alpha1.Enforcement) {
+	for _, collision := range collisions {
+		text := collision.Error()
+		if i := slices.IndexFunc(asking, func(n nic) bool { return n.mac == collision.MAC }); i >= 0 {
+			text = "interface " + asking[i].name + ": " + text
+		}
+		v.Notes = append(v.Notes, text)
+		if enforcement == v1alpha1.EnforcementWarn {
+			v.warn("%s", text)
+		}
+	}
+}
+
+// refuse tells answers of the ledger, which go to the user with a field path, from failures to decide, which are
+// returned. The client is asked to try again if that can help with every reason.
+func (v *Verdict) refuse(err error, o order) error {
+	denied := Verdict{Notes: v.Notes}
+	var retry time.Duration
+	final := false
+	for _, err := range parts(err) {
+		var taken *macpool.TakenError
+		var busy *macpool.BusyError
+		var exhausted *macpool.ExhaustedError
+		var poolless *macpool.NoPoolError
+		switch {
+		case errors.As(err, &taken):
+			final = true
+			denied.deny(field.Forbidden(o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to be given one"))
+		case errors.As(err, &busy):
+			retry = max(retry, busy.After, time.Second)
+			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))
+		case errors.As(err, &exhausted), errors.As(err, &poolless):
+			final = true
+			denied.deny(field.Forbidden(o.path, err.Error()))
+		case errors.Is(err, macpool.ErrNotReady):
+			retry = max(retry, notReadyRetry)
+			denied.deny(field.Forbidden(o.path, err.Error()))
+		default:
+			return fmt.Errorf("assign addresses: %w", err)
+		}
+	}
+	if !final {
+		denied.RetryAfter = int32((retry + time.Second - 1) / time.Second)
+	}
+	// The parts come in the order they were decided in, which changes from one time to the next.
+	slices.SortFunc(denied.Denied, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+	*v = denied
+	return nil
 }
 
 // response is the verdict in the form of the admission API.

@@ -65,9 +65,14 @@ func newWorld(t testing.TB) *world {
 	if _, fuzzing := t.(*testing.F); !fuzzing {
 		log = funcr.New(func(_, text string) { w.log.WriteString(text + "\n") }, funcr.Options{})
 	}
-	w.handler = Handler{Log: log, Reviewer: VM{Ledger: w.ledger, PoolFor: w.pools.For, Now: w.clock.Now}}
+	w.handler = Handler{Log: log, Reviewer: VMReviewer{Lending: w.lending()}}
 	w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
 	return w
+}
+
+// lending lends of the world's ledger.
+func (w *world) lending() Lending {
+	return Lending{Ledger: w.ledger, PoolFor: w.pools.For, Now: w.clock.Now}
 }
 
 // pool makes the one pool that there is.

@@ -80,7 +80,7 @@ func Find(conditions []Condition, t ConditionType) *Condition {
 	return &conditions[i]
 }
 
-// IsTrue says whether the condition of a type is True.
+// IsTrue reports whether the condition of a type is True.
 func IsTrue(conditions []Condition, t ConditionType) bool {
 	c := Find(conditions, t)
 	return c != nil && c.Status == corev1.ConditionTrue

@@ -108,7 +108,7 @@ type replica struct {
 	tenure   *macpool.LeaseTenure
 	pools    *macpool.Pools
 	feed     *macpool.Feed
-	networks *networks
+	sources  webhooks.Sources
 	source   *certs.Source
 	drain    *webhooks.Drain
 	counts   counts
@@ -140,9 +140,18 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		Clock:  clock.RealClock{},
 	})
 	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
-	var err error
-	if r.networks, err = newNetworks(r.config, o.ResourceNameKeys); err != nil {
+	looking, err := webhooks.NewClient(r.config)
+	if err != nil {
 		return nil, err
+	}
+	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
+	if err != nil {
+		return nil, err
+	}
+	r.sources = webhooks.Sources{
+		Lending: webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
+		NADs:    nads, Cluster: webhooks.Cluster{Reader: looking}, Access: webhooks.Access{Client: looking},
+		MultusNamespace: o.MultusNamespace, ResourceKeys: o.ResourceNameKeys,
 	}
 	return r, r.feed.Register(ctx)
 }
@@ -163,12 +172,19 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), books, turns} {
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNADs(), books, turns} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
 	}
 	return nil
+}
+
+func (r *replica) watchNADs() everywhere {
+	return func(ctx context.Context) error {
+		r.sources.NADs.Run(ctx)
+		return nil
+	}
 }
 
 // everywhere is a part that runs in every replica.

@@ -26,13 +26,11 @@ const (
 func (r *replica) server() everywhere {
 	return func(ctx context.Context) error {
 		mux := http.NewServeMux()
-		mux.Handle("/mutate-virtualmachines", webhooks.Handler{
-			Log:      r.log.WithName("vm"),
-			Reviewer: webhooks.VM{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
-			Observe:  r.counts.observe("/mutate-virtualmachines"),
-		})
-		r.handleNetworks(mux)
-		r.handlePolicies(mux)
+		for _, route := range webhooks.Routes(r.sources) {
+			mux.Handle(route.Path, webhooks.Handler{
+				Log: r.log.WithName(route.Name), Reviewer: route.Reviewer, Observe: r.counts.observe(route.Path),
+			})
+		}
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),
 			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },

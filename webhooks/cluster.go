@@ -7,14 +7,17 @@ import (
 	"slices"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -22,20 +25,38 @@ import (
 const (
 	// lookTimeout bounds one look at the cluster for warnings: the answer to a NAD does not depend on it.
 	lookTimeout = time.Second
-	// page is how many objects are read at once.
-	page = 200
-	// enoughUsers is when users of a NAD are not counted further.
-	enoughUsers = 50
+	// pageSize is how many objects are read at once.
+	pageSize = 200
+	// maxUsers is when users of a NAD are not counted further.
+	maxUsers = 50
 )
 
-// A NADCluster looks at a cluster for what NAD warns of. NADs are written so rarely that nothing is kept. Its reader must
-// know nodes and the node states of nmstate.
-type NADCluster struct {
+// A Cluster looks at a cluster for what NADReviewer and PolicyReviewer judge by. NADs and policies are written so rarely
+// that nothing is kept.
+type Cluster struct {
 	Reader client.Reader
 }
 
+// NewClient makes a client for Cluster and Access, which reads and writes past any cache.
+func NewClient(cfg *rest.Config) (client.Client, error) {
+	scheme := runtime.NewScheme()
+	add := []func(*runtime.Scheme) error{
+		corev1.AddToScheme, metav1.AddMetaToScheme, authorizationv1.AddToScheme, v1.AddToScheme, v1beta1.AddToScheme,
+	}
+	for _, add := range add {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("make scheme: %w", err)
+		}
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return c, nil
+}
+
 // Advertising is how many nodes have a resource; it stops at the first page with one.
-func (c NADCluster) Advertising(ctx context.Context, resource string) (int, error) {
+func (c Cluster) Advertising(ctx context.Context, resource string) (int, error) {
 	nodes := 0
 	err := c.each(ctx, &corev1.NodeList{}, func(o client.Object) bool {
 		capacity := o.(*corev1.Node).Status.Allocatable[corev1.ResourceName(resource)]
@@ -48,7 +69,7 @@ func (c NADCluster) Advertising(ctx context.Context, resource string) (int, erro
 }
 
 // Unserved are the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
-func (c NADCluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
+func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
 	var reasons []string
 	var unreadable []error
 	err := c.each(ctx, &v1beta1.NodeNetworkStateList{}, func(o client.Object) bool {
@@ -69,15 +90,15 @@ func (c NADCluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error
 }
 
 // Users are pods and VMs that name a NAD; not all of them, if there are many.
-func (c NADCluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
+func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 	var users []string
 	err := c.each(ctx, pods, func(o client.Object) bool {
-		if o.GetLabels()[launcherLabel] != launcher && podNames(o, ref) {
+		if !nad.IsLauncher(o.GetLabels(), o.GetOwnerReferences()) && podNames(o, ref) {
 			users = append(users, "Pod "+o.GetNamespace()+"/"+o.GetName())
 		}
-		return len(users) < enoughUsers
+		return len(users) < maxUsers
 	})
 	if err != nil {
 		return nil, err
@@ -88,7 +109,7 @@ func (c NADCluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 		if vmNames(o.(*unstructured.Unstructured), ref) {
 			users = append(users, "VirtualMachine "+o.GetNamespace()+"/"+o.GetName())
 		}
-		return len(users) < enoughUsers
+		return len(users) < maxUsers
 	})
 	return users, err
 }
@@ -98,7 +119,7 @@ func podNames(o client.Object, ref nad.Ref) bool {
 	return len(problems) == 0 && slices.ContainsFunc(networks.Selections, func(s nad.Selection) bool { return s.Ref == ref })
 }
 
-// vmNames says whether a VM has a network of a NAD, as KubeVirt reads its name.
+// vmNames reports whether a VM has a network of a NAD, as KubeVirt reads its name.
 func vmNames(o *unstructured.Unstructured, ref nad.Ref) bool {
 	networks, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "networks")
 	return slices.ContainsFunc(networks, func(n any) bool {
@@ -109,11 +130,11 @@ func vmNames(o *unstructured.Unstructured, ref nad.Ref) bool {
 }
 
 // each reads a list page by page until a visitor has seen enough. A kind that is not installed has no objects.
-func (c NADCluster) each(ctx context.Context, list client.ObjectList, visit func(client.Object) bool) error {
+func (c Cluster) each(ctx context.Context, list client.ObjectList, visit func(client.Object) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for next := ""; ; {
-		if err := c.Reader.List(ctx, list, client.Limit(page), client.Continue(next)); err != nil {
+		if err := c.Reader.List(ctx, list, client.Limit(pageSize), client.Continue(next)); err != nil {
 			if meta.IsNoMatchError(err) {
 				return nil
 			}
@@ -131,4 +152,32 @@ func (c NADCluster) each(ctx context.Context, list client.ObjectList, visit func
 			return nil
 		}
 	}
+}
+
+// Look reads everything. Each of the four lists takes a second at most.
+func (c Cluster) Look(ctx context.Context) (PolicyView, error) {
+	view := PolicyView{Labels: map[string]map[string]string{}}
+	nodes := &metav1.PartialObjectMetadataList{}
+	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
+	for _, read := range []struct {
+		list  client.ObjectList
+		visit func(client.Object)
+	}{
+		{nodes, func(o client.Object) { view.Labels[o.GetName()] = o.GetLabels() }},
+		{&v1.NodeNetworkConfigurationPolicyList{}, func(o client.Object) {
+			view.Policies = append(view.Policies, *o.(*v1.NodeNetworkConfigurationPolicy))
+		}},
+		{&v1beta1.NodeNetworkConfigurationEnactmentList{}, func(o client.Object) {
+			view.Enactments = append(view.Enactments, *o.(*v1beta1.NodeNetworkConfigurationEnactment))
+		}},
+		{&v1beta1.NodeNetworkStateList{}, func(o client.Object) {
+			view.States = append(view.States, *o.(*v1beta1.NodeNetworkState))
+		}},
+	} {
+		err := c.each(ctx, read.list, func(o client.Object) bool { read.visit(o); return true })
+		if err != nil {
+			return PolicyView{}, err
+		}
+	}
+	return view, nil
 }

@@ -6,19 +6,24 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 )
 
+// A metadata is what the rules read of the metadata of an object.
+type metadata struct {
+	Name            string                  `json:"name"`
+	GenerateName    string                  `json:"generateName"`
+	Labels          map[string]string       `json:"labels"`
+	Annotations     map[string]string       `json:"annotations"`
+	OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
+}
+
 // A virtualMachine is what the rules read of a kubevirt.io VirtualMachine.
 type virtualMachine struct {
-	Metadata struct {
-		Name         string            `json:"name"`
-		GenerateName string            `json:"generateName"`
-		Namespace    string            `json:"namespace"`
-		Annotations  map[string]string `json:"annotations"`
-	} `json:"metadata"`
-	Spec struct {
+	Metadata metadata `json:"metadata"`
+	Spec     struct {
 		RunStrategy string `json:"runStrategy"`
 		Template    *struct {
 			Spec struct {
@@ -162,7 +167,7 @@ func article(noun string) string {
 	return "a"
 }
 
-// present says whether a JSON field was given and is not null.
+// present reports whether a JSON field was given and is not null.
 func present(raw json.RawMessage) bool {
 	return len(raw) > 0 && string(raw) != "null"
 }

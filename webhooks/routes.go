@@ -1,0 +1,42 @@
+package webhooks
+
+// A Route is the path of one webhook, and who reviews what the API server sends there.
+type Route struct {
+	Path string
+	// Name is what the log calls it.
+	Name     string
+	Reviewer Reviewer
+}
+
+// Sources are where reviewers learn what they judge by.
+type Sources struct {
+	Lending Lending
+	// NADs has the networks of the cluster, Cluster what else there is to look at, and Access what users may do.
+	NADs    *NADWatch
+	Cluster Cluster
+	Access  Access
+	// MultusNamespace is where default networks are that a pod names without a namespace.
+	MultusNamespace string
+	// ResourceKeys are the annotations of NADs that name resources.
+	ResourceKeys []string
+}
+
+// Routes lists every webhook there is. The paths are those of the manifests.
+func Routes(s Sources) []Route {
+	pods := PodReviewer{Networks: s.NADs.Cache, MultusNamespace: s.MultusNamespace, MayRead: s.Access.MayReadNADs}
+	addressed := pods // the API server decides by the namespace which of the two a pod goes to
+	addressed.Lending = &s.Lending
+	nads := NADReviewer{
+		ResourceKeys: s.ResourceKeys, Advertising: s.Cluster.Advertising, Unserved: s.Cluster.Unserved, Users: s.Cluster.Users,
+	}
+	policies := PolicyReviewer{Look: s.Cluster.Look, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
+	return []Route{
+		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending}},
+		{"/mutate-pods", "pod", pods},
+		{"/mutate-pods/macs", "pod", addressed},
+		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
+		{"/validate-network-attachment-definitions", "nad", nads},
+		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Look: s.Cluster.Look, Now: s.Lending.Now}},
+		{"/validate-nodenetworkconfigurationpolicies", "policy", policies},
+	}
+}

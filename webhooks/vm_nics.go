@@ -1,0 +1,189 @@
+package webhooks
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// maxInterfaces is far more than a machine has slots for, and few enough to answer in time.
+const maxInterfaces = 256
+
+// A vmChange is a VM as a request wants it, with what it was before.
+type vmChange struct {
+	vm   *virtualMachine
+	nics []vmNIC
+	// before are the interfaces of the VM that is stored, by name; there are none when a VM is created.
+	before map[string]vmNIC
+}
+
+// A vmNIC is one interface of a VM.
+type vmNIC struct {
+	nic
+	index int
+	// served is true where an interface without an address is given one: on a Multus network whatever the binding, and
+	// on the pod network with masquerade. Other bindings on the pod network live on the pod's own address.
+	served bool
+	// networked is false if there is no network of the interface's name.
+	networked bool
+	// known is true if the VM had an interface of this name before, same if it had this address, perhaps in another
+	// spelling, which is the user's; restored if the manifest dropped its address, which is to be written back.
+	known, same, restored bool
+}
+
+func (n vmNIC) at() *field.Path { return interfacesPath().Index(n.index) }
+
+// set writes an address into the patch.
+func (n vmNIC) set(p *Patch, m macpool.MAC) {
+	p.Set(pointer("spec", "template", "spec", "domain", "devices", "interfaces", n.index, "macAddress"), m.String())
+}
+
+// changeOf compares a VM with what it was; old is nil when the VM is created. An interface is the same as an old one if
+// it has the same name.
+func changeOf(vm, old *virtualMachine) vmChange {
+	c := vmChange{vm: vm, nics: nicsOf(vm), before: map[string]vmNIC{}}
+	if old != nil {
+		for _, n := range nicsOf(old) {
+			c.before[n.name] = n
+		}
+	}
+	for i := range c.nics {
+		n := &c.nics[i]
+		var was vmNIC
+		was, n.known = c.before[n.name]
+		n.same = n.known && (n.text == was.text || n.mac != (macpool.MAC{}) && n.mac == was.mac)
+		if n.known && !n.same && n.text == "" && was.mac != (macpool.MAC{}) {
+			n.mac, n.restored = was.mac, true
+		}
+	}
+	return c
+}
+
+func nicsOf(vm *virtualMachine) []vmNIC {
+	networks := map[string]*vmNetwork{}
+	for _, n := range vm.networks {
+		if n != nil {
+			networks[n.Name] = n
+		}
+	}
+	var nics []vmNIC
+	for i, face := range vm.interfaces {
+		if face == nil {
+			continue
+		}
+		network, networked := networks[face.Name]
+		n := vmNIC{nic: nic{name: face.Name, text: face.MACAddress}, index: i, networked: networked}
+		n.served = networked && (present(network.Multus) || present(network.Pod) && present(face.Masquerade))
+		n.path = n.at().Child("macAddress")
+		n.mac, _ = macpool.ParseInterfaceMAC(n.text) // what is wrong with it is a rule's to say
+		nics = append(nics, n)
+	}
+	return nics
+}
+
+// asking are the interfaces whose addresses are the ledger's to give or to refuse. Interfaces that stay as they are need
+// nothing, however they came to be so.
+func (c vmChange) asking() []vmNIC {
+	return slices.DeleteFunc(slices.Clone(c.nics), func(n vmNIC) bool {
+		return n.same || n.restored || n.text == "" && !n.served
+	})
+}
+
+// kept are the addresses that the VM had before and keeps.
+func (c vmChange) kept() []macpool.MAC {
+	var kept []macpool.MAC
+	for _, n := range c.nics {
+		if n.same || n.restored {
+			kept = append(kept, n.mac)
+		}
+	}
+	return kept
+}
+
+func validateInterfaceCount(c vmChange) field.ErrorList {
+	if n := len(c.vm.interfaces); n > maxInterfaces {
+		return field.ErrorList{field.TooMany(interfacesPath(), n, maxInterfaces)}
+	}
+	return nil
+}
+
+// validateInterfaceNames refuses interfaces that have no name, or one that another has.
+func validateInterfaceNames(c vmChange) field.ErrorList {
+	var problems field.ErrorList
+	seen := map[string]bool{}
+	for _, n := range c.nics {
+		switch {
+		case n.name == "":
+			problems = append(problems, field.Required(n.at().Child("name"), "the name says which network the interface is on"))
+		case seen[n.name]:
+			problems = append(problems, field.Duplicate(n.at().Child("name"), n.name))
+		}
+		seen[n.name] = true
+	}
+	return problems
+}
+
+// validateInterfaceNetworks refuses new interfaces that are on no network.
+func validateInterfaceNetworks(c vmChange) field.ErrorList {
+	var problems field.ErrorList
+	for _, n := range c.nics {
+		if !n.known && !n.networked && n.name != "" { // one without a name is refused for that
+			problems = append(problems, field.Invalid(n.at().Child("name"), n.name,
+				"no entry of spec.template.spec.networks has this name: add one, or name the interface as its network"))
+		}
+	}
+	return problems
+}
+
+// validateAddresses refuses addresses that no interface can have.
+func validateAddresses(c vmChange) field.ErrorList {
+	var problems field.ErrorList
+	for _, n := range c.nics {
+		if n.same || n.text == "" {
+			continue
+		}
+		if _, err := macpool.ParseInterfaceMAC(n.text); err != nil {
+			problems = append(problems, field.Invalid(n.path, n.text, err.Error()))
+		}
+	}
+	return problems
+}
+
+// validateAddressesUnique refuses an address that two interfaces of the VM have, in whatever spelling, unless they both
+// had it before.
+func validateAddressesUnique(c vmChange) field.ErrorList {
+	var problems field.ErrorList
+	first := map[macpool.MAC]vmNIC{}
+	for _, n := range c.nics {
+		if n.mac == (macpool.MAC{}) {
+			continue
+		}
+		other, taken := first[n.mac]
+		if !taken {
+			first[n.mac] = n
+			continue
+		}
+		pair := []vmNIC{n, other}
+		if slices.ContainsFunc(pair, func(n vmNIC) bool { return c.before[n.name].mac != n.mac }) {
+			problems = append(problems, duplicate(n, other))
+		}
+	}
+	return problems
+}
+
+// duplicate is the refusal of an interface whose address another one of the VM has. One of the two may have no address
+// in the manifest and keep the one it had.
+func duplicate(n, other vmNIC) *field.Error {
+	if n.text == "" {
+		n, other = other, n
+	}
+	if other.text == "" {
+		return field.Invalid(n.path, n.text, fmt.Sprintf(
+			"interface %s (%s) keeps %s, since the manifest gives it no other: give it another, or this one", other.name, other.at(), other.mac))
+	}
+	return field.Invalid(n.path, n.text, fmt.Sprintf(
+		"interface %s has the same address (%s): give one of them another, or leave it out to be given one", other.name, other.path))
+}
