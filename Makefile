@@ -45,6 +45,13 @@ endif
 mutants: ## Break the code on purpose, one line of testdata/mutants.yaml at a time; fail if no test notices
 	@go run ./e2e/mutants $(PKG)
 
+# The name that the image gets: make image IMAGE=registry.example.org/bridgehead:v1.0.0
+IMAGE ?= bridgehead:dev
+
+.PHONY: image
+image: ## Make the container image for all platforms, in dist, without a container daemon; PUSH=yes sends it to IMAGE
+	@go run ./release --image $(IMAGE) $(if $(PUSH),--push)
+
 .PHONY: bench
 bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
 	@go run ./e2e/bench -json bench.json

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/bridgehead-dev/bridgehead/version"
 )
 
 func main() {
@@ -21,6 +23,10 @@ func main() {
 		}
 		fmt.Fprintln(os.Stderr, "bridgehead-agent:", err)
 		os.Exit(2)
+	}
+	if options.Version {
+		fmt.Println(version.Line("bridgehead-agent"))
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -33,6 +33,8 @@ type Options struct {
 	HealthAddress string
 	// LogLevel is info or debug.
 	LogLevel string
+	// Version has the program say which version it is, and do nothing else.
+	Version bool
 }
 
 func defaultOptions(node string) Options {
@@ -81,5 +83,6 @@ On SIGTERM it leaves the network as it is.
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
 	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, "`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
+	flags.BoolVar(&o.Version, "version", false, "say which version this is, and exit")
 	return flags
 }

@@ -28,14 +28,12 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
+	"github.com/bridgehead-dev/bridgehead/version"
 )
 
 // probeAttempt is how long one question to the API server and the others may take: a TLS handshake on a slow node takes
 // its time.
 const probeAttempt = 3 * time.Second
-
-// version goes into the NodeNetworkState. Releases set it by -ldflags.
-var version = "bridgehead-dev"
 
 // run keeps the node until ctx is done.
 func run(ctx context.Context, o Options) error {
@@ -122,7 +120,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	}
 	return nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: version, Metrics: registry, Log: log,
+		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 }
 

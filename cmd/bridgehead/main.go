@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/pflag"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/bridgehead-dev/bridgehead/version"
 )
 
 func main() {
@@ -20,6 +22,10 @@ func main() {
 		}
 		fmt.Fprintln(os.Stderr, "bridgehead:", err)
 		os.Exit(2)
+	}
+	if options.Version {
+		fmt.Println(version.Line("bridgehead"))
+		return
 	}
 	if err := run(ctrl.SetupSignalHandler(), options); err != nil {
 		fmt.Fprintln(os.Stderr, "bridgehead:", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/rollout"
+	"github.com/bridgehead-dev/bridgehead/version"
 )
 
 // counts are what a replica counts for Prometheus.
@@ -70,7 +71,7 @@ func (r *replica) registerMetrics() error {
 		return nil
 	}}
 	var failed []error
-	for _, c := range []prometheus.Collector{r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools} {
+	for _, c := range []prometheus.Collector{version.Metric(), r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools} {
 		failed = append(failed, metrics.Registry.Register(c))
 	}
 	return errors.Join(failed...)

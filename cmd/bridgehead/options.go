@@ -38,6 +38,8 @@ type Options struct {
 	ResourceNameKeys []string
 	// LogLevel is info or debug.
 	LogLevel string
+	// Version has the program say which version it is, and do nothing else.
+	Version bool
 }
 
 func defaultOptions(namespace, pod string) Options {
@@ -95,5 +97,6 @@ reserved, and exits.
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, where default networks are that a pod names without one")
 	flags.StringSliceVar(&o.ResourceNameKeys, "resource-name-keys", o.ResourceNameKeys, "`annotations` of network attachment definitions that name resources for pods to ask for")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
+	flags.BoolVar(&o.Version, "version", false, "say which version this is, and exit")
 	return flags
 }
