@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv4/server4"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
+)
+
+// lan plays a network with a router that is its DHCP server, in a network namespace of its own. It does not return.
+func lan() error {
+	link, err := netlink.LinkByName(layout.LANInterface)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
+	}
+	here, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	runtime.LockOSThread() // for good: the namespace is the thread's
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	if err := here.LinkSetNsPid(link, unix.Gettid()); err != nil {
+		return fmt.Errorf("move %s: %w", layout.LANInterface, err)
+	}
+	if err := configure(); err != nil {
+		return err
+	}
+	server, err := server4.NewServer(layout.LANInterface, &net.UDPAddr{Port: dhcpv4.ServerPort}, answer)
+	if err != nil {
+		return fmt.Errorf("serve DHCP: %w", err)
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	return server.Serve()
+}
+
+// configure gives the far end its address.
+func configure() error {
+	link, err := netlink.LinkByName(layout.LANInterface)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
+	}
+	address, err := netlink.ParseAddr(layout.LANAddress)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(netlink.AddrAdd(link, address), netlink.LinkSetUp(link)); err != nil {
+		return fmt.Errorf("configure %s: %w", layout.LANInterface, err)
+	}
+	return nil
+}
+
+// answer answers one message as the file says at the moment.
+func answer(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
+	var config layout.LAN
+	text, err := os.ReadFile(layout.LANConfig)
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	if err != nil {
+		fmt.Println("guestd: read the LAN:", err)
+		return
+	}
+	fmt.Printf("guestd: %s from %s\n", m.MessageType(), m.ClientHWAddr)
+	if config.Silent || m.MessageType() == dhcpv4.MessageTypeRelease {
+		return
+	}
+	reply, err := replyTo(m, time.Duration(config.Lease)*time.Second)
+	if err != nil {
+		fmt.Println("guestd: answer:", err)
+		return
+	}
+	_, _ = conn.WriteTo(reply.ToBytes(), peer) // a lost answer is asked for again
+}
+
+func replyTo(m *dhcpv4.DHCPv4, lease time.Duration) (*dhcpv4.DHCPv4, error) {
+	own, _, err := net.ParseCIDR(layout.LANAddress)
+	if err != nil {
+		return nil, err
+	}
+	leased, network, err := net.ParseCIDR(layout.LeasedAddress)
+	if err != nil {
+		return nil, err
+	}
+	kind := dhcpv4.MessageTypeAck
+	if m.MessageType() == dhcpv4.MessageTypeDiscover {
+		kind = dhcpv4.MessageTypeOffer
+	}
+	return dhcpv4.NewReplyFromRequest(m, dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(leased), dhcpv4.WithServerIP(own),
+		dhcpv4.WithOption(dhcpv4.OptServerIdentifier(own)), dhcpv4.WithNetmask(network.Mask), dhcpv4.WithRouter(own),
+		dhcpv4.WithDNS(own), dhcpv4.WithLeaseTime(uint32(lease.Seconds())))
+}
+
+// ready tells systemd that the service runs, as sd_notify(3) does.
+func ready() error {
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return fmt.Errorf("tell systemd: %w", err)
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte("READY=1"))
+	return err
+}

@@ -1,0 +1,51 @@
+// Command guestd is what a test runs in a system besides Debian's own programs:
+//
+//	guestd serve   what the test asks for, over a port of the machine
+//	guestd lan     the far end of eth1's cable: a router that is a DHCP server
+package main
+
+import (
+	"fmt"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"os"
+	"strings"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+)
+
+func main() {
+	roles := map[string]func() error{"serve": serve, "lan": lan}
+	role, ok := roles[strings.Join(os.Args[1:], " ")]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "usage: guestd serve|lan")
+		os.Exit(2)
+	}
+	if err := role(); err != nil {
+		fmt.Fprintln(os.Stderr, "guestd:", err)
+		os.Exit(1)
+	}
+}
+
+// A node serves those procedures of package wire that need no agent.
+type node struct{}
+
+// Exec implements wire.Exec.
+func (node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
+	var err error
+	*reply, err = wire.Run(args)
+	return err
+}
+
+func serve() error {
+	port, err := wire.OpenPort()
+	if err != nil {
+		return err
+	}
+	server := rpc.NewServer()
+	if err := server.RegisterName("Node", node{}); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	server.ServeCodec(jsonrpc.NewServerCodec(port))
+	return nil
+}

@@ -1,0 +1,26 @@
+// Package layout holds what the host side of a system and the programs in it agree on.
+package layout
+
+const (
+	// Modules is the folder of the initramfs with the kernel's modules, in the order in which they are loaded.
+	Modules = "/modules"
+	// Files is the folder of the initramfs with what is put on the disk at each boot.
+	Files = "/files"
+	// LANConfig is where the DHCP server of the LAN finds its LAN, as JSON; it looks at every message anew.
+	LANConfig = "/etc/bridgehead-lan.json"
+	// LANAddress is the address of the router and DHCP server of the LAN, with its prefix length.
+	LANAddress = "192.0.2.1/24"
+	// LeasedAddress is the one address it leases, with its prefix length.
+	LeasedAddress = "192.0.2.7/24"
+	// LANInterface is the far end of the cable of eth1. It is moved into a network namespace of its own before anything
+	// else looks at links.
+	LANInterface = "eth2"
+)
+
+// A LAN says how the DHCP server of the LAN answers.
+type LAN struct {
+	// Lease is the length of leases in seconds.
+	Lease int `json:"lease"`
+	// Silent makes it answer nobody.
+	Silent bool `json:"silent,omitempty"`
+}
