@@ -117,29 +117,6 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 	return entry
 }
 
-// configured returns the keys of a link that a desired state says in the same way, without ports,
-// controller and IP.
-func configured(i Interface) Interface {
-	kept := settable(i)
-	kept.MTU, kept.VLAN, kept.VXLAN = i.MTU, i.VLAN, i.VXLAN
-	if i.Bond != nil {
-		kept.Bond = settableBond(i.Bond)
-	}
-	if i.VRF != nil {
-		kept.VRF = &VRF{RouteTableID: i.VRF.RouteTableID}
-	}
-	return kept
-}
-
-// wishBond returns the mode of a bond and the options that count in it.
-func wishBond(b *Bond) *Bond {
-	wish := settableBond(b)
-	if wish.Options != nil && wish.Mode != nil {
-		wish.Options = applicable(*wish.Options, nil, *wish.Mode)
-	}
-	return wish
-}
-
 // portLists returns a link with nothing but its port list, without foreign ports and with explicit VLANs.
 func portLists(i Interface, links map[string]*Interface) Interface {
 	foreign := foreignPorts(i, links)
