@@ -5,13 +5,6 @@ import (
 	"slices"
 )
 
-// Diff returns the least desired state that does to current what desired does: without what is so
-// already, and with what follows spelt out. It is empty when the two agree.
-func Diff(current, desired State) State {
-	current = current.complete()
-	return leading(current, Merge(current, desired))
-}
-
 // Revert returns the desired state that undoes desired on a node that was as before says when it was
 // applied: links that were made become absent, keys that were changed get their old values, routes that
 // were added become absent. Changes by others are left alone, and so are routes and addresses that were
