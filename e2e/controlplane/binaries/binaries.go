@@ -8,6 +8,8 @@ package binaries
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +36,11 @@ type Options struct {
 	Out io.Writer
 }
 
+// assetsDir is the folder of programs that exist, by the environment variable that envtest has made usual for it.
+func assetsDir() string {
+	return os.Getenv("KUBEBUILDER_ASSETS") //nolint:forbidigo // see CacheDir
+}
+
 // CacheDir is where binaries, and the data of running control planes, live: the folder of the
 // environment variable BRIDGEHEAD_CACHE, else bridgehead in the user's cache folder.
 //
@@ -51,7 +58,8 @@ func CacheDir() (string, error) {
 }
 
 // Ensure returns the folder that holds the programs of a set, having built those that are missing or
-// damaged. It says at once what it builds and how long all of that takes. The first build takes minutes; afterwards
+// damaged. Programs whose version fits are taken from the folder of the environment variable
+// KUBEBUILDER_ASSETS, and a kubectl from the search path, instead of being built. It says at once what it builds and how long all of that takes. The first build takes minutes; afterwards
 // Ensure costs a few stat calls.
 //
 // It may be interrupted at any point and called by several processes at once: a binary appears under its
@@ -70,6 +78,7 @@ func Ensure(ctx context.Context, o Options) (string, error) {
 // A builder fills one folder with the binaries of its targets.
 type builder struct {
 	dir     string
+	assets  string // a folder of programs to take rather than build; empty means none
 	targets []target
 	out     io.Writer
 }
@@ -104,11 +113,19 @@ func newBuilder(o Options) (*builder, error) {
 		targets = append(targets, m.targets(o.Modules, version)...)
 	}
 	label = append(label, runtime.GOOS+"-"+runtime.GOARCH)
+	assets := ""
+	if o.Set == ControlPlane {
+		assets = assetsDir()
+	}
+	if assets != "" {
+		sum := sha256.Sum256([]byte(assets))
+		label = append(label, "assets-"+hex.EncodeToString(sum[:4]))
+	}
 	dir, err := filepath.Abs(filepath.Join(o.Cache, "binaries", strings.Join(label, "_")))
 	if err != nil {
 		return nil, fmt.Errorf("resolve the cache folder: %w", err)
 	}
-	return &builder{dir: dir, targets: targets, out: &lines{to: o.Out}}, nil
+	return &builder{dir: dir, assets: assets, targets: targets, out: &lines{to: o.Out}}, nil
 }
 
 // ensure builds what is missing, unless another process does so first.
@@ -130,6 +147,9 @@ func (b *builder) ensure(ctx context.Context) error {
 	if err := b.removeUnfinished(); err != nil {
 		return err
 	}
+	if missing, err = b.withoutExisting(ctx, missing); err != nil {
+		return err
+	}
 	if len(missing) > 1 {
 		b.say("building %s from their modules into %s: about %s on 2 cores, once", list(missing), b.dir, total(missing))
 	}
@@ -139,6 +159,20 @@ func (b *builder) ensure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// withoutExisting takes what is on this machine already, and returns what is to be built.
+func (b *builder) withoutExisting(ctx context.Context, missing []target) (rest []target, err error) {
+	for _, t := range missing {
+		taken, err := b.takeExisting(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("take %s: %w", t.name, err)
+		}
+		if !taken {
+			rest = append(rest, t)
+		}
+	}
+	return rest, nil
 }
 
 // list names targets, for a person.
