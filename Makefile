@@ -11,7 +11,7 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Tell the story: two nodes get a bridge, two VMs unique MACs, and they reach each other on VLAN 100
+demo: ## Tell the story on two nodes with kubelets: a bridge, two VMs with unique MACs, and their pods reach each other on VLAN 100
 	@go run ./e2e/stories/demo
 
 .PHONY: up
@@ -24,10 +24,15 @@ test: ## Run all tests, on a control plane compiled from its modules and in gues
 ifdef PKG
 	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
 else
-	go test -timeout 60m ./...
+	go test -timeout 60m $$(go list ./... | grep -v /e2e/onnodes$$)
 	go test -race -timeout 30m ./macpool/... ./webhooks/...
 	@$(MAKE) --no-print-directory test-guest
+	@$(MAKE) --no-print-directory test-nodes
 endif
+
+.PHONY: test-nodes
+test-nodes: ## Run the tests on nodes with kubelets, which take both cores for 10 minutes; or RUN=TestName
+	go test -timeout 60m $(if $(RUN),-run '$(RUN)') ./e2e/onnodes
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither control plane nor guest, in less than two minutes

@@ -97,12 +97,9 @@ func assertState(tb testing.TB, want netstate.State, node kernel.Node, about str
 	got, err := node.Read()
 	require.NoError(tb, err)
 	if !netstate.Equal(want, got) {
-		wanted, err := netstate.Marshal(want)
+		difference, err := netstate.Marshal(netstate.Diff(got, want))
 		require.NoError(tb, err)
-		found, err := netstate.Marshal(got)
-		require.NoError(tb, err)
-		assert.Equal(tb, string(wanted), string(found), about+": the node is in another state")
-		assert.Fail(tb, about+": the node is in another state")
+		assert.Fail(tb, about+": the node is in another state", "to get there:\n%s", difference)
 	}
 }
 

@@ -76,6 +76,18 @@ func (c *ControlPlane) CA() []byte { return c.authority.cert }
 // certificates and its token themselves, as those of this package do. A guest of qemu's user network
 // reaches the API server if cfg.Host names 10.0.2.2 instead of 127.0.0.1.
 func WriteKubeconfig(path string, cfg *rest.Config) error {
+	text, err := Kubeconfig(cfg)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
+	}
+	return nil
+}
+
+// Kubeconfig is what WriteKubeconfig writes.
+func Kubeconfig(cfg *rest.Config) (string, error) {
 	const name = "bridgehead"
 	out := clientcmdapi.NewConfig()
 	out.Clusters[name] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData}
@@ -86,10 +98,11 @@ func WriteKubeconfig(path string, cfg *rest.Config) error {
 	}
 	out.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	out.CurrentContext = name
-	if err := clientcmd.WriteToFile(*out, path); err != nil {
-		return fmt.Errorf("write kubeconfig: %w", err)
+	text, err := clientcmd.Write(*out)
+	if err != nil {
+		return "", fmt.Errorf("write kubeconfig: %w", err)
 	}
-	return nil
+	return string(text), nil
 }
 
 // issueCredentials makes the keys and certificates of the API server and the access of the administrator.

@@ -20,11 +20,9 @@ import (
 const (
 	agentProgram = "/usr/bin/bridgehead-agent"
 	nodedProgram = "/usr/bin/noded"
-	// Standin is the program that plays the pod of a VM.
-	Standin    = "/usr/bin/standin"
-	pluginDir  = "/opt/cni/bin"
-	stateDir   = "/var/lib/bridgehead"
-	kubeconfig = "/etc/bridgehead/kubeconfig"
+	pluginDir    = "/opt/cni/bin"
+	stateDir     = "/var/lib/bridgehead"
+	kubeconfig   = "/etc/bridgehead/kubeconfig"
 )
 
 // kernelModules are what a node needs of the kernel; what these depend on comes along.
@@ -37,12 +35,12 @@ func kernelModules() []string {
 
 // programs are what goes into the guests, by paths of the host.
 type programs struct {
-	kernel                      guest.Kernel
-	init, noded, standin, agent string
-	bridge, tuning, busybox     string
+	kernel             guest.Kernel
+	init, noded, agent string
+	busybox            string
 }
 
-// build provides the programs: ours and the CNI plugins compiled, the kernel and busybox from Debian's packages.
+// build provides the programs: ours compiled, the kernel and busybox from Debian's packages.
 func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 	root, err := suite.Root()
 	if err != nil {
@@ -62,19 +60,14 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 	}
 	p.busybox = filepath.Join(busybox, "bin", "busybox")
 	for _, b := range []struct {
-		path     *string
-		dir, pkg string
+		path *string
+		pkg  string
 	}{
-		{&p.init, root, "./e2e/vmrun/guestinit"},
-		{&p.noded, root, "./e2e/node/noded"},
-		{&p.standin, root, "./e2e/node/standin"},
-		{&p.agent, root, "./cmd/bridgehead-agent"},
-		{&p.bridge, filepath.Join(root, "e2e/node/plugins"), "github.com/containernetworking/plugins/plugins/main/bridge"},
-		{&p.tuning, filepath.Join(root, "e2e/node/plugins"), "github.com/containernetworking/plugins/plugins/meta/tuning"},
+		{&p.init, "./e2e/vmrun/guestinit"}, {&p.noded, "./e2e/node/noded"}, {&p.agent, "./cmd/bridgehead-agent"},
 	} {
 		*b.path = filepath.Join(dir, filepath.Base(b.pkg))
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", *b.path, b.pkg)
-		cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", b.pkg, err, text)
 		}
@@ -86,8 +79,7 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 func (p *programs) archive(config wire.Config, access []byte) (*guest.Archive, error) {
 	files := &guest.Archive{}
 	for _, f := range []struct{ guest, host string }{
-		{nodedProgram, p.noded}, {Standin, p.standin}, {agentProgram, p.agent}, {"/bin/busybox", p.busybox},
-		{pluginDir + "/bridge", p.bridge}, {pluginDir + "/tuning", p.tuning},
+		{nodedProgram, p.noded}, {agentProgram, p.agent}, {"/bin/busybox", p.busybox},
 	} {
 		if err := files.AddFile(f.guest, f.host); err != nil {
 			return nil, err
@@ -110,7 +102,7 @@ func (p *programs) archive(config wire.Config, access []byte) (*guest.Archive, e
 	files.AddBytes(kubeconfig, access, 0o600)
 	files.AddBytes("/etc/hosts", []byte("127.0.0.1 localhost\n::1 localhost\n"), 0o644)
 	files.AddBytes("/etc/passwd", []byte("root:x:0:0:root:/tmp:/bin/sh\n"), 0o644)
-	for _, dir := range []string{stateDir, "/tmp", "/run", "/var/lib/cni"} {
+	for _, dir := range []string{stateDir, "/tmp", "/run", "/var"} {
 		files.AddDir(dir)
 	}
 	return files, nil

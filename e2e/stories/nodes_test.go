@@ -7,14 +7,8 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/e2e/chaosnode/faults"
 	guests "github.com/bridgehead-dev/bridgehead/e2e/node"
-	"github.com/bridgehead-dev/bridgehead/e2e/stories/story"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
-
-func TestTheStoryIsSo(t *testing.T) {
-	c := guests.StartClusterForTest(t, story.Options())
-	require.NoError(t, story.Tell(t.Context(), c, t.Output()))
-}
 
 func TestNodesSurviveWhatTakesSecondsToDoToThem(t *testing.T) {
 	c := guests.StartClusterForTest(t, guests.ClusterOptions{Nodes: 2, Suite: suite.Options{Replicas: 1}})

@@ -108,7 +108,7 @@ func (s *Suite) start(ctx context.Context) error {
 	if s.ControlPlane, err = controlplane.Start(ctx, s.options.ControlPlane); err != nil {
 		return err
 	}
-	if s.Client, err = newClient(s.ControlPlane); err != nil {
+	if s.Client, err = NewClient(s.ControlPlane); err != nil {
 		return err
 	}
 	manifests := filepath.Join(root, "manifests")
@@ -150,7 +150,8 @@ func build(ctx context.Context, root, program, pkg string) error {
 	return nil
 }
 
-func newClient(c *controlplane.ControlPlane) (client.Client, error) {
+// NewClient is an administrator's client, without a cache, that knows the kinds of Kubernetes and of the ledger.
+func NewClient(c *controlplane.ControlPlane) (client.Client, error) {
 	scheme := kruntime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("make scheme: %w", err)
@@ -247,8 +248,13 @@ func (s *Suite) Stop() error {
 
 // Blocks are the blocks of the ledger that have an address which is not free.
 func (s *Suite) Blocks(ctx context.Context) ([]v1alpha1.MACBlock, error) {
+	return Blocks(ctx, s.Client)
+}
+
+// Blocks are the blocks of the ledger of any cluster that have an address which is not free.
+func Blocks(ctx context.Context, c client.Client) ([]v1alpha1.MACBlock, error) {
 	var list v1alpha1.MACBlockList
-	if err := s.Client.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) {
+	if err := c.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list MACBlocks: %w", err)
 	}
 	return slices.DeleteFunc(list.Items, func(b v1alpha1.MACBlock) bool { return len(b.Addresses) == 0 }), nil

@@ -1,4 +1,4 @@
-// Command demo tells the story of the suite on a real control plane and two nodes, and fails if any of it is not so.
+// Command demo tells the story of the suite on a cluster of two real nodes, and fails if any of it is not so.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node"
+	"github.com/bridgehead-dev/bridgehead/e2e/cluster"
 	"github.com/bridgehead-dev/bridgehead/e2e/stories/story"
 )
 
@@ -25,19 +25,21 @@ func main() {
 }
 
 func run(ctx context.Context, stay bool) error {
-	fmt.Println("Starting etcd, kube-apiserver, kube-scheduler, two replicas of bridgehead, and two nodes in qemu.")
-	fmt.Println("What is missing is built first.")
-	c, err := node.StartCluster(ctx, story.Options())
+	fmt.Println("A cluster with two nodes in qemu: kubelet, containerd and Multus on a kernel of their own, Bridgehead from its image.")
+	c, err := cluster.Start(ctx, cluster.Options{Nodes: 2, Out: os.Stdout})
 	if err != nil {
 		return err
 	}
 	defer c.Stop() //nolint:errcheck // the process ends
+	if err := c.Install(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, c.Report(context.WithoutCancel(ctx)))
+	}
 	if err := story.Tell(ctx, c, os.Stdout); err != nil {
-		return fmt.Errorf("%w\n%s", err, c.Logs())
+		return fmt.Errorf("%w\n%s", err, c.Report(context.WithoutCancel(ctx)))
 	}
 	fmt.Println("\nAll of it is so.")
 	if stay {
-		fmt.Printf("\nUse it with\n  export KUBECONFIG=%s\n  %s get nodes,nncp,nnce,nns,vm,macpools,macblocks -A\nInterrupt to end.\n",
+		fmt.Printf("\nUse it with\n  export KUBECONFIG=%s\n  %s get nodes,pods,nncp,nnce,nns,vm,macpools,macblocks -A -o wide\nInterrupt to end.\n",
 			c.Kubeconfig, c.KubectlCommand(ctx).Path)
 		<-ctx.Done()
 	}

@@ -15,7 +15,10 @@ const (
 	resource = "bridge.network.kubevirt.io/" + bridge
 )
 
-func (t *teller) nodesRegister(ctx context.Context) error {
+func (t *teller) showPods(ctx context.Context) error {
+	if err := t.show(ctx, "get", "pods", "-A", "-o", "wide"); err != nil {
+		return err
+	}
 	for _, n := range t.Nodes {
 		if _, err := t.Kubectl(ctx, "wait", "nns/"+n.Name, "--for=create", "--timeout", settleTime.String()); err != nil {
 			return fmt.Errorf("%s does not report its network: %w", n.Name, err)

@@ -14,6 +14,7 @@ import (
 	virtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/cluster"
 	"github.com/bridgehead-dev/bridgehead/e2e/node"
 )
 
@@ -36,16 +37,19 @@ func (t *teller) createNAD(ctx context.Context) error {
 	return t.show(ctx, "apply", "-f", t.file("21-nad-br0-100-l2.yaml"))
 }
 
-// attachPods makes the pods of the VMs as KubeVirt would, sees them bound by the scheduler, and does kubelet's and
-// Multus' part on the node they are bound to.
+// podPrefix starts the names of pods that are in the place of those that KubeVirt would make.
+const podPrefix = "in-place-of-virt-launcher-"
+
+// attachPods makes the pods of the VMs. The scheduler binds them, kubelet starts them and Multus attaches them.
 func (t *teller) attachPods(ctx context.Context) error {
-	fmt.Fprintln(t.out, "   (Pods named standin-... are in the place of KubeVirt's virt-launchers: same annotation, labels and node selector.)")
+	fmt.Fprintf(t.out, "   KubeVirt does not run here. Pods named %s... have the labels, the node selector and the\n"+
+		"   networks of its virt-launchers; instead of a guest that cloud-init gives an address, busybox sets it and sleeps.\n", podPrefix)
 	for _, name := range []string{"vma", "vmb"} {
 		vm, err := t.vm(ctx, name)
 		if err != nil {
 			return err
 		}
-		pod, err := standinOf(vm)
+		pod, err := launcherOf(vm)
 		if err != nil {
 			return err
 		}
@@ -53,19 +57,24 @@ func (t *teller) attachPods(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := t.show(ctx, "get", "pods", "-o", "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName,REQUESTS:.spec.containers[0].resources.requests"); err != nil {
+	if err := t.show(ctx, "get", "pods", "-o", "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName,IP:.status.podIP,"+
+		"REQUESTS:.spec.containers[0].resources.requests"); err != nil {
 		return err
 	}
 	for _, name := range []string{"vma", "vmb"} {
-		if err := t.attachVM(ctx, name); err != nil {
+		mac, err := t.macOf(ctx, name, "br0-100")
+		if err != nil {
+			return err
+		}
+		if err := t.expect(ctx, []string{mac}, "exec", podPrefix+name, "--", "ip", "addr", "show", podInterface("br0-100")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// standinOf is the pod that KubeVirt would make for a VM, as far as secondary networks go.
-func standinOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
+// launcherOf is the pod that KubeVirt would make for a VM, as far as secondary networks go.
+func launcherOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
 	spec := vm.Spec.Template.Spec
 	var elements []map[string]string
 	for _, n := range spec.Networks {
@@ -84,7 +93,11 @@ func standinOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the networks of %s: %w", vm.Name, err)
 	}
-	pod := newPod("standin-virt-launcher-"+vm.Name, string(text))
+	address, err := cloudInitAddress(vm)
+	if err != nil {
+		return nil, err
+	}
+	pod := newPod(podPrefix+vm.Name, string(text), podInterface("br0-100"), address)
 	pod.Labels = map[string]string{virtv1.AppLabel: "virt-launcher"}
 	pod.Spec.NodeSelector = spec.NodeSelector
 	return pod, nil
@@ -96,21 +109,37 @@ func podInterface(network string) string {
 	return "pod" + hex.EncodeToString(sum[:])[:11]
 }
 
-func newPod(name, networks string) *corev1.Pod {
+// newPod is a pod on networks that gives an interface an address, if one is named, and sleeps.
+func newPod(name, networks, iface, address string) *corev1.Pod {
+	command := "exec sleep infinity"
+	if address != "" {
+		command = fmt.Sprintf("ip addr add %s dev %s && %s", address, iface, command)
+	}
+	grace := int64(0)
 	return &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{networksKey: networks}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "compute", Image: "standin"}}},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: &grace,
+			Containers: []corev1.Container{{
+				Name: "compute", Image: cluster.Workload, Command: []string{"/bin/sh", "-c", command},
+				// For the address.
+				SecurityContext: &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"NET_ADMIN"}}},
+			}},
+		},
 	}
 }
 
-// createPod creates a pod and waits until the scheduler has bound it.
+// createPod creates a pod and waits until it runs.
 func (t *teller) createPod(ctx context.Context, pod *corev1.Pod) error {
 	if err := t.createOnly(ctx, pod); err != nil {
 		return err
 	}
-	_, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=jsonpath={.spec.nodeName}", "--timeout", settleTime.String())
-	return err
+	_, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=Ready", "--timeout", settleTime.String())
+	if err != nil {
+		return errors.Join(err, t.show(ctx, "describe", "pod", pod.Name))
+	}
+	return nil
 }
 
 func (t *teller) createOnly(ctx context.Context, pod *corev1.Pod) error {
@@ -125,52 +154,6 @@ func (t *teller) createOnly(ctx context.Context, pod *corev1.Pod) error {
 	}
 	fmt.Fprint(t.out, "   "+out)
 	return nil
-}
-
-// attachVM attaches the pod of a VM with the MAC and the address of the VM.
-func (t *teller) attachVM(ctx context.Context, name string) error {
-	vm, err := t.vm(ctx, name)
-	if err != nil {
-		return err
-	}
-	mac, err := t.macOf(ctx, name, "br0-100")
-	if err != nil {
-		return err
-	}
-	address, err := cloudInitAddress(vm)
-	if err != nil {
-		return err
-	}
-	return t.attach(ctx, attachment{
-		pod: "standin-virt-launcher-" + name, name: name, network: network, iface: podInterface("br0-100"), mac: mac, address: address,
-	})
-}
-
-// An attachment is a pod on a network.
-type attachment struct {
-	pod, name, network, iface, mac, address string
-}
-
-// attach runs the plugins of a network on the node that a pod is bound to.
-func (t *teller) attach(ctx context.Context, a attachment) error {
-	where, err := t.Kubectl(ctx, "get", "pod", a.pod, "-o=jsonpath={.spec.nodeName}")
-	if err != nil {
-		return err
-	}
-	config, err := t.Kubectl(ctx, "get", "net-attach-def", a.network, "-o=jsonpath={.spec.config}")
-	if err != nil {
-		return err
-	}
-	n, err := t.Node(where)
-	if err != nil {
-		return err
-	}
-	args := []string{node.Standin, "attach", "-pod", a.name, "-interface", a.iface, "-mac", a.mac, "-address", a.address}
-	if _, err := n.ExecInput(ctx, config, args...); err != nil {
-		return err
-	}
-	_, err = t.onNode(ctx, where, "ip", "netns", "exec", a.name, "ip", "-br", "addr", "show", a.iface)
-	return err
 }
 
 // cloudInitAddress is the address that cloud-init would give the guest's second NIC.
@@ -197,7 +180,7 @@ func cloudInitAddress(vm *virtv1.VirtualMachine) (string, error) {
 }
 
 func (t *teller) ping(ctx context.Context) error {
-	out, err := t.onNode(ctx, "node01", "ip", "netns", "exec", "vma", "ping", "10.200.0.2", "-c", "3")
+	out, err := t.read(ctx, "exec", podPrefix+"vma", "--", "ping", "10.200.0.2", "-c", "3")
 	if err != nil {
 		return err
 	}
@@ -240,17 +223,13 @@ func (t *teller) isolate(ctx context.Context) error {
 	if _, err := t.KubectlInput(ctx, string(nad), "create", "-f", "-"); err != nil {
 		return err
 	}
-	pod := newPod("stranger", otherVLAN)
+	pod := newPod("stranger", otherVLAN, "net1", "10.200.0.3/24")
 	pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "node02"}
 	if err := t.createPod(ctx, pod); err != nil {
 		return err
 	}
-	err = t.attach(ctx, attachment{pod: "stranger", name: "stranger", network: otherVLAN, iface: "net1", address: "10.200.0.3/24"})
-	if err != nil {
-		return err
-	}
 	for _, address := range []string{"10.200.0.1", "10.200.0.2"} {
-		out, err := t.onNode(ctx, "node02", "ip", "netns", "exec", "stranger", "ping", address, "-c", "2", "-w", "3")
+		out, err := t.read(ctx, "exec", "stranger", "--", "ping", address, "-c", "2", "-w", "3")
 		if err == nil {
 			return fmt.Errorf("it reaches %s", address)
 		}
@@ -261,13 +240,17 @@ func (t *teller) isolate(ctx context.Context) error {
 	return nil
 }
 
-// stayAway has a pod ask for a node that has no bridge: a Node without a guest, since nothing is ever to run there.
+// stayAway has a pod ask for a bridge that no policy made: it is not bound to a node on which it could not be attached.
 func (t *teller) stayAway(ctx context.Context) error {
-	if err := t.AddBareNode(ctx, "node03"); err != nil {
+	const nad = `{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "br9"},
+		"spec": {"config": "{\"cniVersion\": \"0.3.1\", \"name\": \"br9\", \"type\": \"bridge\", \"bridge\": \"br9\"}"}}`
+	fmt.Fprintln(t.out, "$ kubectl create -f br9.yaml   # a network of a bridge that no node has")
+	out, err := t.KubectlInput(ctx, nad, "create", "-f", "-")
+	if err != nil {
 		return err
 	}
-	pod := newPod("homeless", network)
-	pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "node03"}
+	fmt.Fprint(t.out, "   "+out)
+	pod := newPod("homeless", "br9", "", "")
 	if err := t.createOnly(ctx, pod); err != nil {
 		return err
 	}
@@ -275,5 +258,5 @@ func (t *teller) stayAway(ctx context.Context) error {
 	if _, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String()); err != nil {
 		return err
 	}
-	return t.expect(ctx, []string{"Insufficient " + resource}, "get", "pod", pod.Name, "-o="+condition)
+	return t.expect(ctx, []string{"Insufficient bridge.network.kubevirt.io/br9"}, "get", "pod", pod.Name, "-o="+condition)
 }

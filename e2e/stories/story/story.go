@@ -1,6 +1,6 @@
-// Package story tells the story of the suite on a real control plane and on nodes with real kernels, and checks every
-// word of it: two nodes get a bridge by a policy, two VMs get unique addresses, and reach each other through the bridge
-// on VLAN 100. `make demo` tells it to people; a test tells it to nobody.
+// Package story tells the story of the suite on a cluster with real nodes, on which Bridgehead runs from its image by its
+// manifests, and checks every word of it: two nodes get a bridge by a policy, two VMs get unique addresses, and their pods
+// reach each other through the bridge on VLAN 100. `make demo` tells it to people; a test tells it to nobody.
 package story
 
 import (
@@ -13,26 +13,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node"
+	"github.com/bridgehead-dev/bridgehead/e2e/cluster"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
 // settleTime is how long what follows from an answer may take on a busy machine.
-const settleTime = time.Minute
+const settleTime = 3 * time.Minute
 
-// Options are of a cluster that the story can be told on.
-func Options() node.ClusterOptions {
-	o := node.ClusterOptions{Nodes: 2, Suite: suite.Options{
-		Replicas: 2,
-		// Every answer closes its connection, so that the requests of one kubectl after another reach both replicas.
-		Flags: []string{"--connection-max-age=1ms"},
-	}}
-	o.Suite.ControlPlane.Scheduler = true
-	return o
-}
-
-// Tell tells the story. It returns an error as soon as something is not so.
-func Tell(ctx context.Context, c *node.Cluster, out io.Writer) error {
+// Tell tells the story on two nodes with Bridgehead installed. It returns an error as soon as something is not so.
+func Tell(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
 	root, err := suite.Root()
 	if err != nil {
 		return err
@@ -49,7 +38,7 @@ func Tell(ctx context.Context, c *node.Cluster, out io.Writer) error {
 
 // A teller tells the story and checks it.
 type teller struct {
-	*node.Cluster
+	*cluster.Cluster
 	out      io.Writer
 	testdata string
 	seen     map[string]string // addresses given out, to the NIC
@@ -63,16 +52,16 @@ type chapter struct {
 
 func (t *teller) chapters() []chapter {
 	return []chapter{
-		{"Two nodes run the agent", t.nodesRegister},
+		{"Bridgehead runs on two nodes, in its own pods", t.showPods},
 		{"A policy gives both a bridge on their second NIC", t.applyPolicy},
 		{"The nodes report the bridge, and offer it to pods", t.showNodes},
 		{"A network definition with a missing comma is refused, pointing at it", t.refuseNAD},
 		{"VLAN 100 of the bridge becomes a network", t.createNAD},
 		{"Two VMs, as they are in the story, get unique addresses", t.createVMs},
-		{"Their pods are bound to nodes with the bridge, and attached to it", t.attachPods},
+		{"Pods as KubeVirt would make them are bound to nodes with the bridge, and attached to it", t.attachPods},
 		{"vma reaches vmb, through VLAN 100 on the wire", t.ping},
 		{"A pod on VLAN 200 reaches neither", t.isolate},
-		{"A node without the bridge gets no pod", t.stayAway},
+		{"A pod that needs a bridge that no node has waits for one", t.stayAway},
 		{"A dry run answers like the real thing and holds nothing", t.dryRun},
 		{"An address that is taken is refused, with the reason", t.askForTaken},
 		{"A VM that is deleted and recreated at once keeps its addresses", t.recreate},

@@ -102,34 +102,6 @@ func (t *teller) recreate(ctx context.Context) error {
 	return t.printNICs(ctx, "vmb")
 }
 
-func (t *teller) killReplica(ctx context.Context) error {
-	victim := t.Running()[0]
-	fmt.Fprintf(t.out, "$ kill -9 %d   # %s, which answered %d requests; %s answered %d\n", victim.PID(),
-		victim.Name, reviews(victim), t.Running()[1].Name, reviews(t.Running()[1]))
-	for _, r := range t.Running() {
-		if reviews(r) == 0 {
-			return fmt.Errorf("%s answered none: requests do not spread", r.Name)
-		}
-	}
-	if err := t.Kill(victim); err != nil {
-		return err
-	}
-	var names []string
-	for i := range 10 {
-		name := fmt.Sprintf("vm-%02d", i)
-		vm, err := t.copyOf(ctx, "vma", name, func(*virtv1.Interface) string { return "" })
-		if err != nil {
-			return err
-		}
-		if _, err := t.KubectlInput(ctx, vm, "create", "-f", "-"); err != nil {
-			return err
-		}
-		names = append(names, name)
-	}
-	fmt.Fprintf(t.out, "   %d VMs created since\n", len(names))
-	return t.printNICs(ctx, names...)
-}
-
 func (t *teller) showLedger(ctx context.Context) error {
 	held, err := t.held(ctx)
 	if err != nil {
@@ -186,7 +158,7 @@ func (t *teller) waitHeld(ctx context.Context, mac, owner string) (holder string
 
 // held is who holds which address.
 func (t *teller) held(ctx context.Context) (map[string]string, error) {
-	blocks, err := t.Blocks(ctx)
+	blocks, err := suite.Blocks(ctx, t.Client)
 	if err != nil {
 		return nil, err
 	}
@@ -252,9 +224,4 @@ func (t *teller) macOf(ctx context.Context, vm, nic string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("VM %s has no interface %s", vm, nic)
-}
-
-// reviews is how many requests a replica has answered.
-func reviews(r *suite.Replica) int {
-	return strings.Count(r.Log(), `"msg":"Reviewed"`)
 }

@@ -8,6 +8,20 @@ import (
 	"path/filepath"
 )
 
+// FetchPackages returns the directories of unpacked Debian packages, in the
+// order of their names; see FetchPackage.
+func FetchPackages(ctx context.Context, cache string, log io.Writer, names ...string) ([]string, error) {
+	dirs := make([]string, 0, len(names))
+	for _, name := range names {
+		dir, err := FetchPackage(ctx, cache, name, log)
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
 // FetchPackage returns the directory of an unpacked Debian package below a
 // cache, downloading and unpacking it the first time. Nothing is installed, so
 // no root is needed. log receives one line a step while it is fetched.

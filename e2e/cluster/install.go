@@ -1,0 +1,64 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// Bridgehead is the name of the image that is on every node.
+	Bridgehead = "localhost/bridgehead:e2e"
+	// Namespace has the manager.
+	Namespace = "bridgehead-system"
+	// AgentNamespace has the agents.
+	AgentNamespace = "bridgehead-agent"
+)
+
+// Install applies the manifests as users do, with the name of the image set, and waits until every pod is ready.
+func (c *Cluster) Install(ctx context.Context) error {
+	overlay, err := c.overlay()
+	if err != nil {
+		return err
+	}
+	c.say("installing Bridgehead")
+	if err := c.Apply(ctx, overlay); err != nil {
+		return err
+	}
+	if err := c.WaitInstalled(ctx); err != nil {
+		return err
+	}
+	c.say("Bridgehead is ready")
+	return nil
+}
+
+// WaitInstalled waits until every pod of Bridgehead is ready.
+func (c *Cluster) WaitInstalled(ctx context.Context) error {
+	for _, what := range [][]string{{Namespace, "deployment/bridgehead"}, {AgentNamespace, "daemonset/bridgehead-agent"}} {
+		if _, err := c.Kubectl(ctx, "-n", what[0], "rollout", "status", what[1], "--timeout="+settleTime.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlay writes a kustomization that names the image.
+func (c *Cluster) overlay() (string, error) {
+	base, err := manifests()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(c.dir, "overlay")
+	relative, err := filepath.Rel(dir, base)
+	if err != nil {
+		return "", fmt.Errorf("find the manifests: %w", err)
+	}
+	name, tag, _ := strings.Cut(Bridgehead, ":")
+	text := fmt.Sprintf("resources: [%s]\nimages: [{name: bridgehead, newName: %s, newTag: %s}]\n", relative, name, tag)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644)
+}

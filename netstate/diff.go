@@ -1,0 +1,214 @@
+package netstate
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Diff returns the least desired state that does to current what desired does: without what is so
+// already, and with what follows spelt out. It is empty when the two agree.
+func Diff(current, desired State) State {
+	current = current.complete()
+	return leading(current, Merge(current, desired))
+}
+
+// Revert returns the desired state that undoes desired on a node that was as before says when it was
+// applied: links that were made become absent, keys that were changed get their old values, routes that
+// were added become absent. Changes by others are left alone, and so are routes and addresses that were
+// learnt: who taught them will do it again.
+func Revert(before, desired State) State {
+	before = before.complete()
+	return leading(Merge(before, desired), before)
+}
+
+// leading returns a desired state that leads from one current state to another.
+func leading(from, to State) State {
+	was, is := from.index(), to.index()
+	var wish State
+	for _, name := range sortedNames(was, is) {
+		if entry, differs := leadingLink(was[name], is[name], was, is); differs {
+			wish.Interfaces = append(wish.Interfaces, entry)
+		}
+	}
+	wish.Routes.Config = leadingRoutes(from.Routes, to.Routes)
+	wish.RouteRules.Config = leadingRules(from.RouteRules.Config, to.RouteRules.Config)
+	if to.DNS.Config != nil && !reflect.DeepEqual(from.DNS.Config, to.DNS.Config) {
+		wish.DNS.Config = to.DNS.Config
+	} else if to.DNS.Config == nil && from.DNS.Config != nil {
+		wish.DNS.Config = &DNSConfig{Search: []string{}, Server: []string{}, Options: []string{}}
+	}
+	return wish
+}
+
+func sortedNames(was, is map[string]*Interface) []string {
+	names := make([]string, 0, len(is))
+	for name := range is {
+		names = append(names, name)
+	}
+	for name := range was {
+		if is[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func leadingLink(was, is *Interface, from, to map[string]*Interface) (Interface, bool) {
+	switch {
+	case is == nil:
+		return Interface{Name: was.Name, Type: was.Type, State: StateAbsent}, true
+	case is.State == StateIgnore && (was == nil || reflect.DeepEqual(was.Controller, is.Controller)):
+		return Interface{}, false
+	case was == nil || was.Type != is.Type:
+		return wholeLink(*is, from, to), true
+	}
+	entry := Interface{Name: is.Name, Type: is.Type, State: is.State}
+	differs := was.State != is.State
+	for _, d := range deltas(configured(*was), configured(*is)) {
+		entry = overlay(entry, d.to)
+		differs = true
+	}
+	if entry.Bond != nil && entry.Bond.Mode != nil {
+		entry.Bond = wishBond(is.Bond) // a new mode resets what is not said again
+	}
+	if isTrue(was.AcceptAllMAC) && is.AcceptAllMAC == nil {
+		entry.AcceptAllMAC, differs = new(false), true
+	}
+	if deref(was.Description) != "" && is.Description == nil {
+		entry.Description, differs = new(""), true
+	}
+	if is.Controller == nil && was.Controller != nil {
+		entry.Controller, differs = new(""), true
+	}
+	if !reflect.DeepEqual(was.IPv4.normal(), is.IPv4.normal()) && !underController(*is, to) {
+		entry.IPv4, differs = wishIP(is.IPv4), true
+	}
+	if !reflect.DeepEqual(was.IPv6.normal(), is.IPv6.normal()) && !underController(*is, to) {
+		entry.IPv6, differs = wishIP(is.IPv6), true
+	}
+	if part := portLists(*is, from); !reflect.DeepEqual(portLists(*was, from), part) {
+		entry, differs = overlay(entry, part), true
+	}
+	return entry, differs
+}
+
+// wholeLink returns a desired entry that makes the link as it is among links, starting from a node where
+// it does not exist yet.
+func wholeLink(link Interface, from, links map[string]*Interface) Interface {
+	described := configured(link)
+	if link.Bond != nil {
+		described.Bond = wishBond(link.Bond)
+	}
+	entry := overlay(described, portLists(link, from))
+	entry.Name, entry.Type, entry.State = link.Name, link.Type, link.State
+	if inheritsMAC(link, links) {
+		entry.MAC = nil
+	}
+	if link.Type == TypeBridge && link.MTU != nil && *link.MTU == autoMTU(link, links) {
+		entry.MTU = nil
+	}
+	if !underController(link, links) {
+		entry.IPv4, entry.IPv6 = wishIP(link.IPv4), wishIP(link.IPv6)
+	}
+	if link.Veth != nil {
+		entry.Veth = link.Veth
+	}
+	return entry
+}
+
+// configured returns the keys of a link that a desired state says in the same way, without ports,
+// controller and IP.
+func configured(i Interface) Interface {
+	kept := settable(i)
+	kept.MTU, kept.VLAN, kept.VXLAN = i.MTU, i.VLAN, i.VXLAN
+	if i.Bond != nil {
+		kept.Bond = settableBond(i.Bond)
+	}
+	if i.VRF != nil {
+		kept.VRF = &VRF{RouteTableID: i.VRF.RouteTableID}
+	}
+	return kept
+}
+
+// wishBond returns the mode of a bond and the options that count in it.
+func wishBond(b *Bond) *Bond {
+	wish := settableBond(b)
+	if wish.Options != nil && wish.Mode != nil {
+		wish.Options = applicable(*wish.Options, nil, *wish.Mode)
+	}
+	return wish
+}
+
+// portLists returns a link with nothing but its port list, without foreign ports and with explicit VLANs.
+func portLists(i Interface, links map[string]*Interface) Interface {
+	foreign := foreignPorts(i, links)
+	theirs := func(name string) bool { return slices.Contains(foreign, name) }
+	switch {
+	case i.Bridge != nil:
+		ports := slices.DeleteFunc(append([]BridgePort{}, i.Bridge.Port...),
+			func(p BridgePort) bool { return theirs(p.Name) })
+		for n := range ports {
+			if ports[n].VLAN == nil {
+				ports[n].VLAN = &PortVLAN{}
+			}
+		}
+		return Interface{Bridge: &Bridge{Port: ports}}
+	case i.Bond != nil:
+		part := &Bond{Port: slices.DeleteFunc(append([]string{}, i.Bond.Port...), theirs)}
+		part.PortsConfig = append([]BondPort{}, i.Bond.PortsConfig...)
+		return Interface{Bond: part}
+	case i.VRF != nil:
+		return Interface{VRF: &VRF{Port: slices.DeleteFunc(append([]string{}, i.VRF.Port...), theirs)}}
+	}
+	return Interface{}
+}
+
+func underController(i Interface, links map[string]*Interface) bool {
+	return i.Controller != nil && links[*i.Controller] != nil && links[*i.Controller].Type != TypeVRF
+}
+
+// wishIP returns what to ask for to get an IP configuration: its static addresses, and its clients.
+func wishIP(ip *IP) *IP {
+	if !isTrue(ip.Enabled) {
+		return &IP{Enabled: new(false)}
+	}
+	wish := *ip
+	wish.Address = slices.DeleteFunc(append([]Address{}, ip.Address...), Address.Dynamic)
+	return &wish
+}
+
+func leadingRoutes(from, to Routes) []Route {
+	var wish []Route
+	was, is := allRoutes(from), allRoutes(to)
+	had, has := routeKeys(was), routeKeys(is)
+	for _, route := range was {
+		if route.configured() && !has[route.key()] {
+			route.State, route.Protocol = StateAbsent, 0
+			wish = append(wish, route)
+		}
+	}
+	for _, route := range is {
+		if route.configured() && !had[route.key()] {
+			route.Protocol = 0
+			wish = append(wish, route)
+		}
+	}
+	return wish
+}
+
+func leadingRules(from, to []RouteRule) []RouteRule {
+	var wish []RouteRule
+	for _, rule := range from {
+		if !hasRule(to, rule) {
+			rule.State = StateAbsent
+			wish = append(wish, rule)
+		}
+	}
+	for _, rule := range to {
+		if !hasRule(from, rule) {
+			wish = append(wish, rule)
+		}
+	}
+	return wish
+}
