@@ -20,6 +20,8 @@ const (
 // A Config is a CNI configuration: one plugin, or a list of them.
 type Config struct {
 	Plugins []Plugin
+	// Warnings are about what is written and means nothing, each with its place.
+	Warnings []string
 }
 
 // A Plugin is one CNI plugin of a network.
@@ -74,6 +76,7 @@ func ParseConfig(source string) (Config, field.ErrorList) {
 	}
 	r := &configReader{source: source, path: path}
 	config := r.config(*root)
+	config.Warnings = r.warnings
 	return config, r.problems
 }
 
@@ -82,6 +85,12 @@ type configReader struct {
 	source   string
 	path     *field.Path
 	problems field.ErrorList
+	warnings []string
+}
+
+// warn notes what means nothing at a value.
+func (r *configReader) warn(v value, format string, args ...any) {
+	r.warnings = append(r.warnings, placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...))
 }
 
 // wrong notes a problem at a value.
@@ -110,6 +119,7 @@ func (r *configReader) config(root value) Config {
 		r.wrong(*plugins, "plugins has none: want a list of at least one, [{\"type\": ...}]")
 		return Config{}
 	}
+	r.beside(root)
 	var config Config
 	for i, element := range plugins.elements {
 		config.Plugins = append(config.Plugins, r.plugin(element, fmt.Sprintf("plugins[%d].", i))...)
@@ -190,8 +200,16 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		return nil
 	}
 	plugin := Plugin{Type: kind.text}
-	if kind.text == "bridge" || kind.text == "cnv-bridge" {
+	switch kind.text {
+	case "bridge", "cnv-bridge":
 		plugin.Bridge = r.bridge(v, prefix)
+		r.unknownKeys(v, prefix, bridgeKeys())
+	case "macvlan":
+		r.mode(v, prefix, "macvlan", []string{"bridge", "private", "vepa", "passthru"})
+	case "ipvlan":
+		r.mode(v, prefix, "ipvlan", []string{"l2", "l3", "l3s"})
+	case "tuning", "cnv-tuning":
+		r.address(v, prefix)
 	}
 	return []Plugin{plugin}
 }

@@ -121,8 +121,10 @@ func TestResourcesThatNetworksWant(t *testing.T) {
 			d := Read(&netv1.NetworkAttachmentDefinition{
 				ObjectMeta: metav1.ObjectMeta{Annotations: c.annotations}, Spec: netv1.NetworkAttachmentDefinitionSpec{Config: c.config},
 			}, []string{key, other})
+			wanted, unoffered := d.Wants(func(string) bool { return true })
+			assert.Empty(t, unoffered)
 			var names []string
-			for _, r := range d.Wants() {
+			for _, r := range wanted {
 				names = append(names, r.Name)
 			}
 			assert.Equal(t, c.want, names)

@@ -23,10 +23,12 @@ const (
 	ResourceAnnotation = "k8s.v1.cni.cncf.io/resourceName"
 	// NodeSelectorAnnotation on a NAD has labels that a node must have for the network.
 	NodeSelectorAnnotation = "k8s.v1.cni.cncf.io/nodeSelector"
-	// OwnResourceAnnotation on a NAD, with the value "none", keeps the network of a bridge from asking for the bridge.
+	// OwnResourceAnnotation on a NAD says what becomes of the resource of its bridge: NoResource or DerivedResource.
 	OwnResourceAnnotation = "bridgehead.dev/resource-name"
-	// NoResource is the value of OwnResourceAnnotation.
+	// NoResource keeps the network of a bridge from asking for the bridge.
 	NoResource = "none"
+	// DerivedResource says that nobody wrote the resource into ResourceAnnotation: it was filled in after the bridge.
+	DerivedResource = "derived"
 	// BridgePrefix begins the names of the resources that stand for bridges.
 	BridgePrefix = "bridge.network.kubevirt.io/"
 )
@@ -43,10 +45,14 @@ type Definition struct {
 	Resources []Resource
 	// Unasked is true where the NAD says that a bridge is not to be asked for.
 	Unasked bool
+	// Filled is true where the resource of its bridge was filled in, and not asked for by a person.
+	Filled bool
 	// NodeSelector is the annotation of that name.
 	NodeSelector string
 	// Bridges are the bridges that its plugins attach to. A configuration that cannot be read has none.
 	Bridges []Bridge
+	// Plugins are the types of its plugins, in order; the first makes the interface.
+	Plugins []string
 }
 
 // A Resource is what an annotation of a NAD says that a node must have.
@@ -57,6 +63,7 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	d := Definition{
 		Ref:          Ref{Namespace: o.Namespace, Name: o.Name},
 		Unasked:      o.Annotations[OwnResourceAnnotation] == NoResource,
+		Filled:       o.Annotations[OwnResourceAnnotation] == DerivedResource,
 		NodeSelector: o.Annotations[NodeSelectorAnnotation],
 	}
 	for _, key := range keys {
@@ -66,19 +73,35 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	}
 	config, _ := ParseConfig(o.Spec.Config) // what is wrong with it is told where it is written, and by the plugin
 	d.Bridges = config.Bridges()
+	for _, p := range config.Plugins {
+		d.Plugins = append(d.Plugins, p.Type)
+	}
 	return d
 }
 
-// Wants are the resources that one attachment to the network takes of a node, one of each: those that the annotations
-// name, else the bridge.
-func (d Definition) Wants() []Resource {
-	if len(d.Resources) > 0 {
-		return d.Resources
+// TakesMAC reports whether an interface of the network can have an address that the pod asks for. Of a plugin that is not
+// known to take none, and where a file on the node has the configuration, it is assumed.
+func (d Definition) TakesMAC() bool {
+	// These live on the address of their master, or of the pod, or on one that is made from a GUID.
+	return len(d.Plugins) == 0 || !slices.Contains(
+		[]string{"ipvlan", "ib-sriov", "ib-sriov-cni", "ipoib", "istio-cni", "ptp", "loopback", "dummy", "rdma"}, d.Plugins[0])
+}
+
+// Wants returns the resources that one attachment to the network takes of a node, one of each: those that people wrote
+// into the annotations, else the bridge. A bridge that nobody offers is one that the plugin makes for itself, on every
+// node: it is not asked for, but named in unoffered.
+func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, unoffered string) {
+	name := d.Derived()
+	if len(d.Resources) > 0 && !(d.Filled && len(d.Resources) == 1 && d.Resources[0].Name == name) {
+		return d.Resources, ""
 	}
-	if name := d.Derived(); name != "" {
-		return []Resource{{Name: name}}
+	switch {
+	case name == "":
+		return nil, ""
+	case !offered(d.Bridges[0].Name):
+		return nil, d.Bridges[0].Name
 	}
-	return nil
+	return []Resource{{Name: name}}, ""
 }
 
 // Derived is the resource that stands for the bridge of the network; empty if it has none, or none that nodes are

@@ -125,6 +125,9 @@ func printable(runes []rune) []rune {
 // parse reads one JSON value that is the whole text.
 func parse(source string) (*value, *SyntaxError) {
 	p := &parser{source: source}
+	if at, quote := quoted(source); quote != 0 {
+		return nil, p.fail(at, "remove these quotes, here and at the end: below | or >, YAML takes the text as it is")
+	}
 	v, err := p.value(0)
 	if err != nil {
 		return nil, err
@@ -136,13 +139,51 @@ func parse(source string) (*value, *SyntaxError) {
 	return &v, nil
 }
 
+// quoted finds a quote that was kept around the whole text: YAML has no quotes inside a block. It is 0 where there is
+// none.
+func quoted(source string) (at int, quote byte) {
+	inside := strings.TrimSpace(source)
+	if len(inside) < 2 || inside[0] != '\'' && inside[0] != '"' || inside[0] != inside[len(inside)-1] {
+		return 0, 0
+	}
+	if first := strings.TrimSpace(inside[1:]); !strings.HasPrefix(first, "{") && !strings.HasPrefix(first, "[") {
+		return 0, 0
+	}
+	return strings.IndexByte(source, inside[0]), inside[0]
+}
+
+// lookalike names a character that stands in the place of one that JSON knows, and that one. Word processors and web
+// pages put them there.
+func lookalike(r rune) (name, plain string) {
+	switch r {
+	case '\u201c', '\u201d', '\u201e', '\u201f', '\u00ab', '\u00bb', '\u2033', '\uff02':
+		return "a typographic quote", `"`
+	case '\u2018', '\u2019', '\u201a', '\u201b', '\u2032':
+		return "a typographic quote", `"`
+	case '\u00a0', '\u202f', '\u2007':
+		return "a no-break space", "an ordinary space"
+	case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff':
+		return "an invisible character", "nothing"
+	case '\uff1a':
+		return "a full-width colon", ":"
+	case '\uff0c', '\u3001':
+		return "a full-width comma", ","
+	}
+	return "", ""
+}
+
 // A parser is a position in a text.
 type parser struct {
 	source string
 	at     int
 }
 
+// fail says what is wrong at an offset, unless the parser is stuck at a look-alike: that is what is wrong then.
 func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
+	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
+	if name, plain := lookalike(r); name != "" {
+		return syntaxError(p.source, p.at, "this is %s (U+%04X): write %s in its place", name, r, plain)
+	}
 	return syntaxError(p.source, offset, format, args...)
 }
 

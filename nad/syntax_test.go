@@ -48,6 +48,14 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"columns are counted in characters":   {`{"ä": "ö" "ü": 1}`, "line 1, column 10: a comma is missing"},
 		"a nesting without end":               {strings.Repeat("[", 20000), "this is nested too deep"},
 		"an odd byte":                         {"\x00", `line 1, column 1: want a value here, not '\x00'`},
+		"typographic quotes around a name":    {"{\u201ctype\u201d: 1}", "line 1, column 2: this is a typographic quote (U+201C): write \" in its place"},
+		"typographic quotes around a text":    {"{\"type\": \u2018bridge\u2019}", "line 1, column 10: this is a typographic quote (U+2018)"},
+		"a no-break space between members":    {"{\"a\": 1,\n\u00a0\"b\": 2}", "line 2, column 1: this is a no-break space (U+00A0): write an ordinary space in its place"},
+		"a no-break space before a colon":     {"{\"a\"\u00a0: 1}", "line 1, column 5: this is a no-break space"},
+		"a no-break space after a value":      {"{\"a\": 1\u00a0}", "line 1, column 8: this is a no-break space"},
+		"a byte order mark":                   {"\ufeff{}", "line 1, column 1: this is an invisible character (U+FEFF): write nothing in its place"},
+		"quotes that a YAML block kept":       {"'{\"a\": 1}'", "line 1, column 1: remove these quotes, here and at the end"},
+		"quotes around a list":                {" \"[{\"a\": 1}]\"\n", "line 1, column 2: remove these quotes"},
 		"half a character":                    {"\xff", "line 1, column 1: want a value here"},
 	} {
 		t.Run(name, func(t *testing.T) {

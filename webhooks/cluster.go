@@ -37,8 +37,8 @@ type Cluster struct {
 	Reader client.Reader
 }
 
-// NewClient makes a client for Cluster and Access, which reads and writes past any cache.
-func NewClient(cfg *rest.Config) (client.Client, error) {
+// NewClient makes a client for Cluster, Bridges and Access, which reads and writes past any cache.
+func NewClient(cfg *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	add := []func(*runtime.Scheme) error{
 		corev1.AddToScheme, metav1.AddMetaToScheme, authorizationv1.AddToScheme, v1.AddToScheme, v1beta1.AddToScheme,
@@ -48,7 +48,7 @@ func NewClient(cfg *rest.Config) (client.Client, error) {
 			return nil, fmt.Errorf("make scheme: %w", err)
 		}
 	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	c, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}

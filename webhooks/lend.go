@@ -127,7 +127,7 @@ func claim(annotations map[string]string, now time.Time, p *Patch) string {
 		return given
 	}
 	claim := strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.FormatUint(rand.Uint64(), 36)
-	p.annotate(annotations, ClaimAnnotation, claim)
+	p.annotate(annotations, map[string]string{ClaimAnnotation: claim})
 	return claim
 }
 

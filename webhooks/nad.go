@@ -63,8 +63,13 @@ func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRe
 		before = nad.Read(old, w.ResourceKeys).Derived()
 	}
 	var verdict Verdict
-	if name := missingResource(nad.Read(n, w.ResourceKeys), before); name != "" {
-		verdict.Patch.annotate(n.Annotations, nad.ResourceAnnotation, name)
+	after := nad.Read(n, w.ResourceKeys)
+	if name := missingResource(after, before); name != "" {
+		set := map[string]string{nad.ResourceAnnotation: name}
+		if _, said := n.Annotations[nad.OwnResourceAnnotation]; !said && len(after.Resources) == 0 {
+			set[nad.OwnResourceAnnotation] = nad.DerivedResource
+		}
+		verdict.Patch.annotate(n.Annotations, set)
 	}
 	return verdict, nil
 }
@@ -85,6 +90,8 @@ func missingResource(d nad.Definition, before string) string {
 type NADReviewer struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string
+	// Offered reports whether a node has a bridge, or a policy declares it.
+	Offered func(bridge string) bool
 	// Advertising is how many nodes have a resource.
 	Advertising func(ctx context.Context, resource string) (int, error)
 	// Unserved are the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
@@ -96,7 +103,7 @@ type NADReviewer struct {
 // Review implements Reviewer.
 func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if !speaksForItself(request.UserInfo.Username, request.Namespace) {
-		w.Advertising, w.Unserved, w.Users = nil, nil, nil // no controller reads warnings: a namespace goes with all it has
+		w.Offered, w.Advertising, w.Unserved, w.Users = nil, nil, nil, nil // no controller reads warnings: a namespace goes with all it has
 	}
 	if request.Operation == admissionv1.Delete {
 		var verdict Verdict
@@ -126,6 +133,9 @@ func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 	before, after := nad.Read(old, w.ResourceKeys), nad.Read(n, w.ResourceKeys)
 	if request.Operation == admissionv1.Update && !sameBridges(before.Bridges, after.Bridges) {
 		w.warnUsers(ctx, &verdict, ref, "changes its bridge or VLAN")
+	}
+	for _, warning := range judged.config.Warnings {
+		verdict.warn("spec.config: %s", warning)
 	}
 	w.warnNodes(ctx, &verdict, after)
 	if strings.Contains(n.Name, ".") {
@@ -194,13 +204,14 @@ func validateNodeSelector(n nadObject) field.ErrorList {
 	return nil
 }
 
-// validateOwnResource refuses anything but the one value of the annotation.
+// validateOwnResource refuses anything but the values that the annotation may have.
 func validateOwnResource(n nadObject) field.ErrorList {
 	written, given := n.Annotations[nad.OwnResourceAnnotation]
-	if !given || written == nad.NoResource {
+	values := []string{nad.NoResource, nad.DerivedResource}
+	if !given || slices.Contains(values, written) {
 		return nil
 	}
-	return field.ErrorList{field.NotSupported(annotationPath(nad.OwnResourceAnnotation), written, []string{nad.NoResource})}
+	return field.ErrorList{field.NotSupported(annotationPath(nad.OwnResourceAnnotation), written, values)}
 }
 
 func contradiction(named, attached string) string {
@@ -230,7 +241,12 @@ func (w NADReviewer) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Re
 
 // warnNodes warns of resources that no node has, and of nodes whose bridge does not take the VLANs of the network.
 func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) {
-	for _, r := range d.Wants() {
+	wanted, unoffered := d.Wants(offeredBy(w.Offered))
+	if unoffered != "" {
+		verdict.warn("no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink", unoffered)
+		verdict.warn("pods do not ask for it; to have them wait for it, write annotation %s yourself", nad.ResourceAnnotation)
+	}
+	for _, r := range wanted {
 		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
 			continue
 		}
@@ -256,4 +272,12 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 			verdict.warn("%d more nodes do not take the VLANs of this network on bridge %s", more, b.Name)
 		}
 	}
+}
+
+// offeredBy is a function for which nil stands for a cluster that offers every bridge.
+func offeredBy(offered func(bridge string) bool) func(bridge string) bool {
+	if offered == nil {
+		return func(string) bool { return true }
+	}
+	return offered
 }

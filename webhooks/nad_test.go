@@ -27,13 +27,15 @@ type nadCase struct {
 	Operation admissionv1.Operation `json:"operation"`
 	User      string                `json:"user"`
 	// Nodes is how many nodes have each resource, Unserved what is said of nodes, Users who uses the NAD.
-	Nodes        map[string]int  `json:"nodes"`
-	Unserved     []string        `json:"unserved"`
-	Users        []string        `json:"users"`
-	ClusterFails bool            `json:"clusterFails"`
-	Object       json.RawMessage `json:"object"`
-	OldObject    json.RawMessage `json:"oldObject"`
-	Want         wantedAnswer    `json:"want"`
+	Nodes        map[string]int `json:"nodes"`
+	Unserved     []string       `json:"unserved"`
+	Users        []string       `json:"users"`
+	ClusterFails bool           `json:"clusterFails"`
+	// Unoffered are bridges that no policy declares and no node has.
+	Unoffered []string        `json:"unoffered"`
+	Object    json.RawMessage `json:"object"`
+	OldObject json.RawMessage `json:"oldObject"`
+	Want      wantedAnswer    `json:"want"`
 }
 
 func (c nadCase) handlers(log Handler) (fills, judges Handler) {
@@ -46,6 +48,7 @@ func (c nadCase) handlers(log Handler) (fills, judges Handler) {
 	fills.Reviewer = NADDefaulter{ResourceKeys: keys}
 	judges.Reviewer = NADReviewer{
 		ResourceKeys: keys,
+		Offered:      func(bridge string) bool { return !slices.Contains(c.Unoffered, bridge) },
 		Advertising:  func(_ context.Context, resource string) (int, error) { return c.Nodes[resource], err },
 		Unserved:     func(context.Context, nad.Bridge) ([]string, error) { return c.Unserved, err },
 		Users:        func(context.Context, nad.Ref) ([]string, error) { return c.Users, err },
@@ -158,7 +161,7 @@ func FuzzNAD(f *testing.F) {
 		fills, judges := c.handlers(Handler{Log: logr.Discard()})
 		post(t, judges, body)
 		for pointer := range changes(t, post(t, fills, body).Patch) {
-			require.Regexp(t, `^/metadata/annotations(/k8s\.v1\.cni\.cncf\.io~1resourceName)?$`, pointer)
+			require.Regexp(t, `^/metadata/annotations(/(k8s\.v1\.cni\.cncf\.io~1resourceName|bridgehead\.dev~1resource-name))?$`, pointer)
 		}
 		object, err := json.Marshal(map[string]any{"metadata": map[string]any{"name": "l2"}, "spec": map[string]any{"config": config}})
 		require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type podRule func(n podNetworks) field.ErrorList
 // networks that do not exist, come before them; whether addresses are taken is for the ledger.
 func podRules() []podRule {
 	return []podRule{
+		validateInterfaceFree,
+		validateUnicast,
 		validateResourceNames,
 		validateNodeSelectors,
 	}
@@ -59,6 +62,8 @@ type PodReviewer struct {
 	// MayRead reports whether a user may read NADs of a namespace. It is asked before the namespace is named to the user;
 	// nil names none.
 	MayRead func(ctx context.Context, user authenticationv1.UserInfo, namespace string) (bool, error)
+	// Offered reports whether a node has a bridge, or a policy declares it; nil for a cluster that offers every bridge.
+	Offered func(bridge string) bool
 	// Lending is where addresses come from; nil leaves addresses alone.
 	Lending *Lending
 }
@@ -77,8 +82,9 @@ type attachment struct {
 	nad.Selection
 	// path is where the pod names it.
 	path *field.Path
-	// network is the NAD.
+	// network is the NAD, and wanted are the resources that it needs of a node.
 	network nad.Definition
+	wanted  []nad.Resource
 }
 
 // Review implements Reviewer.
@@ -90,33 +96,59 @@ func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
-	networks, problems := w.networksOf(p, request.Namespace)
-	if len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
-	}
-	missing, err := w.find(ctx, request, networks.attachments)
-	if err != nil || len(missing) > 0 {
-		return Verdict{Denied: missing}, err
-	}
-	rules := podRules()
-	lends := w.Lending != nil && !nad.IsLauncher(p.Metadata.Labels, p.Metadata.OwnerReferences) &&
-		p.Metadata.Annotations[nad.StatusAnnotation] == "" // the addresses of a launched pod are its VM's
-	if lends {
-		rules = append(rules, podAddressRules()...)
-	}
-	var verdict Verdict
-	for _, rule := range rules {
-		verdict.deny(rule(networks)...)
-	}
-	if len(verdict.Denied) > 0 {
-		return verdict, nil
+	networks, verdict, err := w.judge(ctx, request, p)
+	if err != nil || len(verdict.Denied) > 0 || networks.pod == nil {
+		return verdict, err
 	}
 	topUp(p, wants(networks.attachments), &verdict.Patch)
 	selectNodes(p, selectorOf(networks), &verdict.Patch)
-	if !lends {
+	if !w.lends(p) {
 		return verdict, nil
 	}
 	return w.assign(ctx, request, networks, verdict)
+}
+
+// judge reads the networks that a pod names, looks them up, and applies the rules. Of a pod that is attached to none
+// there is no pod in what it returns.
+func (w PodReviewer) judge(ctx context.Context, request *admissionv1.AdmissionRequest, p *pod) (podNetworks, Verdict, error) {
+	var verdict Verdict
+	if p.Spec.HostNetwork {
+		verdict.warn("the pod uses the network of its node (hostNetwork): it is attached to none of the networks it names")
+		return podNetworks{}, verdict, nil
+	}
+	networks, problems := w.networksOf(p, request.Namespace)
+	if len(problems) > 0 {
+		return networks, Verdict{Denied: problems}, nil
+	}
+	missing, err := w.find(ctx, request, networks.attachments)
+	if err != nil || len(missing) > 0 {
+		return networks, Verdict{Denied: missing}, err
+	}
+	for i := range networks.attachments {
+		a := &networks.attachments[i]
+		var unoffered string
+		a.wanted, unoffered = a.network.Wants(offeredBy(w.Offered))
+		if unoffered != "" {
+			verdict.warn("network %s: no policy declares bridge %s and no node has it: it is not asked for", a.Ref, unoffered)
+		}
+		if a.MAC != "" && !a.network.TakesMAC() {
+			verdict.warn("network %s: plugin %s gives interfaces no address: %s is not used", a.Ref, a.network.Plugins[0], a.MAC)
+		}
+	}
+	rules := podRules()
+	if w.lends(p) {
+		rules = append(rules, podAddressRules()...)
+	}
+	for _, rule := range rules {
+		verdict.deny(rule(networks)...)
+	}
+	return networks, verdict, nil
+}
+
+// lends reports whether the addresses of a pod are the ledger's to give: those of a launched pod are its VM's. What the
+// pod says of how it was attached proves nothing when it is created.
+func (w PodReviewer) lends(p *pod) bool {
+	return w.Lending != nil && !nad.IsLauncher(p.Metadata.Labels, p.Metadata.OwnerReferences)
 }
 
 // networksOf reads the annotations of a pod.
@@ -223,13 +255,13 @@ func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionR
 	return verdict, nil
 }
 
-// nics are the interfaces of the additional networks, with the names they will have. One that lives on no Ethernet
-// address of its own has no name here.
+// nics are the interfaces of the additional networks, with the names they will have. One that has no Ethernet address of
+// its own has no name here.
 func (n podNetworks) nics() []nic {
 	var nics []nic
 	for i, s := range n.additional.Selections {
 		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
-		if s.Infiniband {
+		if s.Infiniband || !n.attachments[i].network.TakesMAC() {
 			nics = append(nics, nic{path: path})
 			continue
 		}
@@ -240,12 +272,39 @@ func (n podNetworks) nics() []nic {
 	return nics
 }
 
-// validatePodAddresses refuses addresses that no interface can have.
+// validateInterfaceFree refuses names of interfaces that every pod has already.
+func validateInterfaceFree(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for i, s := range n.additional.Selections {
+		if s.Interface == "eth0" || s.Interface == "lo" {
+			problems = append(problems, field.Invalid(n.attachments[i].path.Child("interface"), s.Interface,
+				"every pod has an interface of this name already: choose another, or leave it out"))
+		}
+	}
+	return problems
+}
+
+// validateUnicast refuses Ethernet addresses that no interface can have, in every namespace. InfiniBand has longer ones.
+func validateUnicast(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for i, s := range n.additional.Selections {
+		if octets, err := net.ParseMAC(s.MAC); err != nil || len(octets) != len(macpool.MAC{}) {
+			continue // an empty one, one of InfiniBand, or one that could not be read
+		}
+		if _, err := macpool.ParseInterfaceMAC(s.MAC); err != nil {
+			problems = append(problems, field.Invalid(n.attachments[i].path.Child("mac"), s.MAC, err.Error()))
+		}
+	}
+	return problems
+}
+
+// validatePodAddresses refuses addresses that are not of Ethernet.
 func validatePodAddresses(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for _, one := range n.nics() {
-		if one.text == "" {
-			continue
+		octets, err := net.ParseMAC(one.text)
+		if one.name == "" || err != nil || len(octets) == len(macpool.MAC{}) {
+			continue // another rule's
 		}
 		if _, err := macpool.ParseInterfaceMAC(one.text); err != nil {
 			problems = append(problems, field.Invalid(one.path, one.text, err.Error()))

@@ -17,6 +17,7 @@ const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 type pod struct {
 	Metadata metadata `json:"metadata"`
 	Spec     struct {
+		HostNetwork    bool              `json:"hostNetwork"`
 		NodeSelector   map[string]string `json:"nodeSelector"`
 		Containers     []container       `json:"containers"`
 		InitContainers []container       `json:"initContainers"`
@@ -53,7 +54,7 @@ func (c container) asks(name string, most int64) int64 {
 func wants(attachments []attachment) map[string]int64 {
 	wanted := map[string]int64{}
 	for _, a := range attachments {
-		for _, r := range a.network.Wants() {
+		for _, r := range a.wanted {
 			wanted[r.Name]++
 		}
 	}
@@ -64,7 +65,7 @@ func wants(attachments []attachment) map[string]int64 {
 func validateResourceNames(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for _, a := range n.attachments {
-		for _, r := range a.network.Wants() {
+		for _, r := range a.wanted {
 			err := nad.CheckResourceName(r.Name)
 			if err == nil {
 				continue

@@ -43,8 +43,10 @@ type podCase struct {
 	// Networks are the NADs there are, by <namespace>/<name>. Fails makes reads of others fail.
 	Networks map[string]networkSpec `json:"networks"`
 	Fails    bool                   `json:"fails"`
-	Object   json.RawMessage        `json:"object"`
-	Want     wantedAnswer           `json:"want"`
+	// Unoffered are bridges that no policy declares and no node has.
+	Unoffered []string        `json:"unoffered"`
+	Object    json.RawMessage `json:"object"`
+	Want      wantedAnswer    `json:"want"`
 }
 
 type networkSpec struct {
@@ -81,17 +83,17 @@ func readCases[T any](t testing.TB, folder string) map[string]T {
 	return cases
 }
 
-// pods is the webhook for pods in a cluster with these networks.
-func (w *world) pods(networks map[string]networkSpec, fails, addresses bool) Handler {
+// pods is the webhook for pods in the cluster of a case.
+func (w *world) pods(c podCase) Handler {
 	w.t.Helper()
 	keys := []string{nad.ResourceAnnotation, "example.com/resource"}
 	cache := nad.NewCache(keys, func(context.Context, nad.Ref) (*netv1.NetworkAttachmentDefinition, error) {
-		if fails {
+		if c.Fails {
 			return nil, errors.New("connection refused")
 		}
 		return nil, nil
 	})
-	for name, spec := range networks {
+	for name, spec := range c.Networks {
 		namespace, name, _ := strings.Cut(name, "/")
 		require.NoError(w.t, cache.Add(&netv1.NetworkAttachmentDefinition{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: spec.Annotations},
@@ -100,11 +102,12 @@ func (w *world) pods(networks map[string]networkSpec, fails, addresses bool) Han
 	}
 	reviewer := PodReviewer{
 		Networks: cache, MultusNamespace: "kube-system",
+		Offered: func(bridge string) bool { return !slices.Contains(c.Unoffered, bridge) },
 		MayRead: func(_ context.Context, _ authenticationv1.UserInfo, namespace string) (bool, error) {
 			return namespace == "far", nil
 		},
 	}
-	if addresses {
+	if c.Addresses {
 		lending := w.lending()
 		reviewer.Lending = &lending
 	}
@@ -166,7 +169,7 @@ func TestPodsOfTheCorpus(t *testing.T) {
 				w.hold(mac, holder, "net1")
 			}
 			before := w.holds()
-			handler := w.pods(c.Networks, c.Fails, c.Addresses)
+			handler := w.pods(c)
 
 			response := post(t, handler, podReview(t, c, c.Object))
 
@@ -222,7 +225,7 @@ func checkValues(t *testing.T, want, set map[string]any) []string {
 func TestTwoPodsOfOneGeneratedNameAreTwo(t *testing.T) {
 	w := newWorld(t)
 	defer w.settle()
-	handler := w.pods(map[string]networkSpec{"home/l2": {}}, false, true)
+	handler := w.pods(podCase{Networks: map[string]networkSpec{"home/l2": {}}, Addresses: true})
 	object := []byte(`{"metadata":{"generateName":"pod-","annotations":{"k8s.v1.cni.cncf.io/networks":"l2"}},"spec":{"containers":[{"name":"a"}]}}`)
 	seen := map[any]bool{}
 	for range 5 {
@@ -248,9 +251,9 @@ func FuzzPod(f *testing.F) {
 		w := newWorld(t)
 		defer w.settle()
 		w.hold("02:4a:be:00:00:01", "home/vma", "br0")
-		handler := w.pods(map[string]networkSpec{
+		handler := w.pods(podCase{Addresses: true, Networks: map[string]networkSpec{
 			"home/l2": {Config: `{"type":"bridge","bridge":"br0"}`}, "kube-system/l2": {Annotations: map[string]string{nad.NodeSelectorAnnotation: "a=b"}},
-		}, false, true)
+		}})
 		for pointer := range changes(t, post(t, handler, body).Patch) {
 			require.Regexp(t, ours, pointer)
 		}
@@ -274,7 +277,7 @@ func FuzzPod(f *testing.F) {
 func TestPodsAreGivenAddressesByTheNamesTheirInterfacesWillHave(t *testing.T) {
 	networks, problems := nad.ParseNetworks("a,b@eth7,c", home, nil)
 	require.Empty(t, problems)
-	nics := podNetworks{additional: networks}.nics()
+	nics := podNetworks{additional: networks, attachments: attached(networks, nil)}.nics()
 	var names []string
 	for _, n := range nics {
 		names = append(names, n.name)
@@ -286,7 +289,7 @@ func TestPodsWithoutPoolAreTold(t *testing.T) {
 	w := newWorld(t)
 	defer w.settle()
 	w.pools.DropPool("default")
-	handler := w.pods(map[string]networkSpec{"home/l2": {}}, false, true)
+	handler := w.pods(podCase{Networks: map[string]networkSpec{"home/l2": {}}, Addresses: true})
 	object := func(networks string) []byte {
 		return fmt.Appendf(nil, `{"metadata":{"name":"pod","annotations":{"k8s.v1.cni.cncf.io/networks":%q}},"spec":{"containers":[{"name":"a"}]}}`, networks)
 	}

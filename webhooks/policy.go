@@ -139,7 +139,7 @@ func (w PolicyPlanner) Review(ctx context.Context, request *admissionv1.Admissio
 	}
 	nodePlans, unseen := view.nodePlans(ctx, p, desired)
 	text := planText(nodePlans, unseen, w.Now())
-	verdict.Patch.annotate(p.Annotations, nmstate.PlanAnnotation, text)
+	verdict.Patch.annotate(p.Annotations, map[string]string{nmstate.PlanAnnotation: text})
 	return verdict, nil
 }
 

@@ -11,8 +11,10 @@ type Route struct {
 // Sources are where reviewers learn what they judge by.
 type Sources struct {
 	Lending Lending
-	// NADs has the networks of the cluster, Cluster what else there is to look at, and Access what users may do.
+	// NADs has the networks of the cluster, Bridges what it offers, Cluster what else there is to look at, and Access
+	// what users may do.
 	NADs    *NADWatch
+	Bridges *Bridges
 	Cluster Cluster
 	Access  Access
 	// MultusNamespace is where default networks are that a pod names without a namespace.
@@ -23,11 +25,11 @@ type Sources struct {
 
 // Routes lists every webhook there is. The paths are those of the manifests.
 func Routes(s Sources) []Route {
-	pods := PodReviewer{Networks: s.NADs.Cache, MultusNamespace: s.MultusNamespace, MayRead: s.Access.MayReadNADs}
+	pods := PodReviewer{Networks: s.NADs.Cache, MultusNamespace: s.MultusNamespace, MayRead: s.Access.MayReadNADs, Offered: s.Bridges.Offered}
 	addressed := pods // the API server decides by the namespace which of the two a pod goes to
 	addressed.Lending = &s.Lending
 	nads := NADReviewer{
-		ResourceKeys: s.ResourceKeys, Advertising: s.Cluster.Advertising, Unserved: s.Cluster.Unserved, Users: s.Cluster.Users,
+		ResourceKeys: s.ResourceKeys, Offered: s.Bridges.Offered, Advertising: s.Cluster.Advertising, Unserved: s.Cluster.Unserved, Users: s.Cluster.Users,
 	}
 	policies := PolicyReviewer{Look: s.Cluster.Look, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
 	return []Route{

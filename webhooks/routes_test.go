@@ -51,7 +51,7 @@ func manifestWebhooks(t *testing.T) map[string][]admissionregistrationv1.Mutatin
 
 func TestEveryRouteIsInTheManifestsAndOnlyThose(t *testing.T) {
 	var paths []string
-	for _, r := range Routes(Sources{NADs: &NADWatch{}}) {
+	for _, r := range Routes(Sources{NADs: &NADWatch{}, Bridges: &Bridges{}}) {
 		paths = append(paths, r.Path)
 	}
 	for path := range manifestWebhooks(t) {

@@ -62,13 +62,9 @@ func pointer(parts ...any) string {
 	return b.String()
 }
 
-// annotate sets an annotation of an object that has these.
-func (p *Patch) annotate(annotations map[string]string, key, value string) {
-	if annotations == nil {
-		p.Set(pointer("metadata", "annotations"), map[string]string{key: value})
-		return
-	}
-	p.Set(pointer("metadata", "annotations", key), value)
+// annotate sets annotations of an object that has these.
+func (p *Patch) annotate(has, set map[string]string) {
+	setEach(p, []any{"metadata", "annotations"}, has == nil, set)
 }
 
 const (

@@ -49,6 +49,7 @@ func (r *replica) readyz() http.HandlerFunc {
 			{r.source.Ready(), "the certificate is not loaded yet"},
 			{r.feed.Synced(), "the blocks of the ledger are being read"},
 			{r.sources.NADs.Ready(), "the networks that pods name are being read"},
+			{r.sources.Bridges.Ready(), "the bridges of nodes and policies are being read"},
 			{leased, "the Lease of this replica is not renewed"},
 			{!r.drain.Draining(), "this replica is shutting down"},
 		} {

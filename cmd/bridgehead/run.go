@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,6 +109,7 @@ type replica struct {
 	tenure   *macpool.LeaseTenure
 	pools    *macpool.Pools
 	feed     *macpool.Feed
+	looking  client.WithWatch // what the webhooks look at the cluster with
 	sources  webhooks.Sources
 	source   *certs.Source
 	drain    *webhooks.Drain
@@ -140,8 +142,8 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		Clock:  clock.RealClock{},
 	})
 	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
-	looking, err := webhooks.NewClient(r.config)
-	if err != nil {
+	var err error
+	if r.looking, err = webhooks.NewClient(r.config); err != nil {
 		return nil, err
 	}
 	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
@@ -150,7 +152,7 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 	}
 	r.sources = webhooks.Sources{
 		Lending: webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
-		NADs:    nads, Cluster: webhooks.Cluster{Reader: looking}, Access: webhooks.Access{Client: looking},
+		NADs:    nads, Bridges: &webhooks.Bridges{}, Cluster: webhooks.Cluster{Reader: r.looking}, Access: webhooks.Access{Client: r.looking},
 		MultusNamespace: o.MultusNamespace, ResourceKeys: o.ResourceNameKeys,
 	}
 	return r, r.feed.Register(ctx)
@@ -172,7 +174,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNADs(), books, turns} {
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), books, turns} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
@@ -180,9 +182,13 @@ func (r *replica) register(mgr manager.Manager) error {
 	return nil
 }
 
-func (r *replica) watchNADs() everywhere {
+// watchNetworks keeps what the webhooks for pods and NADs know of the cluster.
+func (r *replica) watchNetworks() everywhere {
 	return func(ctx context.Context) error {
-		r.sources.NADs.Run(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { r.sources.NADs.Run(ctx) })
+		running.Go(func() { r.sources.Bridges.Run(ctx, r.looking) })
+		running.Wait()
 		return nil
 	}
 }

@@ -100,11 +100,13 @@ func (b *bench) preparePods(ctx context.Context) error {
 }
 
 func (b *bench) createNetwork(ctx context.Context, namespace, name string) error {
-	config := `{"cniVersion":"0.3.1","type":"macvlan"}`
+	config, annotations := `{"cniVersion":"0.3.1","type":"macvlan"}`, "{}"
 	if name == bridged {
+		annotations = `{"k8s.v1.cni.cncf.io/resourceName":"bridge.network.kubevirt.io/br0"}` // which nobody offers here
 		config = `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`
 	}
-	body := fmt.Sprintf(`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q},"spec":{"config":%q}}`, name, config)
+	body := fmt.Sprintf(`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q,"annotations":%s},"spec":{"config":%q}}`,
+		name, annotations, config)
 	_, err := b.postJSON(ctx, "/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions", body)
 	return err
 }

@@ -19,7 +19,11 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-const bridge0 = "bridge.network.kubevirt.io/br0"
+const (
+	bridge0 = "bridge.network.kubevirt.io/br0"
+	// asksForBr0 is the annotation of a network whose pods ask for br0, whether or not anybody offers it.
+	asksForBr0 = "k8s.v1.cni.cncf.io/resourceName: " + bridge0
+)
 
 // pod is a pod in the default namespace. more is added to its spec.
 func pod(name, annotations, more string) string {
@@ -46,7 +50,7 @@ func asked(p *corev1.Pod) string {
 
 func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
-	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+
+	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+
 		network("bare", "bridgehead.dev/resource-name: none", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+
 		network("zoned", "k8s.v1.cni.cncf.io/nodeSelector: zone=a, bridgehead.dev/resource-name: none", `{"cniVersion":"0.3.1","type":"macvlan"}`))
 
@@ -122,7 +126,7 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	_, err := s.Kubectl(t.Context(), "label", "namespace", "default", "mutatepods.kubemacpool.io=allocate")
 	require.NoError(t, err)
-	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
+	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 	addresses := func(p *corev1.Pod) []string {
 		var elements []struct{ Name, MAC string }
 		if err := json.Unmarshal([]byte(p.Annotations["k8s.v1.cni.cncf.io/networks"]), &elements); err != nil {
@@ -193,7 +197,7 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 	create(t, s, playedNode("without", room)+playedNode("with", room+", "+bridge0+": 1k"))
 	_, err := s.Kubectl(t.Context(), "taint", "nodes", "--all", "node.kubernetes.io/not-ready-") // which nothing else removes here
 	require.NoError(t, err)
-	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
+	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 	for i := range 4 {
 		create(t, s, pod(fmt.Sprint("pod-", i), "k8s.v1.cni.cncf.io/networks: l2", ""))
 	}
@@ -207,6 +211,22 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 		return err == nil && strings.Contains(out, "Insufficient "+bridge0)
 	})
 	assert.Empty(t, podOf(t, s, "stuck").Spec.NodeName)
+}
+
+func TestOnlyBridgesThatSomebodyOffersAreAskedFor(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 1})
+	out := create(t, s, network("demo", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0","ipam":{"type":"host-local","subnet":"10.0.0.0/24"}}`))
+	assert.Contains(t, out, "Warning: no policy declares bridge br0 and no node has it: the plugin makes one of its own, without uplink")
+	out = create(t, s, pod("before", "k8s.v1.cni.cncf.io/networks: demo", ""))
+	assert.Contains(t, out, "Warning: network default/demo: no policy declares bridge br0 and no node has it: it is not asked for")
+	assert.Equal(t, "0", asked(podOf(t, s, "before")), "it would be Pending for ever")
+
+	create(t, s, "apiVersion: nmstate.io/v1\nkind: NodeNetworkConfigurationPolicy\nmetadata: {name: br0}\n"+
+		"spec: {desiredState: {interfaces: [{name: br0, type: linux-bridge, state: up}]}}\n")
+	waitUntil(t, func() bool {
+		out, err := kubectl(t, s, pod("after", "k8s.v1.cni.cncf.io/networks: demo", ""), "create", "--dry-run=server", "-o", "yaml", "-f", "-")
+		return err == nil && strings.Contains(out, bridge0)
+	})
 }
 
 func TestAHundredPodsAtOnceNameANetworkWithoutAnnotations(t *testing.T) {
@@ -251,7 +271,7 @@ func TestANetworkMayBeNamedAsSoonAsItExists(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	for i := range 20 {
 		name := fmt.Sprint("fresh-", i)
-		create(t, s, network(name, "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod(name, "k8s.v1.cni.cncf.io/networks: "+name, ""))
+		create(t, s, network(name, asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod(name, "k8s.v1.cni.cncf.io/networks: "+name, ""))
 		assert.Equal(t, "1", asked(podOf(t, s, name)))
 	}
 }
@@ -263,6 +283,6 @@ func TestVMsAreServedWithoutNetworkAttachmentDefinitions(t *testing.T) {
 	assert.Contains(t, out, "there is no NetworkAttachmentDefinition l2 in namespace default")
 
 	require.NoError(t, s.InstallKubeVirt(t.Context()))
-	create(t, s, network("l2", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod("late", "k8s.v1.cni.cncf.io/networks: l2", ""))
+	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod("late", "k8s.v1.cni.cncf.io/networks: l2", ""))
 	assert.Equal(t, "1", asked(podOf(t, s, "late")))
 }
