@@ -6,7 +6,14 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // Access asks the API server what users may do. Its client must know SubjectAccessReviews.
@@ -19,6 +26,27 @@ func (a Access) MayReadNADs(ctx context.Context, user authenticationv1.UserInfo,
 	return a.allowed(ctx, user, authorizationv1.ResourceAttributes{
 		Verb: "get", Group: "k8s.cni.cncf.io", Resource: "network-attachment-definitions", Namespace: namespace,
 	})
+}
+
+// MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change that
+// one, or it names the newcomer in its macpool.ShareAnnotation.
+func (a Access) MayShare(ctx context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object) (bool, error) {
+	allowed, err := a.allowed(ctx, user, authorizationv1.ResourceAttributes{
+		Verb: "update", Group: "kubevirt.io", Resource: "virtualmachines", Namespace: holder.Namespace, Name: holder.Name,
+	})
+	if err != nil || allowed || newcomer.Name == "" {
+		return allowed, err
+	}
+	vm := &metav1.PartialObjectMetadata{}
+	vm.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachine"})
+	if err := a.Client.Get(ctx, types.NamespacedName{Namespace: holder.Namespace, Name: holder.Name}, vm); err != nil {
+		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("ask %s whether it shares its addresses: %w", holder, err)
+	}
+	share, err := macpool.ReadSharing("", vm.Annotations)
+	return err == nil && share.With == newcomer, nil
 }
 
 func (a Access) allowed(ctx context.Context, user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) (bool, error) {

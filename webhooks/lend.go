@@ -60,6 +60,8 @@ type order struct {
 	asking []nic
 	// path is where the object has its interfaces.
 	path *field.Path
+	// hint completes the refusal of an address that another has.
+	hint string
 }
 
 // pathOf is where an address is asked for.
@@ -75,9 +77,18 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 // lend has the ledger answer an order. Addresses are in the order of the interfaces. There are none if the verdict comes
 // to deny.
 func (l Lending) lend(ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict) ([]macpool.MAC, error) {
-	rule, err := l.poolFor(request.Namespace, o.asking)
+	macs, err := l.ask(ctx, request, o, verdict)
 	if err != nil {
 		return nil, verdict.refuse(err, o)
+	}
+	return macs, nil
+}
+
+// ask is lend with the refusal of the ledger as an error.
+func (l Lending) ask(ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict) ([]macpool.MAC, error) {
+	rule, err := l.poolFor(request.Namespace, o.asking)
+	if err != nil {
+		return nil, err
 	}
 	r := macpool.Request{Holder: o.holder, Pool: rule.Pool, Kept: o.kept}
 	for _, n := range o.asking {
@@ -89,7 +100,7 @@ func (l Lending) lend(ctx context.Context, request *admissionv1.AdmissionRequest
 	}
 	grant, err := answer(ctx, r)
 	if err != nil {
-		return nil, verdict.refuse(err, o)
+		return nil, err
 	}
 	verdict.note(grant.Collisions, o.asking, rule.Enforcement)
 	return grant.MACs, nil

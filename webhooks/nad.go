@@ -146,7 +146,13 @@ func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 
 func readNAD(raw []byte) (*netv1.NetworkAttachmentDefinition, field.ErrorList) {
 	n := &netv1.NetworkAttachmentDefinition{}
-	return n, decode(raw, n, nil)
+	problems := decode(raw, n, nil)
+	for _, problem := range problems {
+		if problem.Field == "spec.config" {
+			problem.Detail += ": it is JSON as text: write config: | and indent the JSON below it"
+		}
+	}
+	return n, problems
 }
 
 // sameText reports whether the annotations that are judged are the same.

@@ -33,7 +33,7 @@ func Routes(s Sources) []Route {
 	}
 	policies := PolicyReviewer{Look: s.Cluster.Look, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
 	return []Route{
-		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending}},
+		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}},
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},

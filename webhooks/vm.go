@@ -4,6 +4,7 @@ import (
 	"context"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -21,6 +22,7 @@ func vmRules() []vmRule {
 		validateInterfaceNames,
 		validateInterfaceNetworks,
 		validateShareAnnotation,
+		validateTakenAnnotation,
 	}
 }
 
@@ -28,6 +30,9 @@ func vmRules() []vmRule {
 // that are taken or unfit.
 type VMReviewer struct {
 	Lending
+	// MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change
+	// that one, or it names the newcomer in its macpool.ShareAnnotation. Nil never lets it.
+	MayShare func(ctx context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object) (bool, error)
 }
 
 // Review implements Reviewer.
@@ -67,38 +72,37 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 
 // assign has the ledger answer the interfaces of a VM and writes the answers into the patch.
 func (w VMReviewer) assign(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict) (Verdict, error) {
-	o := order{kept: c.kept(), path: interfacesPath()}
-	share, _ := macpool.ReadSharing(c.vm.Spec.RunStrategy, c.vm.Metadata.Annotations) // its problem is a rule's
+	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint()}
 	for _, n := range asking {
-		if n.text != "" {
-			n.share = share
-		}
 		o.asking = append(o.asking, n.nic)
 	}
 	var problem *field.Error
 	if o.holder, problem = w.holderOf(macpool.KindVM, request, c.vm.Metadata, &verdict.Patch); problem != nil {
 		return Verdict{Denied: field.ErrorList{problem}}, nil
 	}
-	macs, err := w.lend(ctx, request, o, &verdict)
-	if err != nil {
+	if err := w.shareNamed(ctx, request, c, &o); err != nil {
 		return Verdict{}, err
 	}
+	macs, err := w.ask(ctx, request, o, &verdict)
+	if taken := takenOnly(err); len(taken) > 0 {
+		resolved, failed := w.resolve(ctx, request, c, &o, taken, &verdict)
+		if failed != nil {
+			return Verdict{}, failed
+		}
+		if resolved {
+			macs, err = w.ask(ctx, request, o, &verdict)
+		}
+	}
+	if err != nil {
+		if err := verdict.refuse(err, o); err != nil {
+			return Verdict{}, err
+		}
+		return verdict, nil
+	}
 	for i, m := range macs {
-		if asking[i].text == "" {
+		if o.asking[i].text == "" {
 			asking[i].set(&verdict.Patch, m)
 		}
 	}
 	return verdict, nil
-}
-
-// validateShareAnnotation refuses an annotation that names no VM to share addresses with.
-func validateShareAnnotation(c vmChange) field.ErrorList {
-	if len(c.asking()) == 0 {
-		return nil
-	}
-	_, err := macpool.ReadSharing(c.vm.Spec.RunStrategy, c.vm.Metadata.Annotations)
-	if err == nil {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(annotationPath(macpool.ShareAnnotation), c.vm.Metadata.Annotations[macpool.ShareAnnotation], err.Error())}
 }

@@ -24,8 +24,9 @@ type vmChange struct {
 type vmNIC struct {
 	nic
 	index int
-	// served is true where an interface without an address is given one: on a Multus network whatever the binding, and
-	// on the pod network with masquerade. Other bindings on the pod network live on the pod's own address.
+	// served is true where the address of an interface is ours: on a Multus network whatever the binding, and on the pod
+	// network with masquerade. With other bindings an interface on the pod network lives on the pod's own address, or on
+	// one that the network there looks after, such as a primary user-defined network.
 	served bool
 	// networked is false if there is no network of the interface's name.
 	networked bool
@@ -88,7 +89,7 @@ func nicsOf(vm *virtualMachine) []vmNIC {
 // nothing, however they came to be so.
 func (c vmChange) asking() []vmNIC {
 	return slices.DeleteFunc(slices.Clone(c.nics), func(n vmNIC) bool {
-		return n.same || n.restored || n.text == "" && !n.served
+		return n.same || n.restored || !n.served
 	})
 }
 

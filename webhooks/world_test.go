@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -65,7 +66,7 @@ func newWorld(t testing.TB) *world {
 	if _, fuzzing := t.(*testing.F); !fuzzing {
 		log = funcr.New(func(_, text string) { w.log.WriteString(text + "\n") }, funcr.Options{})
 	}
-	w.handler = Handler{Log: log, Reviewer: VMReviewer{Lending: w.lending()}}
+	w.handler = Handler{Log: log, Reviewer: VMReviewer{Lending: w.lending(), MayShare: w.mayShare}}
 	w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
 	return w
 }
@@ -73,6 +74,11 @@ func newWorld(t testing.TB) *world {
 // lending lends of the world's ledger.
 func (w *world) lending() Lending {
 	return Lending{Ledger: w.ledger, PoolFor: w.pools.For, Now: w.clock.Now}
+}
+
+// mayShare lets everybody but strangers share the addresses of every VM, and the VM host/consenting with the VM vm.
+func (w *world) mayShare(_ context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object) (bool, error) {
+	return user.Username != corpus.Stranger || holder.Name == "consenting" && newcomer.Name == "vm", w.reach()
 }
 
 // pool makes the one pool that there is.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,6 +23,9 @@ import (
 // Any in Want.Patch stands for whatever address the pool lends.
 const Any = "any"
 
+// Stranger is a user who may not change the VMs of others.
+const Stranger = "stranger"
+
 // A Case is one review.
 type Case struct {
 	// Why says what is at stake, where the name of the file does not.
@@ -32,7 +36,9 @@ type Case struct {
 	Unit string `json:"unit,omitempty"`
 
 	Operation admissionv1.Operation `json:"operation"`
-	DryRun    bool                  `json:"dryRun,omitempty"`
+	// User asks for it: Stranger, or empty for one who may do everything.
+	User   string `json:"user,omitempty"`
+	DryRun bool   `json:"dryRun,omitempty"`
 	// Pool serves the namespace; nil is one with room enough.
 	Pool *Pool `json:"pool,omitempty"`
 	// Ledger has the addresses that are held before.
@@ -155,6 +161,7 @@ func (c Case) Review(uid string) ([]byte, error) {
 		Resource:  metav1.GroupVersionResource{Group: "kubevirt.io", Version: "v1", Resource: "virtualmachines"},
 		Namespace: c.Home,
 		Operation: c.Operation,
+		UserInfo:  authenticationv1.UserInfo{Username: c.User},
 		DryRun:    &c.DryRun,
 		Object:    runtime.RawExtension{Raw: c.Object},
 		OldObject: runtime.RawExtension{Raw: c.OldObject},

@@ -1,0 +1,130 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+const (
+	// OnTakenAnnotation on a VM that is created, with the value OnTakenReplace, has addresses that another VM has
+	// replaced by new ones instead of refused: for restores and clones of VMs that still exist.
+	OnTakenAnnotation = "bridgehead.dev/on-taken-mac"
+	OnTakenReplace    = "replace"
+	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
+	receiver = "WaitAsReceiver"
+)
+
+// takenHint says what else there is to do about an address that another VM has.
+func takenHint() string {
+	return "; annotation " + OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones, and " +
+		macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+}
+
+// validateShareAnnotation refuses an annotation that names no VM to share addresses with.
+func validateShareAnnotation(c vmChange) field.ErrorList {
+	if len(c.asking()) == 0 {
+		return nil
+	}
+	_, err := macpool.ReadSharing(c.vm.Spec.RunStrategy, c.vm.Metadata.Annotations)
+	if err == nil {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(annotationPath(macpool.ShareAnnotation), c.vm.Metadata.Annotations[macpool.ShareAnnotation], err.Error())}
+}
+
+// validateTakenAnnotation refuses anything but the one value of the annotation.
+func validateTakenAnnotation(c vmChange) field.ErrorList {
+	written, given := c.vm.Metadata.Annotations[OnTakenAnnotation]
+	if !given || written == OnTakenReplace || len(c.asking()) == 0 {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(annotationPath(OnTakenAnnotation), written, []string{OnTakenReplace})}
+}
+
+// shareNamed lets the addresses of an order be shared with the VM that the annotation names, if that is consented to.
+// Without consent nothing is shared; whether that matters is for the ledger to say.
+func (w VMReviewer) shareNamed(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order) error {
+	share, _ := macpool.ReadSharing("", c.vm.Metadata.Annotations) // a rule refuses what cannot be read
+	if share == (macpool.Sharing{}) {
+		return nil
+	}
+	allowed, err := w.mayShare(ctx, request, share.With, o.holder)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		o.hint = "; to share it with " + share.With.String() + " on purpose you must be allowed to update that VM, " +
+			"or it must have annotation " + macpool.ShareAnnotation + ": " + o.holder.Namespace + "/" + o.holder.Name
+		return nil
+	}
+	for i := range o.asking {
+		if o.asking[i].text != "" {
+			o.asking[i].share = share
+		}
+	}
+	return nil
+}
+
+func (w VMReviewer) mayShare(ctx context.Context, request *admissionv1.AdmissionRequest, holder, newcomer macpool.Object) (bool, error) {
+	if w.MayShare == nil || holder.Kind != macpool.KindVM {
+		return false, nil
+	}
+	return w.MayShare(ctx, request.UserInfo, holder, newcomer)
+}
+
+// takenOnly are the addresses that somebody else has, if an error of the ledger says nothing else.
+func takenOnly(err error) []*macpool.TakenError {
+	var all []*macpool.TakenError
+	if err == nil {
+		return nil
+	}
+	for _, part := range parts(err) {
+		var taken *macpool.TakenError
+		if !errors.As(part, &taken) {
+			return nil
+		}
+		all = append(all, taken)
+	}
+	return all
+}
+
+// resolve changes an order so that it can be fulfilled although some of its addresses are taken: the receiver of a live
+// migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It reports
+// whether that does for every one of them.
+func (w VMReviewer) resolve(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order, taken []*macpool.TakenError, verdict *Verdict) (
+	bool, error,
+) {
+	replaces := request.Operation == admissionv1.Create && c.vm.Metadata.Annotations[OnTakenAnnotation] == OnTakenReplace
+	var warnings Verdict
+	for _, t := range taken {
+		for i := range o.asking {
+			n := &o.asking[i]
+			if n.mac != t.MAC {
+				continue
+			}
+			shares := false
+			if c.vm.Spec.RunStrategy == receiver {
+				var err error
+				if shares, err = w.mayShare(ctx, request, t.Holder.Object, o.holder); err != nil {
+					return false, err
+				}
+			}
+			switch {
+			case shares:
+				n.share = macpool.Sharing{With: t.Holder.Object}
+			case replaces:
+				warnings.warn("interface %s: %s: it is given another (%s)", n.name, t, OnTakenAnnotation)
+				n.text, n.mac, n.share = "", macpool.MAC{}, macpool.Sharing{}
+			default:
+				return false, nil
+			}
+		}
+	}
+	verdict.Warnings = append(verdict.Warnings, warnings.Warnings...)
+	return true, nil
+}
