@@ -24,22 +24,25 @@ type metadata struct {
 type virtualMachine struct {
 	Metadata metadata `json:"metadata"`
 	Spec     struct {
-		RunStrategy string `json:"runStrategy"`
-		Template    *struct {
-			Spec struct {
-				Domain struct {
-					Devices struct {
-						Interfaces []json.RawMessage `json:"interfaces"`
-					} `json:"devices"`
-				} `json:"domain"`
-				Networks []json.RawMessage `json:"networks"`
-			} `json:"spec"`
-		} `json:"template"`
+		RunStrategy string           `json:"runStrategy"`
+		Template    *machineTemplate `json:"template"`
 	} `json:"spec"`
 
 	// interfaces and networks are the lists of the template. An entry that could not be read is nil.
 	interfaces []*vmInterface
 	networks   []*vmNetwork
+}
+
+// A machineTemplate is what a VirtualMachineInstance is made from.
+type machineTemplate struct {
+	Spec struct {
+		Domain struct {
+			Devices struct {
+				Interfaces []json.RawMessage `json:"interfaces"`
+			} `json:"devices"`
+		} `json:"domain"`
+		Networks []json.RawMessage `json:"networks"`
+	} `json:"spec"`
 }
 
 // A vmInterface is spec.template.spec.domain.devices.interfaces[].

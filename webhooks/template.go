@@ -1,0 +1,92 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// TemplateReviewer reviews templates that many machines are made from (VirtualMachineInstanceReplicaSet,
+// VirtualMachinePool): an address in one would be that of every machine. By the enforcement of the pool that serves the
+// namespace it is refused, warned of, or told to the log. What has no pool is refused nothing.
+type TemplateReviewer struct {
+	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
+	PoolFor func(namespace string) (macpool.PoolRule, error)
+}
+
+// Review implements Reviewer.
+func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
+		return Verdict{}, nil
+	}
+	fixed := fixedAddresses(request.Kind.Kind, request.Object.Raw)
+	before := map[string]string{}
+	if request.Operation == admissionv1.Update {
+		before = fixedAddresses(request.Kind.Kind, request.OldObject.Raw)
+	}
+	maps.DeleteFunc(fixed, func(path, address string) bool { return before[path] == address }) // was let in before
+	if len(fixed) == 0 {
+		return Verdict{}, nil
+	}
+	rule, err := w.PoolFor(request.Namespace)
+	var poolless *macpool.NoPoolError
+	if errors.As(err, &poolless) {
+		return Verdict{}, nil
+	}
+	if err != nil {
+		return Verdict{}, fmt.Errorf("find the pool of namespace %s: %w", request.Namespace, err)
+	}
+	var verdict Verdict
+	for _, path := range sortedKeys(fixed) {
+		problem := field.Forbidden(field.NewPath(path), fmt.Sprintf(
+			"every machine made from this template would have the address %s: leave it out", fixed[path]))
+		switch rule.Enforcement {
+		case v1alpha1.EnforcementWarn:
+			verdict.warn("%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], fixed[path])
+		case v1alpha1.EnforcementAudit:
+			verdict.Notes = append(verdict.Notes, problem.Error())
+		default:
+			verdict.deny(problem)
+		}
+	}
+	return verdict, nil
+}
+
+// fixedAddresses are the addresses in a template that are ours to look after, by their paths. What cannot be read has
+// none: its own API says what is wrong with it.
+func fixedAddresses(kind string, raw []byte) map[string]string {
+	var set struct {
+		Spec struct {
+			Template               machineTemplate `json:"template"`
+			VirtualMachineTemplate struct {
+				Spec struct {
+					Template machineTemplate `json:"template"`
+				} `json:"spec"`
+			} `json:"virtualMachineTemplate"`
+		} `json:"spec"`
+	}
+	_ = decode(raw, &set, nil)
+	template, at := set.Spec.Template, field.NewPath("spec", "template")
+	if kind == "VirtualMachinePool" {
+		template, at = set.Spec.VirtualMachineTemplate.Spec.Template, field.NewPath("spec", "virtualMachineTemplate", "spec", "template")
+	}
+	at = at.Child("spec", "domain", "devices", "interfaces")
+	var vm virtualMachine
+	_ = readEntries(template.Spec.Domain.Devices.Interfaces, at, "an interface", &vm.interfaces)
+	_ = readEntries(template.Spec.Networks, nil, "a network", &vm.networks)
+	fixed := map[string]string{}
+	for _, n := range nicsOf(&vm) {
+		if n.served && n.text != "" {
+			fixed[at.Index(n.index).Child("macAddress").String()] = n.text
+		}
+	}
+	return fixed
+}

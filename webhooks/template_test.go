@@ -1,0 +1,66 @@
+package webhooks
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// machine is a template with an interface on a Multus network and one on the pod network, with their addresses.
+func machine(multus, pod string) string {
+	return `{"spec":{"domain":{"devices":{"interfaces":[{"name":"pod","bridge":{},"macAddress":"` + pod + `"},{"name":"l2","bridge":{},"macAddress":"` + multus +
+		`"}]}},"networks":[{"name":"pod","pod":{}},{"name":"l2","multus":{"networkName":"l2"}}]}}`
+}
+
+func TestTemplatesWithFixedAddresses(t *testing.T) {
+	const mac, other = "02:00:00:00:00:01", "02:00:00:00:00:02"
+	replicas := func(template string) string { return `{"spec":{"template":` + template + `}}` }
+	pool := func(template string) string {
+		return `{"spec":{"virtualMachineTemplate":{"spec":{"template":` + template + `}}}}`
+	}
+	const inReplicas = "spec.template.spec.domain.devices.interfaces[1].macAddress"
+	for name, c := range map[string]struct {
+		kind, object, old       string
+		enforcement             v1alpha1.Enforcement
+		denied, warnings, notes []string
+	}{
+		"one without addresses is let in": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine("", mac))},
+		"one of a replica set is refused": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), denied: []string{inReplicas}},
+		"one of a pool of VMs is refused": {kind: "VirtualMachinePool", object: pool(machine(mac, "")),
+			denied: []string{"spec.virtualMachineTemplate.spec.template.spec.domain.devices.interfaces[1].macAddress"}},
+		"one is warned of where the pool warns": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), enforcement: v1alpha1.EnforcementWarn,
+			warnings: []string{"interfaces[1].macAddress: all machines of this template have the address " + mac}},
+		"one is noted where the pool audits": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), enforcement: v1alpha1.EnforcementAudit,
+			notes: []string{inReplicas}},
+		"one that was let in before stays":  {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), old: replicas(machine(mac, ""))},
+		"another one than before is judged": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(other, "")), old: replicas(machine(mac, "")), denied: []string{inReplicas}},
+		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reviewer := TemplateReviewer{PoolFor: func(string) (macpool.PoolRule, error) { return macpool.PoolRule{Enforcement: c.enforcement}, nil }}
+			request := &admissionv1.AdmissionRequest{Kind: metav1.GroupVersionKind{Kind: c.kind}, Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: []byte(c.object)}}
+			if c.old != "" {
+				request.Operation, request.OldObject.Raw = admissionv1.Update, []byte(c.old)
+			}
+			verdict, err := reviewer.Review(t.Context(), request)
+			require.NoError(t, err)
+			assert.Equal(t, c.denied, fieldsOf(verdict.Denied))
+			assert.Equal(t, c.warnings, verdict.Warnings)
+			require.Len(t, verdict.Notes, len(c.notes))
+			for i := range c.notes {
+				assert.Contains(t, verdict.Notes[i], c.notes[i])
+			}
+			reviewer.PoolFor = func(string) (macpool.PoolRule, error) { return macpool.PoolRule{}, &macpool.NoPoolError{} }
+			verdict, err = reviewer.Review(t.Context(), request)
+			require.NoError(t, err)
+			assert.Zero(t, verdict, "no pool serves the namespace")
+		})
+	}
+}
