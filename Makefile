@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TOOL := go tool -modfile=tools/go.mod
 # A test binary of GUEST_PACKAGES changes the kernel's network: IN_GUEST runs it in a guest, never on this machine.
-GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/... ./cmd/bridgehead-agent
+GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/... ./nodeagent/host ./cmd/bridgehead-agent
 IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun
 
 .PHONY: help

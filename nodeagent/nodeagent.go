@@ -58,8 +58,8 @@ type Options struct {
 	ProbeDeadline time.Duration
 	// Access returns what the process lacks to change the network. Nil asks nobody.
 	Access func() error
-	// Committed is told what the node is committed to, whenever that has changed. Nil is fine.
-	Committed func(netstate.State)
+	// Committed is called when a change is final. Nil is fine.
+	Committed func()
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
 	IgnoredBridges []string
 	// Event tells people of something about a policy, or about the node if the policy is "". Nil tells nobody.
@@ -342,6 +342,6 @@ func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
 
 func (a *Agent) committed() {
 	if a.options.Committed != nil {
-		a.options.Committed(a.keeper.Committed())
+		a.options.Committed()
 	}
 }

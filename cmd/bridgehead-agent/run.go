@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -88,14 +89,31 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 		return nil, fmt.Errorf("open the kernel's network: %w", err)
 	}
 	links.Sysctls = sysctls(o.HostRoot)
-	return host.New(host.Options{
+	boot, err := bootID()
+	if err != nil {
+		return nil, errors.Join(err, links.Close())
+	}
+	h := host.New(host.Options{
 		Kernel: links,
 		Clients: dhcp.New(dhcp.Options{
-			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Log: log.WithName("dhcp"),
+			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Boot: boot, Log: log.WithName("dhcp"),
 		}),
 		File: resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
 		Log:  log.WithName("host"),
-	}), nil
+	})
+	if err := h.Resume(); err != nil {
+		log.Error(err, "Not all goes on that ran before")
+	}
+	return h, nil
+}
+
+// bootID names this boot of the machine.
+func bootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("find out which boot this is: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
 }
 
 // sysctls is the folder with the settings of the network: the host's if that is mounted, else our own, which a

@@ -79,8 +79,9 @@ func (c *client) run() {
 		c.act(time.Now())
 		timer.Reset(c.rest(time.Now()))
 		var heard <-chan *dhcpv4.DHCPv4
+		var heardARP <-chan arp
 		if c.conn != nil {
-			heard = c.conn.heard
+			heard, heardARP = c.conn.heard, c.conn.heardARP
 		}
 		select {
 		case <-c.quit:
@@ -94,6 +95,15 @@ func (c *client) run() {
 				continue
 			}
 			c.machine.receive(time.Now(), message)
+		case packet, open := <-heardARP:
+			if !open {
+				c.hangUp()
+				c.later(time.Now())
+				continue
+			}
+			if c.machine.receiveARP(time.Now(), packet) {
+				c.log.Info("the address that the server gave is in use, and is declined", "link", c.link, "by", packet.mac.String())
+			}
 		case <-timer.C:
 		}
 	}
@@ -163,9 +173,6 @@ func (c *client) restore(now time.Time) {
 	if lease == nil || lease != c.placed || c.torn || hasAddress(c.station, *lease) {
 		return
 	}
-	if lease.Expires().Sub(now) < retryPause {
-		return // the kernel removes it a moment before we do
-	}
 	c.log.Info("the address of a lease was removed", "link", c.link, "address", lease.Address.String())
 	c.torn = true
 	c.later(now)
@@ -218,11 +225,12 @@ func (c *client) act(now time.Time) {
 	if c.retry.IsZero() && (lease != c.placed || lease != nil && c.torn) {
 		c.settle(now)
 	}
+	if c.machine.listening() || len(letters) > 0 {
+		c.speak(now, letters)
+	}
 	if !c.machine.listening() {
 		c.hangUp()
-		return
 	}
-	c.speak(now, letters)
 }
 
 // speak listens, and then sends. A message that cannot be sent is as good as lost: it is sent again.
@@ -238,7 +246,10 @@ func (c *client) speak(now time.Time, letters []outgoing) {
 	}
 	for _, letter := range letters {
 		if err := c.conn.send(letter); err != nil {
-			kind := letter.message.MessageType().String()
+			kind := "ARP"
+			if letter.message != nil {
+				kind = letter.message.MessageType().String()
+			}
 			c.log.V(1).Info("a question was lost", "link", c.link, "kind", kind, "reason", err.Error())
 		}
 	}

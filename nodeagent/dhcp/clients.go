@@ -36,42 +36,53 @@ func New(o Options) *Clients {
 	return &Clients{Options: o, store: store{o.Folder}, changed: make(chan struct{}, 1), running: map[string]*client{}}
 }
 
-// Set makes the links of the list, and no others, have clients. To call it again with the same list changes
-// nothing. A lease of a link that is not in the list, be it from before a restart, is given back: its
-// address and routes are removed and the server is told. When the address is static by now, because a plan
-// has kept it so, it stays, and the lease is only forgotten.
+// Resume has the clients go on that ran when the process before this one ended. After a reboot none did: what the node is
+// committed to starts them anew. Call it before anything else.
+func (c *Clients) Resume() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wanted, err := c.store.wanted(c.Boot)
+	for _, w := range wanted {
+		c.want(w)
+	}
+	return err
+}
+
+// GiveBack ends leases of links that have no client any more: their addresses and routes are removed and the servers
+// told. When such an address is static by now, because a plan has kept it so, it stays, and the lease is only forgotten.
+// A link keeps its client, and so its lease, until a step says otherwise, whatever becomes of policies.
 //
-// Call it with the committed state at the start and after each change. The error joins what could not be
-// given back; calling it again tries again.
-func (c *Clients) Set(wanted []Wanted) error {
+// Call it after each change that is final. The error joins what could not be given back; calling it again tries again.
+func (c *Clients) GiveBack() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil
 	}
-	links := map[string]bool{}
-	for _, w := range wanted {
-		links[w.Link] = true
-		c.want(w)
-	}
-	for link := range c.running {
-		if !links[link] {
-			c.unwant(link)
-		}
-	}
 	leased, err := c.store.links()
 	errs := []error{err}
 	for _, link := range leased {
-		if !links[link] {
+		if c.running[link] == nil {
 			errs = append(errs, c.giveBack(link))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Do carries out a step of kind netstate.StepDHCP and ignores all others, so that a client stops and starts
-// at its place in a plan, and again when the plan is undone. Unlike Set it removes no address: what becomes
-// of addresses is in the plan as steps of their own. Nor is the lease released before Set confirms it.
+// Orders returns what the client of a link is told to do with what it learns, and whether the link has a client.
+func (c *Clients) Orders(link string) (orders netstate.IP, running bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	client := c.running[link]
+	if client == nil {
+		return netstate.IP{}, false
+	}
+	return client.orders, true
+}
+
+// Do carries out a step of kind netstate.StepDHCP and ignores all others, so that a client stops and starts at its place
+// in a plan, and again when the plan is undone. It removes no address: what becomes of addresses is in the plan as steps
+// of their own. Nor is the lease released before GiveBack.
 func (c *Clients) Do(step netstate.Step) error {
 	if step.Kind != netstate.StepDHCP {
 		return nil
@@ -84,15 +95,19 @@ func (c *Clients) Do(step netstate.Step) error {
 	to := step.To.Link
 	if to == nil || to.IPv4 == nil || !orElse(to.IPv4.DHCP, false) {
 		c.unwant(step.Link)
-		return nil
+		return c.store.unwant(step.Link)
 	}
-	c.want(Wanted{Link: step.Link, Orders: *to.IPv4})
+	wanted := Wanted{Link: step.Link, Orders: ordersOf(*to.IPv4)}
+	if err := c.store.want(c.Boot, wanted); err != nil {
+		return err
+	}
+	c.want(wanted)
 	return nil
 }
 
 // want gives a link a client with these orders.
 func (c *Clients) want(w Wanted) {
-	orders := ordersOf(w.Orders)
+	orders := w.Orders
 	if old := c.running[w.Link]; old != nil {
 		if reflect.DeepEqual(old.orders, orders) {
 			return
@@ -116,13 +131,10 @@ func (c *Clients) unwant(link string) {
 	}
 }
 
-// ordersOf keeps of a configuration what concerns a client.
+// ordersOf keeps of a configuration what is said to a client.
 func ordersOf(ip netstate.IP) netstate.IP {
-	return netstate.IP{
-		AutoDNS: ip.AutoDNS, AutoGateway: ip.AutoGateway, AutoRoutes: ip.AutoRoutes,
-		AutoRouteTableID: ip.AutoRouteTableID, AutoRouteMetric: ip.AutoRouteMetric,
-		DHCPClientID: ip.DHCPClientID, DHCPSendHostname: ip.DHCPSendHostname, DHCPCustomHostname: ip.DHCPCustomHostname,
-	}
+	ip.Enabled, ip.DHCP, ip.Address, ip.AllowExtraAddress = nil, nil, nil, nil
+	return ip
 }
 
 // giveBack ends the lease of a link that has no client any more.
@@ -131,7 +143,7 @@ func (c *Clients) giveBack(link string) error {
 	if err != nil {
 		return err
 	}
-	if lease == nil || c.Keep {
+	if lease == nil {
 		return c.store.remove(link)
 	}
 	current, err := c.Network.Read()
@@ -143,7 +155,7 @@ func (c *Clients) giveBack(link string) error {
 		if time.Now().Before(lease.Expires()) {
 			c.release(*lease)
 		}
-		routes, err := apply(time.Now(), c.Network, link, lease, nil, netstate.IP{})
+		routes, err := apply(c.Network, link, lease, nil, netstate.IP{})
 		if err := errors.Join(routes, err); err != nil {
 			return fmt.Errorf("give back the lease of %s: %w", link, err)
 		}
@@ -258,7 +270,8 @@ func (c *Clients) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	for link := range c.running {
-		c.unwant(link)
+	for _, client := range c.running {
+		client.stop()
 	}
+	c.running = map[string]*client{}
 }

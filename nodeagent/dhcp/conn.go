@@ -27,6 +27,9 @@ type conn struct {
 	// heard yields the messages that arrive until the conn is closed.
 	heard  chan *dhcpv4.DHCPv4
 	closed chan struct{}
+	// arp is open once an ARP packet was sent, and heardARP yields those that arrive.
+	arp      *packet.Conn
+	heardARP chan arp
 	// udp is bound to an address of ours, for messages to one server. It keeps the kernel from calling the
 	// port unreachable; what it receives, raw has received as well.
 	udp *net.UDPConn
@@ -91,6 +94,9 @@ func (c *conn) hear() {
 
 // send sends a message: to one server through the kernel, which knows the way, or else to all on the link.
 func (c *conn) send(p outgoing) error {
+	if p.arp != nil {
+		return c.sendARP(*p.arp)
+	}
 	if p.To.IsValid() {
 		return c.sendTo(p)
 	}
@@ -124,6 +130,48 @@ func (c *conn) sendTo(p outgoing) error {
 	return nil
 }
 
+// sendARP sends a packet to everybody on the link, and listens for such packets from then on.
+func (c *conn) sendARP(p arp) error {
+	if c.arp == nil {
+		nic, err := net.InterfaceByName(c.link)
+		if err != nil {
+			return fmt.Errorf("check an address on %s: %w", c.link, err)
+		}
+		socket, err := packet.Listen(nic, packet.Datagram, unix.ETH_P_ARP, nil)
+		if err != nil {
+			return fmt.Errorf("check an address on %s: %w", c.link, err)
+		}
+		c.arp, c.heardARP = socket, make(chan arp)
+		go c.hearARP(socket, c.heardARP)
+	}
+	everybody := &packet.Addr{HardwareAddr: net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
+	if _, err := c.arp.WriteTo(p.marshal(), everybody); err != nil {
+		return fmt.Errorf("check an address on %s: %w", c.link, err)
+	}
+	return nil
+}
+
+// hearARP passes packets on until the conn is closed.
+func (c *conn) hearARP(socket *packet.Conn, heard chan<- arp) {
+	defer close(heard)
+	buffer := make([]byte, 128)
+	for {
+		n, _, err := socket.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		p, ok := parseARP(buffer[:n])
+		if !ok {
+			continue
+		}
+		select {
+		case heard <- p:
+		case <-c.closed:
+			return
+		}
+	}
+}
+
 // bindTo ties a socket to a link. Several links may have the same address, and other programs the port.
 func bindTo(fd int, link string) error {
 	return errors.Join(
@@ -137,6 +185,9 @@ func bindTo(fd int, link string) error {
 func (c *conn) close() {
 	close(c.closed)
 	_ = c.raw.Close()
+	if c.arp != nil {
+		_ = c.arp.Close()
+	}
 	if c.udp != nil {
 		_ = c.udp.Close()
 	}

@@ -1,5 +1,5 @@
 // Package dhcp is the DHCPv4 client of the node agent (RFC 2131): it gets addresses for the links whose
-// configuration says `dhcp: true`, keeps them renewed, and gives them back.
+// configuration says `dhcp: true` and keeps them renewed for as long as no step says otherwise.
 //
 // A machine decides, from what it hears and the time it is told, what to say and which lease is held; place
 // turns a lease into steps, as the auto-* keys order. Neither has a clock or a socket. Clients is the shell:
@@ -19,7 +19,7 @@ import (
 
 // A Network is where leases are put into force: a *kernel.Kernel, or what guards one. The clients speak in
 // the network namespace of the process, so it must be the network of that. If it has a lock, do not hold it
-// while calling Set or Do: they wait for clients, which may wait for the lock.
+// while calling GiveBack or Do: they wait for clients, which may wait for the lock.
 type Network interface {
 	kernel.Node
 	// Station returns what a client must know about its link, the zero Station for one that does not exist.
@@ -35,28 +35,14 @@ type Options struct {
 	Folder string
 	// Hostname is the node's name. Servers are told its first label unless the configuration says otherwise.
 	Hostname string
-	// Keep leaves addresses of links that are not wanted any more alone, until they expire, instead of
-	// removing and releasing them.
-	Keep bool
+	// Boot names the boot of the machine (/proc/sys/kernel/random/boot_id): clients of another boot are not resumed.
+	Boot string
 	Log  logr.Logger
 }
 
 // A Wanted is a link that should have a client.
 type Wanted struct {
 	Link string
-	// Orders are the auto-* and dhcp-* keys; others do not count.
+	// Orders are the auto-* and dhcp-* keys, and no others.
 	Orders netstate.IP
-}
-
-// WantedBy lists the links of a desired, or committed, state that should have a client. (In a state read
-// from the kernel, DHCP means that somebody renews an address, us or not.)
-func WantedBy(s netstate.State) []Wanted {
-	var wanted []Wanted
-	for _, i := range s.Interfaces {
-		present := i.State == "" || i.State == netstate.StateUp
-		if ip := i.IPv4; present && ip != nil && orElse(ip.Enabled, true) && orElse(ip.DHCP, false) {
-			wanted = append(wanted, Wanted{Link: i.Name, Orders: *ip})
-		}
-	}
-	return wanted
 }

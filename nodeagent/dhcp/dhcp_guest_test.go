@@ -4,6 +4,7 @@ package dhcp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/dhcpserver"
 	"github.com/bridgehead-dev/bridgehead/e2e/wire"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -50,6 +52,27 @@ func running(t *testing.T, k *kernel.Kernel, folder string) (clients *Clients, s
 
 func wanted(link string) Wanted { return Wanted{Link: link} }
 
+// set makes the links of the list, and no others, have clients, as a change does that is final.
+func set(c *Clients, wanted []Wanted) error {
+	step := func(link string, ip netstate.IP) error {
+		return c.Do(netstate.Step{Kind: netstate.StepDHCP, Link: link, To: netstate.Value{
+			Link: &netstate.Interface{Name: link, IPv4: &ip}}})
+	}
+	var errs []error
+	links := map[string]bool{}
+	for _, w := range wanted {
+		links[w.Link] = true
+		w.Orders.DHCP = new(true)
+		errs = append(errs, step(w.Link, w.Orders))
+	}
+	for link := range c.running {
+		if !links[link] {
+			errs = append(errs, step(link, netstate.IP{DHCP: new(false)}))
+		}
+	}
+	return errors.Join(append(errs, c.GiveBack())...)
+}
+
 // address is the first IPv4 address of a link, and the seconds it has left; "" for none.
 func address(t *testing.T, k *kernel.Kernel, link string) (string, uint32) {
 	t.Helper()
@@ -77,6 +100,12 @@ func awaitLease(t *testing.T, clients *Clients) Lease {
 	return clients.Leases()[0]
 }
 
+// eventually waits for a condition.
+func eventually(t *testing.T, is func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, is, time.Minute, 20*time.Millisecond, what)
+}
+
 // waysOf are the DHCP routes of a node, in words.
 func waysOf(t *testing.T, k *kernel.Kernel) []string {
 	t.Helper()
@@ -94,19 +123,19 @@ func waysOf(t *testing.T, k *kernel.Kernel) []string {
 
 func TestALeaseIsGotAndGivenBack(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "got0", "192.0.2.0/24", append(seconds(600, 900, 1200),
+	s := dhcpserver.Start(t, "got0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200),
 		dhcpv4.OptClasslessStaticRoute(
 			route("0.0.0.0/0", "192.0.2.1"), route("10.0.0.0/8", "192.0.2.1"), route("198.51.100.0/24", "0.0.0.0")),
 		dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)),
 		dhcpv4.OptDomainSearch(&rfc1035label.Labels{Labels: []string{"lab.example"}}))...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("got0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("got0")}))
 	awaitAddress(t, k, "got0", "192.0.2.7/24")
 	_, left := address(t, k, "got0")
-	assert.InDelta(t, 1200, left, 30)
+	assert.Greater(t, left, lifetime/2, "the kernel never takes it away")
 	<-clients.Changed()
-	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told())
-	assert.Equal(t, []string{"node01", "node01"}, s.names)
+	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.Told())
+	assert.Equal(t, []string{"node01", "node01"}, s.Names())
 	assert.Equal(t, netstate.DNSConfig{Server: []string{"192.0.2.53"}, Search: []string{"lab.example"}}, clients.DNS())
 	awaitLease(t, clients)
 	assert.Equal(t, []string{
@@ -119,21 +148,21 @@ func TestALeaseIsGotAndGivenBack(t *testing.T) {
 	link, _ := state.Interface("got0")
 	assert.True(t, *link.IPv4.DHCP, "the node says that the address is dynamic")
 
-	require.NoError(t, clients.Set([]Wanted{wanted("got0")}), "the same again changes nothing")
-	assert.Empty(t, s.told())
+	require.NoError(t, set(clients, []Wanted{wanted("got0")}), "the same again changes nothing")
+	assert.Empty(t, s.Told())
 
-	require.NoError(t, clients.Set(nil))
+	require.NoError(t, set(clients, nil))
 	have, _ := address(t, k, "got0")
 	assert.Empty(t, have)
 	assert.Empty(t, waysOf(t, k))
 	assert.Empty(t, clients.Leases())
 	assert.Empty(t, clients.DNS().Server)
-	s.await(t, "RELEASE")
+	s.Await(t, "RELEASE")
 }
 
 func TestOrdersAreFollowed(t *testing.T) {
 	k := openGuest(t)
-	serve(t, "auto0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)),
+	dhcpserver.Start(t, "auto0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)),
 		dhcpv4.OptClasslessStaticRoute(route("0.0.0.0/0", "192.0.2.1"), route("10.0.0.0/8", "192.0.2.1")))...)
 	clients, _ := running(t, k, t.TempDir())
 	const (
@@ -158,7 +187,7 @@ func TestOrdersAreFollowed(t *testing.T) {
 	}
 	for _, test := range tests { // in this order, for each begins where the last ended
 		t.Run(test.name, func(t *testing.T) {
-			require.NoError(t, clients.Set([]Wanted{{Link: "auto0", Orders: test.orders}}))
+			require.NoError(t, set(clients, []Wanted{{Link: "auto0", Orders: test.orders}}))
 			eventually(t, func() bool { return assert.ObjectsAreEqual(test.ways, waysOf(t, k)) }, "the routes as ordered")
 			awaitLease(t, clients)
 			assert.Equal(t, test.dns, clients.DNS().Server)
@@ -166,56 +195,105 @@ func TestOrdersAreFollowed(t *testing.T) {
 	}
 }
 
-func TestALeaseIsRenewedAndAtLastLost(t *testing.T) {
+func TestALeaseIsRenewedAndKeptBeyondItsEnd(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "old0", "192.0.2.0/24", append(seconds(1, 3, 4), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "old0", "192.0.2.0/24", append(dhcpserver.Seconds(1, 3, 4), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("old0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("old0")}))
 	awaitAddress(t, k, "old0", "192.0.2.7/24")
 	first := awaitLease(t, clients)
-	s.await(t, "REQUEST more time")
+	s.Await(t, "REQUEST more time")
 	eventually(t, func() bool { return time.Now().After(first.Expires().Add(time.Second)) }, "more than a lease's time")
-	have, _ := address(t, k, "old0")
-	assert.Equal(t, "192.0.2.7/24", have, "renewed before its end")
 	assert.True(t, awaitLease(t, clients).Begun.After(first.Begun))
-	assert.NotContains(t, s.told()[2:], "DISCOVER")
+	assert.NotContains(t, s.Told()[2:], "DISCOVER")
 	require.Len(t, waysOf(t, k), 1)
 
-	s.set(func() { s.silent = true })
-	awaitAddress(t, k, "old0", "")
-	eventually(t, func() bool { return len(clients.Leases()) == 0 }, "no lease")
-	assert.Empty(t, waysOf(t, k))
-	s.await(t, "DISCOVER")
+	s.Set(func() { s.Silent = true })
+	s.Await(t, "DISCOVER")
+	have, left := address(t, k, "old0")
+	assert.Equal(t, "192.0.2.7/24", have, "a server that is away does not cost the node its address")
+	assert.Greater(t, left, lifetime/2)
+	require.Len(t, waysOf(t, k), 1)
 
-	s.set(func() { s.silent = false })
-	awaitAddress(t, k, "old0", "192.0.2.7/24")
+	s.Set(func() { s.Silent, s.Lends = false, netip.MustParseAddr("192.0.2.8") })
+	awaitAddress(t, k, "old0", "192.0.2.8/24")
+	eventually(t, func() bool { return len(waysOf(t, k)) == 1 }, "and its route")
+}
+
+func TestAnAgentThatIsAwayForLongerThanTheLeaseKeepsTheAddress(t *testing.T) {
+	k := openGuest(t)
+	s := dhcpserver.Start(t, "away0", "192.0.2.0/24", dhcpserver.Seconds(1, 2, 3)...)
+	folder := t.TempDir()
+	clients, stop := running(t, k, folder)
+	require.NoError(t, set(clients, []Wanted{wanted("away0")}))
+	awaitAddress(t, k, "away0", "192.0.2.7/24")
+	lease := awaitLease(t, clients)
+	stop()
+	eventually(t, func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) }, "more than a lease's time")
+	have, _ := address(t, k, "away0")
+	assert.Equal(t, "192.0.2.7/24", have)
+	s.Told()
+	clients, _ = running(t, k, folder)
+	require.NoError(t, clients.Resume())
+	s.Await(t, "DISCOVER")
+	s.Await(t, "REQUEST more time")
+	assert.Equal(t, lease.Address, awaitLease(t, clients).Address)
+}
+
+func TestAnotherServerTakesTheLeaseOver(t *testing.T) {
+	k := openGuest(t)
+	s := dhcpserver.Start(t, "move0", "192.0.2.0/24", dhcpserver.Seconds(1, 2, 60)...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, set(clients, []Wanted{wanted("move0")}))
+	awaitAddress(t, k, "move0", "192.0.2.7/24")
+	other := netip.MustParseAddr("192.0.2.2")
+	s.Become(t, other.String())
+	eventually(t, func() bool {
+		leases := clients.Leases()
+		return len(leases) == 1 && leases[0].Server == other
+	}, "the lease is the other server's")
+	have, _ := address(t, k, "move0")
+	assert.Equal(t, "192.0.2.7/24", have)
+}
+
+func TestAnAddressThatSomebodyHasIsDeclined(t *testing.T) {
+	k := openGuest(t)
+	s := dhcpserver.Start(t, "acd0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
+	s.AddAddress(t, "192.0.2.7/24")
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, set(clients, []Wanted{wanted("acd0")}))
+	s.Await(t, "DECLINE")
+	have, _ := address(t, k, "acd0")
+	assert.Empty(t, have, "two hosts with one address help nobody")
+	s.Set(func() { s.Lends = netip.MustParseAddr("192.0.2.8") })
+	awaitAddress(t, k, "acd0", "192.0.2.8/24")
 }
 
 func TestARefusedAddressIsDropped(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "nak0", "192.0.2.0/24", seconds(1, 30, 40)...)
+	s := dhcpserver.Start(t, "nak0", "192.0.2.0/24", dhcpserver.Seconds(1, 30, 40)...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("nak0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("nak0")}))
 	awaitAddress(t, k, "nak0", "192.0.2.7/24")
-	s.set(func() { s.refuses = true })
+	s.Set(func() { s.Refuses = true })
 	awaitAddress(t, k, "nak0", "")
-	s.set(func() { s.refuses, s.lends = false, netip.MustParseAddr("192.0.2.8") })
+	s.Set(func() { s.Refuses, s.Lends = false, netip.MustParseAddr("192.0.2.8") })
 	awaitAddress(t, k, "nak0", "192.0.2.8/24")
 }
 
 func TestTwoLinks(t *testing.T) {
 	k := openGuest(t)
 	router := func(ip string) []dhcpv4.Option {
-		return append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.ParseIP(ip)))
+		return append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.ParseIP(ip)))
 	}
-	serve(t, "two0", "192.0.2.0/24", router("192.0.2.1")...)
-	serve(t, "two1", "198.51.100.0/24", router("198.51.100.1")...)
+	dhcpserver.Start(t, "two0", "192.0.2.0/24", router("192.0.2.1")...)
+	dhcpserver.Start(t, "two1", "198.51.100.0/24", router("198.51.100.1")...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("two0"), wanted("two1")}))
+	require.NoError(t, set(clients, []Wanted{wanted("two0"), wanted("two1")}))
 	awaitAddress(t, k, "two0", "192.0.2.7/24")
 	awaitAddress(t, k, "two1", "198.51.100.7/24")
 	eventually(t, func() bool { return len(waysOf(t, k)) == 2 }, "both default routes, with different metrics")
-	require.NoError(t, clients.Set([]Wanted{wanted("two1")}))
+	require.NoError(t, set(clients, []Wanted{wanted("two1")}))
 	awaitAddress(t, k, "two0", "")
 	have, _ := address(t, k, "two1")
 	assert.Equal(t, "198.51.100.7/24", have, "one without the other")
@@ -224,58 +302,58 @@ func TestTwoLinks(t *testing.T) {
 func TestClientsStartAgainWithTheirLeases(t *testing.T) {
 	k := openGuest(t)
 	folder := filepath.Join(t.TempDir(), "leases")
-	s := serve(t, "again0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	s := dhcpserver.Start(t, "again0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
 	clients, stop := running(t, k, folder)
-	require.NoError(t, clients.Set([]Wanted{wanted("again0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("again0")}))
 	awaitAddress(t, k, "again0", "192.0.2.7/24")
 	stop()
 	have, _ := address(t, k, "again0")
 	assert.Equal(t, "192.0.2.7/24", have, "a stop is not an end")
-	require.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told())
+	require.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.Told())
 
 	clients, stop = running(t, k, folder)
-	require.NoError(t, clients.Set([]Wanted{wanted("again0")}))
-	s.await(t, "REQUEST again")
+	require.NoError(t, set(clients, []Wanted{wanted("again0")}))
+	s.Await(t, "REQUEST again")
 	awaitLease(t, clients)
 	stop()
-	assert.Equal(t, []string{"REQUEST again"}, s.told())
+	assert.Equal(t, []string{"REQUEST again"}, s.Told())
 
 	clients, _ = running(t, k, folder)
-	require.NoError(t, clients.Set(nil), "a lease from before a restart that nobody wants any more")
+	require.NoError(t, set(clients, nil), "a lease from before a restart that nobody wants any more")
 	have, _ = address(t, k, "again0")
 	assert.Empty(t, have)
-	s.await(t, "RELEASE")
+	s.Await(t, "RELEASE")
 }
 
 func TestNothingWaitsForALease(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "calm0", "192.0.2.0/24", seconds(600, 900, 1200)...)
-	s.set(func() { s.silent = true })
+	s := dhcpserver.Start(t, "calm0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
+	s.Set(func() { s.Silent = true })
 	clients, _ := running(t, k, t.TempDir())
 	begun := time.Now()
-	require.NoError(t, clients.Set([]Wanted{wanted("calm0"), wanted("nosuch0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("calm0"), wanted("nosuch0")}))
 	assert.Less(t, time.Since(begun), time.Second)
-	s.await(t, "DISCOVER")
+	s.Await(t, "DISCOVER")
 	begun = time.Now()
-	require.NoError(t, clients.Set(nil))
+	require.NoError(t, set(clients, nil))
 	assert.Less(t, time.Since(begun), time.Second)
 }
 
 func TestALinkThatComesLater(t *testing.T) {
 	k := openGuest(t)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("late0")}))
-	serve(t, "late0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	require.NoError(t, set(clients, []Wanted{wanted("late0")}))
+	dhcpserver.Start(t, "late0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
 	awaitAddress(t, k, "late0", "192.0.2.7/24")
 }
 
 func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "flap0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "flap0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("flap0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("flap0")}))
 	awaitAddress(t, k, "flap0", "192.0.2.7/24")
-	s.told()
+	s.Told()
 	s.SetUp(t, "server", false)
 	eventually(t, func() bool {
 		station, err := k.Station("flap0")
@@ -284,13 +362,13 @@ func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
 	have, _ := address(t, k, "flap0")
 	assert.Equal(t, "192.0.2.7/24", have, "kept without a carrier")
 	s.SetUp(t, "server", true)
-	s.await(t, "REQUEST again")
+	s.Await(t, "REQUEST again")
 	have, _ = address(t, k, "flap0")
 	assert.Equal(t, "192.0.2.7/24", have)
 
-	s.told()
+	s.Told()
 	wire.SetMAC(t, "flap0", "02:00:00:00:00:99")
-	s.await(t, "DISCOVER")
+	s.Await(t, "DISCOVER")
 	eventually(t, func() bool {
 		leases := clients.Leases()
 		return len(leases) == 1 && leases[0].MAC == mac(0x99)
@@ -299,20 +377,20 @@ func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
 
 func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "their0", "192.0.2.0/24", seconds(600, 900, 1200)...)
+	s := dhcpserver.Start(t, "their0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
 	theirs := renewable("192.0.2.99/24", 3)
 	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}))
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("their0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("their0")}))
 	for have, _ := address(t, k, "their0"); have == "192.0.2.99/24"; have, _ = address(t, k, "their0") {
-		require.Empty(t, s.told(), "as long as it is there nobody asks for another")
+		require.Empty(t, s.Told(), "as long as it is there nobody asks for another")
 	}
 	awaitAddress(t, k, "their0", "192.0.2.7/24")
 }
 
 func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 	k := openGuest(t)
-	s := serve(t, "off0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "off0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	clients, _ := running(t, k, t.TempDir())
 	on := netstate.Step{Kind: netstate.StepDHCP, Link: "off0",
 		From: netstate.Value{Link: &netstate.Interface{Name: "off0", IPv4: &netstate.IP{DHCP: new(false)}}},
@@ -330,39 +408,22 @@ func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 		require.NoError(t, clients.Do(step))
 		require.NoError(t, k.Do(step))
 	}
-	require.NoError(t, clients.Set(nil))
+	require.NoError(t, set(clients, nil))
 	have, left := address(t, k, "off0")
 	assert.Equal(t, "192.0.2.7/24", have, "the address stays, as nmstate has it")
 	assert.Zero(t, left, "and is static")
-	assert.NotContains(t, s.told(), "RELEASE")
+	assert.NotContains(t, s.Told(), "RELEASE")
 }
 
 func TestARemovedAddressIsPutBack(t *testing.T) {
 	k := openGuest(t)
-	serve(t, "heal0", "192.0.2.0/24", append(seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	dhcpserver.Start(t, "heal0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, clients.Set([]Wanted{wanted("heal0")}))
+	require.NoError(t, set(clients, []Wanted{wanted("heal0")}))
 	lease := awaitLease(t, clients)
-	taken := lease.address(time.Now())
+	taken := lease.address()
 	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}))
 	awaitAddress(t, k, "heal0", "")
 	awaitAddress(t, k, "heal0", "192.0.2.7/24")
 	eventually(t, func() bool { return len(waysOf(t, k)) == 1 }, "its route too")
-}
-
-func TestAnAddressCanBeLeftToExpire(t *testing.T) {
-	k := openGuest(t)
-	s := serve(t, "keep0", "192.0.2.0/24", seconds(600, 900, 1200)...)
-	folder := t.TempDir()
-	clients := New(Options{Network: k, Folder: folder, Keep: true, Log: testr.New(t)})
-	require.NoError(t, clients.Set([]Wanted{wanted("keep0")}))
-	awaitLease(t, clients)
-	require.NoError(t, clients.Set(nil))
-	have, left := address(t, k, "keep0")
-	assert.Equal(t, "192.0.2.7/24", have)
-	assert.NotZero(t, left)
-	assert.Equal(t, []string{"DISCOVER", "REQUEST the offer"}, s.told(), "and the server is not told")
-	links, err := store{folder}.links()
-	require.NoError(t, err)
-	assert.Empty(t, links, "nobody goes on with it")
 }

@@ -27,7 +27,7 @@ func FuzzReadLease(f *testing.F) {
 		}
 		assert.True(t, usable(l.Address.Addr()))
 		assert.True(t, 0 <= l.Renew && l.Renew <= l.Rebind && l.Rebind <= l.Length, "%s %s %s", l.Renew, l.Rebind, l.Length)
-		for _, step := range place(noon(), with(netstate.TypeEthernet, nil), "eth1", nil, &l, netstate.IP{}) {
+		for _, step := range place(with(netstate.TypeEthernet, nil), "eth1", nil, &l, netstate.IP{}) {
 			if r := step.To.Route; r != nil {
 				assert.True(t, r.Destination.IsValid() && r.Destination == r.Destination.Masked(), r.Destination)
 				assert.True(t, !r.NextHopAddress.IsValid() || r.NextHopAddress.Is4())

@@ -56,12 +56,12 @@ func (l Lease) RenewAt() time.Time { return l.Begun.Add(l.Renew) }
 // RebindAt is when any server is asked.
 func (l Lease) RebindAt() time.Time { return l.Begun.Add(l.Rebind) }
 
-// Expires is when the address must not be used any more.
+// Expires is when the server may give the address to others. The address is kept nevertheless, see machine.
 func (l Lease) Expires() time.Time { return l.Begun.Add(l.Length) }
 
-// longest is the longest life of an address that the kernel does not take for one without an end. A lease
-// without an end (RFC 2131, 3.3) gets it, so that its address can be told from a static one.
-const longest = (math.MaxUint32 - 1) * time.Second
+// maxLifetime is the maxLifetime life of an address that the kernel does not take for one without an end. Every lease's
+// address gets it: so it can be told from a static one, and yet stays when nobody renews it for some time.
+const maxLifetime = (math.MaxUint32 - 1) * time.Second
 
 // readLease reads an acknowledgement of what was asked for at begun. The rules are those of RFC 2131,
 // 4.4.1 and 4.4.5, and RFC 3442. A message that nothing usable can be made of is an error.
@@ -76,7 +76,7 @@ func readLease(link string, mac netstate.MAC, ack *dhcpv4.DHCPv4, begun time.Tim
 		return Lease{}, err
 	}
 	l.Address = netip.PrefixFrom(address, bits)
-	l.Length = min(ack.IPAddressLeaseTime(0), longest)
+	l.Length = min(ack.IPAddressLeaseTime(0), maxLifetime)
 	if l.Length <= 0 {
 		return Lease{}, errors.New("the message does not say how long the lease lasts")
 	}

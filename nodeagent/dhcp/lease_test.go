@@ -12,6 +12,8 @@ import (
 	"github.com/insomniacslk/dhcp/rfc1035label"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // acknowledged is a plain acknowledgement, changed by options.
@@ -44,7 +46,7 @@ func TestReadLease(t *testing.T) {
 		},
 		"a lease without an end has one the kernel can count to": {
 			options: []dhcpv4.Option{dhcpv4.OptIPAddressLeaseTime((1<<32 - 1) * time.Second)},
-			want:    func(l *Lease) { l.Length, l.Renew, l.Rebind = longest, longest/2, longest/8*7 },
+			want:    func(l *Lease) { l.Length, l.Renew, l.Rebind = maxLifetime, maxLifetime/2, maxLifetime/8*7 },
 		},
 		"the first router is the gateway": {
 			options: []dhcpv4.Option{dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1), net.IPv4(192, 0, 2, 2))},
@@ -165,7 +167,7 @@ func TestHostname(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			orders := ordersOf(WantedBy(stateWith(test.send, test.custom))[0].Orders)
+			orders := ordersOf(netstate.IP{DHCP: new(true), DHCPSendHostname: test.send, DHCPCustomHostname: test.custom})
 			m := identify(mac(1), orders, "node01.example.com").question(dhcpv4.MessageTypeDiscover, dhcpv4.TransactionID{}, 0)
 			for _, code := range []uint8{plain, qualified} {
 				want := ""

@@ -18,6 +18,8 @@ const (
 	selecting phase = iota
 	// requesting has chosen one and asks for it.
 	requesting
+	// checking has been given an address, and asks whether somebody has it (RFC 5227).
+	checking
 	// rebooting asks whether an address from before is still right: after a start, and after the link was
 	// without a carrier, for it may be plugged in elsewhere now.
 	rebooting
@@ -36,9 +38,17 @@ const (
 
 // The time between two messages (RFC 2131, 4.1 and 4.4.5).
 const (
-	firstPause   = 4 * time.Second
-	longestPause = 64 * time.Second
-	renewPause   = time.Minute
+	firstPause = 4 * time.Second
+	maxPause   = 64 * time.Second
+	renewPause = time.Minute
+)
+
+// How an address is checked before it is used. RFC 5227 takes seconds, for networks as slow as they were; the pauses
+// are what other clients take today. After a conflict a client waits as RFC 2131, 3.1.5, says.
+const (
+	checkTries   = 3
+	checkPause   = 200 * time.Millisecond
+	declinePause = 10 * time.Second
 )
 
 // A machine decides what one client says and which lease it holds. It has no clock and no socket: those
@@ -49,8 +59,11 @@ type machine struct {
 	// roll yields random numbers.
 	roll func() uint32
 
-	// lease is held now; nil for none. Each acknowledgement makes a new one.
+	// lease is held now; nil for none. Each acknowledgement makes a new one. It is held beyond its end, until a server
+	// refuses it or gives another: a server that is away must not cost the node its address.
 	lease *Lease
+	// given is the lease in the phase checking.
+	given *Lease
 	// last is the lease that was held or remembered; its address is asked for again.
 	last *Lease
 
@@ -63,8 +76,9 @@ type machine struct {
 	since, asked time.Time
 	// tries counts the messages of this phase, naks the refusals since the last lease.
 	tries, naks int
-	// next is when the machine has something to say.
+	// next is when the machine has something to say, and due what it says whatever it does next.
 	next time.Time
+	due  []outgoing
 }
 
 // newMachine returns a machine whose link is down. last is a lease to ask for again, or nil; held says that
@@ -79,17 +93,10 @@ func newMachine(link string, id identity, roll func() uint32, last *Lease, held 
 
 // wake is when tick has something to do; the zero time means never.
 func (m *machine) wake() time.Time {
-	if m.lease == nil {
-		if m.up {
-			return m.next
-		}
+	if !m.up {
 		return time.Time{}
 	}
-	expires := m.lease.Expires()
-	if m.up && m.next.Before(expires) {
-		return m.next
-	}
-	return expires
+	return m.next
 }
 
 // listening reports whether the machine waits for an answer.
@@ -121,31 +128,45 @@ func (m *machine) enter(p phase, now time.Time) {
 // hold rests until the lease must be renewed.
 func (m *machine) hold() { m.phase, m.next = bound, m.lease.RenewAt() }
 
-// tick does what is due and returns the message to send, if any.
+// tick does what is due and returns the messages to send, if any.
 func (m *machine) tick(now time.Time) []outgoing {
-	if m.lease != nil && !now.Before(m.lease.Expires()) {
-		m.lease = nil
-		m.enter(selecting, now)
-	}
+	due := m.due
+	m.due = nil
 	if !m.up || now.Before(m.next) {
-		return nil
+		return due
 	}
+	if m.phase == checking {
+		return append(due, m.check(now)...)
+	}
+	m.advance(now)
+	if m.phase == bound {
+		return due
+	}
+	m.next = now.Add(m.pause(now))
+	m.tries++
+	return append(due, m.say(now))
+}
+
+// advance goes to the phase whose time has come.
+func (m *machine) advance(now time.Time) {
+	over := m.lease == nil || !now.Before(m.lease.Expires())
 	switch {
+	case over && (m.phase == bound || m.phase == renewing || m.phase == rebinding):
+		m.enter(selecting, now)
 	case m.phase == bound && now.Before(m.lease.RebindAt()):
 		m.enter(renewing, now)
 	case m.phase == bound, m.phase == renewing && !now.Before(m.lease.RebindAt()):
 		m.enter(rebinding, now)
 	case m.phase == requesting && m.tries >= requestTries:
 		m.enter(selecting, now)
-	case m.phase == rebooting && m.tries >= rebootTries && m.lease == nil:
+	case m.phase == rebooting && m.tries >= rebootTries && over:
 		m.enter(selecting, now)
 	case m.phase == rebooting && m.tries >= rebootTries:
 		m.hold() // nobody says no, and the lease still lasts
-		return m.tick(now)
+		if !now.Before(m.next) {
+			m.advance(now)
+		}
 	}
-	m.next = now.Add(m.pause(now))
-	m.tries++
-	return []outgoing{m.say(now)}
 }
 
 // pause is how long to wait for an answer: doubled each time and off by up to a second, so that the clients
@@ -162,7 +183,7 @@ func (m *machine) pause(now time.Time) time.Duration {
 
 func backoff(tries int, roll uint32) time.Duration {
 	off := time.Duration(roll%2000)*time.Millisecond - time.Second
-	return min(firstPause<<min(tries, 8), longestPause) + off
+	return min(firstPause<<min(tries, 8), maxPause) + off
 }
 
 // untilHalf is half the time to a deadline, but no less than a minute, and no longer than the deadline.
@@ -215,11 +236,10 @@ func (m *machine) receive(now time.Time, answer *dhcpv4.DHCPv4) {
 		}
 		m.server, m.offered = server, offered
 		m.phase, m.asked, m.tries, m.next = requesting, now, 0, now
-	case kind == dhcpv4.MessageTypeAck && m.phase != selecting:
+	case kind == dhcpv4.MessageTypeAck && m.phase != selecting && m.phase != checking:
 		if lease, err := readLease(m.link, m.id.mac, answer, m.asked); err == nil {
 			lease.ClientID = m.id.clientID
-			m.lease, m.last, m.naks = &lease, &lease, 0
-			m.hold()
+			m.give(now, &lease)
 		}
 	case kind == dhcpv4.MessageTypeNak && m.phase != selecting:
 		m.refused(now)
@@ -235,7 +255,7 @@ func (m *machine) isOurs(answer *dhcpv4.DHCPv4) bool {
 
 // refused begins without an address: at once the first time, later the more often it happens.
 func (m *machine) refused(now time.Time) {
-	m.lease, m.last = nil, nil
+	m.lease, m.last, m.given = nil, nil, nil
 	m.enter(selecting, now)
 	if m.naks > 0 {
 		m.next = now.Add(backoff(m.naks-1, m.roll()))

@@ -95,6 +95,9 @@ func (e event) tell(m *machine) []outgoing {
 			server = "192.0.2.1"
 		}
 		m.receive(now, answer(m, kinds[e.what], server))
+		for m.phase == checking { // nobody has the address
+			m.tick(m.next)
+		}
 	}
 	return m.tick(now)
 }
@@ -108,7 +111,7 @@ func TestMachine(t *testing.T) {
 		held   bool
 		events []event
 	}{
-		"a lease is got from one server, held, renewed, rebound and lost": {events: []event{
+		"a lease is got from one server, held, renewed, rebound and kept beyond its end": {events: []event{
 			{at: 0, what: "up", says: "DISCOVER", wake: 4 * second},
 			{at: 1 * second, what: "OFFER", says: "REQUEST for 192.0.2.7 of 192.0.2.1", wake: 5 * second},
 			{at: 2 * second, what: "ACK", holds: held, wake: 30*minute + second},
@@ -117,7 +120,7 @@ func TestMachine(t *testing.T) {
 			{at: 46 * minute, what: "ACK", holds: held, wake: 30*minute + 30*minute + second},
 			{at: hour + second, what: "tick", says: again, holds: held, wake: 30*minute + second + (30*minute+rebind)/2},
 			{at: 30*minute + second + rebind, what: "tick", says: "REQUEST holding 192.0.2.7", holds: held, wake: 30*minute + second + rebind + 225*second},
-			{at: 90*minute + second, what: "tick", says: "DISCOVER for 192.0.2.7", wake: 90*minute + 5*second},
+			{at: 90*minute + second, what: "tick", says: "DISCOVER for 192.0.2.7", holds: held, wake: 90*minute + 5*second},
 		}},
 		"a server that rebinds is asked the next time": {last: lent(0), held: true, events: []event{
 			{at: 53 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 53*minute + 4*second},
@@ -171,16 +174,15 @@ func TestMachine(t *testing.T) {
 		"an address whose lease is over is asked for again": {last: lent(-2 * hour), events: []event{
 			{at: 0, what: "up", says: "DISCOVER for 192.0.2.7", wake: 4 * second},
 		}},
-		"without a carrier nothing is said, but a lease ends": {last: lent(0), held: true, events: []event{
-			{at: 0, what: "tick", holds: held, wake: hour},
-			{at: 31 * minute, what: "tick", holds: held, wake: hour},
-			{at: hour, what: "tick", wake: -1},
-			{at: 2 * hour, what: "up", says: "DISCOVER for 192.0.2.7", wake: 2*hour + 4*second},
+		"without a carrier nothing is said, and the address stays when the lease ends": {last: lent(0), held: true, events: []event{
+			{at: 0, what: "tick", holds: held, wake: -1},
+			{at: hour, what: "tick", holds: held, wake: -1},
+			{at: 2 * hour, what: "up", says: "DISCOVER for 192.0.2.7", holds: held, wake: 2*hour + 4*second},
 		}},
 		"a carrier that comes back may be another network": {last: lent(0), held: true, events: []event{
 			{at: 0, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 4 * second},
 			{at: 0, what: "ACK", holds: held, wake: 30 * minute},
-			{at: minute, what: "down", holds: held, wake: hour},
+			{at: minute, what: "down", holds: held, wake: -1},
 			{at: 2 * minute, what: "up", says: "REQUEST for 192.0.2.7", holds: held, wake: 2*minute + 4*second},
 			{at: 2 * minute, what: "NAK", says: "DISCOVER", wake: 2*minute + 4*second},
 		}},

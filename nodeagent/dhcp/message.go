@@ -89,9 +89,10 @@ func hexBytes(text string) ([]byte, bool) {
 	return id, len(id) >= 2
 }
 
-// An outgoing is a message on its way to a server.
+// An outgoing is a message on its way to a server, or an ARP packet to everybody on the link.
 type outgoing struct {
 	message *dhcpv4.DHCPv4
+	arp     *arp
 	// From is the address the client has, invalid for none; To the server's, invalid for all servers.
 	From, To netip.Addr
 }

@@ -15,7 +15,7 @@ const protocolDHCP = 16
 // place returns the steps that take the current state to one in which a link has what the lease is brings
 // and nothing of the lease was that is does not bring. Either may be nil. Static addresses, and routes of
 // other makers, are left alone.
-func place(now time.Time, current netstate.State, link string, was, is *Lease, orders netstate.IP) []netstate.Step {
+func place(current netstate.State, link string, was, is *Lease, orders netstate.IP) []netstate.Step {
 	var steps []netstate.Step
 	wanted := routes(current, link, is, orders)
 	have := ours(current, link)
@@ -34,8 +34,8 @@ func place(now time.Time, current netstate.State, link string, was, is *Lease, o
 		return steps
 	}
 	address, found := addressOf(current, link, is.Address)
-	if !found || address.Dynamic() {
-		step := netstate.Step{Kind: netstate.StepAddress, Link: link, To: netstate.Value{Address: new(is.address(now))}}
+	if !found || address.Dynamic() && address.ValidLifeTime < lifetime/2 {
+		step := netstate.Step{Kind: netstate.StepAddress, Link: link, To: netstate.Value{Address: new(is.address())}}
 		if found {
 			step.From.Address = &address
 		}
@@ -50,11 +50,14 @@ func place(now time.Time, current netstate.State, link string, was, is *Lease, o
 	return steps
 }
 
-// address is the address with the lifetime that is left of it, in whole seconds and one at least.
-func (l Lease) address(now time.Time) netstate.Address {
-	left := uint32(max((l.Expires().Sub(now)+time.Second-1)/time.Second, 1))
+// lifetime is maxLifetime in seconds.
+const lifetime = uint32(maxLifetime / time.Second)
+
+// address is the address as the kernel gets it. Its lifetime has no end to speak of, whatever the lease says: the agent
+// may be away for longer than a lease.
+func (l Lease) address() netstate.Address {
 	return netstate.Address{
-		IP: l.Address.Addr(), PrefixLength: l.Address.Bits(), ValidLifeTime: left, PreferredLifeTime: left,
+		IP: l.Address.Addr(), PrefixLength: l.Address.Bits(), ValidLifeTime: lifetime, PreferredLifeTime: lifetime,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -77,7 +76,7 @@ func TestPlace(t *testing.T) {
 		ten     = "+ route 10.0.0.0/8 via 198.51.100.1 through eth1 from 192.0.2.7 metric 100"
 	)
 	bare := with(netstate.TypeEthernet, nil)
-	placed := after(bare, place(noon(), bare, "eth1", nil, routed(), netstate.IP{}))
+	placed := after(bare, place(bare, "eth1", nil, routed(), netstate.IP{}))
 	moved := routed()
 	moved.Address, moved.Routes = netip.MustParsePrefix("192.0.2.9/24"), nil
 	tests := map[string]struct {
@@ -89,8 +88,8 @@ func TestPlace(t *testing.T) {
 		"a lease brings its address, and what a gateway is reached by comes before its routes": {
 			current: with(netstate.TypeEthernet, nil), is: routed(), want: []string{address, gateway, all, ten},
 		},
-		"a lease that is renewed brings its address more time, and nothing else": {
-			current: placed, was: routed(), is: routed(), want: []string{"~ more time for 192.0.2.7/24"},
+		"a lease that is renewed changes nothing": {
+			current: placed, was: routed(), is: routed(), want: []string{},
 		},
 		"a lease that ends takes all it brought": {
 			current: placed, was: routed(), want: []string{
@@ -127,7 +126,6 @@ func TestPlace(t *testing.T) {
 				"- route 10.0.0.0/8 via 198.51.100.1 through eth1 from 192.0.2.7 metric 100",
 				"- route default (0.0.0.0/0) via 192.0.2.1 through eth1 from 192.0.2.7 metric 100",
 				"- route 198.51.100.1/32 through eth1 from 192.0.2.7 metric 100",
-				"~ more time for 192.0.2.7/24",
 			},
 		},
 		"another table has the link's network too": {
@@ -160,59 +158,13 @@ func TestPlace(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, lines(place(noon(), test.current, "eth1", test.was, test.is, test.orders)))
+			assert.Equal(t, test.want, lines(place(test.current, "eth1", test.was, test.is, test.orders)))
 		})
 	}
 }
 
-func TestAnAddressLastsAsLongAsItsLease(t *testing.T) {
-	tests := map[string]struct {
-		at   time.Duration
-		want uint32
-	}{
-		"from the beginning":            {0, 3600},
-		"less and less":                 {59*time.Minute + 59*time.Second, 1},
-		"rounded up":                    {59*time.Minute + 58500*time.Millisecond, 2},
-		"not forever, which 0 would be": {time.Hour, 1},
-		"nor is it negative when late":  {2 * time.Hour, 1},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			address := lent(0).address(noon().Add(test.at))
-			assert.Equal(t, test.want, address.ValidLifeTime)
-			assert.Equal(t, test.want, address.PreferredLifeTime)
-		})
-	}
-	endless := Lease{Address: netip.MustParsePrefix("192.0.2.7/24"), Begun: noon(), Length: longest}
-	assert.Equal(t, uint32(1<<32-2), endless.address(noon()).ValidLifeTime, "the kernel takes 2^32-1 for forever")
-}
-
-func TestWantedBy(t *testing.T) {
-	on := &netstate.IP{DHCP: new(true)}
-	tests := map[string]struct {
-		i    netstate.Interface
-		want bool
-	}{
-		"a link with dhcp":                   {netstate.Interface{IPv4: on}, true},
-		"one that is to be up, too":          {netstate.Interface{State: netstate.StateUp, IPv4: on}, true},
-		"not without IPv4":                   {netstate.Interface{}, false},
-		"not with static addresses only":     {netstate.Interface{IPv4: &netstate.IP{Enabled: new(true)}}, false},
-		"not with IPv4 switched off":         {netstate.Interface{IPv4: &netstate.IP{Enabled: new(false), DHCP: new(true)}}, false},
-		"not a link that is to go away":      {netstate.Interface{State: netstate.StateAbsent, IPv4: on}, false},
-		"not a link that is to be down":      {netstate.Interface{State: netstate.StateDown, IPv4: on}, false},
-		"not a link that is somebody else's": {netstate.Interface{State: netstate.StateIgnore, IPv4: on}, false},
-		"not by dhcp of IPv6":                {netstate.Interface{IPv6: on}, false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			wanted := WantedBy(netstate.State{Interfaces: []netstate.Interface{test.i}})
-			assert.Equal(t, test.want, len(wanted) == 1)
-		})
-	}
-}
-
-// stateWith wants a client that sends a hostname, or not.
-func stateWith(send *bool, custom *string) netstate.State {
-	return netstate.State{Interfaces: []netstate.Interface{{Name: "eth1", IPv4: &netstate.IP{
-		DHCP: new(true), DHCPSendHostname: send, DHCPCustomHostname: custom}}}}
+func TestAnAddressHasNoEndToSpeakOfWhateverItsLeaseSays(t *testing.T) {
+	address := lent(0).address()
+	assert.Equal(t, uint32(1<<32-2), address.ValidLifeTime, "the kernel takes 2^32-1 for forever, which is a static address")
+	assert.Equal(t, uint32(1<<32-2), address.PreferredLifeTime)
 }

@@ -19,7 +19,7 @@ func (c *client) settle(now time.Time) {
 			return
 		}
 	}
-	routes, err := apply(now, c.network, c.link, c.placed, lease, c.orders)
+	routes, err := apply(c.network, c.link, c.placed, lease, c.orders)
 	if err != nil {
 		c.log.Error(err, "put a lease into force", "link", c.link)
 		c.later(now)
@@ -49,14 +49,14 @@ func (c *client) report(lease *Lease) {
 // apply carries out the steps from one lease to another. What changed between reading and writing is read
 // again. When it gives up, routes is why routes are not as they should be, while the address is; err is why
 // not even that.
-func apply(now time.Time, node kernel.Node, link string, was, is *Lease, orders netstate.IP) (routes, err error) {
+func apply(node kernel.Node, link string, was, is *Lease, orders netstate.IP) (routes, err error) {
 	const tries = 3
 	for range tries {
 		current, failed := node.Read()
 		if failed != nil {
 			return nil, failed
 		}
-		routes, err = do(node, place(now, current, link, was, is, orders))
+		routes, err = do(node, place(current, link, was, is, orders))
 		if routes == nil && err == nil {
 			return nil, nil
 		}

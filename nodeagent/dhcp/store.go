@@ -8,13 +8,59 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A store keeps the last lease of each link in a file of its own below a folder.
+// A store keeps the last lease of each link in a file of its own below a folder, and in another the orders of its client.
 type store struct{ folder string }
 
-// suffix is how the files' names end.
-const suffix = ".lease"
+// How the files' names end.
+const (
+	suffix       = ".lease"
+	ordersSuffix = ".client"
+)
+
+// An ordersFile has the orders of a client that ran in a boot of the machine.
+type ordersFile struct {
+	Boot   string      `json:"boot"`
+	Orders netstate.IP `json:"orders"`
+}
+
+// want notes that a link has a client.
+func (s store) want(boot string, w Wanted) error {
+	content, err := json.Marshal(ordersFile{Boot: boot, Orders: w.Orders})
+	if err != nil {
+		return fmt.Errorf("note the DHCP client of %s: %w", w.Link, err)
+	}
+	if err := s.replace(filepath.Join(s.folder, w.Link+ordersSuffix), content); err != nil {
+		return fmt.Errorf("note the DHCP client of %s: %w", w.Link, err)
+	}
+	return nil
+}
+
+// unwant notes that a link has none.
+func (s store) unwant(link string) error {
+	err := os.Remove(filepath.Join(s.folder, link+ordersSuffix))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the DHCP client of %s: %w", link, err)
+	}
+	return nil
+}
+
+// wanted are the links that have a client in this boot. A file that cannot be read is one of none.
+func (s store) wanted(boot string) ([]Wanted, error) {
+	links, err := s.named(ordersSuffix)
+	var wanted []Wanted
+	for _, link := range links {
+		content, failed := os.ReadFile(filepath.Join(s.folder, link+ordersSuffix))
+		var file ordersFile
+		if failed == nil && json.Unmarshal(content, &file) == nil && file.Boot == boot {
+			wanted = append(wanted, Wanted{Link: link, Orders: file.Orders})
+		}
+	}
+	return wanted, err
+}
 
 // load returns the lease of a link, nil when there is none. A file that cannot be read as a lease is none
 // either, for a new one will replace it; only a folder that cannot be read is an error.
@@ -44,17 +90,22 @@ func (s store) save(l Lease) error {
 	if err != nil {
 		return fmt.Errorf("save the lease of %s: %w", l.Link, err)
 	}
-	if err := os.MkdirAll(s.folder, 0o700); err != nil {
-		return fmt.Errorf("save the lease of %s: %w", l.Link, err)
-	}
-	next := s.path(l.Link) + ".new"
-	if err := os.WriteFile(next, content, 0o600); err != nil {
-		return fmt.Errorf("save the lease of %s: %w", l.Link, err)
-	}
-	if err := os.Rename(next, s.path(l.Link)); err != nil {
+	if err := s.replace(s.path(l.Link), content); err != nil {
 		return fmt.Errorf("save the lease of %s: %w", l.Link, err)
 	}
 	return nil
+}
+
+// replace writes a file, all or nothing.
+func (s store) replace(path string, content []byte) error {
+	if err := os.MkdirAll(s.folder, 0o700); err != nil {
+		return err
+	}
+	next := path + ".new"
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
 }
 
 // remove forgets the lease of a link.
@@ -66,7 +117,10 @@ func (s store) remove(link string) error {
 }
 
 // links names those that have a lease.
-func (s store) links() ([]string, error) {
+func (s store) links() ([]string, error) { return s.named(suffix) }
+
+// named names the links that have a file whose name ends so.
+func (s store) named(suffix string) ([]string, error) {
 	entries, err := os.ReadDir(s.folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list leases: %w", err)

@@ -23,7 +23,7 @@ type Host struct {
 	log     logr.Logger
 
 	mu  sync.Mutex
-	dns netstate.DNSConfig // what policies say
+	dns netstate.DNSConfig // what was configured last
 }
 
 // Options are the parts of a Host.
@@ -40,14 +40,41 @@ func New(o Options) *Host {
 	return &Host{Kernel: o.Kernel, clients: o.Clients, file: o.File, log: o.Log}
 }
 
-// Read implements kernel.Node.
+// Resume has run again what ran when the process before this one ended, on this boot of the machine. Call it before
+// anything else.
+func (h *Host) Resume() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var err error
+	if h.dns, err = h.file.Configured(); err != nil {
+		return err
+	}
+	return h.clients.Resume()
+}
+
+// Read implements kernel.Node. What the kernel cannot show is read from what runs: a link with a DHCP client is one with
+// DHCP, whether or not a server has given it an address.
 func (h *Host) Read() (netstate.State, error) {
 	state, err := h.Kernel.Read()
 	if err != nil {
 		return state, err
 	}
+	for n, i := range state.Interfaces {
+		if orders, running := h.clients.Orders(i.Name); running {
+			state.Interfaces[n].IPv4 = withDHCP(i.IPv4, orders)
+		}
+	}
 	state.DNS, err = h.file.Read()
 	return state, err
+}
+
+// withDHCP is the IPv4 configuration of a link whose client has these orders.
+func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
+	orders.Enabled, orders.DHCP = new(true), new(true)
+	if now != nil {
+		orders.Address = now.Address
+	}
+	return &orders
 }
 
 // Do implements kernel.Node: each kind of step goes to who can take it.
@@ -76,16 +103,10 @@ func (h *Host) setDNS(config netstate.DNSConfig) error {
 	return nil
 }
 
-// Committed has the links of the committed state, and no others, have DHCP clients.
-func (h *Host) Committed(state netstate.State) {
-	h.mu.Lock()
-	h.dns = netstate.DNSConfig{}
-	if state.DNS.Config != nil {
-		h.dns = *state.DNS.Config
-	}
-	h.mu.Unlock()
-	if err := h.clients.Set(dhcp.WantedBy(state)); err != nil {
-		h.log.Error(err, "DHCP clients not as they should be")
+// Committed ends leases that a change has made an end of. Call it when a change is final.
+func (h *Host) Committed() {
+	if err := h.clients.GiveBack(); err != nil {
+		h.log.Error(err, "Leases not given back")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A Model is a kernel in memory. It refuses what the kernel refuses, as far as plans can run into it, so
+// A Model is a node in memory: a kernel, its DHCP clients, which get no leases, and its resolver. It refuses what the kernel refuses, as far as plans can run into it, so
 // that what passes on a Model is worth trying on a Kernel. Make one with NewModel.
 type Model struct {
 	mu    sync.Mutex
@@ -28,9 +28,6 @@ func (m *Model) Read() (netstate.State, error) {
 func (m *Model) Do(step netstate.Step) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if step.Kind == netstate.StepDHCP || step.Kind == netstate.StepDNS {
-		return nil
-	}
 	if err := m.refuse(step); err != nil {
 		return err
 	}

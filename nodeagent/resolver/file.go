@@ -60,6 +60,15 @@ func (f File) Read() (netstate.DNS, error) {
 	return Parse(text), err
 }
 
+// Configured is what was written as configured, nothing for a file that is not ours.
+func (f File) Configured() (netstate.DNSConfig, error) {
+	text, err := f.text()
+	if err != nil || !ours(text) {
+		return netstate.DNSConfig{}, err
+	}
+	return *Parse(text).Config, nil
+}
+
 // text is what the file says, nothing if there is none or it links to none.
 func (f File) text() (string, error) {
 	text, err := read(f.follow())
