@@ -1,5 +1,10 @@
 package netstate
 
+import (
+	"reflect"
+	"slices"
+)
+
 // A Bond is the link-aggregation part of a bond.
 type Bond struct {
 	// Mode is one of the names balance-rr, active-backup, balance-xor, broadcast, 802.3ad, balance-tlb,
@@ -54,4 +59,73 @@ type BondOptions struct {
 	ResendIGMP      *int    `json:"resend_igmp,omitzero" range:"0 255"`
 	TLBDynamicLB    *bool   `json:"tlb_dynamic_lb,omitzero"`
 	XmitHashPolicy  *string `json:"xmit_hash_policy,omitzero" numbers:"layer2 layer3+4 layer2+3 encap2+3 encap3+4 vlan+srcmac"`
+}
+
+// bondOptionApplies reports whether the kernel takes an option in a mode (bond_opts, unsuppmodes).
+func bondOptionApplies(mode, key string) bool {
+	in := func(modes ...string) bool { return slices.Contains(modes, mode) }
+	switch key {
+	case "lacp_rate", "ad_select", "ad_actor_sys_prio", "ad_actor_system", "ad_user_port_key":
+		return in("802.3ad")
+	case "primary", "primary_reselect":
+		return in("active-backup", "balance-tlb", "balance-alb")
+	case "arp_interval", "arp_ip_target", "arp_validate", "arp_all_targets":
+		return !in("802.3ad", "balance-tlb", "balance-alb")
+	case "packets_per_slave":
+		return in("balance-rr")
+	case "tlb_dynamic_lb":
+		return in("balance-tlb", "balance-alb")
+	}
+	return true
+}
+
+// bondDefaults returns the options the kernel gives a new bond of the mode (bond_check_params, and
+// bond_option_mode_set: modes that cannot watch their ports by ARP do it by MII).
+func bondDefaults(mode string) BondOptions {
+	miimon := 0
+	if !bondOptionApplies(mode, "arp_interval") {
+		miimon = 100
+	}
+	return BondOptions{
+		FailOverMAC: new("none"), AllSlavesActive: new("dropped"), Miimon: &miimon, UpDelay: new(0), DownDelay: new(0),
+		UseCarrier: new(true), ARPInterval: new(0), ARPIPTarget: new(""), ARPValidate: new("none"),
+		ARPAllTargets: new("any"), ARPMissedMax: new(2), LACPRate: new("slow"), ADSelect: new("stable"),
+		ADActorSysPrio: new(65535), ADActorSystem: &MAC{}, ADUserPortKey: new(0), MinLinks: new(0), LPInterval: new(1),
+		NumGratARP: new(1), NumUnsolNA: new(1), PacketsPerSlave: new(1), Primary: new(""), PrimaryReselect: new("always"),
+		ResendIGMP: new(1), TLBDynamicLB: new(true), XmitHashPolicy: new("layer2"),
+	}
+}
+
+// applicable returns the options that count in the mode, and the others as they are now. Options that
+// exclude each other switch each other off, as the kernel would do.
+func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions {
+	v := reflect.ValueOf(&options).Elem()
+	for n := range v.NumField() {
+		if bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
+			continue
+		}
+		v.Field(n).SetZero()
+		if now != nil {
+			v.Field(n).Set(reflect.ValueOf(*now).Field(n))
+		}
+	}
+	if now == nil {
+		return &options
+	}
+	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) &&
+		same(options.ARPInterval, now.ARPInterval) {
+		options.ARPInterval = new(0)
+	}
+	if positive(options.ARPInterval) && !positive(now.ARPInterval) && positive(now.Miimon) &&
+		same(options.Miimon, now.Miimon) {
+		options.Miimon, options.UpDelay, options.DownDelay = new(0), zeroed(options.UpDelay), zeroed(options.DownDelay)
+	}
+	return &options
+}
+
+func primary(bond *Interface) string {
+	if bond == nil || bond.Bond == nil || bond.Bond.Options == nil {
+		return ""
+	}
+	return deref(bond.Bond.Options.Primary)
 }

@@ -88,3 +88,22 @@ type IDRange struct {
 	Min int `json:"min" range:"1 4094"`
 	Max int `json:"max" range:"1 4094"`
 }
+
+// filters reports whether the port list asks for VLAN filtering: at least one port has a vlan that is
+// not empty.
+func filters(b *Bridge) bool {
+	for _, port := range b.Port {
+		if !port.VLAN.empty() {
+			return true
+		}
+	}
+	return false
+}
+
+// defaultPVID returns the bridge's default PVID, 1 unless said otherwise.
+func (b *Bridge) defaultPVID() int {
+	if b.Options == nil || b.Options.VLANDefaultPVID == nil {
+		return 1
+	}
+	return *b.Options.VLANDefaultPVID
+}

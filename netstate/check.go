@@ -72,14 +72,6 @@ func (c checker) checkForeignPorts(now Interface, at *field.Path) field.ErrorLis
 		now.Name+" still has ports that belong to somebody else, such as a VM: "+strings.Join(foreign, ", "))}
 }
 
-// foreignPorts returns the names of the foreign ports of a controller.
-func foreignPorts(controller Interface, links map[string]*Interface) []string {
-	return slices.DeleteFunc(slices.Clone(controller.Ports()), func(port string) bool {
-		link := links[port]
-		return link == nil || !link.Foreign()
-	})
-}
-
 func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	now, target := c.now[d.Name], c.target[d.Name]
 	if now == nil && d.Type == "" {

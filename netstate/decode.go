@@ -227,24 +227,3 @@ func (d *decoder) schema(t reflect.Type) schema {
 	d.schemas[t] = s
 	return s
 }
-
-// jsonKey returns the key of a field in a document.
-func jsonKey(f reflect.StructField) string {
-	key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return key
-}
-
-// child and element extend a path that may be nil, which field.Path itself does not allow for an index.
-func child(at *field.Path, key string) *field.Path {
-	if at == nil {
-		return field.NewPath(key)
-	}
-	return at.Child(key)
-}
-
-func element(at *field.Path, index int) *field.Path {
-	if at == nil {
-		return field.NewPath("[" + strconv.Itoa(index) + "]")
-	}
-	return at.Index(index)
-}

@@ -2,7 +2,6 @@ package netstate
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"slices"
 )
@@ -136,66 +135,4 @@ func sorted(names []string) []string {
 	all := append([]string{}, names...)
 	slices.Sort(all)
 	return all
-}
-
-// String returns the route as ip route would list it, on one line.
-func (r Route) String() string {
-	text := r.Destination.String()
-	if r.Destination.IsValid() && r.Destination.Bits() == 0 {
-		text = "default (" + text + ")"
-	}
-	if r.RouteType != "" && r.RouteType != "unicast" {
-		text = r.RouteType + " " + text
-	}
-	if r.NextHopAddress.IsValid() {
-		text += " via " + r.NextHopAddress.String()
-	}
-	if r.NextHopInterface != "" {
-		text += " through " + r.NextHopInterface
-	}
-	if r.Source.IsValid() {
-		text += " from " + r.Source.String()
-	}
-	if r.TableID != nil && *r.TableID != TableMain {
-		text += fmt.Sprintf(" table %d", *r.TableID)
-	}
-	if r.Metric != nil && *r.Metric != 0 && *r.Metric != MetricIPv6Default {
-		text += fmt.Sprintf(" metric %d", *r.Metric)
-	}
-	if r.Weight != nil {
-		text += fmt.Sprintf(" weight %d", *r.Weight)
-	}
-	return text
-}
-
-// String returns the rule on one line.
-func (r RouteRule) String() string {
-	text := deref(r.Family)
-	for _, part := range []struct {
-		word  string
-		isSet bool
-		value any
-	}{
-		{"priority", r.Priority != nil, number(r.Priority)},
-		{"from", r.IPFrom.IsValid(), r.IPFrom},
-		{"to", r.IPTo.IsValid(), r.IPTo},
-		{"iif", deref(r.IIF) != "", deref(r.IIF)},
-		{"fwmark", r.FWMark != nil, number(r.FWMark)},
-		{"mask", r.FWMask != nil, number(r.FWMask)},
-		{"table", r.RouteTable != nil && deref(r.Action) == "", number(r.RouteTable)},
-		{"suppress", r.SuppressPrefixLength != nil, number(r.SuppressPrefixLength)},
-		{"action", deref(r.Action) != "", deref(r.Action)},
-	} {
-		if part.isSet {
-			text += fmt.Sprintf(" %s %v", part.word, part.value)
-		}
-	}
-	return text
-}
-
-func number(n *int) int {
-	if n == nil {
-		return 0
-	}
-	return *n
 }

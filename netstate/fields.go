@@ -3,6 +3,7 @@ package netstate
 import (
 	"encoding"
 	"reflect"
+	"strings"
 )
 
 // This file looks at the structs of a State key by key. A key is a field with a json tag: a pointer to a
@@ -160,4 +161,10 @@ func pointee(pointer reflect.Value) reflect.Value {
 // agrees reports whether every key that want sets has that value in have.
 func agrees[T any](have, want T) bool {
 	return len(structDeltas(reflect.ValueOf(have), reflect.ValueOf(want))) == 0
+}
+
+// jsonKey returns the key of a field in a document.
+func jsonKey(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return key
 }

@@ -1,6 +1,9 @@
 package netstate
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // An IP is the IPv4 or IPv6 configuration of an interface.
 type IP struct {
@@ -54,3 +57,52 @@ func (a Address) Dynamic() bool { return a.ValidLifeTime != 0 }
 
 // Prefix returns the address as 192.0.2.1/24.
 func (a Address) Prefix() netip.Prefix { return netip.PrefixFrom(a.IP, a.PrefixLength) }
+
+// wantsAddresses reports whether a desired IP configuration asks for the protocol to be used.
+func (ip *IP) wantsAddresses() bool {
+	if ip == nil || ip.Enabled != nil && !*ip.Enabled {
+		return false
+	}
+	return isTrue(ip.Enabled) || len(ip.Address) > 0 || isTrue(ip.DHCP) || isTrue(ip.Autoconf)
+}
+
+// ip returns the IP configuration that goes with an address of the prefix's version.
+func (i Interface) ip(version netip.Prefix) *IP {
+	if version.IsValid() && !version.Addr().Is4() {
+		return i.IPv6
+	}
+	return i.IPv4
+}
+
+func (ip *IP) active() bool { return ip != nil && isTrue(ip.Enabled) }
+
+func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
+
+func disabledIPv6() *IP { return &IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)} }
+
+func linkLocal(a Address) bool { return a.IP.Is6() && a.IP.IsLinkLocalUnicast() }
+
+func kept(addresses []Address) []Address {
+	all := make([]Address, len(addresses))
+	for n, address := range addresses {
+		all[n] = forever(address)
+	}
+	return all
+}
+
+func forever(a Address) Address { return Address{IP: a.IP, PrefixLength: a.PrefixLength} }
+
+func contains(addresses []Address, address Address) bool {
+	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix() == address.Prefix() })
+}
+
+func addresses(link *Interface, version func(*Interface) *IP) []Address {
+	if link == nil || version(link) == nil {
+		return nil
+	}
+	return version(link).Address
+}
+
+func ipv4(i *Interface) *IP { return i.IPv4 }
+
+func ipv6(i *Interface) *IP { return i.IPv6 }

@@ -1,6 +1,10 @@
 package netstate
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
 
 // Ethernet is the part of a physical NIC. It is shown; asking for another value is an error of Plan,
 // because nothing here speaks ethtool.
@@ -56,4 +60,61 @@ type MACVLAN struct {
 	Mode *string `json:"mode,omitzero" words:"vepa bridge private passthru source"`
 	// Promiscuous false is the kernel's MACVLAN_FLAG_NOPROMISC. New links have it true.
 	Promiscuous *bool `json:"promiscuous,omitzero"`
+}
+
+// followsBase reports whether the kernel takes the link down and up with its base: a VLAN without loose binding.
+func (i Interface) followsBase() bool { return i.VLAN != nil && !isTrue(i.VLAN.LooseBinding) }
+
+// basesFirst sorts names by how many links are below each, and by name. Rings end somewhere.
+func basesFirst(links map[string]*Interface) []string {
+	depths := make(map[string]int, len(links))
+	var depth func(name string, left int) int
+	depth = func(name string, left int) int {
+		link, exists := links[name]
+		if !exists || left == 0 {
+			return 0
+		}
+		if known, done := depths[name]; done {
+			return known
+		}
+		d := 0
+		if base := link.Base(); base != "" {
+			d = 1 + depth(base, left-1)
+		}
+		depths[name] = d
+		return d
+	}
+	names := make([]string, 0, len(links))
+	for name := range links {
+		depth(name, len(links))
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(depths[a], depths[b]), cmp.Compare(a, b))
+	})
+	return names
+}
+
+// sameType reports whether the desired entry is about the link as it is. A veth may be called an
+// ethernet, as in nmstate.
+func sameType(now, desired Interface) bool {
+	return desired.Type == "" || desired.Type == now.Type || desired.Type == TypeEthernet && now.Type == TypeVeth
+}
+
+// makeable reports whether a link of the type can be made: one of the types that are not hardware.
+func makeable(t LinkType) bool {
+	return t != TypeEthernet && t != TypeLoopback && slices.Contains(configurable(), t)
+}
+
+func vlanProtocol(v *VLAN) string {
+	if v.Protocol == nil {
+		return "802.1q"
+	}
+	return *v.Protocol
+}
+
+// configurable lists the types a desired interface can have.
+func configurable() []LinkType {
+	return []LinkType{TypeEthernet, TypeBridge, TypeVLAN, TypeBond, TypeDummy, TypeVeth, TypeVXLAN, TypeVRF,
+		TypeMACVLAN, TypeLoopback}
 }

@@ -149,17 +149,6 @@ func (m *merger) removeChildren(base string) {
 	}
 }
 
-// sameType reports whether the desired entry is about the link as it is. A veth may be called an
-// ethernet, as in nmstate.
-func sameType(now, desired Interface) bool {
-	return desired.Type == "" || desired.Type == now.Type || desired.Type == TypeEthernet && now.Type == TypeVeth
-}
-
-// makeable reports whether a link of the type can be made: one of the types that are not hardware.
-func makeable(t LinkType) bool {
-	return t != TypeEthernet && t != TypeLoopback && slices.Contains(configurable(), t)
-}
-
 // mergeLink returns now with everything desired says, except for ports and controllers.
 func mergeLink(now, desired Interface) Interface {
 	merged := now

@@ -1,7 +1,6 @@
 package netstate
 
 import (
-	"cmp"
 	"slices"
 )
 
@@ -43,41 +42,8 @@ func (m *merger) mergeBases() {
 	}
 }
 
-// followsBase reports whether the kernel takes the link down and up with its base: a VLAN without loose binding.
-func (i Interface) followsBase() bool { return i.VLAN != nil && !isTrue(i.VLAN.LooseBinding) }
-
 // basesFirst returns the names of the target's interfaces, every base before what stands on it.
 func (m *merger) basesFirst() []string { return basesFirst(m.target) }
-
-// basesFirst sorts names by how many links are below each, and by name. Rings end somewhere.
-func basesFirst(links map[string]*Interface) []string {
-	depths := make(map[string]int, len(links))
-	var depth func(name string, left int) int
-	depth = func(name string, left int) int {
-		link, exists := links[name]
-		if !exists || left == 0 {
-			return 0
-		}
-		if known, done := depths[name]; done {
-			return known
-		}
-		d := 0
-		if base := link.Base(); base != "" {
-			d = 1 + depth(base, left-1)
-		}
-		depths[name] = d
-		return d
-	}
-	names := make([]string, 0, len(links))
-	for name := range links {
-		depth(name, len(links))
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(depths[a], depths[b]), cmp.Compare(a, b))
-	})
-	return names
-}
 
 // resolveMACs gives links with copy-mac-from the MAC of the link they name.
 func (m *merger) resolveMACs() {

@@ -50,33 +50,6 @@ func resetOptions(now *BondOptions, mode string) *BondOptions {
 	return &options
 }
 
-// applicable returns the options that count in the mode, and the others as they are now. Options that
-// exclude each other switch each other off, as the kernel would do.
-func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions {
-	v := reflect.ValueOf(&options).Elem()
-	for n := range v.NumField() {
-		if bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
-			continue
-		}
-		v.Field(n).SetZero()
-		if now != nil {
-			v.Field(n).Set(reflect.ValueOf(*now).Field(n))
-		}
-	}
-	if now == nil {
-		return &options
-	}
-	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) &&
-		same(options.ARPInterval, now.ARPInterval) {
-		options.ARPInterval = new(0)
-	}
-	if positive(options.ARPInterval) && !positive(now.ARPInterval) && positive(now.Miimon) &&
-		same(options.Miimon, now.Miimon) {
-		options.Miimon, options.UpDelay, options.DownDelay = new(0), zeroed(options.UpDelay), zeroed(options.DownDelay)
-	}
-	return &options
-}
-
 // record returns what to make the bond with: mode and options without those the kernel would refuse in
 // the mode, even with their default values, and without the primary, which has to be a port.
 func (b *Bond) record() *Bond {
@@ -94,16 +67,6 @@ func (b *Bond) record() *Bond {
 	}
 	record.Options = &options
 	return record
-}
-
-func same(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }
-
-// zeroed returns 0 for a number that is known.
-func zeroed(n *int) *int {
-	if n == nil {
-		return nil
-	}
-	return new(0)
 }
 
 // forgetMAC forgets the MAC of a bond that gets all its ports anew, unless the policy says it or no port

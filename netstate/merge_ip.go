@@ -2,10 +2,6 @@ package netstate
 
 import "slices"
 
-func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
-
-func disabledIPv6() *IP { return &IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)} }
-
 // mergeIPv4 returns now with what desired says. IPv4 is on when there is an address or a client that asks
 // for one: the kernel has no other switch.
 func mergeIPv4(now, desired *IP) *IP {
@@ -87,20 +83,4 @@ func mergeAddresses(now, desired *IP, dynamic bool) []Address {
 		}
 	}
 	return merged
-}
-
-func linkLocal(a Address) bool { return a.IP.Is6() && a.IP.IsLinkLocalUnicast() }
-
-func kept(addresses []Address) []Address {
-	all := make([]Address, len(addresses))
-	for n, address := range addresses {
-		all[n] = forever(address)
-	}
-	return all
-}
-
-func forever(a Address) Address { return Address{IP: a.IP, PrefixLength: a.PrefixLength} }
-
-func contains(addresses []Address, address Address) bool {
-	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix() == address.Prefix() })
 }

@@ -137,14 +137,6 @@ func (m *merger) mergeFiltering(merged *Bridge, d *Interface, listed bool) *bool
 	return new(filters(merged))
 }
 
-// defaultPVID returns the bridge's default PVID, 1 unless said otherwise.
-func (b *Bridge) defaultPVID() int {
-	if b.Options == nil || b.Options.VLANDefaultPVID == nil {
-		return 1
-	}
-	return *b.Options.VLANDefaultPVID
-}
-
 // setControllers fills in the controller keys, and what being a port brings with it.
 func (m *merger) setControllers(owner map[string]string) {
 	for name, link := range m.target {

@@ -121,17 +121,6 @@ func TestAStateThatIsReachedNeedsNoSteps(t *testing.T) {
 	})
 }
 
-func TestDiffDoesWhatTheDesiredStateDoes(t *testing.T) {
-	eachPair(t, func(t *testing.T, from, to State) {
-		desired := leading(from, to)
-		whole, err := Plan(from, desired)
-		require.NoError(t, err)
-		least, err := Plan(from, Diff(from, desired))
-		require.NoError(t, err)
-		require.Equal(t, Format(whole), Format(least))
-	})
-}
-
 func TestStatesSurviveMarshalAndParse(t *testing.T) {
 	for name, state := range loadStates(t) {
 		t.Run(name, func(t *testing.T) {

@@ -161,13 +161,6 @@ func sameForever(now, target Interface) bool {
 	return true
 }
 
-func vlanProtocol(v *VLAN) string {
-	if v.Protocol == nil {
-		return "802.1q"
-	}
-	return *v.Protocol
-}
-
 // findLowered finds the links that stay and go up or down at some time: on the way there, or on the way
 // back, their routes and IPv6 addresses are lost.
 func (p *planner) findLowered() {

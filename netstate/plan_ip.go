@@ -1,7 +1,6 @@
 package netstate
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 )
@@ -54,17 +53,6 @@ func (p *planner) addressChange(name string, version func(*Interface) *IP) addre
 	return change
 }
 
-func addresses(link *Interface, version func(*Interface) *IP) []Address {
-	if link == nil || version(link) == nil {
-		return nil
-	}
-	return version(link).Address
-}
-
-func ipv4(i *Interface) *IP { return i.IPv4 }
-
-func ipv6(i *Interface) *IP { return i.IPv6 }
-
 // cutAddresses removes addresses, last first.
 func (p *planner) cutAddresses() {
 	for _, name := range slices.Backward(p.nowOrder) {
@@ -100,58 +88,6 @@ func (p *planner) addAddresses() {
 func (p *planner) untouched(name string) bool {
 	now, target := p.now[name], p.target[name]
 	return now != nil && target != nil && target.State == StateIgnore
-}
-
-// allRoutes returns the running and the configured routes, each once, in an order in which they can be
-// added: those that need no gateway first.
-func allRoutes(routes Routes) []Route {
-	all := make([]Route, 0, len(routes.Running)+len(routes.Config))
-	seen := map[routeKey]bool{}
-	for _, list := range [][]Route{routes.Running, routes.Config} {
-		for _, route := range list {
-			route = route.complete()
-			if key := route.key(); !seen[key] {
-				seen[key] = true
-				all = append(all, route)
-			}
-		}
-	}
-	slices.SortStableFunc(all, func(a, b Route) int {
-		return cmp.Compare(gatewayRank(a), gatewayRank(b))
-	})
-	return all
-}
-
-func gatewayRank(r Route) int {
-	if r.NextHopAddress.IsValid() {
-		return 1
-	}
-	return 0
-}
-
-// A routeKey tells routes apart, as the kernel does.
-type routeKey struct {
-	route  Route // with its pointers cleared
-	values [4]int
-}
-
-func (r Route) key() routeKey {
-	values := [4]int{-1, -1, -1, -1}
-	for n, value := range []*int{r.Metric, r.TableID, r.Weight, r.CWND} {
-		if value != nil {
-			values[n] = *value
-		}
-	}
-	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol = nil, nil, nil, nil, 0
-	return routeKey{route: r, values: values}
-}
-
-func routeKeys(routes []Route) map[routeKey]bool {
-	keys := make(map[routeKey]bool, len(routes))
-	for _, route := range routes {
-		keys[route.key()] = true
-	}
-	return keys
 }
 
 // losesRoutes reports whether the kernel drops a route on the way, although it is there before and after.
@@ -207,10 +143,6 @@ func (p *planner) addRules(now, target []RouteRule) {
 			p.emit(StepRule, "", Value{}, Value{Rule: &rule})
 		}
 	}
-}
-
-func hasRule(rules []RouteRule, rule RouteRule) bool {
-	return slices.ContainsFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), rule.complete()) })
 }
 
 // stopDHCP stops the clients of links that are to have none any more, or that go.

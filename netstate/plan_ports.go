@@ -145,13 +145,6 @@ func (p *planner) learnsPrimary(bond string) bool {
 	return is != "" && (p.fresh(bond) || p.attaches(is) || primary(p.now[bond]) != is)
 }
 
-func primary(bond *Interface) string {
-	if bond == nil || bond.Bond == nil || bond.Bond.Options == nil {
-		return ""
-	}
-	return deref(bond.Bond.Options.Primary)
-}
-
 func (p *planner) setPrimary(bond string, from, to *string) {
 	p.set(bond, TypeBond,
 		Interface{Bond: &Bond{Options: &BondOptions{Primary: from}}},

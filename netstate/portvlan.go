@@ -2,6 +2,7 @@ package netstate
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -153,4 +154,11 @@ func (v *PortVLAN) empty() bool {
 	return v == nil || v.Mode == nil && v.Tag == nil && v.EnableNative == nil && v.TrunkTags == nil
 }
 
-func isTrue(b *bool) bool { return b != nil && *b }
+// String returns the tag as nmstate's messages have it: id=5 or id-range=[2,9].
+func (t TrunkTag) String() string {
+	if t.IDRange != nil {
+		return fmt.Sprintf("id-range=[%d,%d]", t.IDRange.Min, t.IDRange.Max)
+	}
+	low, _ := t.bounds()
+	return fmt.Sprintf("id=%d", low)
+}

@@ -2,12 +2,6 @@ package netstate
 
 import "reflect"
 
-// configurable lists the types a desired interface can have.
-func configurable() []LinkType {
-	return []LinkType{TypeEthernet, TypeBridge, TypeVLAN, TypeBond, TypeDummy, TypeVeth, TypeVXLAN, TypeVRF,
-		TypeMACVLAN, TypeLoopback}
-}
-
 // refusedTypes says, for each type nmstate knows and we do not, what to use instead.
 func refusedTypes() map[string]string {
 	const show = "it can only be left alone, with state: ignore"

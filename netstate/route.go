@@ -1,6 +1,11 @@
 package netstate
 
-import "net/netip"
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
 
 // Routes are the routes of a node.
 type Routes struct {
@@ -41,39 +46,147 @@ type Route struct {
 	Protocol int `json:"kernel-protocol,omitzero"`
 }
 
-// RouteRules are the policy routing rules of a node.
-type RouteRules struct {
-	// Config has every rule but the kernel's three (local, main, default). In a desired state it says which
-	// to add and, with StateAbsent, to remove; others stay.
-	Config []RouteRule `json:"config,omitzero"`
+// unicast reports whether the route leads somewhere, unlike a blackhole.
+func (r Route) unicast() bool { return r.RouteType == "" || r.RouteType == "unicast" }
+
+// complete returns a desired route with what it leaves to defaults.
+func (r Route) complete() Route {
+	if r.TableID == nil || *r.TableID == 0 {
+		r.TableID = new(TableMain)
+	}
+	if r.RouteType == "unicast" {
+		r.RouteType = ""
+	}
+	r.NextHopAddress = known(r.NextHopAddress)
+	v6 := r.Destination.IsValid() && !r.Destination.Addr().Is4()
+	switch {
+	case v6 && (r.Metric == nil || *r.Metric == 0):
+		r.Metric = new(MetricIPv6Default)
+	case r.Metric == nil:
+		r.Metric = new(0)
+	}
+	return r
 }
 
-// A RouteRule is one policy routing rule. In a current state Family, Priority and RouteTable are set.
-type RouteRule struct {
-	// State is empty, or StateAbsent in a desired state: then every key left out matches anything.
-	State      LinkState    `json:"state,omitzero" words:"absent"`
-	IPFrom     netip.Prefix `json:"ip-from,omitzero"`
-	IPTo       netip.Prefix `json:"ip-to,omitzero"`
-	Priority   *int         `json:"priority,omitzero" range:"0 4294967295"`
-	RouteTable *int         `json:"route-table,omitzero" range:"0 4294967295"`
-	FWMark     *int         `json:"fwmark,omitzero" range:"0 4294967295"`
-	FWMask     *int         `json:"fwmask,omitzero" range:"0 4294967295"`
-	IIF        *string      `json:"iif,omitzero"`
-	// Action is blackhole, unreachable or prohibit, instead of a table.
-	Action               *string `json:"action,omitzero" words:"blackhole unreachable prohibit"`
-	Family               *string `json:"family,omitzero" words:"ipv4 ipv6"` // ipv4 or ipv6
-	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero" range:"0 128"`
+func known(address netip.Addr) netip.Addr {
+	if address.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return address
 }
 
-// DNS is the resolver configuration of a node.
-type DNS struct {
-	Running *DNSConfig `json:"running,omitzero"` // ignored in a desired state
-	Config  *DNSConfig `json:"config,omitzero"`
+// configured reports whether the route is one somebody configured, as opposed to one that was learnt:
+// protocol static or boot.
+func (r Route) configured() bool { return r.Protocol == 0 || r.Protocol == 3 || r.Protocol == 4 }
+
+// matches reports whether every key that r sets is so in other. Of a route that is wanted, the table
+// and the next hop address always count.
+func (r Route) matches(other Route) bool {
+	other = other.complete()
+	wanted := r.State != StateAbsent
+	if wanted {
+		metric := r.Metric
+		r = r.complete()
+		r.Metric = metric
+	}
+	switch {
+	case r.Destination.IsValid() && r.Destination != other.Destination,
+		r.NextHopInterface != "" && r.NextHopInterface != other.NextHopInterface,
+		(wanted || r.NextHopAddress.IsValid()) && known(r.NextHopAddress) != other.NextHopAddress,
+		(wanted || r.RouteType != "") && trimUnicast(r.RouteType) != other.RouteType,
+		r.Source.IsValid() && r.Source != other.Source,
+		!unsetOr(r.Metric, other.Metric), !unsetOr(r.TableID, other.TableID),
+		!unsetOr(r.Weight, other.Weight), !unsetOr(r.CWND, other.CWND):
+		return false
+	}
+	return true
 }
 
-// A DNSConfig is what a resolv.conf says. In a desired state a nil list keeps and an empty one clears.
-type DNSConfig struct {
-	Search  []string `json:"search,omitzero"`
-	Server  []string `json:"server,omitzero"` // addresses, link-local ones with their zone
-	Options []string `json:"options,omitzero"`
+func trimUnicast(routeType string) string {
+	if routeType == "unicast" {
+		return ""
+	}
+	return routeType
+}
+
+// allRoutes returns the running and the configured routes, each once, in an order in which they can be
+// added: those that need no gateway first.
+func allRoutes(routes Routes) []Route {
+	all := make([]Route, 0, len(routes.Running)+len(routes.Config))
+	seen := map[routeKey]bool{}
+	for _, list := range [][]Route{routes.Running, routes.Config} {
+		for _, route := range list {
+			route = route.complete()
+			if key := route.key(); !seen[key] {
+				seen[key] = true
+				all = append(all, route)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Route) int {
+		return cmp.Compare(gatewayRank(a), gatewayRank(b))
+	})
+	return all
+}
+
+func gatewayRank(r Route) int {
+	if r.NextHopAddress.IsValid() {
+		return 1
+	}
+	return 0
+}
+
+// A routeKey tells routes apart, as the kernel does.
+type routeKey struct {
+	route  Route // with its pointers cleared
+	values [4]int
+}
+
+func (r Route) key() routeKey {
+	values := [4]int{-1, -1, -1, -1}
+	for n, value := range []*int{r.Metric, r.TableID, r.Weight, r.CWND} {
+		if value != nil {
+			values[n] = *value
+		}
+	}
+	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol = nil, nil, nil, nil, 0
+	return routeKey{route: r, values: values}
+}
+
+func routeKeys(routes []Route) map[routeKey]bool {
+	keys := make(map[routeKey]bool, len(routes))
+	for _, route := range routes {
+		keys[route.key()] = true
+	}
+	return keys
+}
+
+// String returns the route as ip route would list it, on one line.
+func (r Route) String() string {
+	text := r.Destination.String()
+	if r.Destination.IsValid() && r.Destination.Bits() == 0 {
+		text = "default (" + text + ")"
+	}
+	if r.RouteType != "" && r.RouteType != "unicast" {
+		text = r.RouteType + " " + text
+	}
+	if r.NextHopAddress.IsValid() {
+		text += " via " + r.NextHopAddress.String()
+	}
+	if r.NextHopInterface != "" {
+		text += " through " + r.NextHopInterface
+	}
+	if r.Source.IsValid() {
+		text += " from " + r.Source.String()
+	}
+	if r.TableID != nil && *r.TableID != TableMain {
+		text += fmt.Sprintf(" table %d", *r.TableID)
+	}
+	if r.Metric != nil && *r.Metric != 0 && *r.Metric != MetricIPv6Default {
+		text += fmt.Sprintf(" metric %d", *r.Metric)
+	}
+	if r.Weight != nil {
+		text += fmt.Sprintf(" weight %d", *r.Weight)
+	}
+	return text
 }

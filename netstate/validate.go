@@ -40,24 +40,6 @@ func Validate(desired State, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// each calls check for the interfaces that the desired state wants to exist.
-func (s State) each(at *field.Path, check func(i Interface, at *field.Path) field.ErrorList) field.ErrorList {
-	var errs field.ErrorList
-	for n, i := range s.Interfaces {
-		// Paths cost more than the checks: they are made for the few interfaces with errors only.
-		if i.wanted() && len(check(i, nil)) > 0 {
-			errs = append(errs, check(i, s.pathOf(at, n))...)
-		}
-	}
-	return errs
-}
-
-// pathOf returns the path of the interface at index n.
-func (s State) pathOf(at *field.Path, n int) *field.Path { return child(at, "interfaces").Index(n) }
-
-// wanted reports whether a desired interface is to exist, up or down, and to be looked after.
-func (i Interface) wanted() bool { return i.State != StateAbsent && i.State != StateIgnore }
-
 func validateNames(desired State, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := make(map[string]bool, len(desired.Interfaces))
@@ -126,26 +108,6 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 		}
 		return errs
 	})
-}
-
-// A linkPart is one of the parts of an Interface that go with a type.
-type linkPart struct {
-	key     string
-	of      LinkType
-	present bool
-}
-
-func (i Interface) parts() []linkPart {
-	return []linkPart{
-		{"ethernet", TypeEthernet, i.Ethernet != nil},
-		{"bridge", TypeBridge, i.Bridge != nil},
-		{"vlan", TypeVLAN, i.VLAN != nil},
-		{"link-aggregation", TypeBond, i.Bond != nil},
-		{"veth", TypeVeth, i.Veth != nil},
-		{"vxlan", TypeVXLAN, i.VXLAN != nil},
-		{"vrf", TypeVRF, i.VRF != nil},
-		{"mac-vlan", TypeMACVLAN, i.MACVLAN != nil},
-	}
 }
 
 func validateMACs(desired State, at *field.Path) field.ErrorList {

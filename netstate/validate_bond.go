@@ -79,8 +79,6 @@ func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
 	return errs
 }
 
-func positive(n *int) bool { return n != nil && *n > 0 }
-
 // validateBondMode refuses options the kernel does not take in the bond's mode, unless they say what is
 // the default anyway: a bond's currentState lists them all.
 func validateBondMode(i Interface, at *field.Path) field.ErrorList {
@@ -103,41 +101,6 @@ func validateBondMode(i Interface, at *field.Path) field.ErrorList {
 			"with active the bond takes the MAC of its active port: remove mac-address"))
 	}
 	return errs
-}
-
-// bondOptionApplies reports whether the kernel takes an option in a mode (bond_opts, unsuppmodes).
-func bondOptionApplies(mode, key string) bool {
-	in := func(modes ...string) bool { return slices.Contains(modes, mode) }
-	switch key {
-	case "lacp_rate", "ad_select", "ad_actor_sys_prio", "ad_actor_system", "ad_user_port_key":
-		return in("802.3ad")
-	case "primary", "primary_reselect":
-		return in("active-backup", "balance-tlb", "balance-alb")
-	case "arp_interval", "arp_ip_target", "arp_validate", "arp_all_targets":
-		return !in("802.3ad", "balance-tlb", "balance-alb")
-	case "packets_per_slave":
-		return in("balance-rr")
-	case "tlb_dynamic_lb":
-		return in("balance-tlb", "balance-alb")
-	}
-	return true
-}
-
-// bondDefaults returns the options the kernel gives a new bond of the mode (bond_check_params, and
-// bond_option_mode_set: modes that cannot watch their ports by ARP do it by MII).
-func bondDefaults(mode string) BondOptions {
-	miimon := 0
-	if !bondOptionApplies(mode, "arp_interval") {
-		miimon = 100
-	}
-	return BondOptions{
-		FailOverMAC: new("none"), AllSlavesActive: new("dropped"), Miimon: &miimon, UpDelay: new(0), DownDelay: new(0),
-		UseCarrier: new(true), ARPInterval: new(0), ARPIPTarget: new(""), ARPValidate: new("none"),
-		ARPAllTargets: new("any"), ARPMissedMax: new(2), LACPRate: new("slow"), ADSelect: new("stable"),
-		ADActorSysPrio: new(65535), ADActorSystem: &MAC{}, ADUserPortKey: new(0), MinLinks: new(0), LPInterval: new(1),
-		NumGratARP: new(1), NumUnsolNA: new(1), PacketsPerSlave: new(1), Primary: new(""), PrimaryReselect: new("always"),
-		ResendIGMP: new(1), TLBDynamicLB: new(true), XmitHashPolicy: new("layer2"),
-	}
 }
 
 func validateBondNames(b *Bond, at *field.Path) field.ErrorList {

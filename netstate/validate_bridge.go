@@ -1,7 +1,6 @@
 package netstate
 
 import (
-	"fmt"
 	"math/bits"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -40,17 +39,6 @@ func reservedGroup(m MAC) bool {
 	}
 	m[5] = 0
 	return m == MAC{0x01, 0x80, 0xc2}
-}
-
-// filters reports whether the port list asks for VLAN filtering: at least one port has a vlan that is
-// not empty.
-func filters(b *Bridge) bool {
-	for _, port := range b.Port {
-		if !port.VLAN.empty() {
-			return true
-		}
-	}
-	return false
 }
 
 func validateBridgePorts(desired State, at *field.Path) field.ErrorList {
@@ -131,13 +119,4 @@ func claim(owner *[4096]int, tag TrunkTag, n int) int {
 		owner[vid] = n + 1
 	}
 	return other
-}
-
-// String returns the tag as nmstate's messages have it: id=5 or id-range=[2,9].
-func (t TrunkTag) String() string {
-	if t.IDRange != nil {
-		return fmt.Sprintf("id-range=[%d,%d]", t.IDRange.Min, t.IDRange.Max)
-	}
-	low, _ := t.bounds()
-	return fmt.Sprintf("id=%d", low)
 }

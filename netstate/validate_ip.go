@@ -30,14 +30,6 @@ func ipOnPort(port, controller string, at *field.Path) *field.Error {
 	return field.Forbidden(at, port+" is a port of "+controller+": the address belongs on "+controller)
 }
 
-// wantsAddresses reports whether a desired IP configuration asks for the protocol to be used.
-func (ip *IP) wantsAddresses() bool {
-	if ip == nil || ip.Enabled != nil && !*ip.Enabled {
-		return false
-	}
-	return isTrue(ip.Enabled) || len(ip.Address) > 0 || isTrue(ip.DHCP) || isTrue(ip.Autoconf)
-}
-
 func validateIP(ip *IP, bits int, at *field.Path) field.ErrorList {
 	if ip == nil {
 		return nil

@@ -28,15 +28,6 @@ func validateLinkParts(desired State, at *field.Path) field.ErrorList {
 	})
 }
 
-func (i Interface) partKey() string {
-	for _, part := range i.parts() {
-		if part.present {
-			return part.key
-		}
-	}
-	return ""
-}
-
 // validateReference checks a name that refers to another interface.
 func validateReference(from, to string, at *field.Path) field.ErrorList {
 	if to == from {
@@ -90,15 +81,6 @@ func (s State) statedControllers() map[string]Interface {
 		}
 	}
 	return controllers
-}
-
-// index returns the interfaces by name. They are the ones of the state: do not modify them.
-func (s State) index() map[string]*Interface {
-	byName := make(map[string]*Interface, len(s.Interfaces))
-	for n := range s.Interfaces {
-		byName[s.Interfaces[n].Name] = &s.Interfaces[n]
-	}
-	return byName
 }
 
 // validateControllers checks that port lists and controller keys agree, and that a link has one controller.

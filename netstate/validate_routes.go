@@ -37,9 +37,6 @@ func validateDestination(route Route, at *field.Path) field.ErrorList {
 	return nil
 }
 
-// unicast reports whether the route leads somewhere, unlike a blackhole.
-func (r Route) unicast() bool { return r.RouteType == "" || r.RouteType == "unicast" }
-
 func validateNextHop(route Route, at *field.Path) field.ErrorList {
 	if !route.unicast() {
 		if route.NextHopAddress.IsValid() || route.NextHopInterface != "" && route.NextHopInterface != "lo" {
@@ -106,20 +103,4 @@ func validateRouteRule(rule RouteRule, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(at.Child("fwmark"), "fwmask needs one"))
 	}
 	return errs
-}
-
-// family returns ipv4 or ipv6, as the addresses of the rule or else its family key say.
-func (r RouteRule) family() (family string, known bool) {
-	for _, prefix := range []netip.Prefix{r.IPFrom, r.IPTo} {
-		switch {
-		case prefix.IsValid() && prefix.Addr().Is4():
-			return "ipv4", true
-		case prefix.IsValid():
-			return "ipv6", true
-		}
-	}
-	if r.Family == nil {
-		return "", false
-	}
-	return *r.Family, true
 }

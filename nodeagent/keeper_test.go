@@ -97,9 +97,12 @@ func assertState(tb testing.TB, want netstate.State, node kernel.Node, about str
 	got, err := node.Read()
 	require.NoError(tb, err)
 	if !netstate.Equal(want, got) {
-		difference, err := netstate.Marshal(netstate.Diff(got, want))
+		wanted, err := netstate.Marshal(want)
 		require.NoError(tb, err)
-		assert.Fail(tb, about+": the node is in another state", "to get there:\n%s", difference)
+		found, err := netstate.Marshal(got)
+		require.NoError(tb, err)
+		assert.Equal(tb, string(wanted), string(found), about+": the node is in another state")
+		assert.Fail(tb, about+": the node is in another state")
 	}
 }
 

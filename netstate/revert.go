@@ -5,13 +5,6 @@ import (
 	"slices"
 )
 
-// Diff returns the least desired state that does to current what desired does: without what is so
-// already, and with what follows spelt out. It is empty when the two agree.
-func Diff(current, desired State) State {
-	current = current.complete()
-	return leading(current, Merge(current, desired))
-}
-
 // Revert returns the desired state that undoes desired on a node that was as before says when it was
 // applied: links that were made become absent, keys that were changed get their old values, routes that
 // were added become absent. Changes by others are left alone, and so are routes and addresses that were
@@ -115,29 +108,6 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 		entry.Veth = link.Veth
 	}
 	return entry
-}
-
-// configured returns the keys of a link that a desired state says in the same way, without ports,
-// controller and IP.
-func configured(i Interface) Interface {
-	kept := settable(i)
-	kept.MTU, kept.VLAN, kept.VXLAN = i.MTU, i.VLAN, i.VXLAN
-	if i.Bond != nil {
-		kept.Bond = settableBond(i.Bond)
-	}
-	if i.VRF != nil {
-		kept.VRF = &VRF{RouteTableID: i.VRF.RouteTableID}
-	}
-	return kept
-}
-
-// wishBond returns the mode of a bond and the options that count in it.
-func wishBond(b *Bond) *Bond {
-	wish := settableBond(b)
-	if wish.Options != nil && wish.Mode != nil {
-		wish.Options = applicable(*wish.Options, nil, *wish.Mode)
-	}
-	return wish
 }
 
 // portLists returns a link with nothing but its port list, without foreign ports and with explicit VLANs.

@@ -1,0 +1,119 @@
+package netstate
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+)
+
+// RouteRules are the policy routing rules of a node.
+type RouteRules struct {
+	// Config has every rule but the kernel's three (local, main, default). In a desired state it says which
+	// to add and, with StateAbsent, to remove; others stay.
+	Config []RouteRule `json:"config,omitzero"`
+}
+
+// A RouteRule is one policy routing rule. In a current state Family, Priority and RouteTable are set.
+type RouteRule struct {
+	// State is empty, or StateAbsent in a desired state: then every key left out matches anything.
+	State      LinkState    `json:"state,omitzero" words:"absent"`
+	IPFrom     netip.Prefix `json:"ip-from,omitzero"`
+	IPTo       netip.Prefix `json:"ip-to,omitzero"`
+	Priority   *int         `json:"priority,omitzero" range:"0 4294967295"`
+	RouteTable *int         `json:"route-table,omitzero" range:"0 4294967295"`
+	FWMark     *int         `json:"fwmark,omitzero" range:"0 4294967295"`
+	FWMask     *int         `json:"fwmask,omitzero" range:"0 4294967295"`
+	IIF        *string      `json:"iif,omitzero"`
+	// Action is blackhole, unreachable or prohibit, instead of a table.
+	Action               *string `json:"action,omitzero" words:"blackhole unreachable prohibit"`
+	Family               *string `json:"family,omitzero" words:"ipv4 ipv6"` // ipv4 or ipv6
+	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero" range:"0 128"`
+}
+
+// family returns ipv4 or ipv6, as the addresses of the rule or else its family key say.
+func (r RouteRule) family() (family string, known bool) {
+	for _, prefix := range []netip.Prefix{r.IPFrom, r.IPTo} {
+		switch {
+		case prefix.IsValid() && prefix.Addr().Is4():
+			return "ipv4", true
+		case prefix.IsValid():
+			return "ipv6", true
+		}
+	}
+	if r.Family == nil {
+		return "", false
+	}
+	return *r.Family, true
+}
+
+// defaultRulePriority is what nmstate gives a rule that does not say.
+const defaultRulePriority = 30000
+
+// complete returns a desired rule with what it leaves to defaults.
+func (r RouteRule) complete() RouteRule {
+	family, isKnown := r.family()
+	if isKnown {
+		r.Family = &family
+	}
+	if r.Priority == nil {
+		r.Priority = new(defaultRulePriority)
+	}
+	if r.RouteTable == nil || *r.RouteTable == 0 {
+		r.RouteTable = new(TableMain)
+	}
+	return r
+}
+
+// matches reports whether every key that r sets is so in other. Of a rule that is wanted, the selectors
+// always count.
+func (r RouteRule) matches(other RouteRule) bool {
+	wanted := r.State != StateAbsent
+	other = other.complete()
+	if family, isKnown := r.family(); isKnown && family != deref(other.Family) {
+		return false
+	}
+	if wanted && (r.RouteTable == nil || *r.RouteTable == 0) {
+		r.RouteTable = new(TableMain)
+	}
+	switch {
+	case (wanted || r.IPFrom.IsValid()) && r.IPFrom != other.IPFrom,
+		(wanted || r.IPTo.IsValid()) && r.IPTo != other.IPTo,
+		!unsetOr(r.Priority, other.Priority), !unsetOr(r.RouteTable, other.RouteTable),
+		!unsetOr(r.FWMark, other.FWMark), !unsetOr(r.FWMask, other.FWMask),
+		!unsetOr(r.SuppressPrefixLength, other.SuppressPrefixLength),
+		!unsetOrText(r.IIF, other.IIF), !unsetOrText(r.Action, other.Action):
+		return false
+	}
+	return !wanted || (r.FWMark != nil || other.FWMark == nil) && (r.IIF != nil || deref(other.IIF) == "") &&
+		(r.Action != nil || deref(other.Action) == "")
+}
+
+func hasRule(rules []RouteRule, rule RouteRule) bool {
+	return slices.ContainsFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), rule.complete()) })
+}
+
+// String returns the rule on one line.
+func (r RouteRule) String() string {
+	text := deref(r.Family)
+	for _, part := range []struct {
+		word  string
+		isSet bool
+		value any
+	}{
+		{"priority", r.Priority != nil, number(r.Priority)},
+		{"from", r.IPFrom.IsValid(), r.IPFrom},
+		{"to", r.IPTo.IsValid(), r.IPTo},
+		{"iif", deref(r.IIF) != "", deref(r.IIF)},
+		{"fwmark", r.FWMark != nil, number(r.FWMark)},
+		{"mask", r.FWMask != nil, number(r.FWMask)},
+		{"table", r.RouteTable != nil && deref(r.Action) == "", number(r.RouteTable)},
+		{"suppress", r.SuppressPrefixLength != nil, number(r.SuppressPrefixLength)},
+		{"action", deref(r.Action) != "", deref(r.Action)},
+	} {
+		if part.isSet {
+			text += fmt.Sprintf(" %s %v", part.word, part.value)
+		}
+	}
+	return text
+}
