@@ -98,7 +98,7 @@ func applyInside(ctx context.Context, o Options, text string) error {
 // readDaemonSet is the agent's, as users apply it.
 func readDaemonSet(t *testing.T) *appsv1.DaemonSet {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(manifests, "daemonset.yaml"))
+	text, err := os.ReadFile(filepath.Join(manifests, "base/agent/daemonset.yaml"))
 	require.NoError(t, err)
 	set := new(appsv1.DaemonSet)
 	require.NoError(t, yaml.UnmarshalStrict(text, set))
@@ -108,7 +108,7 @@ func readDaemonSet(t *testing.T) *appsv1.DaemonSet {
 // withDNS patches the DaemonSet as the component dns does.
 func withDNS(t *testing.T, set *appsv1.DaemonSet) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(manifests, "dns/kustomization.yaml"))
+	text, err := os.ReadFile(filepath.Join(manifests, "components/dns/kustomization.yaml"))
 	require.NoError(t, err)
 	var component struct{ Patches []struct{ Patch string } }
 	require.NoError(t, yaml.Unmarshal(text, &component))

@@ -112,7 +112,7 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 	require.NoError(t, s.Client.Update(t.Context(), namespaceWith("in", optedIn)))
 	root, err := suite.Root()
 	require.NoError(t, err)
-	require.NoError(t, s.Apply(t.Context(), root+"/manifests/webhook.yaml"))
+	require.NoError(t, s.Apply(t.Context(), root+"/manifests/base/webhook.yaml"))
 
 	_, err = s.StartReplica(t.Context())
 	require.NoError(t, err)
