@@ -124,7 +124,7 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 		chance := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t, 1, "a", "b", "c", "d", "e")
 		cached := &lag{world: w}
-		cached.retryInterval()
+		cached.catchUp()
 		r := w.reconciler(cached)
 		for range 40 {
 			if chance.IntN(8) == 0 { // another process takes over, whose cache starts from the past
@@ -138,12 +138,30 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 				w.step()
 			}
 			if chance.IntN(3) == 0 {
-				cached.retryInterval()
+				cached.catchUp()
 			}
 		}
 		w.settle()
 		require.Contains(t, w.String(), "Available: 5/5 nodes successfully configured", "seed %d", seed)
 	}
+}
+
+// Another process has granted a turn that the cache of the next one does not show: it asks before it decides.
+func TestAProcessThatBeginsAsksWhatOthersWrote(t *testing.T) {
+	w := newWorld(t, 1, "a", "b")
+	w.settle()
+	w.change(func(*nmstate.PolicySpec) {})
+	cached := &lag{world: w}
+	cached.catchUp()
+	granted := w.enactments()[0]
+	granted.Annotations[nmstate.TurnAnnotation] = "2"
+	require.NoError(t, w.api.Update(t.Context(), &granted))
+	w.flip("a") // so that b comes first
+	cached.seeNodes()
+
+	_, err := w.reconciler(cached).Reconcile(t.Context(), request("p")) // which checks the limit at each write
+	require.NoError(t, err)
+	assert.Equal(t, "1", w.enactments()[1].Annotations[nmstate.TurnAnnotation])
 }
 
 // flip has a node go up or down.
@@ -165,8 +183,8 @@ type lag struct {
 	objects []client.Object // policies and enactments
 }
 
-// retryInterval has the cache show everything.
-func (l *lag) retryInterval() {
+// catchUp has the cache show everything.
+func (l *lag) catchUp() {
 	l.objects = []client.Object{l.world.policy()}
 	for _, e := range l.world.enactments() {
 		l.objects = append(l.objects, &e)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
+	"slices"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -86,7 +88,8 @@ func (r *Reconciler) setup(mgr manager.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		For(&v1.NodeNetworkConfigurationPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1beta1.NodeNetworkConfigurationEnactment{}, handler.EnqueueRequestsFromMapFunc(ofPolicy)).
+		Watches(&v1beta1.NodeNetworkConfigurationEnactment{}, handler.EnqueueRequestsFromMapFunc(ofPolicy),
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: enactmentMatters})).
 		Watches(&corev1.Node{}, every, builder.WithPredicates(predicate.Funcs{UpdateFunc: nodeMatters})).
 		Watches(state, every, builder.WithPredicates(predicate.Funcs{UpdateFunc: never})).
 		Complete(r)
@@ -121,6 +124,22 @@ func nodeMatters(e event.UpdateEvent) bool {
 		return true
 	}
 	return before.UID != after.UID || notReady(before) != notReady(after) || !maps.Equal(before.Labels, after.Labels)
+}
+
+// enactmentMatters reports whether an enactment changed in what a rollout is decided by: its turn, its owner, or what its
+// conditions say. Messages, times and attempts are not that.
+func enactmentMatters(e event.UpdateEvent) bool {
+	before, wasEnactment := e.ObjectOld.(*v1beta1.NodeNetworkConfigurationEnactment)
+	after, isEnactment := e.ObjectNew.(*v1beta1.NodeNetworkConfigurationEnactment)
+	if !wasEnactment || !isEnactment {
+		return true
+	}
+	a, b := enactmentOf(before), enactmentOf(after)
+	same := slices.EqualFunc(a.Conditions, b.Conditions, func(x, y nmstate.Condition) bool {
+		return x.Type == y.Type && x.Status == y.Status
+	})
+	a.Conditions, b.Conditions = nil, nil
+	return !same || !reflect.DeepEqual(a, b) || before.Labels[nmstate.PolicyLabel] != after.Labels[nmstate.PolicyLabel]
 }
 
 // never is for updates of what matters only by existing.

@@ -39,6 +39,44 @@ func TestNodeMatters(t *testing.T) {
 	}
 }
 
+func TestWhichChangesOfEnactmentsMatter(t *testing.T) {
+	before := &v1beta1.NodeNetworkConfigurationEnactment{}
+	before.Name, before.ResourceVersion = "a.p", "1"
+	before.Labels = map[string]string{nmstate.PolicyLabel: "p", nmstate.NodeLabel: "a"}
+	before.Annotations = map[string]string{nmstate.TurnAnnotation: "2"}
+	before.Status.PolicyGeneration = 2
+	before.Status.Conditions = []nmstate.Condition{{Type: working, Status: corev1.ConditionTrue, Message: "1 of 3"}}
+	for name, tc := range map[string]struct {
+		change func(e *v1beta1.NodeNetworkConfigurationEnactment)
+		want   bool
+	}{
+		"another message and time": {func(e *v1beta1.NodeNetworkConfigurationEnactment) {
+			e.Status.Conditions[0].Message, e.Status.Conditions[0].LastHeartbeatTime = "2 of 3", metav1.NewTime(noon())
+		}, false},
+		"another attempt":    {func(e *v1beta1.NodeNetworkConfigurationEnactment) { e.Status.RetryCount = map[string]int{"2": 1} }, false},
+		"another annotation": {func(e *v1beta1.NodeNetworkConfigurationEnactment) { e.Annotations["note"] = "x" }, false},
+		"it has ended": {func(e *v1beta1.NodeNetworkConfigurationEnactment) {
+			e.Status.Conditions[0].Status = corev1.ConditionFalse
+		}, true},
+		"it says one thing more": {func(e *v1beta1.NodeNetworkConfigurationEnactment) {
+			e.Status.Conditions = append(e.Status.Conditions, nmstate.Condition{Type: available, Status: corev1.ConditionTrue})
+		}, true},
+		"another generation":     {func(e *v1beta1.NodeNetworkConfigurationEnactment) { e.Status.PolicyGeneration = 3 }, true},
+		"the turn is gone":       {func(e *v1beta1.NodeNetworkConfigurationEnactment) { e.Annotations = nil }, true},
+		"it is another policy's": {func(e *v1beta1.NodeNetworkConfigurationEnactment) { e.Labels[nmstate.PolicyLabel] = "q" }, true},
+		"it is another node's": {func(e *v1beta1.NodeNetworkConfigurationEnactment) {
+			e.OwnerReferences = []metav1.OwnerReference{{Kind: "Node", UID: "b-uid"}}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := before.DeepCopy()
+			after.ResourceVersion = "2"
+			tc.change(after)
+			assert.Equal(t, tc.want, enactmentMatters(event.UpdateEvent{ObjectOld: before, ObjectNew: after}))
+		})
+	}
+}
+
 func TestCacheKeepsWhatDecisionsNeed(t *testing.T) {
 	n := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "a-uid", ResourceVersion: "7", Labels: map[string]string{"zone": "a"}},

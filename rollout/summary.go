@@ -118,6 +118,9 @@ func (s Summary) Status(old nmstate.PolicyStatus, now metav1.Time) (nmstate.Poli
 			change = Turnover
 		}
 	}
+	if old.ObservedGeneration != s.Generation {
+		status.ObservedGeneration, change = s.Generation, Turnover
+	}
 	var byGeneration map[string]int
 	if s.Unavailable > 0 && s.State != nmstate.PolicyAvailable {
 		byGeneration = map[string]int{strconv.FormatInt(s.Generation, 10): s.Unavailable}

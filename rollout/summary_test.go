@@ -106,13 +106,14 @@ func TestSummaryChangesAStatus(t *testing.T) {
 		"the same":              {progress, Same, map[string]int{"2": 1}},
 		"another message":       {Summary{Generation: 2, State: nmstate.PolicyProgressing, Message: "1/2", Unavailable: 1}, Detail, map[string]int{"2": 1}},
 		"another count":         {Summary{Generation: 2, State: nmstate.PolicyProgressing, Message: "0/2", Unavailable: 2}, Detail, map[string]int{"2": 2}},
-		"another generation":    {Summary{Generation: 3, State: nmstate.PolicyProgressing, Message: "0/2", Unavailable: 1}, Detail, map[string]int{"3": 1}},
+		"another generation":    {Summary{Generation: 3, State: nmstate.PolicyProgressing, Message: "0/2", Unavailable: 1}, Turnover, map[string]int{"3": 1}},
 		"a failure":             {Summary{Generation: 2, State: nmstate.PolicyDegraded, Message: "1/2", Unavailable: 1}, Turnover, map[string]int{"2": 1}},
 		"success clears counts": {Summary{Generation: 2, State: nmstate.PolicyAvailable, Message: "2/2", Unavailable: 0}, Turnover, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after, change := tc.next.Status(before, later)
 			assert.Equal(t, tc.change, change)
+			assert.Equal(t, tc.next.Generation, after.ObservedGeneration)
 			assert.Equal(t, tc.counts, after.UnavailableNodeCountMap)
 			assert.Equal(t, tc.next.Unavailable, after.UnavailableNodeCount)
 			ignored := nmstate.Find(after.Conditions, nmstate.PolicyIgnored)

@@ -153,31 +153,3 @@ func (c Cluster) each(ctx context.Context, list client.ObjectList, visit func(cl
 		}
 	}
 }
-
-// Look reads everything. Each of the four lists takes a second at most.
-func (c Cluster) Look(ctx context.Context) (PolicyView, error) {
-	view := PolicyView{Labels: map[string]map[string]string{}}
-	nodes := &metav1.PartialObjectMetadataList{}
-	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
-	for _, read := range []struct {
-		list  client.ObjectList
-		visit func(client.Object)
-	}{
-		{nodes, func(o client.Object) { view.Labels[o.GetName()] = o.GetLabels() }},
-		{&v1.NodeNetworkConfigurationPolicyList{}, func(o client.Object) {
-			view.Policies = append(view.Policies, *o.(*v1.NodeNetworkConfigurationPolicy))
-		}},
-		{&v1beta1.NodeNetworkConfigurationEnactmentList{}, func(o client.Object) {
-			view.Enactments = append(view.Enactments, *o.(*v1beta1.NodeNetworkConfigurationEnactment))
-		}},
-		{&v1beta1.NodeNetworkStateList{}, func(o client.Object) {
-			view.States = append(view.States, *o.(*v1beta1.NodeNetworkState))
-		}},
-	} {
-		err := c.each(ctx, read.list, func(o client.Object) bool { read.visit(o); return true })
-		if err != nil {
-			return PolicyView{}, err
-		}
-	}
-	return view, nil
-}

@@ -20,6 +20,9 @@ import (
 // must fit into etcd.
 const maxDesiredState = 512 << 10
 
+// maxSampled is how many nodes are looked at for what they lack when a policy is written.
+const maxSampled = 16
+
 // reviewTimeout is how long a review looks at the cluster. It is well below the time-out of the webhooks in the manifests: an
 // answer that comes too late is none, and what is wrong would be let in.
 const reviewTimeout = 3 * time.Second
@@ -47,12 +50,23 @@ func (p judgedPolicy) judge() field.ErrorList {
 	return problems
 }
 
+// A PolicySource reads what policies are judged by; Cluster is one.
+type PolicySource interface {
+	// Look reads policies, the labels of nodes and which of them run an agent, all of which is small.
+	Look(ctx context.Context) (PolicyView, error)
+	// Report adds to a view what some nodes reported and how they took policies. Of nodes for which there is no time
+	// until ctx is done it adds nothing. The error is of what failed for another reason.
+	Report(ctx context.Context, view PolicyView, nodes []string) (PolicyView, error)
+	// AppliedBy are the nodes that applied a policy, whatever came of it, in order.
+	AppliedBy(ctx context.Context, policy string) ([]string, error)
+}
+
 // PolicyReviewer reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict another
 // policy of the same nodes. It warns of what some nodes lack, and answers a dry run with the plan of every node. What it
 // looks at in the cluster may be nil.
 type PolicyReviewer struct {
-	// Look reads what there is of policies, and of nodes with an agent.
-	Look func(ctx context.Context) (PolicyView, error)
+	// Source is nil where the cluster cannot be looked at.
+	Source PolicySource
 	// Networks are the networks that attach to a bridge.
 	Networks func(bridge string) []string
 	// Now is the time, for the age of what nodes reported.
@@ -88,7 +102,7 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 	w.warnNetworks(&verdict, desired)
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	view, ok := w.look(ctx, &verdict)
+	view, ok := look(ctx, w.Source, &verdict)
 	if !ok {
 		return verdict, nil
 	}
@@ -96,13 +110,20 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 	if len(verdict.Denied) > 0 {
 		return verdict, nil
 	}
-	nodePlans, unseen := view.nodePlans(ctx, p, desired)
-	if unseen > 0 {
-		verdict.warn("there was no time to look at %d nodes more", unseen)
+	nodes := view.selected(p.Spec.NodeSelector)
+	if !isDryRun(request) {
+		nodes = nodes[:min(len(nodes), maxSampled)] // of which problems are examples; the plan is for a dry run
 	}
-	warnProblems(&verdict, nodePlans)
-	if isDryRun(request) && (len(nodePlans) > 0 || unseen == 0) {
-		warnPlans(&verdict, nodePlans, w.Now())
+	view, reported := view.report(ctx, w.Source, nodes, &verdict)
+	plans, unseen := view.nodePlans(ctx, p, desired, nodes)
+	warnProblems(&verdict, plans)
+	if isDryRun(request) {
+		if unseen > 0 {
+			verdict.warn("there was no time to look at %d nodes more", unseen)
+		}
+		if len(plans) > 0 || reported && unseen == 0 {
+			warnPlans(&verdict, plans, w.Now())
+		}
 	}
 	verdict.fit()
 	return verdict, nil
@@ -110,8 +131,8 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 
 // PolicyPlanner writes the plan of every node into the answer to a dry run.
 type PolicyPlanner struct {
-	// Look reads what there is of policies, and of nodes with an agent.
-	Look func(ctx context.Context) (PolicyView, error)
+	// Source is nil where the cluster cannot be looked at.
+	Source PolicySource
 	// Now is the time, for the age of what nodes reported.
 	Now func() time.Time
 }
@@ -133,12 +154,14 @@ func (w PolicyPlanner) Review(ctx context.Context, request *admissionv1.Admissio
 	desired := object.desired
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	view, ok := PolicyReviewer{Look: w.Look}.look(ctx, &verdict)
+	view, ok := look(ctx, w.Source, &verdict)
 	if !ok {
 		return verdict, nil
 	}
-	nodePlans, unseen := view.nodePlans(ctx, p, desired)
-	text := planText(nodePlans, unseen, w.Now())
+	nodes := view.selected(p.Spec.NodeSelector)
+	view, _ = view.report(ctx, w.Source, nodes, &verdict)
+	plans, unseen := view.nodePlans(ctx, p, desired, nodes)
+	text := planText(plans, unseen, w.Now())
 	verdict.Patch.annotate(p.Annotations, map[string]string{nmstate.PlanAnnotation: text})
 	return verdict, nil
 }
@@ -298,14 +321,15 @@ func brief(problems field.ErrorList) field.ErrorList {
 	return shown
 }
 
-// look reads the cluster. What cannot be read is no reason to refuse.
-func (w PolicyReviewer) look(ctx context.Context, verdict *Verdict) (PolicyView, bool) {
-	if w.Look == nil {
+// look reads policies and nodes. What cannot be read is no reason to refuse, but it is said what was not looked for.
+func look(ctx context.Context, source PolicySource, verdict *Verdict) (PolicyView, bool) {
+	if source == nil {
 		return PolicyView{}, false
 	}
-	view, err := w.Look(ctx)
+	view, err := source.Look(ctx)
 	if err != nil {
-		verdict.Notes = append(verdict.Notes, fmt.Sprintf("what the nodes have is not known: %v", err))
+		verdict.warn("policies and nodes could not be read in time: conflicts with other policies were not looked for")
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("conflicts were not looked for: %v", err))
 		return PolicyView{}, false
 	}
 	return view, true
@@ -337,11 +361,14 @@ func (w PolicyReviewer) reviewDeletion(ctx context.Context, request *admissionv1
 	if len(problems) > 0 || !speaksForItself(request.UserInfo.Username, "") {
 		return verdict
 	}
-	view, ok := w.look(ctx, &verdict)
-	if !ok {
+	if w.Source == nil {
 		return verdict
 	}
-	nodes := view.configuredBy(p.Name)
+	nodes, err := w.Source.AppliedBy(ctx, p.Name)
+	if err != nil {
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("who applied the policy is not known: %v", err))
+		return verdict
+	}
 	switch {
 	case len(nodes) == 0:
 	case p.Annotations[nmstate.OnDeleteAnnotation] != nmstate.OnDeleteRevert:

@@ -54,16 +54,9 @@ func judgeConflicts(verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkCon
 	}
 }
 
-// shared are the nodes with an agent that both policies select.
+// shared are the nodes with an agent that both policies select, in order.
 func (v PolicyView) shared(a, b *v1.NodeNetworkConfigurationPolicy) []string {
-	var nodes []string
-	for _, s := range v.States {
-		if v.selects(a.Spec.NodeSelector, s.Name) && v.selects(b.Spec.NodeSelector, s.Name) {
-			nodes = append(nodes, s.Name)
-		}
-	}
-	slices.Sort(nodes)
-	return nodes
+	return slices.DeleteFunc(v.selected(a.Spec.NodeSelector), func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) })
 }
 
 // String is the same for the same conflict, wherever in the wish it is.

@@ -61,13 +61,13 @@ func asJSON(t testing.TB, text string) []byte {
 // viewOf is a cluster of the nodes node01 and node02 with two NICs each, and of others' policies by name.
 func viewOf(t testing.TB, policies map[string]string) PolicyView {
 	t.Helper()
-	view := PolicyView{Labels: map[string]map[string]string{}}
+	view := PolicyView{Labels: map[string]map[string]string{}, States: map[string]v1beta1.NodeNetworkState{}}
 	for _, name := range []string{"node01", "node02"} {
 		s := v1beta1.NodeNetworkState{}
 		s.Name = name
 		s.Status.CurrentState = &runtime.RawExtension{Raw: asJSON(t, twoNICs)}
 		s.Status.LastSuccessfulUpdateTime.Time = aTime()
-		view.States = append(view.States, s)
+		view.States[name], view.Agents = s, append(view.Agents, name)
 		view.Labels[name] = map[string]string{"kubernetes.io/hostname": name}
 	}
 	for name, spec := range policies {
@@ -89,8 +89,7 @@ func policyObject(t testing.TB, name, spec string) []byte {
 func reviewed(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
 	t.Helper()
 	verdict, err := PolicyReviewer{
-		Look: func(context.Context) (PolicyView, error) { return view, nil },
-		Now:  aTime,
+		Source: played{view: view}, Now: aTime,
 		Networks: func(bridge string) []string {
 			return map[string][]string{"br0": {"default/l2"}}[bridge]
 		},
@@ -242,7 +241,9 @@ func TestADryRunShowsThePlan(t *testing.T) {
 		"the age of an old state is told": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
 			want: "plan for nodes node01 and node02: nothing to do (by a state that last changed 3h ago)",
 			before: func(v *PolicyView) {
-				v.States[1].Status.LastSuccessfulUpdateTime.Time = aTime().Add(-3 * time.Hour)
+				s := v.States["node02"]
+				s.Status.LastSuccessfulUpdateTime.Time = aTime().Add(-3 * time.Hour)
+				v.States["node02"] = s
 			}},
 		"no node is said": {spec: `{nodeSelector: {a: b}, desiredState: {interfaces: []}}`,
 			want: "no plan: the policy selects no node that reported its state"},
@@ -273,7 +274,7 @@ func TestADryRunShowsThePlan(t *testing.T) {
 func planned(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
 	t.Helper()
 	verdict, err := PolicyPlanner{
-		Look: func(context.Context) (PolicyView, error) { return view, nil }, Now: aTime,
+		Source: played{view: view}, Now: aTime,
 	}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	return verdict
@@ -319,30 +320,101 @@ func TestADeletionSaysWhatStays(t *testing.T) {
 
 func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	request := creation(t, bridgeOnEth1, true)
-	verdict, err := PolicyReviewer{Now: aTime, Look: func(context.Context) (PolicyView, error) {
-		return PolicyView{}, errors.New("connection refused")
-	}}.Review(t.Context(), &request)
+	verdict, err := PolicyReviewer{Now: aTime, Source: played{err: errors.New("connection refused")}}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
-	assert.Equal(t, []string{"what the nodes have is not known: connection refused"}, verdict.Notes)
+	assert.Equal(t, []string{"policies and nodes could not be read in time: conflicts with other policies were not looked for"}, verdict.Warnings)
+	assert.Equal(t, []string{"conflicts were not looked for: connection refused"}, verdict.Notes)
+}
+
+func TestStatesThatCannotBeReadDoNotHideConflicts(t *testing.T) {
+	view := viewOf(t, map[string]string{"other": interfaces("{name: eth1, type: ethernet, state: up, mtu: 9000}")})
+	for name, c := range map[string]struct {
+		spec    string
+		dryRun  bool
+		denied  int
+		notes   int
+		warning string
+	}{
+		"a conflict is refused all the same":      {spec: interfaces("{name: eth1, type: ethernet, state: up, mtu: 1500}"), denied: 1},
+		"what agrees is let in":                   {spec: bridgeOnEth1, notes: 1},
+		"a dry run is told that there is no plan": {spec: bridgeOnEth1, dryRun: true, notes: 1, warning: "what the nodes have could not be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := creation(t, c.spec, c.dryRun)
+			verdict, err := PolicyReviewer{Now: aTime, Source: played{view: view, silent: errors.New("too slow")}}.Review(t.Context(), &request)
+			require.NoError(t, err)
+			assert.Len(t, verdict.Denied, c.denied)
+			assert.Len(t, verdict.Notes, c.notes)
+			assert.Contains(t, strings.Join(verdict.Warnings, "\n"), c.warning)
+		})
+	}
+}
+
+func TestAPolicyThatIsWrittenLooksAtFewNodes(t *testing.T) {
+	view := PolicyView{Labels: map[string]map[string]string{}, States: map[string]v1beta1.NodeNetworkState{}}
+	for i := range 100 {
+		name := fmt.Sprintf("node%03d", i)
+		view.Labels[name], view.Agents = map[string]string{}, append(view.Agents, name)
+	}
+	for dryRun, want := range map[bool]int{false: maxSampled, true: 100} {
+		asked := 0
+		request := creation(t, bridgeOnEth1, dryRun)
+		_, err := PolicyReviewer{Now: aTime, Source: played{view: view, asked: &asked}}.Review(t.Context(), &request)
+		require.NoError(t, err)
+		assert.Equal(t, want, asked, "dry run: %v", dryRun)
+	}
+}
+
+// played is a cluster in memory.
+type played struct {
+	view PolicyView
+	// err makes every read fail, silent those of nodes.
+	err, silent error
+	// asked is how many nodes were asked about.
+	asked *int
+}
+
+func (p played) Look(context.Context) (PolicyView, error) {
+	small := p.view
+	small.States, small.Enactments = nil, nil
+	return small, p.err
+}
+
+func (p played) Report(_ context.Context, view PolicyView, nodes []string) (PolicyView, error) {
+	if p.silent != nil {
+		return view, p.silent
+	}
+	if p.asked != nil {
+		*p.asked += len(nodes)
+	}
+	view.Enactments, view.States = p.view.Enactments, map[string]v1beta1.NodeNetworkState{}
+	for _, n := range nodes {
+		view.States[n] = p.view.States[n]
+	}
+	return view, nil
+}
+
+func (p played) AppliedBy(context.Context, string) ([]string, error) {
+	return appliedBy(p.view.Enactments), p.err
 }
 
 func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
 	late, cancel := context.WithCancel(t.Context())
 	cancel()
-	look := func(context.Context) (PolicyView, error) { return viewOf(t, nil), nil }
+	source := played{view: viewOf(t, nil)}
 	request := creation(t, interfaces("{name: br0, stat: up}"), true)
-	verdict, err := PolicyReviewer{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err := PolicyReviewer{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	assert.Len(t, verdict.Denied, 1, "what is wrong is refused, however little time there is")
 
 	request = creation(t, bridgeOnEth1, true)
-	verdict, err = PolicyReviewer{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err = PolicyReviewer{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
 	assert.Equal(t, []string{"there was no time to look at 2 nodes more"}, verdict.Warnings)
 
-	verdict, err = PolicyPlanner{Look: look, Now: aTime}.Review(late, &request)
+	verdict, err = PolicyPlanner{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	require.Len(t, verdict.Patch, 1)
 	assert.Equal(t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value)

@@ -20,11 +20,30 @@ import (
 // A PolicyView is what a cluster has of policies and of nodes that run an agent.
 type PolicyView struct {
 	// Labels are those of every node, by its name.
-	Labels     map[string]map[string]string
-	Policies   []v1.NodeNetworkConfigurationPolicy
+	Labels map[string]map[string]string
+	// Agents are the nodes that run an agent.
+	Agents   []string
+	Policies []v1.NodeNetworkConfigurationPolicy
+	// States are what nodes reported, by node, and Enactments how they took policies; of the nodes that were asked about.
+	States     map[string]v1beta1.NodeNetworkState
 	Enactments []v1beta1.NodeNetworkConfigurationEnactment
-	// States are what nodes reported: those without one run no agent.
-	States []v1beta1.NodeNetworkState
+}
+
+// selected are the nodes with an agent that a selector selects, in order.
+func (v PolicyView) selected(selector map[string]nmstate.LabelValue) []string {
+	nodes := slices.DeleteFunc(slices.Clone(v.Agents), func(node string) bool { return !v.selects(selector, node) })
+	slices.Sort(nodes)
+	return nodes
+}
+
+// report is the view with what nodes reported. If that cannot be read it is said so.
+func (v PolicyView) report(ctx context.Context, source PolicySource, nodes []string, verdict *Verdict) (view PolicyView, ok bool) {
+	reported, err := source.Report(ctx, v, nodes)
+	if err != nil {
+		verdict.warn("what the nodes have could not be read: what the policy does to them is not known")
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("what the nodes have is not known: %v", err))
+	}
+	return reported, err == nil
 }
 
 // selects reports whether a selector selects a node.
@@ -36,18 +55,6 @@ func (v PolicyView) selects(selector map[string]nmstate.LabelValue, node string)
 		}
 	}
 	return exists
-}
-
-// configuredBy are the nodes that applied a policy, whatever came of it.
-func (v PolicyView) configuredBy(policy string) []string {
-	var nodes []string
-	for _, e := range v.Enactments {
-		if e.Labels[nmstate.PolicyLabel] == policy && e.Status.PolicyGeneration > 0 {
-			nodes = append(nodes, e.Labels[nmstate.NodeLabel])
-		}
-	}
-	slices.Sort(nodes)
-	return nodes
 }
 
 // declared is what policies declared on a node, by their enactments.
@@ -82,24 +89,22 @@ type nodePlan struct {
 	changed time.Time
 }
 
-// nodePlans are those of every node that a policy selects and that has reported its state; of those for which there is
-// time until ctx is done, and unseen counts the others.
-func (v PolicyView) nodePlans(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State) (
+// nodePlans are those of the nodes that have reported their state; of those for which there is time until ctx is done,
+// and unseen counts the others.
+func (v PolicyView) nodePlans(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, nodes []string) (
 	all []nodePlan, unseen int,
 ) {
-	for _, s := range v.States {
-		if s.Status.CurrentState == nil || !v.selects(p.Spec.NodeSelector, s.Name) {
-			continue
-		}
-		if ctx.Err() != nil {
+	for _, node := range nodes {
+		s, reported := v.States[node]
+		switch {
+		case ctx.Err() != nil:
 			unseen++
-			continue
+		case reported && s.Status.CurrentState != nil:
+			one := nodePlan{node: node, changed: s.Status.LastSuccessfulUpdateTime.Time}
+			one.plan, one.problems = v.planOn(p, desired, s)
+			all = append(all, one)
 		}
-		one := nodePlan{node: s.Name, changed: s.Status.LastSuccessfulUpdateTime.Time}
-		one.plan, one.problems = v.planOn(p, desired, s)
-		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b nodePlan) int { return strings.Compare(a.node, b.node) })
 	return all, unseen
 }
 

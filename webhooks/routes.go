@@ -31,14 +31,14 @@ func Routes(s Sources) []Route {
 	nads := NADReviewer{
 		ResourceKeys: s.ResourceKeys, Offered: s.Bridges.Offered, Advertising: s.Cluster.Advertising, Unserved: s.Cluster.Unserved, Users: s.Cluster.Users,
 	}
-	policies := PolicyReviewer{Look: s.Cluster.Look, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
+	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
 	return []Route{
 		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}},
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
 		{"/validate-network-attachment-definitions", "nad", nads},
-		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Look: s.Cluster.Look, Now: s.Lending.Now}},
+		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: s.Lending.Now}},
 		{"/validate-nodenetworkconfigurationpolicies", "policy", policies},
 	}
 }

@@ -85,6 +85,11 @@ type PolicyStatus struct {
 	//
 	// +optional
 	Conditions []Condition `json:"conditions,omitempty"`
+	// observedGeneration is the generation of the policy that the conditions speak of: kubectl wait does not take those
+	// of an earlier one for those of this.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// unavailableNodeCount is kept for readers of older versions. It counts the nodes that have a turn.
 	//
 	// +optional
