@@ -43,7 +43,33 @@ func (i Interface) complete(controller string) Interface {
 	case i.Type == TypeVRF && i.VRF == nil:
 		i.VRF = &VRF{}
 	}
+	i.VLAN, i.VXLAN, i.MACVLAN = i.VLAN.complete(), i.VXLAN.complete(), i.MACVLAN.complete()
 	return i
+}
+
+// complete returns a copy with the kernel's defaults for what is not known.
+func (v *VLAN) complete() *VLAN {
+	if v == nil {
+		return nil
+	}
+	return overlayPart(&VLAN{Protocol: new("802.1q"), ReorderHeaders: new(true), LooseBinding: new(false),
+		RegistrationProtocol: new("none")}, v)
+}
+
+// complete returns a copy with the kernel's defaults for what is not known.
+func (v *VXLAN) complete() *VXLAN {
+	if v == nil {
+		return nil
+	}
+	return overlayPart(&VXLAN{BaseIface: new(""), DestinationPort: new(4789), Learning: new(true)}, v)
+}
+
+// complete returns a copy with the kernel's defaults for what is not known.
+func (m *MACVLAN) complete() *MACVLAN {
+	if m == nil {
+		return nil
+	}
+	return overlayPart(&MACVLAN{Promiscuous: new(true)}, m)
 }
 
 func (b *Bridge) complete() *Bridge {

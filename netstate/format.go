@@ -163,8 +163,8 @@ func details(link Interface) string {
 		Veth: link.Veth,
 	}), nil)
 	facts = slices.DeleteFunc(facts, func(fact string) bool {
-		return slices.Contains([]string{"vlan-filtering off", "protocol 802.1q", "reorder-headers on", "learning on",
-			"destination-port 4789", "promiscuous on", "base-iface none"}, fact)
+		return slices.Contains([]string{"vlan-filtering off", "protocol 802.1q", "reorder-headers on", "loose-binding off",
+			"registration-protocol none", "learning on", "destination-port 4789", "promiscuous on", "base-iface none"}, fact)
 	})
 	if link.MTU != nil {
 		facts = append(facts, fmt.Sprintf("mtu %d", *link.MTU))

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,7 @@ func TestALongWalk(t *testing.T) {
 func walk(t *testing.T, current State, data []byte) (applied, refused int) {
 	choices := choices(data)
 	for len(choices) > 0 {
+		current = asRead(current)
 		desired := choices.policy()
 		steps, err := Plan(current, desired)
 		if err != nil {
@@ -78,9 +80,71 @@ func walk(t *testing.T, current State, data []byte) (applied, refused int) {
 		for n := range steps {
 			wantEqual(t, "undone\n"+Format(steps[:n+1]), apply(t, apply(t, current, steps[:n+1]), Invert(steps[:n+1])), current)
 		}
+		wantBack(t, current, after, desired)
 		current = after
 	}
 	return applied, refused
+}
+
+// asRead returns a state with the options that a kernel always knows and the generator changes.
+func asRead(s State) State {
+	s.Interfaces = slices.Clone(s.Interfaces)
+	for n, i := range s.Interfaces {
+		if i.Description == nil {
+			s.Interfaces[n].Description = new("")
+		}
+		if i.Bond != nil && i.Bond.Mode != nil {
+			bond, options := *i.Bond, bondDefaults(*i.Bond.Mode)
+			bond.Options = overlayPart(applicable(options, nil, *i.Bond.Mode), bond.Options)
+			s.Interfaces[n].Bond = &bond
+		}
+		if i.Bridge == nil {
+			continue
+		}
+		bridge := *i.Bridge
+		bridge.Options = overlayPart(&BridgeOptions{STP: &STP{Enabled: new(false), Priority: new(32768)}}, bridge.Options)
+		bridge.Port = slices.Clone(bridge.Port)
+		for p := range bridge.Port {
+			bridge.Port[p] = overlay(BridgePort{STPPathCost: new(100)}, bridge.Port[p])
+		}
+		s.Interfaces[n].Bridge = &bridge
+	}
+	return s
+}
+
+// wantBack checks that what a policy did is undone by what Revert wishes, and that the way back is planned also
+// when a NIC went away meanwhile.
+func wantBack(t *testing.T, before, after, desired State) {
+	t.Helper()
+	wish := Revert(before, desired)
+	back := PlanBack(Own(after, desired), wish)
+	steps, err := Plan(before, desired)
+	require.NoError(t, err)
+	wantEqual(t, "the plan\n"+Format(steps)+"was reverted by\n"+Format(back), apply(t, after, back), before)
+	lost := withoutLink(after, "eth1")
+	apply(t, lost, PlanBack(Own(lost, desired), wish))
+}
+
+// withoutLink returns a state after a NIC was pulled: what stood on it, its places in port lists and its routes
+// are gone too.
+func withoutLink(s State, name string) State {
+	var on []string
+	s.Interfaces = slices.Clone(s.Interfaces)
+	for n, i := range s.Interfaces {
+		if i.Base() == name {
+			on = append(on, i.Name)
+		}
+		i.dropPort(name)
+		s.Interfaces[n] = i
+	}
+	s.Interfaces = slices.DeleteFunc(s.Interfaces, func(i Interface) bool { return i.Name == name })
+	through := func(r Route) bool { return r.NextHopInterface == name }
+	s.Routes.Running = slices.DeleteFunc(slices.Clone(s.Routes.Running), through)
+	s.Routes.Config = slices.DeleteFunc(slices.Clone(s.Routes.Config), through)
+	for _, other := range on {
+		s = withoutLink(s, other)
+	}
+	return s
 }
 
 func randomBytes(seed, length int) []byte {

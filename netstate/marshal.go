@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 )
@@ -57,6 +58,10 @@ func (s State) shown() State {
 	}
 	s.Routes.Config = shownRoutes(s.Routes.Config)
 	s.Routes.Running = shownRoutes(s.Routes.Running)
+	s.RouteRules.Config = slices.Clone(s.RouteRules.Config)
+	for n := range s.RouteRules.Config {
+		s.RouteRules.Config[n].Exact = false
+	}
 	return s
 }
 
@@ -94,7 +99,7 @@ func shownRoutes(routes []Route) []Route {
 	}
 	shown := make([]Route, len(routes))
 	for n, route := range routes {
-		route.Protocol = 0
+		route.Protocol, route.Exact = 0, false
 		if !route.NextHopAddress.IsValid() && route.Destination.IsValid() && route.State == "" &&
 			route.NextHopInterface != "" {
 			route.NextHopAddress = unspecified(route.Destination)

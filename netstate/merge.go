@@ -18,7 +18,17 @@ import (
 // left out. Check reports those.
 func Merge(current, desired State) State {
 	current = current.complete()
-	m := newMerger(current, DefaultPortVLANs(desired))
+	return newMerger(current, DefaultPortVLANs(desired)).merge(current)
+}
+
+// mergeBack is Merge for a wish that Revert returned: what it says is meant to the letter.
+func mergeBack(current, wish State) State {
+	m := newMerger(current, DefaultPortVLANs(wish))
+	m.literal = true
+	return m.merge(current)
+}
+
+func (m *merger) merge(current State) State {
 	m.mergeLinks()
 	m.mergeControllers()
 	m.mergeBases()
@@ -26,10 +36,10 @@ func Merge(current, desired State) State {
 	target := State{
 		Description: current.Description,
 		Interfaces:  m.interfaces(),
-		RouteRules:  mergeRules(current.RouteRules, desired.RouteRules),
-		DNS:         mergeDNS(current.DNS, desired.DNS),
+		RouteRules:  mergeRules(current.RouteRules, m.desired.RouteRules),
+		DNS:         mergeDNS(current.DNS, m.desired.DNS),
 	}
-	target.Routes = m.mergeRoutes(current.Routes, desired.Routes)
+	target.Routes = m.mergeRoutes(current.Routes, m.desired.Routes)
 	return target
 }
 
@@ -37,6 +47,7 @@ func Merge(current, desired State) State {
 // changed, but not what they point to.
 type merger struct {
 	desired State
+	literal bool // no key of the wish is passed over: it says what was
 	now     map[string]*Interface
 	wish    map[string]*Interface
 	target  map[string]*Interface
@@ -70,10 +81,10 @@ func (m *merger) mergeLinks() {
 		case d.State == StateAbsent:
 			m.remove(d.Name)
 		case now != nil && sameType(*now, d):
-			merged := mergeLink(*now, d)
+			merged := m.mergeLink(*now, d)
 			m.target[d.Name] = &merged
 		case makeable(d.Type):
-			made := mergeLink(newLink(d.Name, d.Type), d)
+			made := m.mergeLink(newLink(d.Name, d.Type), d)
 			m.target[d.Name] = &made
 		}
 	}
@@ -122,7 +133,10 @@ func (m *merger) remove(name string) {
 	case link.Type != TypeEthernet:
 		delete(m.target, name)
 		if link.Veth != nil {
-			delete(m.target, link.Veth.Peer)
+			other := m.target[link.Veth.Peer]
+			if other != nil && other.Veth != nil && other.Veth.Peer == name { // or it is another link by now
+				delete(m.target, link.Veth.Peer)
+			}
 		}
 		m.removeChildren(name)
 	default:
@@ -150,7 +164,7 @@ func (m *merger) removeChildren(base string) {
 }
 
 // mergeLink returns now with everything desired says, except for ports and controllers.
-func mergeLink(now, desired Interface) Interface {
+func (m *merger) mergeLink(now, desired Interface) Interface {
 	merged := now
 	merged.State = cmp.Or(desired.State, StateUp)
 	merged.Owned = true
@@ -168,7 +182,7 @@ func mergeLink(now, desired Interface) Interface {
 	}
 	merged.IPv4 = mergeIPv4(now.IPv4, desired.IPv4)
 	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6)
-	merged.Bridge = mergeBridge(now.Bridge, desired.Bridge)
+	merged.Bridge = mergeBridge(now.Bridge, desired.Bridge, m.literal)
 	merged.Bond = mergeBond(now.Bond, desired.Bond)
 	merged.VLAN = overlayPart(now.VLAN, desired.VLAN)
 	merged.VXLAN = overlayPart(now.VXLAN, desired.VXLAN)
@@ -189,27 +203,27 @@ func newLink(name string, t LinkType) Interface {
 	case TypeBridge:
 		link.Bridge = &Bridge{Options: &BridgeOptions{STP: &STP{Enabled: new(false)}}, VLANFiltering: new(false)}
 	case TypeVLAN:
-		link.VLAN = &VLAN{Protocol: new("802.1q"), ReorderHeaders: new(true)}
+		link.VLAN = new(VLAN).complete()
 	case TypeBond:
 		link.Bond, link.MTU = &Bond{}, new(1500)
 	case TypeVXLAN:
-		link.VXLAN = &VXLAN{BaseIface: new(""), DestinationPort: new(4789), Learning: new(true)}
+		link.VXLAN = new(VXLAN).complete()
 	case TypeVRF:
 		link.VRF = &VRF{}
 	case TypeMACVLAN:
-		link.MACVLAN = &MACVLAN{Promiscuous: new(true)}
+		link.MACVLAN = new(MACVLAN).complete()
 	}
 	return link
 }
 
 // mergeBridge merges the options. The ports come later, from mergeControllers.
-func mergeBridge(now, desired *Bridge) *Bridge {
+func mergeBridge(now, desired *Bridge, literal bool) *Bridge {
 	if desired == nil || now == nil {
 		return now
 	}
 	merged := *now
 	merged.Options = overlayPart(now.Options, desired.Options)
-	if merged.Options == nil || merged.Options.STP == nil || isTrue(merged.Options.STP.Enabled) {
+	if literal || merged.Options == nil || merged.Options.STP == nil || isTrue(merged.Options.STP.Enabled) {
 		return &merged
 	}
 	// While spanning tree is off its other options are not looked at, as in nmstate.

@@ -19,7 +19,7 @@ func (m *merger) mergeBases() {
 		if base == nil || wish == nil || !wish.wanted() || link.State != StateUp {
 			continue
 		}
-		if m.wish[base.Name] == nil && base.State == StateDown {
+		if m.wish[base.Name] == nil && base.State == StateDown && !m.literal {
 			base.State = StateUp
 		}
 	}

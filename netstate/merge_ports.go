@@ -123,9 +123,11 @@ func (m *merger) mergeBridgePorts(name string, bridge Bridge, names []string) *B
 }
 
 // mergeFiltering says whether the bridge filters VLANs. A port list that is given decides it, by the
-// ports it names; else a port the bridge has does.
+// ports it names; else a port the bridge has does. A wish of Revert says it outright.
 func (m *merger) mergeFiltering(merged *Bridge, d *Interface, listed bool) *bool {
 	switch {
+	case d != nil && d.wanted() && d.Bridge != nil && d.Bridge.VLANFiltering != nil:
+		return d.Bridge.VLANFiltering
 	case listed:
 		own := Bridge{Port: slices.DeleteFunc(slices.Clone(merged.Port), func(p BridgePort) bool {
 			return !slices.ContainsFunc(d.Bridge.Port, func(q BridgePort) bool { return p.Name == q.Name })
@@ -152,7 +154,7 @@ func (m *merger) setControllers(owner map[string]string) {
 		if c == nil || !isNew && !asked && wish == nil || link.State == StateIgnore {
 			continue
 		}
-		if wish == nil || wish.State == "" {
+		if (wish == nil || wish.State == "") && !m.literal {
 			link.State = cmp.Or(wishState(wish), StateUp)
 		}
 		if c.Type != TypeVRF {

@@ -21,11 +21,13 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 			continue
 		}
 		d = d.complete()
+		made := d
+		made.Exact = false
 		if !slices.ContainsFunc(merged.Config, d.matches) {
-			merged.Config = append(merged.Config, d)
+			merged.Config = append(merged.Config, made)
 		}
 		if !slices.ContainsFunc(merged.Running, func(r Route) bool { return r.configured() && d.matches(r) }) {
-			merged.Running = append(merged.Running, d)
+			merged.Running = append(merged.Running, made)
 		}
 	}
 	return merged
@@ -59,7 +61,9 @@ func mergeRules(now, desired RouteRules) RouteRules {
 		if d.State == StateAbsent || slices.ContainsFunc(merged, d.matches) {
 			continue
 		}
-		merged = append(merged, d.complete())
+		made := d.complete()
+		made.Exact = false
+		merged = append(merged, made)
 	}
 	return RouteRules{Config: merged}
 }

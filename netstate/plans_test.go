@@ -75,7 +75,7 @@ func testPlan(t *testing.T, c planCase) {
 	require.NoError(t, err)
 	assert.Empty(t, Format(again), "planned again")
 	wantEqual(t, "undone", apply(t, after, Invert(steps)), current)
-	undo, err := Plan(Own(after, desired), Revert(current, desired))
+	undo := PlanBack(Own(after, desired), Revert(current, desired))
 	require.NoError(t, err)
 	if c.Revert != "" {
 		assert.Equal(t, c.Revert, Format(undo))

@@ -53,7 +53,7 @@ func leadingLink(was, is *Interface, from, to map[string]*Interface) (Interface,
 		return Interface{Name: was.Name, Type: was.Type, State: StateAbsent}, true
 	case is.State == StateIgnore && (was == nil || reflect.DeepEqual(was.Controller, is.Controller)):
 		return Interface{}, false
-	case was == nil || was.Type != is.Type:
+	case was == nil || was.Type != is.Type || !sameForever(*was, *is):
 		return wholeLink(*is, from, to), true
 	}
 	entry := Interface{Name: is.Name, Type: is.Type, State: is.State}
@@ -71,8 +71,8 @@ func leadingLink(was, is *Interface, from, to map[string]*Interface) (Interface,
 	if deref(was.Description) != "" && is.Description == nil {
 		entry.Description, differs = new(""), true
 	}
-	if is.Controller == nil && was.Controller != nil {
-		entry.Controller, differs = new(""), true
+	if deref(was.Controller) != deref(is.Controller) {
+		entry.Controller, differs = new(deref(is.Controller)), true // with its state, or it would go up
 	}
 	if !reflect.DeepEqual(was.IPv4.normal(), is.IPv4.normal()) && !underController(*is, to) {
 		entry.IPv4, differs = wishIP(is.IPv4), true
@@ -123,7 +123,7 @@ func portLists(i Interface, links map[string]*Interface) Interface {
 				ports[n].VLAN = &PortVLAN{}
 			}
 		}
-		return Interface{Bridge: &Bridge{Port: ports}}
+		return Interface{Bridge: &Bridge{Port: ports, VLANFiltering: i.Bridge.VLANFiltering}}
 	case i.Bond != nil:
 		part := &Bond{Port: slices.DeleteFunc(append([]string{}, i.Bond.Port...), theirs)}
 		part.PortsConfig = append([]BondPort{}, i.Bond.PortsConfig...)
@@ -154,13 +154,13 @@ func leadingRoutes(from, to Routes) []Route {
 	had, has := routeKeys(was), routeKeys(is)
 	for _, route := range was {
 		if route.configured() && !has[route.key()] {
-			route.State, route.Protocol = StateAbsent, 0
+			route.State, route.Exact, route.Protocol = StateAbsent, true, 0
 			wish = append(wish, route)
 		}
 	}
 	for _, route := range is {
 		if route.configured() && !had[route.key()] {
-			route.Protocol = 0
+			route.Exact, route.Protocol = true, 0
 			wish = append(wish, route)
 		}
 	}
@@ -171,12 +171,13 @@ func leadingRules(from, to []RouteRule) []RouteRule {
 	var wish []RouteRule
 	for _, rule := range from {
 		if !hasRule(to, rule) {
-			rule.State = StateAbsent
+			rule.State, rule.Exact = StateAbsent, true
 			wish = append(wish, rule)
 		}
 	}
 	for _, rule := range to {
 		if !hasRule(from, rule) {
+			rule.Exact = true
 			wish = append(wish, rule)
 		}
 	}

@@ -40,7 +40,7 @@ func testRevert(t *testing.T, c revertCase) {
 	revert := Revert(current, desired)
 	wantSameText(t, "revert", revert, parse(t, string(c.Revert)))
 	after := apply(t, current, steps)
-	undo, err := Plan(Own(after, desired), revert)
+	undo := PlanBack(Own(after, desired), revert)
 	require.NoError(t, err)
 	wantEqual(t, "reverted", apply(t, after, undo), current)
 }

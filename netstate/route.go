@@ -41,6 +41,9 @@ type Route struct {
 	RouteType string     `json:"route-type,omitzero" words:"unicast blackhole unreachable prohibit"`
 	Source    netip.Addr `json:"source,omitzero"`
 	CWND      *int       `json:"cwnd,omitzero" range:"0 4294967295"` // congestion window, locked
+	// Exact, in a wish that Revert returns, says that the entry is about the one route that agrees in every key,
+	// also in those left out.
+	Exact bool `json:"kernel-exact,omitzero"`
 	// Protocol is the number the kernel keeps (RTPROT_*) of a route read from it; 0 means static, what we
 	// write. It is carried so that a route put back is the route that was taken away.
 	Protocol int `json:"kernel-protocol,omitzero"`
@@ -83,6 +86,9 @@ func (r Route) configured() bool { return r.Protocol == 0 || r.Protocol == 3 || 
 // and the next hop address always count.
 func (r Route) matches(other Route) bool {
 	other = other.complete()
+	if r.Exact {
+		return r.complete().key() == other.key()
+	}
 	wanted := r.State != StateAbsent
 	if wanted {
 		metric := r.Metric
@@ -149,7 +155,7 @@ func (r Route) key() routeKey {
 			values[n] = *value
 		}
 	}
-	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol = nil, nil, nil, nil, 0
+	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol, r.State, r.Exact = nil, nil, nil, nil, 0, "", false
 	return routeKey{route: r, values: values}
 }
 

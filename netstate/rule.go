@@ -29,6 +29,9 @@ type RouteRule struct {
 	Action               *string `json:"action,omitzero" words:"blackhole unreachable prohibit"`
 	Family               *string `json:"family,omitzero" words:"ipv4 ipv6"` // ipv4 or ipv6
 	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero" range:"0 128"`
+	// Exact, in a wish that Revert returns, says that the entry is about the one rule that agrees in every key,
+	// also in those left out.
+	Exact bool `json:"kernel-exact,omitzero"`
 }
 
 // family returns ipv4 or ipv6, as the addresses of the rule or else its family key say.
@@ -70,6 +73,10 @@ func (r RouteRule) complete() RouteRule {
 func (r RouteRule) matches(other RouteRule) bool {
 	wanted := r.State != StateAbsent
 	other = other.complete()
+	if r.Exact {
+		r.State, r.Exact = "", false
+		return reflect.DeepEqual(r.complete(), other)
+	}
 	if family, isKnown := r.family(); isKnown && family != deref(other.Family) {
 		return false
 	}

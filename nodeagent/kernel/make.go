@@ -3,6 +3,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -140,7 +142,36 @@ func (k *Kernel) deleteLink(from netstate.Interface) error {
 	if l.kind == "" {
 		return fmt.Errorf("%s: it is hardware", operation)
 	}
+	ports, err := k.portsOf(l)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	if len(ports) > 0 {
+		return &StaleError{operation, "it still has the ports " + strings.Join(ports, ", ")}
+	}
 	return refused(k.removeLink(from.Name), "%s", operation)
+}
+
+// portsOf lists the names of the links whose controller a link is: a plan has detached its own before, so they are
+// somebody else's.
+func (k *Kernel) portsOf(l *link) ([]string, error) {
+	if !slices.Contains([]string{"bridge", "bond", "vrf"}, l.kind) {
+		return nil, nil
+	}
+	var filter attributes
+	filter.addUint32(unix.IFLA_EXT_MASK, skipStats)
+	filter.addUint32(unix.IFLA_MASTER, uint32(l.index))
+	messages, err := k.dump(unix.RTM_GETLINK, message(unix.IfInfomsg{}), filter)
+	if err != nil {
+		return nil, fmt.Errorf("list the ports: %w", err)
+	}
+	var ports []string
+	for _, msg := range messages {
+		if port := parseLink(msg); port.controller == l.index {
+			ports = append(ports, port.iface.Name)
+		}
+	}
+	return ports, nil
 }
 
 // removeLink deletes a link by name.

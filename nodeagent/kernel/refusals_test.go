@@ -82,6 +82,11 @@ func refusals() map[string]struct {
 				From: link(netstate.Interface{Name: "eth2", Type: netstate.TypeEthernet})},
 			says: "delete ethernet eth2: it is hardware",
 		},
+		"a bridge is not taken away from under a port": {
+			step: netstate.Step{Kind: netstate.StepLink, Link: "br0",
+				From: link(netstate.Interface{Name: "br0", Type: netstate.TypeBridge})},
+			says: "delete linux-bridge br0: the node changed since the plan was made: it still has the ports eth1",
+		},
 		"an address exists once on its link": {
 			step: netstate.Step{Kind: netstate.StepAddress, Link: "eth0", To: netstate.Value{Address: &netstate.Address{
 				IP: netip.MustParseAddr("192.0.2.10"), PrefixLength: 24}}},
