@@ -70,7 +70,7 @@ func refusals() map[string]struct {
 		"a link that exists": {
 			step: netstate.Step{Kind: netstate.StepLink, Link: "br0",
 				To: link(netstate.Interface{Name: "br0", Type: netstate.TypeDummy})},
-			errno: unix.EEXIST, says: "make dummy br0: exists already (EEXIST)",
+			says: "make dummy br0: the node changed since the plan was made: there is a link of that name by now",
 		},
 		"a link that does not exist": {
 			step: netstate.Step{Kind: netstate.StepSet, Link: "no0",
