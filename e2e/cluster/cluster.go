@@ -12,8 +12,8 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,30 +212,36 @@ func (c *Cluster) WaitReady(ctx context.Context, n *Node) error {
 	if err != nil {
 		return err
 	}
-	var last string
+	var last error
 	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, settleTime, true, func(ctx context.Context) (bool, error) {
-		var node corev1.Node
-		if err := c.Client.Get(ctx, client.ObjectKey{Name: n.Name}, &node); err != nil {
-			last = err.Error()
-			return false, nil
-		}
-		if node.Status.NodeInfo.BootID+"\n" != id {
-			last = "its kubelet has not reported since it booted"
-			return false, nil
-		}
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady {
-				last = condition.Message
-				return condition.Status == corev1.ConditionTrue, nil
-			}
-		}
-		return false, nil
+		last = c.readiness(ctx, n, strings.TrimSpace(id))
+		return last == nil, nil
 	})
 	if err != nil {
 		log, _ := n.Log(ctx, "kubelet")
-		return fmt.Errorf("wait for %s to be ready: %w: %s\n%s", n.Name, err, last, lastLines(log, 30))
+		return fmt.Errorf("wait for %s to be ready: %w: %w\n%s", n.Name, err, last, lastLines(log, 30))
 	}
 	return nil
+}
+
+// readiness is why a node is not ready in the boot of an id; nil if it is.
+func (c *Cluster) readiness(ctx context.Context, n *Node, boot string) error {
+	var node corev1.Node
+	if err := c.Client.Get(ctx, client.ObjectKey{Name: n.Name}, &node); err != nil {
+		return err
+	}
+	if node.Status.NodeInfo.BootID != boot {
+		return errors.New("its kubelet has not reported since it booted")
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+			return nil
+		}
+		if condition.Type == corev1.NodeReady {
+			return errors.New(condition.Message)
+		}
+	}
+	return errors.New("its kubelet does not say whether it is ready")
 }
 
 // Node is the node of a name.
@@ -246,34 +252,6 @@ func (c *Cluster) Node(name string) (*Node, error) {
 		}
 	}
 	return nil, fmt.Errorf("there is no node %s", name)
-}
-
-// Report is what the cluster says of itself, for whoever looks for a fault.
-func (c *Cluster) Report(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	var report string
-	for _, args := range [][]string{
-		{"get", "nodes,pods", "-A", "-o", "wide"}, {"get", "events", "-A", "--sort-by=.lastTimestamp"},
-		{"logs", "-n", Namespace, "-l", "app.kubernetes.io/name=bridgehead", "--prefix", "--tail=40"},
-		{"logs", "-n", AgentNamespace, "-l", "app.kubernetes.io/name=bridgehead-agent", "--prefix", "--tail=40"},
-	} {
-		out, err := c.Kubectl(ctx, args...)
-		if err != nil {
-			out += err.Error()
-		}
-		report += fmt.Sprintf("$ kubectl %v\n%s\n", args, lastLines(out, 60))
-	}
-	for _, n := range c.Nodes {
-		for _, service := range []string{"kubelet", "containerd", "kube-proxy"} {
-			log, err := n.Log(ctx, service)
-			if err != nil {
-				log += err.Error()
-			}
-			report += fmt.Sprintf("--- %s of %s:\n%s\n", service, n.Name, lastLines(log, 15))
-		}
-	}
-	return report
 }
 
 // Stop ends everything, at once.
@@ -291,10 +269,4 @@ func (c *Cluster) Stop() error {
 		failed = append(failed, c.ControlPlane.Stop())
 	}
 	return errors.Join(append(failed, os.RemoveAll(c.dir))...)
-}
-
-// manifests is the folder of the kustomization that users apply.
-func manifests() (string, error) {
-	root, err := suite.Root()
-	return filepath.Join(root, "manifests"), err
 }

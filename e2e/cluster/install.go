@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
 const (
@@ -61,4 +63,10 @@ func (c *Cluster) overlay() (string, error) {
 		return "", err
 	}
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644)
+}
+
+// manifests is the folder of the kustomization that users apply.
+func manifests() (string, error) {
+	root, err := suite.Root()
+	return filepath.Join(root, "manifests"), err
 }

@@ -152,11 +152,11 @@ func (m *machine) deathCause() error {
 }
 
 // exec runs a program in the guest.
-func (m *machine) exec(ctx context.Context, stdin string, argv ...string) (string, error) {
+func (m *machine) exec(ctx context.Context, argv ...string) (string, error) {
 	m.mu.Lock()
 	client := m.client
 	m.mu.Unlock()
-	out, err := client.Exec(ctx, stdin, argv...)
+	out, err := client.Exec(ctx, "", argv...)
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", m.config.Name, err)
 	}
@@ -169,7 +169,7 @@ func (m *machine) powerOff(ctx context.Context) error {
 	ended := m.ended
 	m.mu.Unlock()
 	// The answer may be lost as the guest goes.
-	_, err := m.exec(ctx, "", "poweroff")
+	_, err := m.exec(ctx, "poweroff")
 	select {
 	case <-ended:
 		return nil
@@ -208,11 +208,11 @@ func importImages(ctx context.Context, p *programs, dir, disk string) error {
 	}
 	defer m.kill()
 	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, bootTimeout, true, func(ctx context.Context) (bool, error) {
-		_, err := m.exec(ctx, "", "ctr", "version")
+		_, err := m.exec(ctx, "ctr", "version")
 		return err == nil, nil
 	})
 	if err != nil {
-		log, _ := m.exec(ctx, "", "cat", "/var/log/containerd.log")
+		log, _ := m.exec(ctx, "cat", "/var/log/containerd.log")
 		return fmt.Errorf("wait for containerd: %w\n%s", err, lastLines(log, 20))
 	}
 	for i := range p.images {

@@ -146,17 +146,17 @@ func freePort() (int, error) {
 // Exec runs a program in the guest, as root on the node, and returns its output. A program that fails is an error with what
 // it complained of.
 func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
-	return n.machine.exec(ctx, "", argv...)
+	return n.machine.exec(ctx, argv...)
 }
 
 // Log is what a service of the node ("kubelet", "containerd", "kube-proxy") has said, over all boots.
 func (n *Node) Log(ctx context.Context, service string) (string, error) {
-	return n.machine.exec(ctx, "", "cat", "/var/log/"+service+".log")
+	return n.machine.exec(ctx, "cat", "/var/log/"+service+".log")
 }
 
 // Kill ends a service of the node at once; it is started again as systemd would start it.
 func (n *Node) Kill(ctx context.Context, service string) error {
-	_, err := n.machine.exec(ctx, "", "killall", "-9", service)
+	_, err := n.machine.exec(ctx, "killall", "-9", service)
 	return err
 }
 

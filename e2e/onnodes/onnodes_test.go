@@ -85,9 +85,10 @@ func readmeWorks(t *testing.T, c *cluster.Cluster) {
 			continue
 		}
 		t.Log("$ " + command)
-		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", command)
 		kubectl := c.KubectlCommand(t.Context())
-		cmd.Dir, cmd.Env = root, append(kubectl.Env, "PATH="+filepath.Dir(kubectl.Path)+":"+os.Getenv("PATH"))
+		script := "export PATH=" + filepath.Dir(kubectl.Path) + ":$PATH; " + command
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+		cmd.Dir, cmd.Env = root, kubectl.Env
 		out, err := cmd.CombinedOutput()
 		t.Log(string(out))
 		require.NoError(t, err, command)

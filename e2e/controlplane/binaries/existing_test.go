@@ -2,6 +2,7 @@ package binaries
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -48,7 +49,9 @@ func TestAKubectlOnTheSearchPathIsTaken(t *testing.T) {
 	b, out := newFake(t)
 	path := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(path, "kubectl"), []byte("#!/bin/sh\necho Client Version: v1.37.1\n"), 0o755))
-	t.Setenv("PATH", path+":"+os.Getenv("PATH"))
+	goCommand, err := exec.LookPath("go")
+	require.NoError(t, err)
+	t.Setenv("PATH", path+":"+filepath.Dir(goCommand)+":/bin:/usr/bin")
 	b.targets[0].name, b.targets[0].version = "kubectl", "v1.37.2"
 	require.NoError(t, b.ensure(t.Context()))
 	assert.Contains(t, out.String(), "took kubectl v1.37.1 from "+path)
