@@ -36,6 +36,18 @@ func (c *Cluster) Install(ctx context.Context) error {
 	return nil
 }
 
+// Reinstall applies the manifests over whatever was changed by hand, and waits as Install does.
+func (c *Cluster) Reinstall(ctx context.Context) error {
+	overlay, err := c.overlay()
+	if err != nil {
+		return err
+	}
+	if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--kustomize="+overlay); err != nil {
+		return err
+	}
+	return c.WaitInstalled(ctx)
+}
+
 // WaitInstalled waits until every pod of Bridgehead is ready.
 func (c *Cluster) WaitInstalled(ctx context.Context) error {
 	for _, what := range [][]string{{Namespace, "deployment/bridgehead"}, {AgentNamespace, "daemonset/bridgehead-agent"}} {

@@ -77,6 +77,7 @@ func nodeReboots(t *testing.T, c *cluster.Cluster) {
 	links, err := n.Exec(t.Context(), "ip", "-br", "link", "show", "master", "br0")
 	require.NoError(t, err)
 	assert.Contains(t, links, "eth1")
+	available(t, c, "br0-eth1")
 	ping(t, c)
 }
 
@@ -94,15 +95,14 @@ func bridgeByHand(t *testing.T, c *cluster.Cluster) {
 		require.NoError(t, err)
 		assert.Contains(t, links, "dummy5")
 	}
-	kubectl(t, c, "delete", "nncp", "by-hand")
-	eventually(t, c, "No resources found", "get", "nnce", "-l", "nmstate.io/policy=by-hand")
+	remove(t, c, "by-hand")
 }
 
 // agentWithoutSettings takes the host's /proc/sys/net from the agents.
 func agentWithoutSettings(t *testing.T, c *cluster.Cluster) {
 	const patch = `{"spec":{"updateStrategy":{"rollingUpdate":{"maxUnavailable":"100%"}},"template":{"spec":{"containers":[` +
 		`{"name":"agent","volumeMounts":[{"mountPath":"/host/proc/sys/net","$patch":"delete"}]}]}}}}`
-	spoil(t, c, patch, "without-settings", "/proc/sys/net is read-only")
+	spoil(t, c, patch, "without-settings", "read-only")
 }
 
 // agentWithoutCapability takes CAP_NET_ADMIN from the agents.
@@ -123,10 +123,9 @@ func spoil(t *testing.T, c *cluster.Cluster, patch, policy, reason string) {
 		_, err := n.Exec(t.Context(), "ip", "link", "show", "dummy7")
 		require.Error(t, err, "nothing is half done")
 	}
-	require.NoError(t, c.Install(t.Context()))
+	require.NoError(t, c.Reinstall(t.Context()))
 	available(t, c, policy)
-	kubectl(t, c, "delete", "nncp", policy)
-	eventually(t, c, "No resources found", "get", "nnce", "-l", "nmstate.io/policy="+policy)
+	remove(t, c, policy)
 }
 
 // dummyPolicy is a policy that makes one link.
@@ -145,18 +144,23 @@ spec:
 `
 }
 
-// imageIsAbsent updates to an image that nobody has.
+// imageIsAbsent updates to an image that nobody has, and then to one that is there and must be pulled all the same, which
+// nobody can.
 func imageIsAbsent(t *testing.T, c *cluster.Cluster) {
 	kubectl(t, c, "set", "image", "-n", cluster.Namespace, "deployment/bridgehead", "bridgehead=localhost/absent:1")
-	eventually(t, c, "localhost/absent:1", "get", "events", "-n", cluster.Namespace, "--field-selector=reason=Failed")
-	createVM(t, c, "during-a-bad-release")
-	require.NoError(t, c.Install(t.Context()))
+	failed := []string{"get", "events", "-n", cluster.Namespace, "--field-selector=reason=Failed"}
+	eventually(t, c, `image "localhost/absent:1"`, failed...)
+	createVM(t, c, "with-an-image-that-is-absent")
+	kubectl(t, c, "patch", "-n", cluster.Namespace, "deployment/bridgehead", "--type=strategic", "-p",
+		`{"spec":{"template":{"spec":{"containers":[{"name":"bridgehead","image":"`+cluster.Bridgehead+`","imagePullPolicy":"Always"}]}}}}`)
+	eventually(t, c, `image "`+cluster.Bridgehead+`"`, failed...)
+	createVM(t, c, "with-an-image-that-cannot-be-pulled")
+	require.NoError(t, c.Reinstall(t.Context()))
 }
 
 // createVM creates a VM that is given addresses.
 func createVM(t *testing.T, c *cluster.Cluster, name string) {
 	t.Helper()
-	kubectl(t, c, "get", "vm", "vma")
 	out, err := c.KubectlInput(t.Context(), newVM(name), "create", "-f", "-", "-o", "yaml")
 	require.NoError(t, err)
 	assert.Contains(t, out, "macAddress: ")
@@ -169,6 +173,6 @@ func noEndpoints(t *testing.T, c *cluster.Cluster) {
 	_, err := c.KubectlInput(t.Context(), newVM("while-nobody-answers"), "create", "-f", "-")
 	require.ErrorContains(t, err, "failed calling webhook")
 	require.ErrorContains(t, err, "bridgehead-webhook.bridgehead-system.svc")
-	require.NoError(t, c.Install(t.Context()))
+	require.NoError(t, c.Reinstall(t.Context()))
 	eventually(t, c, "macAddress: ", "create", "--dry-run=server", "-o", "yaml", "-f", vmFile(t, "once-somebody-answers"))
 }

@@ -148,6 +148,13 @@ func available(t *testing.T, c *cluster.Cluster, policy string) {
 	require.NoError(t, err)
 }
 
+// remove deletes a policy and waits until it is undone.
+func remove(t *testing.T, c *cluster.Cluster, policy string) {
+	t.Helper()
+	kubectl(t, c, "delete", "nncp", policy)
+	kubectl(t, c, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout="+within.String())
+}
+
 // bridgePolicy is a policy that wants a bridge on a port, undone when it is deleted.
 func bridgePolicy(name, bridge, port string) string {
 	return `
