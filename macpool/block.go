@@ -77,6 +77,39 @@ func (b *Block) Entries() iter.Seq2[MAC, Entry] {
 	}
 }
 
+// Holds are all holds on addresses of the block, in no order.
+func (b *Block) Holds() iter.Seq2[MAC, Hold] {
+	return func(yield func(MAC, Hold) bool) {
+		for suffix, e := range b.entries {
+			for _, h := range e.Holds {
+				if !yield(b.Prefix.Address(suffix), h) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Len is the number of addresses that are not free.
+func (b *Block) Len() int { return len(b.entries) }
+
+// StampSeen notes on every hold when this process first saw it: now, unless the older state had it already.
+func (b *Block) StampSeen(older *Block, now time.Time) {
+	for suffix, e := range b.entries {
+		e.Holds = slices.Clone(e.Holds)
+		for i, h := range e.Holds {
+			e.Holds[i].Seen = now
+			if older == nil {
+				continue
+			}
+			if before, ok := older.entries[suffix].HoldOf(h.Object); ok && before.sameGift(h) {
+				e.Holds[i].Seen = before.Seen
+			}
+		}
+		b.entries[suffix] = e
+	}
+}
+
 // Counts are the numbers of addresses that are held, and that are reserved and not held.
 func (b *Block) Counts() (held, reserved int) {
 	for _, e := range b.entries {
@@ -123,7 +156,7 @@ func (b *Block) Claim(c Claim) error {
 	if e.Reservation.Replica == c.Replica {
 		e.Reservation = Reservation{}
 	}
-	b.set(c.MAC, e)
+	b.Set(c.MAC, e)
 	return nil
 }
 
@@ -150,7 +183,7 @@ func (h Hold) sameGift(other Hold) bool {
 func (b *Block) Release(m MAC, hold Hold) {
 	e := b.Entry(m)
 	e.Holds = slices.DeleteFunc(slices.Clone(e.Holds), hold.sameGift)
-	b.set(m, e)
+	b.Set(m, e)
 }
 
 // Rename passes a hold on to the name its object turned out to have.
@@ -162,7 +195,7 @@ func (b *Block) Rename(m MAC, hold Hold, to Holder) {
 			e.Holds[i].Holder = to
 		}
 	}
-	b.set(m, e)
+	b.Set(m, e)
 }
 
 // Reserve sets up to n free addresses of the block that are in the pool aside for a replica, lowest first, and returns
@@ -172,7 +205,7 @@ func (b *Block) Reserve(n int, pool Set, replica string, now time.Time) []MAC {
 	for suffix := 0; suffix < 256 && len(reserved) < n; suffix++ {
 		m := b.Prefix.Address(byte(suffix))
 		if b.Entry(m).Free() && pool.Contains(m) {
-			b.set(m, Entry{Reservation: Reservation{Replica: replica, Since: now}})
+			b.Set(m, Entry{Reservation: Reservation{Replica: replica, Since: now}})
 			reserved = append(reserved, m)
 		}
 	}
@@ -184,7 +217,7 @@ func (b *Block) Unreserve(m MAC, replica string) {
 	e := b.Entry(m)
 	if e.Reservation.Replica == replica {
 		e.Reservation = Reservation{}
-		b.set(m, e)
+		b.Set(m, e)
 	}
 }
 
@@ -193,7 +226,7 @@ func (b *Block) Contest(m MAC) {
 	e := b.Entry(m)
 	if e.Reservation.Replica != "" {
 		e.Reservation.Contested = true
-		b.set(m, e)
+		b.Set(m, e)
 	}
 }
 
@@ -228,7 +261,8 @@ func (b *Block) Equal(other *Block) bool {
 	})
 }
 
-func (b *Block) set(m MAC, e Entry) {
+// Set replaces the state of one address.
+func (b *Block) Set(m MAC, e Entry) {
 	if e.Free() {
 		delete(b.entries, m[5])
 		return

@@ -1,7 +1,6 @@
 package macpool
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -187,85 +186,6 @@ func TestBlockSettle(t *testing.T) {
 	assert.Equal(t, "01 vma\n03 [alive]", show(b))
 }
 
-func TestBlockSurvivesEncoding(t *testing.T) {
-	b := NewBlock(Prefix{2, 0x4a, 0xbe})
-	b.Version = "7"
-	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	require.NoError(t, b.Claim(Claim{MAC: b.Prefix.Address(1), Holder: Holder{Object: Object{Kind: KindVM, Namespace: "n", GenerateName: "g", Claim: "c"}, Interface: "i"}, Since: now}))
-	require.NoError(t, b.Claim(Claim{MAC: b.Prefix.Address(1), Holder: holderOf("vma", "net"), Share: Sharing{Anyone: true}, Since: now}))
-	b.Reserve(2, everything(), "r1", now)
-	b.Contest(b.Prefix.Address(2))
-	o := b.Encode()
-	assert.Equal(t, "02-4a-be-00-00", o.Name)
-	assert.Equal(t, "02:4a:be:00:00", o.Prefix)
-	assert.EqualValues(t, 1, o.Held)
-	assert.EqualValues(t, 2, o.Reserved)
-	again, err := DecodeBlock(o)
-	require.NoError(t, err)
-	assert.True(t, b.Equal(again), "%s\n%s", show(b), show(again))
-	assert.Equal(t, "7", again.Version)
-}
-
-func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
-	good := func() *Block { b := NewBlock(Prefix{2}); b.Reserve(1, everything(), "r", time.Unix(1, 0)); return b }
-	for name, spoil := range map[string]func() error{
-		"a name that is no prefix": func() error { o := good().Encode(); o.Name = "x"; _, err := DecodeBlock(o); return err },
-		"an address of another block": func() error {
-			o := good().Encode()
-			o.Addresses[0].Address = "02:00:00:00:01:00"
-			_, err := DecodeBlock(o)
-			return err
-		},
-		"an address that is not one": func() error { o := good().Encode(); o.Addresses[0].Address = "?"; _, err := DecodeBlock(o); return err },
-		"an address of too many octets": func() error {
-			o := good().Encode()
-			o.Addresses[0].Address = "02:00:00:00:00:00:00:00"
-			_, err := DecodeBlock(o)
-			return err
-		},
-		"an address that is there twice": func() error {
-			o := good().Encode()
-			o.Addresses = append(o.Addresses, o.Addresses[0])
-			_, err := DecodeBlock(o)
-			return err
-		},
-	} {
-		t.Run(name, func(t *testing.T) { assert.Error(t, spoil()) })
-	}
-}
-
-func TestSettleDecides(t *testing.T) {
-	now := time.Unix(1000, 0)
-	const grace = time.Minute
-	m := func(n byte) MAC { return MAC{2, 0, 0, 0, 0, n} }
-	hold := func(age time.Duration) Hold { return Hold{Holder: holderOf("vma", "net"), Seen: now.Add(-age)} }
-	for name, tc := range map[string]struct {
-		has     map[MAC]string
-		holds   map[MAC]Hold
-		adopt   []MAC
-		release []MAC
-		recheck time.Duration
-	}{
-		"what it has and holds stays":            {has: map[MAC]string{m(1): "net"}, holds: map[MAC]Hold{m(1): hold(time.Hour)}},
-		"what it has and does not hold is taken": {has: map[MAC]string{m(1): "net"}, adopt: []MAC{m(1)}},
-		"an old hold without an object ends":     {holds: map[MAC]Hold{m(1): hold(grace)}, release: []MAC{m(1)}},
-		"a young one may still get its object":   {holds: map[MAC]Hold{m(1): hold(45 * time.Second)}, recheck: 15 * time.Second},
-		"the youngest says when to look again": {
-			holds: map[MAC]Hold{m(1): hold(15 * time.Second), m(2): hold(45 * time.Second)}, recheck: 15 * time.Second,
-		},
-		"an interface that was given another address loses the old one": {
-			has: map[MAC]string{m(2): "net"}, holds: map[MAC]Hold{m(1): hold(time.Hour), m(2): hold(0)}, release: []MAC{m(1)},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := settle(tc.has, tc.holds, now, grace)
-			assert.ElementsMatch(t, tc.adopt, keys(s.adopt))
-			assert.ElementsMatch(t, tc.release, keys(s.release))
-			assert.Equal(t, tc.recheck, s.recheck)
-		})
-	}
-}
-
 func keys[V any](m map[MAC]V) []MAC {
 	var all []MAC
 	for k := range m {
@@ -273,21 +193,4 @@ func keys[V any](m map[MAC]V) []MAC {
 	}
 	slices.SortFunc(all, MAC.Compare)
 	return all
-}
-
-func TestWatchmanTrustsOnlyItsOwnClock(t *testing.T) {
-	w := watchman{patience: 75 * time.Second}
-	reserving := map[string]bool{"a": true, "b": true, "gone": true}
-	at := func(second int, renewals map[string]string) []string {
-		dead := w.dead(renewals, reserving, time.Unix(int64(second), 0))
-		slices.Sort(dead)
-		return dead
-	}
-	assert.Empty(t, at(0, map[string]string{"a": "noon", "b": "in a thousand years"}), "a Lease is first seen alive, whatever it says")
-	assert.Empty(t, at(74, map[string]string{"a": "noon", "b": "1970"}))
-	assert.Equal(t, []string{"a", "gone"}, at(75, map[string]string{"a": "noon", "b": "1970"}), "b's Lease has changed, if backwards")
-	assert.Equal(t, []string{"a", "gone"}, at(80, map[string]string{"a": "noon", "b": "x"}), "until they are settled")
-	delete(reserving, "a")
-	assert.Equal(t, []string{"gone"}, at(81, map[string]string{"b": "y"}))
-	assert.Equal(t, fmt.Sprint([]string{"b", "gone"}), fmt.Sprint(at(156, map[string]string{"b": "y"})))
 }

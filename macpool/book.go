@@ -2,7 +2,6 @@ package macpool
 
 import (
 	"maps"
-	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -39,7 +38,7 @@ func (k *book) put(b *Block) bool {
 	if old != nil && !newer(b.Version, old.Version) {
 		return false
 	}
-	k.stampSeen(b, old)
+	b.StampSeen(old, k.clock.Now())
 	k.replace(b.Prefix, old, b)
 	return true
 }
@@ -57,7 +56,7 @@ func (k *book) forget(p Prefix, version string) {
 
 func (k *book) replace(p Prefix, old, next *Block) {
 	if old != nil {
-		k.total -= len(old.entries)
+		k.total -= old.Len()
 		k.index(old, func(o Object, m MAC, _ string) {
 			delete(k.byObject[o], m)
 			if len(k.byObject[o]) == 0 {
@@ -67,7 +66,7 @@ func (k *book) replace(p Prefix, old, next *Block) {
 		delete(k.blocks, p)
 	}
 	if next != nil {
-		k.total += len(next.entries)
+		k.total += next.Len()
 		k.index(next, func(o Object, m MAC, iface string) {
 			if k.byObject[o] == nil {
 				k.byObject[o] = map[MAC]string{}
@@ -81,28 +80,8 @@ func (k *book) replace(p Prefix, old, next *Block) {
 }
 
 func (k *book) index(b *Block, visit func(Object, MAC, string)) {
-	for suffix, e := range b.entries {
-		for _, h := range e.Holds {
-			visit(h.Object, b.Prefix.Address(suffix), h.Interface)
-		}
-	}
-}
-
-// stampSeen notes on every hold of next when this process first saw it.
-func (k *book) stampSeen(next, old *Block) {
-	now := k.clock.Now()
-	for suffix, e := range next.entries {
-		e.Holds = slices.Clone(e.Holds)
-		for i, h := range e.Holds {
-			e.Holds[i].Seen = now
-			if old == nil {
-				continue
-			}
-			if before, ok := old.entries[suffix].HoldOf(h.Object); ok && before.sameGift(h) {
-				e.Holds[i].Seen = before.Seen
-			}
-		}
-		next.entries[suffix] = e
+	for m, h := range b.Holds() {
+		visit(h.Object, m, h.Interface)
 	}
 }
 

@@ -28,7 +28,7 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*Block, error) {
 		if !b.Entry(m).Free() {
 			return nil, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m)
 		}
-		b.set(m, decodeEntry(a))
+		b.Set(m, decodeEntry(a))
 	}
 	return b, nil
 }
@@ -54,8 +54,8 @@ func decodeEntry(a v1alpha1.MACAddress) Entry {
 	return e
 }
 
-// Encode writes the block as its API object.
-func (b *Block) Encode() *v1alpha1.MACBlock {
+// EncodeBlock writes a block as its API object.
+func EncodeBlock(b *Block) *v1alpha1.MACBlock {
 	held, reserved := b.Counts()
 	o := &v1alpha1.MACBlock{
 		ObjectMeta: metav1.ObjectMeta{Name: b.Prefix.String(), ResourceVersion: b.Version},

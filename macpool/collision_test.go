@@ -1,11 +1,9 @@
 package macpool
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestCollisions(t *testing.T) {
@@ -28,7 +26,7 @@ func TestCollisions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := NewBlock(m.Prefix())
-			b.set(m, Entry{Holds: tc.holds})
+			b.Set(m, Entry{Holds: tc.holds})
 			found := collisions([]*Block{b}, func(o Object) Sharing { return tc.sharing[o] })
 			if tc.want == nil {
 				assert.Empty(t, found)
@@ -37,21 +35,6 @@ func TestCollisions(t *testing.T) {
 			assert.Equal(t, []Collision{{MAC: m, Holders: tc.want}}, found)
 		})
 	}
-}
-
-func TestConditionOfAPoolNamesItsCollisions(t *testing.T) {
-	pool := Pool{Set: NewSet([]Range{{First: MAC{2}, Last: MAC{2, 0, 0, 0, 0, 9}}}, nil)}
-	vma, vmb := Holder{Object: vmNamed("vma")}, Holder{Object: vmNamed("vmb")}
-	var all []Collision
-	for suffix := range byte(12) {
-		all = append(all, Collision{MAC: MAC{2, 0, 0, 0, 0, suffix}, Holders: []Holder{vma, vmb}})
-	}
-	condition := collided(pool, all, 7)
-	assert.Equal(t, metav1.ConditionTrue, condition.Status)
-	assert.Contains(t, condition.Message, "02:00:00:00:00:00 is the address of "+vma.String()+" and of "+vmb.String())
-	assert.Equal(t, 3, strings.Count(condition.Message, " is the address of "))
-	assert.Contains(t, condition.Message, "and 7 more", "those of other pools do not count")
-	assert.Equal(t, metav1.ConditionFalse, collided(pool, all[10:], 7).Status)
 }
 
 func TestReadSharing(t *testing.T) {

@@ -76,7 +76,7 @@ func (e *NoPoolError) Error() string {
 	return fmt.Sprintf("no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace", e.Namespace)
 }
 
-// errReserved says that an address is in the window of another replica.
+// A reservedError says that an address is in the window of another replica.
 type reservedError struct {
 	MAC     MAC
 	Replica string

@@ -25,40 +25,6 @@ const (
 	contestFor = 300 * time.Millisecond
 )
 
-// A Pool is what a request may be given addresses from, and how strictly explicit ones are judged.
-type Pool struct {
-	Name string
-	Set  Set
-	// Tolerate admits a holder that asks for an address another one has, instead of refusing it.
-	Tolerate bool
-}
-
-// An Ask is the address one interface wants.
-type Ask struct {
-	Interface string
-	// MAC is the address asked for; zero for any of the pool.
-	MAC MAC
-	// Share says with whom the interface may share the address it asks for.
-	Share Sharing
-}
-
-// A Request asks for the addresses of one object. All are given, or none.
-type Request struct {
-	Holder Object
-	Pool   Pool
-	Asks   []Ask
-	// Kept are addresses of the object's other interfaces, which are not asked about: no ask is answered with one.
-	Kept []MAC
-}
-
-// A Grant is the answer to a request.
-type Grant struct {
-	// MACs has an address for every ask, in order.
-	MACs []MAC
-	// Collisions are addresses that were given although somebody else holds them, because the pool tolerates it.
-	Collisions []*TakenError
-}
-
 // A Tenure is a replica's right to lend the addresses it has reserved.
 type Tenure interface {
 	// Replica is the name that addresses are reserved by, and whether the right is in force now. A replica that lost its
@@ -364,11 +330,6 @@ func (l *Ledger) exhausted(pool Pool) error {
 	return &ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total}
 }
 
-// Usage counts the addresses of a pool.
-type Usage struct {
-	Total, Used, Reserved uint64
-}
-
 // Usage counts the addresses of a pool as this replica knows them.
 func (l *Ledger) Usage(pool Pool) Usage {
 	u := Usage{Total: pool.Set.Size()}
@@ -385,3 +346,6 @@ func (l *Ledger) Usage(pool Pool) Usage {
 	}
 	return u
 }
+
+// Blocks are all blocks as this replica knows them. They are never changed, only replaced.
+func (l *Ledger) Blocks() []*Block { return l.book.all() }

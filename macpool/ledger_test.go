@@ -62,8 +62,8 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 		t: t, clock: clocktesting.NewFakeClock(time.Unix(1_000_000, 0)), store: &MemoryStore{},
 		ledgers: map[string]*Ledger{}, tenures: map[string]*fakeTenure{}, exists: map[Object]bool{}, blind: map[string]bool{},
 	}
-	first := MAC{2}
-	w.pool = Pool{Name: "default", Set: NewSet([]Range{{First: first, Last: macOf(first.number() + uint64(size) - 1)}}, nil)}
+	n := size - 1
+	w.pool = Pool{Name: "default", Set: NewSet([]Range{{First: MAC{2}, Last: MAC{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}}}, nil)}
 	for _, name := range replicas {
 		w.tenures[name] = &fakeTenure{name: name, ok: true}
 		w.ledgers[name] = NewLedger(t.Context(), Options{Store: w.store, Tenure: w.tenures[name], Census: w, Clock: w.clock})

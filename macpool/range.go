@@ -65,6 +65,9 @@ func NewSet(include, exclude []Range) Set {
 	return Set{ranges: merged}
 }
 
+// Ranges are the ranges of the set, ascending and disjoint.
+func (s Set) Ranges() []Range { return slices.Clone(s.ranges) }
+
 // Contains says whether the address is in the set.
 func (s Set) Contains(m MAC) bool {
 	i, found := slices.BinarySearchFunc(s.ranges, m, func(r Range, m MAC) int { return r.First.Compare(m) })

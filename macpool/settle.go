@@ -2,7 +2,6 @@ package macpool
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -60,74 +59,4 @@ func strays(blocks []*Block, has map[MAC][]Holder, now time.Time, grace time.Dur
 		}
 	}
 	return found
-}
-
-// Adopt makes an object that is known to have an address its holder, whoever else has it: admission was passed by, or
-// the object was created by generateName and has got its name. A replica that has reserved the address keeps the
-// reservation until it notices.
-func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
-	e := b.Entry(m)
-	if _, held := e.HoldOf(to.Object); held {
-		return
-	}
-	for _, h := range e.Holds {
-		if h.nameless(to.Object) {
-			b.Rename(m, h, to)
-			return
-		}
-	}
-	e.Holds = append(append([]Hold{}, e.Holds...), Hold{Holder: to, Since: now})
-	b.set(m, e)
-}
-
-// nameless says whether the hold is of an object created by generateName that may be o.
-func (h Hold) nameless(o Object) bool {
-	return h.Name == "" && h.GenerateName != "" && h.Kind == o.Kind && h.Namespace == o.Namespace &&
-		strings.HasPrefix(o.Name, h.GenerateName)
-}
-
-// Settle ends the reservations of a replica that is dead: its addresses go to those who have them, the others become
-// free.
-func (b *Block) Settle(replica string, has map[MAC][]Holder, now time.Time) {
-	for m, e := range b.Clone().Entries() {
-		if e.Reservation.Replica != replica {
-			continue
-		}
-		for _, holder := range has[m] {
-			b.Adopt(m, holder, now)
-		}
-		b.Unreserve(m, replica)
-	}
-}
-
-// A watchman notices which replicas have stopped renewing their Leases, on this process's own clock: what a Lease says
-// of time is only compared with what it said before.
-type watchman struct {
-	patience time.Duration
-	seen     map[string]pulse
-}
-
-type pulse struct {
-	renewal string
-	at      time.Time
-}
-
-// dead takes in the renewals of all Leases that exist now, by replica, and the replicas that have reservations, and
-// returns those of the latter whose Lease has not changed, or has been missing, for as long as the patience.
-func (w *watchman) dead(renewals map[string]string, reserving map[string]bool, now time.Time) []string {
-	next := map[string]pulse{}
-	var dead []string
-	for replica := range reserving {
-		renewal := renewals[replica]
-		last, known := w.seen[replica]
-		if !known || last.renewal != renewal {
-			last = pulse{renewal: renewal, at: now}
-		}
-		next[replica] = last
-		if now.Sub(last.at) >= w.patience {
-			dead = append(dead, replica)
-		}
-	}
-	w.seen = next
-	return dead
 }

@@ -33,7 +33,7 @@ func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, 
 
 // sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks.
 func (j *Janitor) sweep(ctx context.Context) error {
-	blocks := j.Ledger.book.all()
+	blocks := j.Ledger.Blocks()
 	if err := j.queueStrays(ctx, blocks); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (j *Janitor) dropEmpty(ctx context.Context, blocks []*Block) {
 		if j.empty[b.Prefix] != b.Version {
 			continue
 		}
-		o := b.Encode()
+		o := EncodeBlock(b)
 		err := j.Client.Delete(ctx, o, client.Preconditions{ResourceVersion: &b.Version})
 		if client.IgnoreNotFound(err) != nil {
 			j.Log.V(1).Info("Empty block not deleted: it has changed", "block", o.Name, "error", err.Error())
@@ -196,8 +196,8 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	pool.Status.Total = int64(usage.Total)
 	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
 	pool.Status.Free = int64(usage.Total - usage.Used - usage.Reserved)
-	if len(rule.Set.ranges) > 0 {
-		pool.Status.Range = rule.Set.ranges[0].String()
+	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
+		pool.Status.Range = ranges[0].String()
 	}
 	if !j.Imported() {
 		return

@@ -103,7 +103,7 @@ func (l *Ledger) candidates(pool Pool, w *window) iter.Seq[Prefix] {
 			case b.FreeIn(pool.Set) == 0:
 			case b.reservedBy(func(replica string) bool { return replica != w.replica }):
 				shared = append(shared, prefix)
-			case len(b.entries) >= largestWindow:
+			case b.Len() >= largestWindow:
 				crowded = append(crowded, prefix)
 			case !yield(prefix):
 				return

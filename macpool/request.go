@@ -1,0 +1,44 @@
+// Package macpool decides who has which MAC address, so that no two interfaces of a cluster have the same. The pure part
+// (MAC, Range, Set, Block) knows addresses and what may become of them; the Ledger lends them, by compare-and-swap on
+// blocks that all replicas share; the Janitor keeps the blocks true to what exists. docs/decisions/0001 says what makes
+// its answers safe.
+package macpool
+
+// A Pool is what a request may be given addresses from, and how strictly explicit ones are judged.
+type Pool struct {
+	Name string
+	Set  Set
+	// Tolerate admits a holder that asks for an address another one has, instead of refusing it.
+	Tolerate bool
+}
+
+// An Ask is the address one interface wants.
+type Ask struct {
+	Interface string
+	// MAC is the address asked for; zero for any of the pool.
+	MAC MAC
+	// Share says with whom the interface may share the address it asks for.
+	Share Sharing
+}
+
+// A Request asks for the addresses of one object. All are given, or none.
+type Request struct {
+	Holder Object
+	Pool   Pool
+	Asks   []Ask
+	// Kept are addresses of the object's other interfaces, which are not asked about: no ask is answered with one.
+	Kept []MAC
+}
+
+// A Grant is the answer to a request.
+type Grant struct {
+	// MACs has an address for every ask, in order.
+	MACs []MAC
+	// Collisions are addresses that were given although somebody else holds them, because the pool tolerates it.
+	Collisions []*TakenError
+}
+
+// Usage counts the addresses of a pool.
+type Usage struct {
+	Total, Used, Reserved uint64
+}
