@@ -31,7 +31,7 @@ func (h Hold) nameless(o Object) bool {
 
 // Settle ends the reservations of a replica that is dead: its addresses go to those who have them, the others become
 // free.
-func (b *Block) Settle(replica string, has map[MAC][]Holder, now time.Time) {
+func (b *Block) EndReservations(replica string, has map[MAC][]Holder, now time.Time) {
 	for m, e := range b.Clone().Entries() {
 		if e.Reservation.Replica != replica {
 			continue

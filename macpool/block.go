@@ -139,7 +139,7 @@ type Claim struct {
 }
 
 // Claim gives an address to a holder, or renews its hold. It returns a *TakenError if another object has the address
-// and does not share it, and a *reservedError if it is in another replica's window.
+// and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
 	others := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
@@ -169,7 +169,7 @@ func mayJoin(c Claim, others []Hold, r Reservation) error {
 		return &TakenError{MAC: c.MAC, Holder: others[0].Holder, Asker: c.Holder.Object}
 	}
 	if r.Replica != "" && r.Replica != c.Replica {
-		return &reservedError{MAC: c.MAC, Replica: r.Replica}
+		return &ReservedError{MAC: c.MAC, Replica: r.Replica}
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func (b *Block) FreeIn(pool Set) int {
 }
 
 // reservedBy says whether a replica that matches has reserved an address of the block.
-func (b *Block) reservedBy(matches func(replica string) bool) bool {
+func (b *Block) ReservedBy(matches func(replica string) bool) bool {
 	for _, e := range b.entries {
 		if r := e.Reservation.Replica; r != "" && matches(r) {
 			return true

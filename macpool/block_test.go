@@ -182,7 +182,7 @@ func TestBlockSettle(t *testing.T) {
 	b := NewBlock(Prefix{2})
 	got := b.Reserve(3, everything(), "dead", time.Unix(1, 0))
 	b.Reserve(1, everything(), "alive", time.Unix(1, 0))
-	b.Settle("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
+	b.EndReservations("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
 	assert.Equal(t, "01 vma\n03 [alive]", show(b))
 }
 

@@ -23,9 +23,9 @@ func (c Collision) String() string {
 	return fmt.Sprintf("%s is the address of %s", c.MAC, strings.Join(names, " and of "))
 }
 
-// collisions are the addresses in these blocks that have several holders, by address. sharing says with whom an object
+// Collisions are the addresses in these blocks that have several holders, by address. sharing says with whom an object
 // shares its addresses on purpose.
-func collisions(blocks []*Block, sharing func(Object) Sharing) []Collision {
+func Collisions(blocks []*Block, sharing func(Object) Sharing) []Collision {
 	var found []Collision
 	for _, b := range blocks {
 		for m, e := range b.Entries() {

@@ -27,7 +27,7 @@ func TestCollisions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := NewBlock(m.Prefix())
 			b.Set(m, Entry{Holds: tc.holds})
-			found := collisions([]*Block{b}, func(o Object) Sharing { return tc.sharing[o] })
+			found := Collisions([]*Block{b}, func(o Object) Sharing { return tc.sharing[o] })
 			if tc.want == nil {
 				assert.Empty(t, found)
 				return

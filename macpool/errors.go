@@ -76,12 +76,12 @@ func (e *NoPoolError) Error() string {
 	return fmt.Sprintf("no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace", e.Namespace)
 }
 
-// A reservedError says that an address is in the window of another replica.
-type reservedError struct {
+// A ReservedError says that an address is in the window of another replica.
+type ReservedError struct {
 	MAC     MAC
 	Replica string
 }
 
-func (e *reservedError) Error() string {
+func (e *ReservedError) Error() string {
 	return fmt.Sprintf("%s is reserved by replica %s", e.MAC, e.Replica)
 }

@@ -1,3 +1,6 @@
+// Package macpool has the values of the ledger of MAC addresses, so that no two interfaces of a cluster have the same: what
+// an address, a range and a holder are, and what may become of the 256 addresses of a block. It decides and does nothing:
+// package ledger lends addresses, cluster keeps blocks in the API server, janitor keeps them true to what exists.
 package macpool
 
 import (
@@ -46,7 +49,7 @@ func ParseInterfaceMAC(s string) (MAC, error) {
 		return MAC{}, ErrZero
 	case m == MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}:
 		return MAC{}, ErrBroadcast
-	case m.multicast():
+	case m.Multicast():
 		return MAC{}, ErrMulticast
 	}
 	return m, nil
@@ -73,7 +76,7 @@ func (m MAC) Compare(other MAC) int {
 	return 0
 }
 
-func (m MAC) multicast() bool {
+func (m MAC) Multicast() bool {
 	return m[0]&1 == 1
 }
 

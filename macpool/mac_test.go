@@ -87,7 +87,7 @@ func FuzzParseMAC(f *testing.F) {
 		if err != nil {
 			return
 		}
-		assert.False(t, m.multicast())
+		assert.False(t, m.Multicast())
 		again, err := ParseInterfaceMAC(m.String())
 		require.NoError(t, err)
 		assert.Equal(t, m, again)

@@ -126,7 +126,7 @@ func FuzzParseRange(f *testing.F) {
 			return
 		}
 		assert.GreaterOrEqual(t, r.Size(), uint64(1))
-		assert.False(t, r.First.multicast() || r.Last.multicast() || r.First[0] != r.Last[0])
+		assert.False(t, r.First.Multicast() || r.Last.Multicast() || r.First[0] != r.Last[0])
 		assert.Equal(t, r.Size(), NewSet([]Range{r}, nil).Size())
 	})
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 func applyPatch(original, patch []byte) ([]byte, error) {

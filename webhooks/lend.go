@@ -14,7 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 const (
@@ -35,7 +37,7 @@ type AddressBook interface {
 type Lending struct {
 	Ledger AddressBook
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
-	PoolFor func(namespace string) (macpool.PoolRule, error)
+	PoolFor func(namespace string) (cluster.PoolRule, error)
 	Now     func() time.Time
 }
 
@@ -108,11 +110,11 @@ func (l Lending) ask(ctx context.Context, request *admissionv1.AdmissionRequest,
 
 // poolFor is the pool that serves a namespace. Where there is none, interfaces that all bring an address need none: it
 // is held for them wherever it comes from.
-func (l Lending) poolFor(namespace string, asking []nic) (macpool.PoolRule, error) {
+func (l Lending) poolFor(namespace string, asking []nic) (cluster.PoolRule, error) {
 	rule, err := l.PoolFor(namespace)
 	var poolless *macpool.NoPoolError
 	if errors.As(err, &poolless) && !slices.ContainsFunc(asking, func(n nic) bool { return n.text == "" }) {
-		return macpool.PoolRule{Enforcement: v1alpha1.EnforcementDeny}, nil
+		return cluster.PoolRule{Enforcement: v1alpha1.EnforcementDeny}, nil
 	}
 	return rule, err
 }

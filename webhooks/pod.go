@@ -14,8 +14,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // A podRule lists what is wrong in one respect with a pod whose networks are known.

@@ -23,8 +23,9 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // home is the namespace of the pods and networks of the cases.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 // TemplateReviewer reviews templates that many machines are made from (VirtualMachineInstanceReplicaSet,
@@ -19,7 +20,7 @@ import (
 // namespace it is refused, warned of, or told to the log. What has no pool is refused nothing.
 type TemplateReviewer struct {
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
-	PoolFor func(namespace string) (macpool.PoolRule, error)
+	PoolFor func(namespace string) (cluster.PoolRule, error)
 }
 
 // Review implements Reviewer.

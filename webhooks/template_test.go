@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 // machine is a template with an interface on a Multus network and one on the pod network, with their addresses.
@@ -44,7 +45,7 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reviewer := TemplateReviewer{PoolFor: func(string) (macpool.PoolRule, error) { return macpool.PoolRule{Enforcement: c.enforcement}, nil }}
+			reviewer := TemplateReviewer{PoolFor: func(string) (cluster.PoolRule, error) { return cluster.PoolRule{Enforcement: c.enforcement}, nil }}
 			request := &admissionv1.AdmissionRequest{Kind: metav1.GroupVersionKind{Kind: c.kind}, Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: []byte(c.object)}}
 			if c.old != "" {
 				request.Operation, request.OldObject.Raw = admissionv1.Update, []byte(c.old)
@@ -57,7 +58,7 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 			for i := range c.notes {
 				assert.Contains(t, verdict.Notes[i], c.notes[i])
 			}
-			reviewer.PoolFor = func(string) (macpool.PoolRule, error) { return macpool.PoolRule{}, &macpool.NoPoolError{} }
+			reviewer.PoolFor = func(string) (cluster.PoolRule, error) { return cluster.PoolRule{}, &macpool.NoPoolError{} }
 			verdict, err = reviewer.Review(t.Context(), request)
 			require.NoError(t, err)
 			assert.Zero(t, verdict, "no pool serves the namespace")

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 

@@ -22,17 +22,20 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 // A world is the webhook on a real ledger, in a cluster that has the VMs that exist says.
 type world struct {
 	t       testing.TB
 	clock   *clocktesting.FakeClock
-	store   *macpool.MemoryStore
-	ledger  *macpool.Ledger
-	pools   *macpool.Pools
+	store   *ledger.MemoryStore
+	ledger  *ledger.Ledger
+	pools   *cluster.Pools
 	exists  map[macpool.Object]bool
 	away    atomic.Bool // whether the API server is
 	log     strings.Builder
@@ -57,11 +60,11 @@ func (w *world) reach() error {
 
 func newWorld(t testing.TB) *world {
 	w := &world{
-		t: t, clock: clocktesting.NewFakeClock(time.Now()), store: &macpool.MemoryStore{},
-		pools: &macpool.Pools{}, exists: map[macpool.Object]bool{},
+		t: t, clock: clocktesting.NewFakeClock(time.Now()), store: &ledger.MemoryStore{},
+		pools: &cluster.Pools{}, exists: map[macpool.Object]bool{},
 	}
 	w.store.Fail = func(string, macpool.Prefix) error { return w.reach() }
-	w.ledger = macpool.NewLedger(t.Context(), macpool.Options{Store: w.store, Tenure: w, Census: w, Clock: w.clock})
+	w.ledger = ledger.New(t.Context(), ledger.Options{Store: w.store, Lease: w, Objects: w, Clock: w.clock})
 	log := logr.Discard()
 	if _, fuzzing := t.(*testing.F); !fuzzing {
 		log = funcr.New(func(_, text string) { w.log.WriteString(text + "\n") }, funcr.Options{})
@@ -84,7 +87,7 @@ func (w *world) mayShare(_ context.Context, user authenticationv1.UserInfo, hold
 // pool makes the one pool that there is.
 func (w *world) pool(e v1alpha1.Enforcement, ranges ...v1alpha1.MACRange) {
 	w.t.Helper()
-	rule, err := macpool.ReadPool(&v1alpha1.MACPool{
+	rule, err := cluster.ReadPool(&v1alpha1.MACPool{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultPool},
 		Spec:       v1alpha1.MACPoolSpec{Ranges: ranges, Enforcement: e},
 	})
@@ -153,7 +156,7 @@ func (w *world) of(c corpus.Case) {
 		w.pools.DropPool(v1alpha1.DefaultPool)
 	default:
 		w.pools.DropPool(v1alpha1.DefaultPool)
-		rule, err := macpool.ReadPool(&v1alpha1.MACPool{
+		rule, err := cluster.ReadPool(&v1alpha1.MACPool{
 			ObjectMeta: metav1.ObjectMeta{Name: c.PoolName()},
 			Spec:       v1alpha1.MACPoolSpec{Ranges: c.Pool.Ranges, Enforcement: c.Pool.Enforcement},
 		})
@@ -165,7 +168,7 @@ func (w *world) of(c corpus.Case) {
 		w.exists[object(h.Holder)] = h.Gone == ""
 	}
 	if slices.ContainsFunc(c.Ledger, func(h corpus.Held) bool { return h.Gone == corpus.LongAgo }) {
-		w.clock.Step(2 * macpool.LongestAdmission)
+		w.clock.Step(2 * ledger.MaxAdmission)
 	}
 	if c.StoreFails {
 		w.away.Store(true)

@@ -11,8 +11,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/rollout"
+
+	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
 )
 
 const (
@@ -97,11 +98,11 @@ func (r *replica) rollOut(ctx context.Context, leads func() error) {
 }
 
 func (r *replica) clean(ctx context.Context) error {
-	vms, err := macpool.NewVMCache(r.config, r.direct.Scheme())
+	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme())
 	if err != nil {
 		return err
 	}
-	janitor := &macpool.Janitor{
+	janitor := &janitor.Janitor{
 		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Identity: r.identity,
 		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
 	}

@@ -7,9 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/rollout"
 	"github.com/bridgehead-dev/bridgehead/version"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 // counts are what a replica counts for Prometheus.
@@ -64,7 +66,7 @@ func (c counts) observe(webhook string) func(verdict string, took time.Duration)
 
 // registerMetrics has the metrics served with those of controller-runtime.
 func (r *replica) registerMetrics() error {
-	pools := macpool.Collector{Ledger: r.ledger, Pools: r.pools, Collisions: func() []macpool.Collision {
+	pools := cluster.Collector{Ledger: r.ledger, Pools: r.pools, Collisions: func() []macpool.Collision {
 		if janitor := r.janitor.Load(); janitor != nil {
 			return janitor.Collisions()
 		}

@@ -30,8 +30,11 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/certs"
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
+
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 // run serves until ctx is done, drains, and returns.
@@ -105,17 +108,17 @@ type replica struct {
 	log      logr.Logger
 	config   *rest.Config
 	direct   client.Client // reads and writes past the cache
-	ledger   *macpool.Ledger
-	tenure   *macpool.LeaseTenure
-	pools    *macpool.Pools
-	feed     *macpool.Feed
+	ledger   *ledger.Ledger
+	tenure   *cluster.Lease
+	pools    *cluster.Pools
+	feed     *cluster.Feed
 	looking  client.WithWatch // what the webhooks look at the cluster with
 	sources  webhooks.Sources
 	source   *certs.Source
 	drain    *webhooks.Drain
 	counts   counts
 	events   events.EventRecorder
-	janitor  atomic.Pointer[macpool.Janitor] // nil while another replica's is at work
+	janitor  atomic.Pointer[janitor.Janitor] // nil while another replica's is at work
 }
 
 func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct client.Client, log logr.Logger) (*replica, error) {
@@ -125,23 +128,23 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		log:      log,
 		config:   mgr.GetConfig(),
 		direct:   direct,
-		pools:    &macpool.Pools{},
+		pools:    &cluster.Pools{},
 		source:   certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
 		drain:    &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
 		counts:   newCounts(),
 		events:   mgr.GetEventRecorder("bridgehead"),
 	}
-	r.tenure = &macpool.LeaseTenure{
+	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
 	// The ledger writes until it is closed, which is after everything else has ended.
-	r.ledger = macpool.NewLedger(context.WithoutCancel(ctx), macpool.Options{
-		Store:  macpool.CountedStore{Store: macpool.KubeStore{Client: direct}, Writes: r.counts.writes},
-		Tenure: r.tenure,
-		Census: macpool.KubeCensus{Reader: direct},
-		Clock:  clock.RealClock{},
+	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
+		Store:   cluster.CountedStore{Store: cluster.KubeStore{Client: direct}, Writes: r.counts.writes},
+		Lease:   r.tenure,
+		Objects: janitor.Objects{Reader: direct},
+		Clock:   clock.RealClock{},
 	})
-	r.feed = &macpool.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
+	r.feed = &cluster.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
 	var err error
 	if r.looking, err = webhooks.NewClient(r.config); err != nil {
 		return nil, err
@@ -214,7 +217,7 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, macpool.AddVMsToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, janitor.AddVMsToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("make scheme: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 

@@ -29,7 +29,11 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 // The chaos runs on a shorter scale than production: what takes a minute there takes two seconds here.
@@ -59,8 +63,8 @@ type chaos struct {
 
 // A chaosReplica is what one process of the program has of the ledger.
 type chaosReplica struct {
-	ledger *macpool.Ledger
-	tenure *macpool.LeaseTenure
+	ledger *ledger.Ledger
+	tenure *cluster.Lease
 	gate   *gate
 	kill   context.CancelFunc
 }
@@ -120,7 +124,7 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 
 func newChaos(t *testing.T) *chaos {
 	c := &chaos{t: t, plane: controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true}), scheme: runtime.NewScheme()}
-	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(c.scheme), v1alpha1.AddToScheme(c.scheme), macpool.AddVMsToScheme(c.scheme)))
+	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(c.scheme), v1alpha1.AddToScheme(c.scheme), janitor.AddVMsToScheme(c.scheme)))
 	root, err := suite.Root()
 	require.NoError(t, err)
 	require.NoError(t, c.plane.InstallKubeVirt(t.Context()))
@@ -146,7 +150,7 @@ func (c *chaos) startReplica() {
 	c.started++
 	name := fmt.Sprint("replica-", c.started)
 	c.mu.Unlock()
-	r.tenure = &macpool.LeaseTenure{
+	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: "default", Pod: name, Clock: clock.RealClock{}, Log: logr.Discard(), Duration: chaosLease,
 	}
 	go r.tenure.Run(ctx)
@@ -157,17 +161,17 @@ func (c *chaos) startReplica() {
 	c.replicas = append(c.replicas, r)
 }
 
-func (c *chaos) newLedger(ctx context.Context, direct client.Client, tenure macpool.Tenure) *macpool.Ledger {
-	return macpool.NewLedger(ctx, macpool.Options{
-		Store: macpool.KubeStore{Client: direct}, Tenure: tenure, Census: macpool.KubeCensus{Reader: direct},
-		Clock: clock.RealClock{}, LongestAdmission: chaosAdmission,
+func (c *chaos) newLedger(ctx context.Context, direct client.Client, tenure ledger.ReplicaLease) *ledger.Ledger {
+	return ledger.New(ctx, ledger.Options{
+		Store: cluster.KubeStore{Client: direct}, Lease: tenure, Objects: janitor.Objects{Reader: direct},
+		Clock: clock.RealClock{}, MaxAdmission: chaosAdmission,
 	})
 }
 
-func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *macpool.Ledger) {
+func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *ledger.Ledger) {
 	watched, err := cache.New(cfg, cache.Options{Scheme: c.scheme})
 	require.NoError(c.t, err)
-	feed := &macpool.Feed{Ledger: ledger, Pools: &macpool.Pools{}, Cache: watched, Log: logr.Discard()}
+	feed := &cluster.Feed{Ledger: ledger, Pools: &cluster.Pools{}, Cache: watched, Log: logr.Discard()}
 	require.NoError(c.t, feed.Register(ctx))
 	go func() { _ = watched.Start(ctx) }() // it ends with ctx
 }
@@ -183,11 +187,11 @@ func (c *chaos) startJanitor() {
 	c.feed(c.t.Context(), c.plane.Config, ledger)
 	go func() {
 		for c.t.Context().Err() == nil {
-			vms, err := macpool.NewVMCache(c.plane.Config, c.scheme)
+			vms, err := janitor.NewVMCache(c.plane.Config, c.scheme)
 			if err != nil {
 				continue // the API server is away now and then
 			}
-			janitor := &macpool.Janitor{
+			janitor := &janitor.Janitor{
 				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Identity: "janitor",
 				Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
 			}

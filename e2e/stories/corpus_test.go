@@ -29,15 +29,17 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
-	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 // A courtroom is a cluster in which the cases of the corpus are heard, each in namespaces of its own.
 type courtroom struct {
 	t     *testing.T
 	suite *suite.Suite
-	store macpool.KubeStore
+	store cluster.KubeStore
 	http  *http.Client
 	stamp time.Time
 }
@@ -56,7 +58,7 @@ func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
 	cases, err := corpus.Read(filepath.Join(root, filepath.FromSlash(corpus.Dir)))
 	require.NoError(t, err)
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
-	room := courtroom{t: t, suite: s, store: macpool.KubeStore{Client: s.Client}, stamp: time.Now().UTC().Truncate(time.Microsecond)}
+	room := courtroom{t: t, suite: s, store: cluster.KubeStore{Client: s.Client}, stamp: time.Now().UTC().Truncate(time.Microsecond)}
 	room.http, err = rest.HTTPClientFor(s.Config)
 	require.NoError(t, err)
 	for name, c := range cases {

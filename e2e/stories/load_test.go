@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 

@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// DecodeBlock reads a block from its API object. It fails where the object contradicts itself: an address outside the
+// block or twice, or a name that is no prefix.
+func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
+	prefix, err := macpool.ParsePrefix(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	b := macpool.NewBlock(prefix)
+	b.Version = o.ResourceVersion
+	for _, a := range o.Addresses {
+		m, err := macpool.ParseMAC(a.Address)
+		if err != nil {
+			return nil, fmt.Errorf("MACBlock %s: address %q %w", o.Name, a.Address, err)
+		}
+		if m.Prefix() != prefix {
+			return nil, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m)
+		}
+		if !b.Entry(m).Free() {
+			return nil, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m)
+		}
+		b.Set(m, decodeEntry(a))
+	}
+	return b, nil
+}
+
+func decodeEntry(a v1alpha1.MACAddress) macpool.Entry {
+	var e macpool.Entry
+	if len(a.Holders) > 0 {
+		e.Holds = make([]macpool.Hold, 0, len(a.Holders))
+	}
+	for _, h := range a.Holders {
+		e.Holds = append(e.Holds, macpool.Hold{
+			Holder: macpool.Holder{
+				Object:    macpool.Object{Kind: h.Kind, Namespace: h.Namespace, Name: h.Name, GenerateName: h.GenerateName, Claim: h.Claim},
+				Interface: h.Interface,
+			},
+			Shared: h.Shared,
+			Since:  h.Since.Time,
+		})
+	}
+	if r := a.Reservation; r != nil {
+		e.Reservation = macpool.Reservation{Replica: r.Replica, Since: r.Since.Time, Contested: r.Contested}
+	}
+	return e
+}
+
+// EncodeBlock writes a block as its API object.
+func EncodeBlock(b *macpool.Block) *v1alpha1.MACBlock {
+	held, reserved := b.Counts()
+	o := &v1alpha1.MACBlock{
+		ObjectMeta: metav1.ObjectMeta{Name: b.Prefix.String(), ResourceVersion: b.Version},
+		Prefix:     b.Prefix.Address(0).String()[:len("02:4a:be:00:00")],
+		Held:       int32(held),
+		Reserved:   int32(reserved),
+	}
+	for m, e := range b.Entries() {
+		o.Addresses = append(o.Addresses, encodeEntry(m, e))
+	}
+	return o
+}
+
+func encodeEntry(m macpool.MAC, e macpool.Entry) v1alpha1.MACAddress {
+	a := v1alpha1.MACAddress{Address: m.String()}
+	for _, h := range e.Holds {
+		a.Holders = append(a.Holders, v1alpha1.MACHolder{
+			Kind: h.Kind, Namespace: h.Namespace, Name: h.Name, GenerateName: h.GenerateName, Claim: h.Claim,
+			Interface: h.Interface, Shared: h.Shared, Since: metav1.NewMicroTime(h.Since),
+		})
+	}
+	if r := e.Reservation; r.Replica != "" {
+		a.Reservation = &v1alpha1.MACReservation{Replica: r.Replica, Since: metav1.NewMicroTime(r.Since), Contested: r.Contested}
+	}
+	return a
+}

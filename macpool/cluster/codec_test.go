@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestBlockSurvivesEncoding(t *testing.T) {
+	b := macpool.NewBlock(macpool.Prefix{2, 0x4a, 0xbe})
+	b.Version = "7"
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(1), Holder: macpool.Holder{Object: macpool.Object{Kind: macpool.KindVM, Namespace: "n", GenerateName: "g", Claim: "c"}, Interface: "i"}, Since: now}))
+	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(1), Holder: holderOf("vma", "net"), Share: macpool.Sharing{Anyone: true}, Since: now}))
+	b.Reserve(2, everything(), "r1", now)
+	b.Contest(b.Prefix.Address(2))
+	o := EncodeBlock(b)
+	assert.Equal(t, "02-4a-be-00-00", o.Name)
+	assert.Equal(t, "02:4a:be:00:00", o.Prefix)
+	assert.EqualValues(t, 1, o.Held)
+	assert.EqualValues(t, 2, o.Reserved)
+	again, err := DecodeBlock(o)
+	require.NoError(t, err)
+	assert.True(t, b.Equal(again))
+	assert.Equal(t, "7", again.Version)
+}
+
+func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
+	good := func() *macpool.Block {
+		b := macpool.NewBlock(macpool.Prefix{2})
+		b.Reserve(1, everything(), "r", time.Unix(1, 0))
+		return b
+	}
+	for name, spoil := range map[string]func() error{
+		"a name that is no prefix": func() error { o := EncodeBlock(good()); o.Name = "x"; _, err := DecodeBlock(o); return err },
+		"an address of another block": func() error {
+			o := EncodeBlock(good())
+			o.Addresses[0].Address = "02:00:00:00:01:00"
+			_, err := DecodeBlock(o)
+			return err
+		},
+		"an address that is not one": func() error {
+			o := EncodeBlock(good())
+			o.Addresses[0].Address = "?"
+			_, err := DecodeBlock(o)
+			return err
+		},
+		"an address of too many octets": func() error {
+			o := EncodeBlock(good())
+			o.Addresses[0].Address = "02:00:00:00:00:00:00:00"
+			_, err := DecodeBlock(o)
+			return err
+		},
+		"an address that is there twice": func() error {
+			o := EncodeBlock(good())
+			o.Addresses = append(o.Addresses, o.Addresses[0])
+			_, err := DecodeBlock(o)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Error(t, spoil()) })
+	}
+}

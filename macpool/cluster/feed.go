@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+// A Feed keeps a ledger and the pools up to date by watching MACBlocks, MACPools and the labels of namespaces.
+type Feed struct {
+	Ledger *ledger.Ledger
+	Pools  *Pools
+	Cache  cache.Cache
+	Log    logr.Logger
+
+	synced []toolscache.InformerSynced
+}
+
+// Register begins to watch once the cache is started. It is to be called before that.
+func (f *Feed) Register(ctx context.Context) error {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	watches := []struct {
+		object  client.Object
+		changed func(client.Object)
+		deleted func(client.Object)
+	}{
+		{&v1alpha1.MACBlock{}, f.blockChanged, f.blockDeleted},
+		{&v1alpha1.MACPool{}, f.poolChanged, func(o client.Object) { f.Pools.DropPool(o.GetName()) }},
+		{namespace, func(o client.Object) { f.Pools.SetNamespace(o.GetName(), namespaceLabels(o)) },
+			func(o client.Object) { f.Pools.SetNamespace(o.GetName(), nil) }},
+	}
+	for _, w := range watches {
+		informer, err := f.Cache.GetInformer(ctx, w.object, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", w.object, err)
+		}
+		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { w.changed(o.(client.Object)) },
+			UpdateFunc: func(_, o any) { w.changed(o.(client.Object)) },
+			DeleteFunc: func(o any) {
+				if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+					o = tombstone.Obj
+				}
+				w.deleted(o.(client.Object))
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", w.object, err)
+		}
+		f.synced = append(f.synced, registration.HasSynced)
+	}
+	return nil
+}
+
+// Synced says whether everything that existed at the start has been taken in.
+func (f *Feed) Synced() bool {
+	for _, synced := range f.synced {
+		if !synced() {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *Feed) blockChanged(o client.Object) {
+	b, err := DecodeBlock(o.(*v1alpha1.MACBlock))
+	if err != nil {
+		f.Log.Error(err, "MACBlock cannot be read: its addresses are taken for free by this replica, and writes to it will fail")
+		return
+	}
+	f.Ledger.Observe(b)
+}
+
+func (f *Feed) blockDeleted(o client.Object) {
+	if p, err := macpool.ParsePrefix(o.GetName()); err == nil {
+		f.Ledger.Forget(p, o.GetResourceVersion())
+	}
+}
+
+func (f *Feed) poolChanged(o client.Object) {
+	rule, err := ReadPool(o.(*v1alpha1.MACPool))
+	if err != nil {
+		f.Log.Error(err, "MACPool cannot be read and is left out", "pool", o.GetName())
+		f.Pools.DropPool(o.GetName())
+		return
+	}
+	f.Pools.SetPool(rule)
+}
+
+func namespaceLabels(o client.Object) labels.Set {
+	if l := o.GetLabels(); l != nil {
+		return l
+	}
+	return labels.Set{}
+}

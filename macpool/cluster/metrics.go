@@ -1,0 +1,73 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+// A Collector is the metrics of the pools, counted when they are asked for.
+type Collector struct {
+	Ledger *ledger.Ledger
+	Pools  *Pools
+	// Collisions are those known to the janitor, if it is at work in this process.
+	Collisions func() []macpool.Collision
+}
+
+var _ prometheus.Collector = Collector{}
+
+// Describe implements prometheus.Collector.
+func (c Collector) Describe(out chan<- *prometheus.Desc) {
+	out <- addressesDesc()
+	out <- collisionsDesc()
+}
+
+// Collect implements prometheus.Collector.
+func (c Collector) Collect(out chan<- prometheus.Metric) {
+	for _, rule := range c.Pools.All() {
+		u := c.Ledger.Usage(rule.Pool)
+		for state, n := range map[string]uint64{
+			"total": u.Total, "used": u.Used, "reserved": u.Reserved, "free": u.Total - u.Used - u.Reserved,
+		} {
+			out <- prometheus.MustNewConstMetric(addressesDesc(), prometheus.GaugeValue, float64(n), rule.Name, state)
+		}
+	}
+	if c.Collisions != nil {
+		out <- prometheus.MustNewConstMetric(collisionsDesc(), prometheus.GaugeValue, float64(len(c.Collisions())))
+	}
+}
+
+func addressesDesc() *prometheus.Desc {
+	return prometheus.NewDesc("bridgehead_macpool_addresses",
+		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.", []string{"pool", "state"}, nil)
+}
+
+func collisionsDesc() *prometheus.Desc {
+	return prometheus.NewDesc("bridgehead_mac_collisions",
+		"Addresses that several objects have, not on purpose. Zero in replicas whose janitor is not at work.", nil, nil)
+}
+
+// A CountedStore counts the writes of a Store, by outcome.
+type CountedStore struct {
+	ledger.Store
+	// Writes has the label outcome: written, conflict or failed.
+	Writes *prometheus.CounterVec
+}
+
+// Put implements Store.
+func (s CountedStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
+	written, err := s.Store.Put(ctx, b)
+	outcome := "written"
+	switch {
+	case errors.Is(err, macpool.ErrConflict):
+		outcome = "conflict"
+	case err != nil:
+		outcome = "failed"
+	}
+	s.Writes.WithLabelValues(outcome).Inc()
+	return written, err
+}

@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// masqueradeBridge is the address of the bridge in front of every guest on a masquerade network; a guest with the same
+// address would reach nothing (KubeVirt).
+const masqueradeBridge = "02:00:00:00:00:00"
+
+// A PoolRule is a MACPool read: the pool, which namespaces it serves, and what it does about Collisions.
+type PoolRule struct {
+	macpool.Pool
+	// Selector is nil for a pool that serves every namespace no other pool does.
+	Selector    labels.Selector
+	Enforcement v1alpha1.Enforcement
+}
+
+// ReadPool reads a MACPool.
+func ReadPool(o *v1alpha1.MACPool) (PoolRule, error) {
+	include, err := readRanges("spec.ranges", o.Spec.Ranges)
+	if err != nil {
+		return PoolRule{}, err
+	}
+	exclude, err := readRanges("spec.exclude", o.Spec.Exclude)
+	if err != nil {
+		return PoolRule{}, err
+	}
+	reserved, err := macpool.ParseMAC(masqueradeBridge)
+	if err != nil {
+		return PoolRule{}, err
+	}
+	exclude = append(exclude, macpool.Range{First: reserved, Last: reserved})
+	rule := PoolRule{
+		Pool:        macpool.Pool{Name: o.Name, Set: macpool.NewSet(include, exclude)},
+		Enforcement: cmp.Or(o.Spec.Enforcement, v1alpha1.EnforcementDeny),
+	}
+	rule.Tolerate = rule.Enforcement != v1alpha1.EnforcementDeny
+	if o.Spec.NamespaceSelector != nil {
+		rule.Selector, err = metav1.LabelSelectorAsSelector(o.Spec.NamespaceSelector)
+	}
+	if err != nil {
+		return PoolRule{}, fmt.Errorf("spec.namespaceSelector: %w", err)
+	}
+	return rule, nil
+}
+
+func readRanges(path string, in []v1alpha1.MACRange) ([]macpool.Range, error) {
+	var ranges []macpool.Range
+	var problems []error
+	for i, r := range in {
+		parsed, err := macpool.ParseRange(r.Start, r.End)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s[%d]: %w", path, i, err))
+			continue
+		}
+		ranges = append(ranges, parsed)
+	}
+	return ranges, errors.Join(problems...)
+}
+
+// ChoosePool is the pool that serves a namespace with these labels: the first by name whose selector matches, else the
+// first without a selector.
+func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
+	sorted := slices.SortedFunc(slices.Values(rules), func(a, b PoolRule) int { return cmp.Compare(a.Name, b.Name) })
+	for _, rule := range sorted {
+		if rule.Selector != nil && rule.Selector.Matches(namespace) {
+			return rule, true
+		}
+	}
+	i := slices.IndexFunc(sorted, func(r PoolRule) bool { return r.Selector == nil })
+	if i < 0 {
+		return PoolRule{}, false
+	}
+	return sorted[i], true
+}
+
+// Pools are the pools and the labels of namespaces, kept up by watch events. The zero Pools knows none.
+type Pools struct {
+	mu         sync.RWMutex
+	rules      map[string]PoolRule
+	namespaces map[string]labels.Set
+}
+
+// For is the pool that serves a namespace, or a *NoPoolError.
+func (p *Pools) For(namespace string) (PoolRule, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	rules := make([]PoolRule, 0, len(p.rules))
+	for _, r := range p.rules {
+		rules = append(rules, r)
+	}
+	rule, ok := ChoosePool(rules, p.namespaces[namespace])
+	if !ok {
+		return PoolRule{}, &macpool.NoPoolError{Namespace: namespace}
+	}
+	return rule, nil
+}
+
+// All are the pools known now.
+func (p *Pools) All() []PoolRule {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Collect(maps.Values(p.rules))
+}
+
+// SetPool takes in a pool.
+func (p *Pools) SetPool(rule PoolRule) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rules == nil {
+		p.rules = map[string]PoolRule{}
+	}
+	p.rules[rule.Name] = rule
+}
+
+// DropPool takes in that a pool is gone.
+func (p *Pools) DropPool(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.rules, name)
+}
+
+// SetNamespace takes in the labels of a namespace; nil if it is gone.
+func (p *Pools) SetNamespace(name string, l labels.Set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.namespaces == nil {
+		p.namespaces = map[string]labels.Set{}
+	}
+	if l == nil {
+		delete(p.namespaces, name)
+		return
+	}
+	p.namespaces[name] = l
+}

@@ -1,0 +1,60 @@
+// Package cluster is the ledger's side of the API server: it keeps blocks as MACBlock objects, renews the Lease of a
+// replica, and follows MACPools, MACBlocks and the labels of namespaces.
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+// A KubeStore keeps blocks as MACBlock objects. Its client must not read from a cache.
+type KubeStore struct {
+	Client client.Client
+}
+
+var _ ledger.Store = KubeStore{}
+
+// Get implements Store by a quorum read.
+func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, error) {
+	var o v1alpha1.MACBlock
+	err := s.Client.Get(ctx, types.NamespacedName{Name: p.String()}, &o)
+	if apierrors.IsNotFound(err) {
+		return macpool.NewBlock(p), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get MACBlock %s: %w", p, err)
+	}
+	return DecodeBlock(&o)
+}
+
+// Put implements Store by a create or an update with resourceVersion.
+func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
+	o := EncodeBlock(b)
+	err := s.write(ctx, o)
+	// A block that was deleted since it was read is not found, or found with another UID.
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, macpool.ErrConflict)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, err)
+	}
+	written := b.Clone()
+	written.Version = o.ResourceVersion
+	return written, nil
+}
+
+func (s KubeStore) write(ctx context.Context, o *v1alpha1.MACBlock) error {
+	if o.ResourceVersion == "" {
+		return s.Client.Create(ctx, o)
+	}
+	return s.Client.Update(ctx, o)
+}

@@ -1,0 +1,197 @@
+package janitor
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// importWhatIsThere imports all VMs and pods and reports that in the status of the pools. While KubeVirt is not installed
+// there are no VMs; it is looked for until it is.
+func (j *Janitor) importWhatIsThere(ctx context.Context) error {
+	if err := j.importPods(ctx); err != nil {
+		return err
+	}
+	err := j.importVMs(ctx)
+	if meta.IsNoMatchError(err) {
+		j.Log.Info("KubeVirt is not installed: there is no VM to import; looking for it", "every", kubevirtPoll.String())
+		go j.importLater(ctx)
+	} else if err != nil {
+		return err
+	}
+	debug.FreeOSMemory() // the lists took several times what is kept of them
+	j.imported.Store(true)
+	return j.reportPools(ctx)
+}
+
+func (j *Janitor) importLater(ctx context.Context) {
+	_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
+		err := j.importVMs(ctx)
+		if err != nil && !meta.IsNoMatchError(err) {
+			j.Log.Error(err, "Import of VMs failed, retrying")
+		}
+		return err == nil, nil
+	})
+}
+
+// importVMs sees to it that the addresses of all VMs and instances are in the ledger, and has what changes from then on
+// queued.
+func (j *Janitor) importVMs(ctx context.Context) error {
+	if err := j.watch(ctx, j.queueing(false), &vm{}, &vmi{}); err != nil {
+		return err
+	}
+	keys, err := j.everyVM(ctx)
+	if err != nil {
+		return err
+	}
+	return j.importAll(ctx, keys)
+}
+
+// importPods does for pods what importVMs does for VMs. A namespace that opts in later has its pods imported then.
+func (j *Janitor) importPods(ctx context.Context) error {
+	if err := j.watch(ctx, j.queueing(true), pod()); err != nil {
+		return err
+	}
+	optIn := toolscache.ResourceEventHandlerFuncs{AddFunc: func(o any) {
+		if namespace, ok := o.(client.Object); ok {
+			j.queuePods(ctx, namespace.GetName())
+		}
+	}}
+	if err := j.watch(ctx, optIn, namespaceMetadata()); err != nil {
+		return err
+	}
+	keys, err := j.podsIn(ctx, metav1.NamespaceAll)
+	if err != nil {
+		return err
+	}
+	return j.importAll(ctx, keys)
+}
+
+// queuePods queues the pods of a namespace.
+func (j *Janitor) queuePods(ctx context.Context, namespace string) {
+	keys, err := j.podsIn(ctx, namespace)
+	if err != nil {
+		j.Log.Error(err, "Pods of a namespace that opted in not imported", "namespace", namespace)
+	}
+	for who := range keys {
+		j.queue.Add(who)
+	}
+}
+
+// importAll settles many subjects, a number of them at a time.
+func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
+	begun := j.Clock.Now()
+	imports, importCtx := errgroup.WithContext(ctx)
+	imports.SetLimit(importWorkers)
+	for who := range all {
+		imports.Go(func() error { return j.retry(importCtx, who) })
+	}
+	if err := imports.Wait(); err != nil {
+		return fmt.Errorf("import addresses: %w", err)
+	}
+	j.Log.Info("Imported the addresses in use", "objects", len(all), "took", j.Clock.Since(begun).String())
+	return nil
+}
+
+// retry settles one subject, again and again while the API server is away.
+func (j *Janitor) retry(ctx context.Context, who subject) error {
+	return wait.PollUntilContextCancel(ctx, debounce, true, func(ctx context.Context) (bool, error) {
+		_, err := j.reconcile(ctx, who, false)
+		return err == nil, nil
+	})
+}
+
+// adopts says whether addresses are taken into the ledger because a subject has them: those of pods only where the
+// namespace opted in. What is in the ledger stays there until nobody has it, whatever becomes of the label.
+func (j *Janitor) adopts(ctx context.Context, who subject) (bool, error) {
+	if !who.pod {
+		return true, nil
+	}
+	err := j.VMs.Get(ctx, types.NamespacedName{Name: who.key.Namespace}, namespaceMetadata())
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether namespace %s opted in: %w", who.key.Namespace, err)
+	}
+	return true, nil
+}
+
+// watch has kinds of objects cached, and what happens to them handled. It returns when everything that exists has been.
+func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHandler, kinds ...client.Object) error {
+	var synced []toolscache.InformerSynced
+	for _, kind := range kinds {
+		informer, err := j.VMs.GetInformer(ctx, kind)
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", kind, err)
+		}
+		registration, err := informer.AddEventHandler(handler)
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", kind, err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// queueing queues a pod, or a VM or instance, a moment after it changed.
+func (j *Janitor) queueing(pods bool) toolscache.ResourceEventHandler {
+	queue := func(o any) {
+		if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = tombstone.Obj
+		}
+		if object, ok := o.(client.Object); ok {
+			j.queue.AddAfter(subject{pod: pods, key: client.ObjectKeyFromObject(object)}, debounce)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    queue,
+		UpdateFunc: func(_, o any) { queue(o) },
+		DeleteFunc: queue,
+	}
+}
+
+func (j *Janitor) everyVM(ctx context.Context) (map[subject]bool, error) {
+	found := map[subject]bool{}
+	var vms vmList
+	if err := j.VMs.List(ctx, &vms, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list VirtualMachines: %w", err)
+	}
+	for i := range vms.Items {
+		found[subject{key: client.ObjectKeyFromObject(&vms.Items[i])}] = true
+	}
+	var vmis vmiList
+	if err := j.VMs.List(ctx, &vmis, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
+	}
+	for i := range vmis.Items {
+		found[subject{key: client.ObjectKeyFromObject(&vmis.Items[i])}] = true
+	}
+	return found, nil
+}
+
+// podsIn are the pods of a namespace, or of all, that have an address.
+func (j *Janitor) podsIn(ctx context.Context, namespace string) (map[subject]bool, error) {
+	pods := podList()
+	if err := j.VMs.List(ctx, pods, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Pods: %w", err)
+	}
+	found := map[subject]bool{}
+	for i := range pods.Items {
+		if len(podAddresses(&pods.Items[i])) > 0 {
+			found[subject{pod: true, key: client.ObjectKeyFromObject(&pods.Items[i])}] = true
+		}
+	}
+	return found, nil
+}

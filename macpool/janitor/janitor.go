@@ -1,0 +1,164 @@
+// Package janitor keeps the ledger true to what exists: it imports the addresses of VMs and pods, frees those whose
+// holder is gone, ends the reservations of dead replicas and reports collisions.
+package janitor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+const (
+	// debounce is how long the janitor leaves a VM that changed alone: the replica that admitted it is about to
+	// record its addresses, and needs no help.
+	debounce = time.Second
+	// sweepInterval is how often the janitor looks for what no event tells of.
+	sweepInterval = 10 * time.Second
+	// reportInterval is how often the status of the pools is brought up to date.
+	reportInterval = 2 * time.Second
+	// importWorkers is how many VMs are imported, or settled, at a time.
+	importWorkers = 32
+	// kubevirtPoll is how often the janitor looks whether KubeVirt is there by now.
+	kubevirtPoll = 5 * time.Second
+)
+
+// A Janitor keeps the ledger true to what exists: it imports the addresses of all VMs and instances, and of pods in
+// namespaces that opted in, frees those whose holder is gone, and settles what dead replicas had reserved. One at a time should run, but two at once do no harm:
+// every change is decided on a fresh read and written on the version that it was decided on.
+type Janitor struct {
+	Ledger *ledger.Ledger
+	// VMs is a cache of NewVMCache that is not started.
+	VMs cache.Cache
+	// Client must not read from a cache.
+	Client client.Client
+	// Namespace holds the Leases of the replicas.
+	Namespace string
+	// Identity goes into the status of the pools when the import is done.
+	Identity string
+	Log      logr.Logger
+	Clock    clock.WithTicker
+	// Patience replaces LeaseDuration + MaxAdmission, for tests on a shorter scale; zero leaves it.
+	Patience time.Duration
+	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
+	SweepEvery time.Duration
+	// Events is where Collisions are told; nil for nowhere.
+	Events events.EventRecorder
+
+	collisions atomic.Pointer[[]macpool.Collision]
+	reported   map[string]bool // the Collisions that were told already
+
+	imported atomic.Bool
+	queue    workqueue.TypedRateLimitingInterface[subject]
+	monitor  leaseMonitor
+	empty    map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
+}
+
+// Imported says whether this janitor has imported every address in use.
+func (j *Janitor) Imported() bool { return j.imported.Load() }
+
+// Start keeps the ledger until ctx is done. A Janitor is started once.
+func (j *Janitor) Start(ctx context.Context) error {
+	j.monitor = leaseMonitor{patience: cmp.Or(j.Patience, cluster.LeaseDuration+ledger.MaxAdmission)}
+	j.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[subject]())
+	defer j.queue.ShutDown()
+	if err := cluster.EnsureDefaultPool(ctx, j.Client, j.Log); err != nil {
+		return err
+	}
+	jobs, ctx := errgroup.WithContext(ctx)
+	jobs.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
+	jobs.Go(func() error { return j.VMs.Start(ctx) })
+	jobs.Go(func() error {
+		if err := j.importWhatIsThere(ctx); err != nil {
+			return err
+		}
+		for range importWorkers {
+			jobs.Go(func() error { j.work(ctx); return nil })
+		}
+		every := cmp.Or(j.SweepEvery, sweepInterval)
+		jobs.Go(func() error { j.repeat(ctx, every, "Sweep of the ledger", j.sweep); return nil })
+		jobs.Go(func() error { j.repeat(ctx, reportInterval, "Report on the pools", j.reportPools); return nil })
+		return nil
+	})
+	return jobs.Wait()
+}
+
+func (j *Janitor) work(ctx context.Context) {
+	for {
+		next, stop := j.queue.Get()
+		if stop {
+			return
+		}
+		recheck, err := j.reconcile(ctx, next, true)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			j.Log.Error(err, "Not settled, retrying", "pod", next.pod, "key", next.key)
+			j.queue.AddRateLimited(next)
+		case recheck > 0:
+			j.queue.Forget(next)
+			j.queue.AddAfter(next, recheck)
+		default:
+			j.queue.Forget(next)
+		}
+		j.queue.Done(next)
+	}
+}
+
+// compare makes the ledger agree with one subject, and says when to look again.
+func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
+	cached, err := Objects{Reader: j.VMs}.addresses(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	adopts, err := j.adopts(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	var live map[macpool.Object]map[macpool.MAC]string
+	var failed []error
+	for _, o := range who.holders() {
+		s := compare(cached[o], j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
+		if s.recheck > 0 && (recheck == 0 || s.recheck < recheck) {
+			recheck = s.recheck
+		}
+		if !adopts {
+			clear(s.adopt)
+		}
+		for m, iface := range s.adopt {
+			failed = append(failed, j.adopt(ctx, m, macpool.Holder{Object: o, Interface: iface}, lazy))
+		}
+		if len(s.release) > 0 && live == nil {
+			// The cache may be behind; what it misses may have been given back its address by now.
+			if live, err = (Objects{Reader: j.Client}).addresses(ctx, who); err != nil {
+				return 0, err
+			}
+		}
+		for m, hold := range s.release {
+			if _, there := live[o][m]; there {
+				recheck = debounce
+				continue
+			}
+			j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
+			failed = append(failed, j.Ledger.Edit(ctx, m.Prefix(), lazy, func(b *macpool.Block) { b.Release(m, hold) }))
+		}
+	}
+	return recheck, errors.Join(failed...)
+}
+
+func (j *Janitor) adopt(ctx context.Context, m macpool.MAC, h macpool.Holder, lazy bool) error {
+	now := j.Ledger.Now()
+	return j.Ledger.Edit(ctx, m.Prefix(), lazy, func(b *macpool.Block) { b.Adopt(m, h, now) })
+}

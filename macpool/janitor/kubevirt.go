@@ -1,0 +1,202 @@
+package janitor
+
+import (
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// The janitor needs of a VM no more than the addresses of its interfaces. Types with just those fields keep a cluster
+// of 10,000 VMs in a few megabytes, and read every version of KubeVirt that has these fields.
+
+func podVersion() schema.GroupVersion {
+	return schema.GroupVersion{Version: "v1"}
+}
+
+func kubevirtVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
+}
+
+// AddVMsToScheme makes the types that the janitor reads VMs into known to a scheme.
+func AddVMsToScheme(scheme *runtime.Scheme) error {
+	gv := kubevirtVersion()
+	scheme.AddKnownTypeWithName(gv.WithKind(macpool.KindVM), &vm{})
+	scheme.AddKnownTypeWithName(gv.WithKind(macpool.KindVM+"List"), &vmList{})
+	scheme.AddKnownTypeWithName(gv.WithKind(macpool.KindVMI), &vmi{})
+	scheme.AddKnownTypeWithName(gv.WithKind(macpool.KindVMI+"List"), &vmiList{})
+	metav1.AddToGroupVersion(scheme, gv)
+	return nil
+}
+
+// A vm is what the janitor reads of a VirtualMachine.
+type vm struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec struct {
+		RunStrategy string      `json:"runStrategy"`
+		Template    *vmTemplate `json:"template"`
+	} `json:"spec"`
+}
+
+type vmTemplate struct {
+	Spec instanceSpec `json:"spec"`
+}
+
+// A vmi is what the janitor reads of a VirtualMachineInstance.
+type vmi struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   instanceSpec `json:"spec"`
+	Status struct {
+		// Interfaces has what the guest reports too; entries without a name are not of the spec.
+		Interfaces []struct {
+			Name string `json:"name"`
+			MAC  string `json:"mac"`
+		} `json:"interfaces"`
+	} `json:"status"`
+}
+
+type instanceSpec struct {
+	Domain struct {
+		Devices struct {
+			Interfaces []struct {
+				Name       string `json:"name"`
+				MACAddress string `json:"macAddress"`
+			} `json:"interfaces"`
+		} `json:"devices"`
+	} `json:"domain"`
+}
+
+type vmList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []vm `json:"items"`
+}
+
+type vmiList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []vmi `json:"items"`
+}
+
+// addresses are the addresses of the VM's interfaces, with the interfaces' names. What is no address is left out: such
+// a VM cannot run.
+func (v *vm) addresses() map[macpool.MAC]string {
+	found := map[macpool.MAC]string{}
+	if v.Spec.Template != nil {
+		v.Spec.Template.Spec.addTo(found)
+	}
+	return found
+}
+
+// addresses are those the instance was started with and those it reports to have.
+func (v *vmi) addresses() map[macpool.MAC]string {
+	found := map[macpool.MAC]string{}
+	v.Spec.addTo(found)
+	for _, i := range v.Status.Interfaces {
+		if m, err := macpool.ParseInterfaceMAC(i.MAC); err == nil && i.Name != "" {
+			found[m] = i.Name
+		}
+	}
+	return found
+}
+
+func (s instanceSpec) addTo(found map[macpool.MAC]string) {
+	for _, i := range s.Domain.Devices.Interfaces {
+		if m, err := macpool.ParseInterfaceMAC(i.MACAddress); err == nil {
+			found[m] = i.Name
+		}
+	}
+}
+
+// holder is whom the instance's addresses belong to: its VM, or itself if it has none.
+func (v *vmi) holder() macpool.Object {
+	owned := slices.ContainsFunc(v.OwnerReferences, func(r metav1.OwnerReference) bool {
+		return r.Kind == macpool.KindVM && r.Controller != nil && *r.Controller
+	})
+	if owned {
+		return macpool.Object{Kind: macpool.KindVM, Namespace: v.Namespace, Name: v.Name}
+	}
+	return macpool.Object{Kind: macpool.KindVMI, Namespace: v.Namespace, Name: v.Name}
+}
+
+// NewVMCache is a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is apart
+// from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
+func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
+	pods, err := podsByObject()
+	if err != nil {
+		return nil, err
+	}
+	vms, err := cache.New(cfg, cache.Options{Scheme: scheme, DefaultTransform: stripMetadata, ByObject: pods})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of VMs and pods: %w", err)
+	}
+	return vms, nil
+}
+
+func stripMetadata(o any) (any, error) {
+	if object, ok := o.(metav1.Object); ok {
+		object.SetManagedFields(nil)
+		var kept map[string]string
+		if with, ok := object.GetAnnotations()[macpool.ShareAnnotation]; ok {
+			kept = map[string]string{macpool.ShareAnnotation: with}
+		}
+		object.SetAnnotations(kept)
+		object.SetLabels(nil)
+		object.SetFinalizers(nil)
+	}
+	return o, nil
+}
+
+// DeepCopyObject implements runtime.Object.
+func (v *vm) DeepCopyObject() runtime.Object {
+	c := *v
+	c.ObjectMeta = *v.ObjectMeta.DeepCopy()
+	if v.Spec.Template != nil {
+		c.Spec.Template = &vmTemplate{Spec: v.Spec.Template.Spec.clone()}
+	}
+	return &c
+}
+
+// DeepCopyObject implements runtime.Object.
+func (v *vmi) DeepCopyObject() runtime.Object {
+	c := *v
+	c.ObjectMeta = *v.ObjectMeta.DeepCopy()
+	c.Spec = v.Spec.clone()
+	c.Status.Interfaces = slices.Clone(v.Status.Interfaces)
+	return &c
+}
+
+// DeepCopyObject implements runtime.Object.
+func (l *vmList) DeepCopyObject() runtime.Object {
+	c := *l
+	c.Items = make([]vm, len(l.Items))
+	for i := range l.Items {
+		c.Items[i] = *l.Items[i].DeepCopyObject().(*vm)
+	}
+	return &c
+}
+
+// DeepCopyObject implements runtime.Object.
+func (l *vmiList) DeepCopyObject() runtime.Object {
+	c := *l
+	c.Items = make([]vmi, len(l.Items))
+	for i := range l.Items {
+		c.Items[i] = *l.Items[i].DeepCopyObject().(*vmi)
+	}
+	return &c
+}
+
+func (s instanceSpec) clone() instanceSpec {
+	s.Domain.Devices.Interfaces = slices.Clone(s.Domain.Devices.Interfaces)
+	return s
+}

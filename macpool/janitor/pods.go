@@ -1,0 +1,94 @@
+package janitor
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+const (
+	// PodOptInLabel on a namespace, with the value PodOptInValue, has the addresses of its pods kept in the ledger.
+	PodOptInLabel = "mutatepods.kubemacpool.io"
+	// PodOptInValue is the value of PodOptInLabel.
+	PodOptInValue = "allocate"
+)
+
+// pod is what the janitor reads of a Pod: its metadata.
+func pod() *metav1.PartialObjectMetadata {
+	p := &metav1.PartialObjectMetadata{}
+	p.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
+	return p
+}
+
+func podList() *metav1.PartialObjectMetadataList {
+	l := &metav1.PartialObjectMetadataList{}
+	l.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod + "List"))
+	return l
+}
+
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	n := &metav1.PartialObjectMetadata{}
+	n.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return n
+}
+
+// podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the cluster's.
+// The pod of a VM has none of its own: they are the VM's.
+func podAddresses(p *metav1.PartialObjectMetadata) map[macpool.MAC]string {
+	found := map[macpool.MAC]string{}
+	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
+		return found
+	}
+	for _, i := range nad.Interfaces(p.Namespace, p.Annotations) {
+		for _, text := range []string{i.Asked, i.Reported} {
+			if m, err := macpool.ParseInterfaceMAC(text); err == nil {
+				found[m] = i.Name
+			}
+		}
+	}
+	return found
+}
+
+// podObject is a pod as a holder.
+func podObject(key client.ObjectKey) macpool.Object {
+	return macpool.Object{Kind: macpool.KindPod, Namespace: key.Namespace, Name: key.Name}
+}
+
+// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted in.
+func podsByObject() (map[client.Object]cache.ByObject, error) {
+	notOfVMs, err := labels.NewRequirement(nad.LauncherLabel, selection.NotEquals, []string{nad.Launcher})
+	if err != nil {
+		return nil, fmt.Errorf("select pods: %w", err)
+	}
+	return map[client.Object]cache.ByObject{
+		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Transform: stripPod},
+		namespaceMetadata(): {Label: labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})},
+	}, nil
+}
+
+// stripPod keeps of a pod's metadata what podAddresses reads.
+func stripPod(o any) (any, error) {
+	p, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return o, nil
+	}
+	kept := map[string]string{}
+	for _, key := range []string{nad.NetworksAnnotation, nad.StatusAnnotation} {
+		if value, ok := p.Annotations[key]; ok && !nad.IsLauncher(p.Labels, p.OwnerReferences) {
+			kept[key] = value
+		}
+	}
+	p.ObjectMeta = metav1.ObjectMeta{
+		Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, Annotations: kept,
+	}
+	return p, nil
+}

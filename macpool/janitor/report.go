@@ -1,0 +1,95 @@
+package janitor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// maxReported is how many Collisions the condition of a pool names.
+const maxReported = 3
+
+// lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
+func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block) {
+	found := macpool.Collisions(blocks, func(o macpool.Object) macpool.Sharing { return j.sharingOf(ctx, o) })
+	told := map[string]bool{}
+	for _, c := range found {
+		told[c.String()] = true
+		if !j.reported[c.String()] {
+			j.Log.Info("MAC address has several holders", "mac", c.MAC.String(), "holders", c.String())
+			j.report(c)
+		}
+	}
+	j.reported = told
+	j.collisions.Store(&found)
+}
+
+// Collisions are those that were found last.
+func (j *Janitor) Collisions() []macpool.Collision {
+	if found := j.collisions.Load(); found != nil {
+		return *found
+	}
+	return nil
+}
+
+// sharingOf is with whom an object shares addresses on purpose. Only VMs do; of one that is not there it is nobody.
+func (j *Janitor) sharingOf(ctx context.Context, o macpool.Object) macpool.Sharing {
+	var v vm
+	if o.Kind != macpool.KindVM || j.VMs.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}, &v) != nil {
+		return macpool.Sharing{}
+	}
+	share, err := macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations)
+	if err != nil {
+		return macpool.Sharing{Anyone: share.Anyone}
+	}
+	return share
+}
+
+// tell tells every holder of one of the others. It learns the names of those in its own namespace only.
+func (j *Janitor) report(c macpool.Collision) {
+	if j.Events == nil {
+		return
+	}
+	for i, h := range c.Holders {
+		other := c.Holders[(i+1)%len(c.Holders)]
+		version := kubevirtVersion()
+		if h.Kind == macpool.KindPod {
+			version = podVersion()
+		}
+		about := &corev1.ObjectReference{APIVersion: version.String(), Kind: h.Kind, Namespace: h.Namespace, Name: h.Name}
+		taken := &macpool.TakenError{MAC: c.MAC, Holder: other, Asker: h.Object}
+		j.Events.Eventf(about, nil, corev1.EventTypeWarning, v1alpha1.ReasonMACCollision, "Report", "%s", taken.Error())
+	}
+}
+
+// collided is the condition of a pool about the Collisions among its addresses.
+func collided(pool macpool.Pool, all []macpool.Collision, generation int64) metav1.Condition {
+	ours := slices.DeleteFunc(slices.Clone(all), func(c macpool.Collision) bool { return !pool.Set.Contains(c.MAC) })
+	if len(ours) == 0 {
+		return metav1.Condition{
+			Type: v1alpha1.ConditionCollided, Status: metav1.ConditionFalse, Reason: "Unique", ObservedGeneration: generation,
+			Message: "no address has several holders, but for those that share one on purpose",
+		}
+	}
+	var texts []string
+	for _, c := range ours[:min(maxReported, len(ours))] {
+		texts = append(texts, c.String())
+	}
+	if more := len(ours) - maxReported; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return metav1.Condition{
+		Type: v1alpha1.ConditionCollided, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMACCollision,
+		ObservedGeneration: generation, Message: strings.Join(texts, "; "),
+	}
+}

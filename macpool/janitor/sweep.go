@@ -1,0 +1,214 @@
+package janitor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+)
+
+// repeat does something now and then until ctx is done.
+func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, do func(context.Context) error) {
+	ticker := j.Clock.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			j.Log.Error(err, what+" failed, retrying")
+		}
+		select {
+		case <-ticker.C():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks.
+func (j *Janitor) sweep(ctx context.Context) error {
+	blocks := j.Ledger.Blocks()
+	if err := j.queueStrays(ctx, blocks); err != nil {
+		return err
+	}
+	if err := j.endReservationsOfDead(ctx, blocks); err != nil {
+		return err
+	}
+	j.dropEmpty(ctx, blocks)
+	j.lookForCollisions(ctx, blocks)
+	return nil
+}
+
+// queueStrays queues the holders of addresses that nobody has been seen to have for as long as an admission takes.
+func (j *Janitor) queueStrays(ctx context.Context, blocks []*macpool.Block) error {
+	has, err := Objects{Reader: j.VMs}.all(ctx)
+	if err != nil {
+		return err
+	}
+	nameless := false
+	for _, stray := range strays(blocks, has, j.Clock.Now(), j.Ledger.Grace) {
+		if stray.hold.Name == "" {
+			nameless = true
+		} else {
+			key := types.NamespacedName{Namespace: stray.hold.Namespace, Name: stray.hold.Name}
+			j.queue.Add(subject{pod: stray.hold.Kind == macpool.KindPod, key: key})
+		}
+	}
+	if nameless {
+		return j.releaseNameless(ctx, blocks)
+	}
+	return nil
+}
+
+// releaseNameless frees addresses that were given to objects created by generateName which never came into being.
+func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) error {
+	has, err := Objects{Reader: j.Client}.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, stray := range strays(blocks, has, j.Clock.Now(), j.Ledger.Grace) {
+		if stray.hold.Name != "" {
+			continue
+		}
+		j.Log.Info("Address freed", "mac", stray.mac.String(), "holder", stray.hold.Object.String())
+		err := j.Ledger.Edit(ctx, stray.mac.Prefix(), false, func(b *macpool.Block) {
+			for _, holder := range has[stray.mac] {
+				b.Adopt(stray.mac, holder, j.Ledger.Now())
+			}
+			b.Release(stray.mac, stray.hold)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleTheDead ends the reservations of replicas that have not renewed their Lease for so long that nothing they
+// answered can still be on its way.
+func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.Block) error {
+	reserving := map[string]bool{}
+	for _, b := range blocks {
+		for _, e := range b.Entries() {
+			if e.Reservation.Replica != "" {
+				reserving[e.Reservation.Replica] = true
+			}
+		}
+	}
+	// This is a consistent read: a replica that it shows silent has not renewed.
+	var leases coordinationv1.LeaseList
+	if err := j.Client.List(ctx, &leases, client.InNamespace(j.Namespace), client.HasLabels{cluster.ReplicaLabel}); err != nil {
+		return fmt.Errorf("list Leases of replicas: %w", err)
+	}
+	renewals := map[string]string{}
+	for _, lease := range leases.Items {
+		renewals[lease.Name] = lease.Spec.RenewTime.String()
+		reserving[lease.Name] = true // a dead replica's Lease goes even if it has nothing reserved
+	}
+	dead := j.monitor.dead(renewals, reserving, j.Clock.Now())
+	if len(dead) == 0 {
+		return nil
+	}
+	has, err := Objects{Reader: j.Client}.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, replica := range dead {
+		if err := j.endReplica(ctx, replica, blocks, has); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Janitor) endReplica(ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder) error {
+	j.Log.Info("Replica is dead: settling what it had reserved", "replica", replica)
+	for _, b := range blocks {
+		if !b.ReservedBy(func(other string) bool { return other == replica }) {
+			continue
+		}
+		err := j.Ledger.Edit(ctx, b.Prefix, false, func(b *macpool.Block) { b.EndReservations(replica, has, j.Ledger.Now()) })
+		if err != nil {
+			return err
+		}
+	}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: replica}}
+	if err := j.Client.Delete(ctx, lease); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Lease of dead replica %s: %w", replica, err)
+	}
+	return nil
+}
+
+// dropEmpty deletes blocks that have been empty and unchanged since the last sweep.
+func (j *Janitor) dropEmpty(ctx context.Context, blocks []*macpool.Block) {
+	empty := map[macpool.Prefix]string{}
+	for _, b := range blocks {
+		if held, reserved := b.Counts(); held+reserved > 0 {
+			continue
+		}
+		empty[b.Prefix] = b.Version
+		if j.empty[b.Prefix] != b.Version {
+			continue
+		}
+		o := cluster.EncodeBlock(b)
+		err := j.Client.Delete(ctx, o, client.Preconditions{ResourceVersion: &b.Version})
+		if client.IgnoreNotFound(err) != nil {
+			j.Log.V(1).Info("Empty block not deleted: it has changed", "block", o.Name, "error", err.Error())
+		}
+	}
+	j.empty = empty
+}
+
+// reportPools writes the status of every pool that has changed.
+func (j *Janitor) reportPools(ctx context.Context) error {
+	var pools v1alpha1.MACPoolList
+	if err := j.Client.List(ctx, &pools); err != nil {
+		return fmt.Errorf("list MACPools: %w", err)
+	}
+	for i := range pools.Items {
+		pool := &pools.Items[i]
+		before := pool.DeepCopy()
+		j.describe(pool)
+		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
+			continue
+		}
+		if err := j.Client.Status().Update(ctx, pool); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("write status of MACPool %s: %w", pool.Name, err)
+		}
+	}
+	return nil
+}
+
+func (j *Janitor) describe(pool *v1alpha1.MACPool) {
+	valid := metav1.Condition{Type: v1alpha1.ConditionValid, Status: metav1.ConditionTrue, Reason: "Valid", ObservedGeneration: pool.Generation}
+	rule, err := cluster.ReadPool(pool)
+	if err != nil {
+		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, "Invalid", err.Error()
+	}
+	meta.SetStatusCondition(&pool.Status.Conditions, valid)
+	usage := j.Ledger.Usage(rule.Pool)
+	pool.Status.Total = int64(usage.Total)
+	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
+	pool.Status.Free = int64(usage.Total - usage.Used - usage.Reserved)
+	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
+		pool.Status.Range = ranges[0].String()
+	}
+	if !j.Imported() {
+		return
+	}
+	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
+	pool.Status.ImportedBy = j.Identity
+	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionImported, Status: metav1.ConditionTrue, Reason: "Imported", ObservedGeneration: pool.Generation,
+		Message: "every address that a VM of the cluster has is in the ledger",
+	})
+}

@@ -1,0 +1,246 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// claims is how far the explicit part of a request has come.
+type claims struct {
+	// macs has the address of every ask that was answered, zero for the others.
+	macs []macpool.MAC
+	// fresh are the claims that made somebody a holder who was none before.
+	fresh      []macpool.Claim
+	collisions []*macpool.TakenError
+}
+
+// claimAll holds the addresses that the request names and those its interfaces had before. It gives all back if one
+// cannot be had.
+func (l *Ledger) claimAll(ctx context.Context, r macpool.Request) (claims, error) {
+	var named, recalled []int
+	macs := make([]macpool.MAC, len(r.Asks))
+	known := l.recall(r)
+	for i, a := range r.Asks {
+		if a.MAC != (macpool.MAC{}) {
+			macs[i], named = a.MAC, append(named, i)
+		} else if m, ok := known[a.Interface]; ok {
+			macs[i], recalled = m, append(recalled, i)
+		}
+	}
+	all := claims{macs: macs}
+	outcomes := make(chan outcome, len(named)+len(recalled))
+	for _, i := range append(named, recalled...) {
+		go func() { outcomes <- l.claim(ctx, r, i, macs[i]) }()
+	}
+	var failures []error
+	for range cap(outcomes) {
+		out := <-outcomes
+		if out.fresh != nil {
+			all.fresh = append(all.fresh, *out.fresh)
+		}
+		if out.collision != nil {
+			all.collisions = append(all.collisions, out.collision)
+		}
+		switch {
+		case out.err == nil:
+		case r.Asks[out.ask].MAC == (macpool.MAC{}) && isRefusal(out.err):
+			macs[out.ask] = macpool.MAC{} // somebody has it now: the interface gets another one
+		default:
+			failures = append(failures, out.err)
+		}
+	}
+	if len(failures) > 0 {
+		l.takeBack(all.fresh)
+		return claims{}, errors.Join(failures...)
+	}
+	return all, nil
+}
+
+// isRefusal says whether the ledger decided against a claim, rather than failing to decide.
+func isRefusal(err error) bool {
+	var taken *macpool.TakenError
+	var busy *macpool.BusyError
+	return errors.As(err, &taken) || errors.As(err, &busy)
+}
+
+// An outcome is what became of one claim.
+type outcome struct {
+	ask       int
+	fresh     *macpool.Claim
+	collision *macpool.TakenError
+	err       error
+}
+
+// claim holds one address for the interface of an ask.
+func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpool.MAC) outcome {
+	out := outcome{ask: ask}
+	if l.justGiven(m, r.Holder) {
+		return out
+	}
+	c := macpool.Claim{
+		MAC:    m,
+		Holder: macpool.Holder{Object: r.Holder, Interface: r.Asks[ask].Interface},
+		Share:  r.Asks[ask].Share,
+	}
+	renewal, err := l.tryClaim(ctx, &c)
+	var taken *macpool.TakenError
+	if errors.As(err, &taken) {
+		err = l.checkTaken(ctx, &c, taken)
+		if r.Pool.Tolerate && isRefusal(err) {
+			out.collision, c.Regardless, err = taken, true, nil
+		}
+		if err == nil {
+			renewal, err = l.tryClaim(ctx, &c)
+		}
+	}
+	var reserved *macpool.ReservedError
+	if errors.As(err, &reserved) {
+		renewal, err = l.contest(ctx, &c)
+	}
+	out.err = err
+	if err == nil && !renewal {
+		out.fresh = &c
+	}
+	return out
+}
+
+// justGiven says whether this process gave the address to the object so recently that it cannot have been freed since.
+func (l *Ledger) justGiven(m macpool.MAC, o macpool.Object) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	given, ok := l.lent[m]
+	return ok && given.holder.Object == o && l.clock.Since(given.at) <= reuseWithin
+}
+
+// tryClaim writes a claim together with others on the same block. It says whether the object held the address before.
+func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
+	replica, ok := l.lease.Replica()
+	if !ok {
+		return false, macpool.ErrNotReady
+	}
+	c.Replica, c.Since = replica, l.Now()
+	claim := *c
+	type answer struct {
+		renewal bool
+		err     error
+	}
+	answers := make(chan answer, 1)
+	var before bool
+	l.enqueue(c.MAC.Prefix(), change{
+		apply: func(b *macpool.Block) error {
+			if err := l.checkOwnWindow(claim); err != nil {
+				return err
+			}
+			_, before = b.Entry(claim.MAC).HoldOf(claim.Holder.Object)
+			return b.Claim(claim)
+		},
+		done: func(_ *macpool.Block, err error) {
+			answers <- answer{renewal: before, err: err}
+		},
+	})
+	select {
+	case a := <-answers:
+		return a.renewal, a.err
+	case <-ctx.Done():
+		// Nobody waits for the answer any more. Should the write succeed all the same, it is undone.
+		go func() {
+			if a := <-answers; a.err == nil && !a.renewal {
+				l.takeBack([]macpool.Claim{claim})
+			}
+		}()
+		return false, fmt.Errorf("claim %s: %w", claim.MAC, ctx.Err())
+	}
+}
+
+// checkOwnWindow takes an address that is asked for out of this replica's window, and refuses it if it was lent from
+// there and the store does not know yet.
+func (l *Ledger) checkOwnWindow(c macpool.Claim) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.windows {
+		w.withdraw(c.MAC)
+	}
+	return l.lentToAnotherLocked(c)
+}
+
+// lentToAnother refuses a claim to an address that was lent to another object, which the store does not know yet. The
+// mutex is held.
+func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
+	given, lent := l.lent[c.MAC]
+	if lent && given.unrecorded && given.holder.Object != c.Holder.Object && !c.Regardless {
+		return &macpool.TakenError{MAC: c.MAC, Holder: given.holder, Asker: c.Holder.Object}
+	}
+	return nil
+}
+
+// checkTaken looks whether the holder that a refusal would name exists. If it has gone for good it notes in c that it
+// makes room and returns nil.
+func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
+	holder := taken.Holder.Object
+	if holder.Name == "" {
+		return taken
+	}
+	exists, err := l.objects.Exists(ctx, holder)
+	if err != nil {
+		return fmt.Errorf("look whether %s, which holds %s, exists: %w", holder, c.MAC, err)
+	}
+	if exists {
+		return taken
+	}
+	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
+	if !ok {
+		return nil // freed meanwhile
+	}
+	if age := l.clock.Since(hold.Seen); age < l.Grace {
+		why := "is held by " + holder.String() + ", which is not there: it was deleted just now, or is about to be created"
+		if holder.Namespace != c.Holder.Namespace {
+			why = "is held by another VM, in another namespace, which is not there: it was deleted just now, or is about to be created"
+		}
+		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why}
+	}
+	c.Gone = append(c.Gone, hold)
+	return nil
+}
+
+// contest asks the replica that reserved an address for it, and waits a moment for the outcome: the replica records
+// whom it lent the address to, or gives it up.
+func (l *Ledger) contest(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
+	m := c.MAC
+	l.enqueue(m.Prefix(), change{apply: func(b *macpool.Block) error { b.Contest(m); return nil }, done: func(*macpool.Block, error) {}})
+	deadline := l.clock.NewTimer(contestFor)
+	defer deadline.Stop()
+	for {
+		changed := l.cache.change()
+		if e := l.cache.block(m.Prefix()).Entry(m); e.Reservation.Replica == "" || len(e.Holds) > 0 {
+			renewal, err = l.tryClaim(ctx, c)
+			var reserved *macpool.ReservedError
+			if !errors.As(err, &reserved) {
+				return renewal, err
+			}
+		}
+		select {
+		case <-changed:
+		case <-deadline.C():
+			return false, &macpool.BusyError{MAC: m, After: time.Second, Why: "is set aside for automatic assignment and is being released"}
+		case <-ctx.Done():
+			return false, fmt.Errorf("wait for %s: %w", m, ctx.Err())
+		}
+	}
+}
+
+// takeBack undoes claims of a request that failed.
+func (l *Ledger) takeBack(fresh []macpool.Claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range fresh {
+		hold := macpool.Hold{Holder: c.Holder, Since: c.Since}
+		l.enqueueLocked(c.MAC.Prefix(), change{
+			apply: func(b *macpool.Block) error { b.Release(c.MAC, hold); return nil },
+			done:  func(*macpool.Block, error) {},
+		})
+	}
+}

@@ -1,0 +1,351 @@
+// Package ledger lends MAC addresses: it holds those that are asked for by compare-and-swap on blocks that all replicas
+// share, and gives the others from a window that it reserved ahead. docs/decisions/0001 says what makes its answers safe.
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+const (
+	// MaxAdmission is how long after a claim the object it is for may still come to exist: the API server gives up
+	// a request after a minute (--request-timeout).
+	MaxAdmission = time.Minute
+	// reuseWithin is how long a replica repeats an answer without asking the store. It counts for MaxAdmission.
+	reuseWithin = 5 * time.Second
+	// contestFor is how long a request for an address in another replica's window waits for that to be settled.
+	contestFor = 300 * time.Millisecond
+)
+
+// A ReplicaLease is a replica's right to lend the addresses it has reserved.
+type ReplicaLease interface {
+	// Replica is the name that addresses are reserved by, and whether the right is in force now. A replica that lost its
+	// right gets it back under another name.
+	Replica() (name string, ok bool)
+}
+
+// A ObjectReader tells which objects exist, by reads that are never old.
+type ObjectReader interface {
+	// Exists says whether the object, or anything that runs on its behalf, is there.
+	Exists(ctx context.Context, o macpool.Object) (bool, error)
+}
+
+// A Ledger lends addresses to interfaces. Its state is in a Store that all replicas share: no address leaves a Ledger
+// unless the store already says that it belongs to this replica or to the holder who gets it. It is safe for concurrent
+// use; make one with New.
+type Ledger struct {
+	store   Store
+	lease   ReplicaLease
+	objects ObjectReader
+	clock   clock.Clock
+	Grace   time.Duration
+	cache   *blockCache
+	ctx     context.Context //nolint:containedctx // bounds the writes that outlive the requests that caused them
+
+	mu         sync.Mutex
+	committers map[macpool.Prefix]*committer
+	windows    map[string]*window
+	lent       map[macpool.MAC]lending
+	pruned     time.Time // when lent was last rid of what is over
+	unwritten  int       // changes that are queued or being written
+	drained    chan struct{}
+	closed     bool
+}
+
+// A lending is an address this process gave out, kept while the store does not know and for reuseWithin after.
+type lending struct {
+	holder     macpool.Holder
+	at         time.Time
+	unrecorded bool // the store knows it only as reserved by this replica
+}
+
+// Options are what a Ledger is made of.
+type Options struct {
+	Store   Store
+	Lease   ReplicaLease
+	Objects ObjectReader
+	Clock   clock.Clock
+	// MaxAdmission replaces the constant of that name, for tests on a shorter scale; zero leaves it.
+	MaxAdmission time.Duration
+}
+
+// New is a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
+func New(ctx context.Context, o Options) *Ledger {
+	return &Ledger{
+		store: o.Store, lease: o.Lease, objects: o.Objects, clock: o.Clock,
+		Grace:      cmp.Or(o.MaxAdmission, MaxAdmission) + reuseWithin,
+		cache:      newBlockCache(o.Clock),
+		ctx:        ctx,
+		committers: map[macpool.Prefix]*committer{},
+		windows:    map[string]*window{},
+		lent:       map[macpool.MAC]lending{},
+		drained:    make(chan struct{}),
+	}
+}
+
+// Assign gives the request its addresses: explicit ones by a write each block, the others from the window. It blocks
+// until the store has agreed. It fails with a *TakenError, *BusyError or *ExhaustedError, which are answers, or with
+// another error if it could not decide; nothing was given then.
+func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
+	if !l.ready() {
+		return macpool.Grant{}, macpool.ErrNotReady
+	}
+	claims, err := l.claimAll(ctx, r)
+	if err != nil {
+		return macpool.Grant{}, err
+	}
+	var newcomers []macpool.Holder
+	for i, a := range r.Asks {
+		if claims.macs[i] == (macpool.MAC{}) {
+			newcomers = append(newcomers, macpool.Holder{Object: r.Holder, Interface: a.Interface})
+		}
+	}
+	lent, err := l.lend(ctx, r.Pool, newcomers)
+	if err != nil {
+		l.takeBack(claims.fresh)
+		return macpool.Grant{}, err
+	}
+	for i := range claims.macs {
+		if claims.macs[i] == (macpool.MAC{}) {
+			claims.macs[i], lent = lent[0], lent[1:]
+		}
+	}
+	l.noteGiven(r, claims.macs)
+	return macpool.Grant{MACs: claims.macs, Collisions: claims.collisions}, nil
+}
+
+func (l *Ledger) ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.lease.Replica()
+	return ok && !l.closed
+}
+
+// recall says which address each interface that asks for any had before, so that a request that is made again gets the
+// same answer. Addresses that another interface of the object has or asks for are left out.
+func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
+	known := map[string]macpool.MAC{}
+	if r.Holder.Name == "" {
+		return known
+	}
+	spoken := map[macpool.MAC]bool{}
+	for _, m := range r.Kept {
+		spoken[m] = true
+	}
+	for _, a := range r.Asks {
+		spoken[a.MAC] = true
+	}
+	for m, iface := range l.cache.heldBy(r.Holder) {
+		if before, ok := known[iface]; !spoken[m] && (!ok || m.Compare(before) < 0) {
+			known[iface] = m
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for m, given := range l.lent {
+		if given.holder.Object == r.Holder && !spoken[m] {
+			known[given.holder.Interface] = m
+		}
+	}
+	return known
+}
+
+// noteGiven remembers which addresses a request is answered with.
+func (l *Ledger) noteGiven(r macpool.Request, macs []macpool.MAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, m := range macs {
+		given := l.lent[m]
+		given.holder, given.at = macpool.Holder{Object: r.Holder, Interface: r.Asks[i].Interface}, l.clock.Now()
+		l.lent[m] = given
+	}
+}
+
+// noteLent remembers an address that is about to be answered and sees to it that the store learns of it. The mutex is
+// held.
+func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string) {
+	l.lent[m] = lending{holder: h, at: l.clock.Now(), unrecorded: true}
+	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.Now()}
+	l.enqueueLocked(m.Prefix(), change{
+		lazy:  true,
+		apply: func(b *macpool.Block) error { return b.Claim(claim) },
+		done: func(_ *macpool.Block, err error) {
+			if err == nil {
+				l.noteRecorded(m)
+			}
+		},
+	})
+}
+
+func (l *Ledger) noteRecorded(m macpool.MAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if given, ok := l.lent[m]; ok {
+		given.unrecorded = false
+		l.lent[m] = given
+	}
+	if l.clock.Since(l.pruned) < reuseWithin {
+		return
+	}
+	l.pruned = l.clock.Now()
+	for other, given := range l.lent {
+		if !given.unrecorded && l.clock.Since(given.at) > reuseWithin {
+			delete(l.lent, other)
+		}
+	}
+}
+
+// now is the time that goes into the store: without what a round trip through the API would lose.
+func (l *Ledger) Now() time.Time {
+	return l.clock.Now().UTC().Truncate(time.Microsecond)
+}
+
+// Observe takes in a state of a block from a watch. Addresses in this replica's windows that the block says are no
+// longer its alone are given up.
+func (l *Ledger) Observe(b *macpool.Block) {
+	if l.cache.put(b) {
+		l.reconcileWindows(b)
+	}
+}
+
+// Forget takes in that a block was deleted, at this resourceVersion.
+func (l *Ledger) Forget(p macpool.Prefix, version string) {
+	l.cache.forget(p, version)
+}
+
+func (l *Ledger) reconcileWindows(b *macpool.Block) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.windows {
+		for m, e := range b.Entries() {
+			disputed := len(e.Holds) > 0 || e.Reservation.Contested
+			if e.Reservation.Replica == w.replica && disputed && w.withdraw(m) {
+				l.unreserveLocked(m, w.replica)
+			}
+		}
+	}
+}
+
+// inWindow says whether an address is in any window. The mutex is held.
+func (l *Ledger) inWindowLocked(m macpool.MAC) bool {
+	for _, w := range l.windows {
+		if slices.Contains(w.free, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreserve sees to it that the store learns that this replica gives up an address. The mutex is held.
+func (l *Ledger) unreserveLocked(m macpool.MAC, replica string) {
+	l.enqueueLocked(m.Prefix(), change{
+		lazy:  true,
+		apply: func(b *macpool.Block) error { b.Unreserve(m, replica); return nil },
+		done:  func(*macpool.Block, error) {},
+	})
+}
+
+// Close lends no more, gives back the windows and waits until everything that was answered is in the store, or until
+// ctx is done. It is to be called once.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	for _, w := range l.windows {
+		l.giveBackLocked(w)
+	}
+	for _, c := range l.committers {
+		c.hurry()
+	}
+	l.noteDrainedLocked()
+	l.mu.Unlock()
+	select {
+	case <-l.drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the ledger with writes outstanding: %w", ctx.Err())
+	}
+}
+
+func (l *Ledger) enqueue(p macpool.Prefix, ch change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enqueueLocked(p, ch)
+}
+
+func (l *Ledger) enqueueLocked(p macpool.Prefix, ch change) {
+	c := l.committers[p]
+	if c == nil {
+		c = &committer{prefix: p, store: l.store, cache: l.cache, clock: l.clock, onNews: l.reconcileWindows, urgent: make(chan struct{}, 1)}
+		l.committers[p] = c
+	}
+	l.unwritten++
+	done := ch.done
+	ch.done = func(b *macpool.Block, err error) {
+		done(b, err)
+		l.noteWritten()
+	}
+	c.add(l.ctx, ch)
+	if l.closed {
+		c.hurry() // no company will come
+	}
+}
+
+func (l *Ledger) noteWritten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unwritten--
+	l.noteDrainedLocked()
+}
+
+// noteDrained tells Close that nothing is left to be written. The mutex is held.
+func (l *Ledger) noteDrainedLocked() {
+	if !l.closed || l.unwritten > 0 {
+		return
+	}
+	select {
+	case <-l.drained: // a request that was cut off came late
+	default:
+		close(l.drained)
+	}
+}
+
+// hurry makes the changes of a block that wait for company go now. The mutex is held.
+func (l *Ledger) hurryLocked(p macpool.Prefix) {
+	if c := l.committers[p]; c != nil {
+		c.hurry()
+	}
+}
+
+// exhausted describes a pool that has nothing left.
+func (l *Ledger) exhausted(pool macpool.Pool) error {
+	usage := l.Usage(pool)
+	return &macpool.ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total}
+}
+
+// Usage counts the addresses of a pool as this replica knows them.
+func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
+	u := macpool.Usage{Total: pool.Set.Size()}
+	for _, b := range l.cache.all() {
+		for m, e := range b.Entries() {
+			switch {
+			case !pool.Set.Contains(m):
+			case len(e.Holds) > 0:
+				u.Used++
+			default:
+				u.Reserved++
+			}
+		}
+	}
+	return u
+}
+
+// Blocks are all blocks as this replica knows them. They are never changed, only replaced.
+func (l *Ledger) Blocks() []*macpool.Block { return l.cache.all() }

@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// A MemoryStore is a Store for tests and benchmarks: it keeps blocks in memory and refuses what the API server
+// refuses. The zero MemoryStore is empty and ready; it may be shared by several ledgers.
+type MemoryStore struct {
+	// Watch, if set, is called with each new state, in order.
+	Watch func(*macpool.Block)
+	// Fail, if set, is asked before each call whether that is to fail.
+	Fail func(op string, p macpool.Prefix) error
+
+	mu     sync.Mutex
+	last   uint64
+	puts   int
+	blocks map[macpool.Prefix]*macpool.Block
+}
+
+var _ Store = (*MemoryStore)(nil)
+
+// Get implements Store.
+func (s *MemoryStore) Get(_ context.Context, p macpool.Prefix) (*macpool.Block, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fail("get", p); err != nil {
+		return nil, err
+	}
+	if b, ok := s.blocks[p]; ok {
+		return b.Clone(), nil
+	}
+	return macpool.NewBlock(p), nil
+}
+
+// Put implements Store.
+func (s *MemoryStore) Put(_ context.Context, b *macpool.Block) (*macpool.Block, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fail("put", b.Prefix); err != nil {
+		return nil, err
+	}
+	var stored string
+	if old, ok := s.blocks[b.Prefix]; ok {
+		stored = old.Version
+	}
+	if stored != b.Version {
+		return nil, macpool.ErrConflict
+	}
+	if s.blocks == nil {
+		s.blocks = map[macpool.Prefix]*macpool.Block{}
+	}
+	s.last++
+	s.puts++
+	written := b.Clone()
+	written.Version = strconv.FormatUint(s.last, 10)
+	s.blocks[b.Prefix] = written
+	if s.Watch != nil {
+		s.Watch(written.Clone())
+	}
+	return written.Clone(), nil
+}
+
+// Blocks is a copy of all that is stored.
+func (s *MemoryStore) Blocks() []*macpool.Block {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*macpool.Block
+	for _, b := range s.blocks {
+		all = append(all, b.Clone())
+	}
+	return all
+}
+
+// Puts is the number of writes that succeeded.
+func (s *MemoryStore) Puts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.puts
+}
+
+func (s *MemoryStore) fail(op string, p macpool.Prefix) error {
+	if s.Fail == nil {
+		return nil
+	}
+	return s.Fail(op, p)
+}

@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// Preview answers a request as Assign would at this moment, and changes nothing: neither the store nor a window. The
+// addresses it names for interfaces that ask for any are ones that are free now, not a promise.
+func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
+	grant := macpool.Grant{MACs: make([]macpool.MAC, len(r.Asks))}
+	known := l.recall(r)
+	chosen := map[macpool.MAC]bool{}
+	var failures []error
+	for i, a := range r.Asks {
+		m, recalled := known[a.Interface]
+		if a.MAC != (macpool.MAC{}) {
+			m = a.MAC
+		}
+		if m == (macpool.MAC{}) {
+			continue
+		}
+		collision, err := l.previewClaim(ctx, r, a, m)
+		switch {
+		case err == nil:
+			grant.MACs[i], chosen[m] = m, true
+		case !recalled || a.MAC != (macpool.MAC{}) || !isRefusal(err):
+			failures = append(failures, err)
+		}
+		if collision != nil {
+			grant.Collisions = append(grant.Collisions, collision)
+		}
+	}
+	if len(failures) > 0 {
+		return macpool.Grant{}, errors.Join(failures...)
+	}
+	for i := range grant.MACs {
+		if grant.MACs[i] != (macpool.MAC{}) {
+			continue
+		}
+		m, ok := l.previewFree(r.Pool, chosen)
+		if !ok {
+			return macpool.Grant{}, l.exhausted(r.Pool)
+		}
+		grant.MACs[i], chosen[m] = m, true
+	}
+	return grant, nil
+}
+
+func (l *Ledger) previewClaim(ctx context.Context, r macpool.Request, a macpool.Ask, m macpool.MAC) (*macpool.TakenError, error) {
+	c := macpool.Claim{MAC: m, Holder: macpool.Holder{Object: r.Holder, Interface: a.Interface}, Share: a.Share, Since: l.Now()}
+	c.Replica, _ = l.lease.Replica()
+	current, err := l.store.Get(ctx, m.Prefix())
+	if err != nil {
+		return nil, err
+	}
+	err = l.previewLent(c)
+	if err == nil {
+		err = current.Clone().Claim(c)
+	}
+	var taken *macpool.TakenError
+	if errors.As(err, &taken) {
+		if err = l.checkTaken(ctx, &c, taken); r.Pool.Tolerate && isRefusal(err) {
+			return taken, nil
+		}
+	}
+	var reserved *macpool.ReservedError
+	if errors.As(err, &reserved) {
+		return nil, nil // the replica gives it up when it is really asked for
+	}
+	return nil, err
+}
+
+func (l *Ledger) previewLent(c macpool.Claim) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lentToAnotherLocked(c)
+}
+
+// previewFree is an address that could be lent next and is not among those already chosen.
+func (l *Ledger) previewFree(pool macpool.Pool, chosen map[macpool.MAC]bool) (macpool.MAC, bool) {
+	if m, ok := l.previewWindow(pool, chosen); ok {
+		return m, true
+	}
+	for prefix := range pool.Set.Prefixes(macpool.Prefix{}) {
+		b := l.cache.block(prefix)
+		for suffix := range 256 {
+			m := prefix.Address(byte(suffix))
+			if b.Entry(m).Free() && pool.Set.Contains(m) && !chosen[m] {
+				return m, true
+			}
+		}
+	}
+	return macpool.MAC{}, false
+}
+
+func (l *Ledger) previewWindow(pool macpool.Pool, chosen map[macpool.MAC]bool) (macpool.MAC, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.windows[pool.Name]
+	if w == nil {
+		return macpool.MAC{}, false
+	}
+	for _, m := range w.free {
+		if pool.Set.Contains(m) && !chosen[m] {
+			return m, true
+		}
+	}
+	return macpool.MAC{}, false
+}

@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+const (
+	// minWindow and maxWindow bound how many addresses a replica reserves ahead.
+	minWindow = 8
+	maxWindow = 64
+	// windowShare is the part of a pool's free addresses that one window may take: 1/64.
+	windowShare = 64
+	// idleAfter is how long a replica keeps a window it does not use.
+	idleAfter = time.Minute
+)
+
+// errFull says that a block has no free address for a window.
+var errFull = errors.New("no free address in the block")
+
+// A window is the addresses of one pool that this replica has reserved and not lent yet. It is guarded by the ledger's
+// mutex.
+type window struct {
+	pool    macpool.Pool
+	replica string // the name the addresses are reserved by
+	free    []macpool.MAC
+	size    int // how many to reserve ahead; grows while the window runs dry
+	cursor  macpool.Prefix
+	queue   []*waiter // who waits for addresses, in the order they came
+	filling bool      // addresses are being reserved
+	used    time.Time
+}
+
+// pop takes n addresses from the window, or none if it has fewer.
+func (w *window) pop(n int) []macpool.MAC {
+	if len(w.free) < n {
+		return nil
+	}
+	macs := slices.Clone(w.free[:n])
+	w.free = slices.Delete(w.free, 0, n)
+	return macs
+}
+
+// dropOutsiders takes out of the window what is no longer the pool's.
+func (w *window) dropOutsiders() []macpool.MAC {
+	outside := func(m macpool.MAC) bool { return !w.pool.Set.Contains(m) }
+	dropped := slices.DeleteFunc(slices.Clone(w.free), w.pool.Set.Contains)
+	w.free = slices.DeleteFunc(w.free, outside)
+	return dropped
+}
+
+// withdraw takes one address out of the window and says whether it was there.
+func (w *window) withdraw(m macpool.MAC) bool {
+	i := slices.Index(w.free, m)
+	if i < 0 {
+		return false
+	}
+	w.free = slices.Delete(w.free, i, i+1)
+	return true
+}
+
+// windowOf is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier name are
+// forgotten: the janitor may have settled them. The ledger's mutex is held.
+func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
+	w := l.windows[pool.Name]
+	if w == nil || w.replica != replica {
+		w = &window{replica: replica, size: minWindow, used: l.clock.Now()}
+		if size := pool.Set.Size(); size > 0 {
+			w.cursor = pool.Set.At(rand.Uint64N(size)).Prefix()
+		}
+		l.windows[pool.Name] = w
+	}
+	w.pool = pool
+	return w
+}
+
+// allowance is the largest window that leaves enough of the pool to other replicas.
+func (l *Ledger) allowance(pool macpool.Pool, w *window) int {
+	size := pool.Set.Size()
+	taken := uint64(l.cache.takenAtMost())
+	if size > taken && size-taken >= maxWindow*windowShare {
+		return maxWindow
+	}
+	var free uint64
+	for prefix := range pool.Set.Prefixes(w.cursor) {
+		free += uint64(l.cache.block(prefix).FreeIn(pool.Set))
+	}
+	return int(max(1, min(maxWindow, free/windowShare)))
+}
+
+// candidates are the blocks of a pool that look as if they had free addresses, beginning with the one in use: first those
+// that have few others in them, since a write costs the API server as much as the block has addresses; those in which
+// another replica has a window come last, to keep out of its way.
+func (l *Ledger) candidates(pool macpool.Pool, w *window) iter.Seq[macpool.Prefix] {
+	return func(yield func(macpool.Prefix) bool) {
+		var crowded, shared []macpool.Prefix
+		for prefix := range pool.Set.Prefixes(w.cursor) {
+			b := l.cache.block(prefix)
+			switch {
+			case b.FreeIn(pool.Set) == 0:
+			case b.ReservedBy(func(replica string) bool { return replica != w.replica }):
+				shared = append(shared, prefix)
+			case b.Len() >= maxWindow:
+				crowded = append(crowded, prefix)
+			case !yield(prefix):
+				return
+			}
+		}
+		for _, prefix := range append(crowded, shared...) {
+			if !yield(prefix) {
+				return
+			}
+		}
+	}
+}
+
+// reserve adds up to n addresses of one block to the window.
+func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n int) error {
+	result := make(chan error, 1)
+	var got []macpool.MAC
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return macpool.ErrNotReady
+	}
+	w.cursor = prefix
+	l.enqueueLocked(prefix, change{
+		lazy: len(w.queue) == 0,
+		apply: func(b *macpool.Block) error {
+			got = l.orphans(b, w)
+			got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.Now())...)
+			if len(got) == 0 {
+				return errFull
+			}
+			return nil
+		},
+		done: func(b *macpool.Block, err error) {
+			if err == nil {
+				l.addToWindow(w, b, got)
+			}
+			result <- err
+		},
+	})
+	l.mu.Unlock()
+	return <-result
+}
+
+// addToWindow adds addresses that the store now says are reserved, except those somebody took in the same write, and
+// lends them to those who wait.
+func (l *Ledger) addToWindow(w *window, b *macpool.Block, macs []macpool.MAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range macs {
+		_, lent := l.lent[m]
+		if e := b.Entry(m); !lent && len(e.Holds) == 0 && e.Reservation.Replica == w.replica && !slices.Contains(w.free, m) {
+			w.free = append(w.free, m)
+		}
+	}
+	if l.closed {
+		l.giveBackLocked(w)
+	}
+	l.serveLocked(w)
+}
+
+// orphans are addresses of a block that are reserved by this replica and in no window: a write that was thought to have
+// failed reserved them.
+func (l *Ledger) orphans(b *macpool.Block, w *window) []macpool.MAC {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []macpool.MAC
+	for m, e := range b.Entries() {
+		if len(e.Holds) > 0 || e.Reservation.Replica != w.replica || e.Reservation.Contested || !w.pool.Set.Contains(m) {
+			continue
+		}
+		if _, lent := l.lent[m]; !lent && !l.inWindowLocked(m) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// ReturnIdle gives back the windows that were not used for a minute. It is to be called now and then.
+func (l *Ledger) ReturnIdle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, w := range l.windows {
+		if !w.filling && l.clock.Since(w.used) >= idleAfter {
+			l.giveBackLocked(w)
+			delete(l.windows, name)
+		}
+	}
+}
+
+// giveBack frees the addresses of a window. The ledger's mutex is held.
+func (l *Ledger) giveBackLocked(w *window) {
+	for _, m := range w.free {
+		l.unreserveLocked(m, w.replica)
+	}
+	w.free = nil
+}
