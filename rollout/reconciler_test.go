@@ -173,7 +173,9 @@ func (w *world) flip(node string) {
 		status = corev1.ConditionTrue
 	}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
-	require.NoError(w.t, w.api.Update(w.t.Context(), &n))
+	require.NoError(w.t, w.api.Status().Update(w.t.Context(), &n))
+	require.NoError(w.t, w.api.Get(w.t.Context(), types.NamespacedName{Name: node}, &n))
+	require.Equal(w.t, status == corev1.ConditionFalse, notReady(&n))
 }
 
 // A lag is a cache that shows policies and enactments late, and nodes at once.
