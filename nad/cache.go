@@ -26,8 +26,8 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("there is no NetworkAttachmentDefinition %s in namespace %s", e.Name, e.Namespace)
 }
 
-// A Cache has every NAD of the cluster, read. A reflector of client-go keeps it: it is one of its stores. It may be used
-// by many at once.
+// A Cache has every NAD of the cluster, read. A reflector of client-go keeps it: it is one of its stores. It may be
+// used by many at once.
 type Cache struct {
 	keys []string
 	get  func(context.Context, Ref) (*netv1.NetworkAttachmentDefinition, error)

@@ -45,8 +45,8 @@ type Bridge struct {
 // A VLANRange is a range of VLANs, its ends included.
 type VLANRange struct{ First, Last int }
 
-// provided reports whether nodes are to have the bridge before pods come: not the ones that the plugin makes for itself,
-// nor those of container engines and libvirt, which no node advertises.
+// provided reports whether nodes are to have the bridge before pods come: not the ones that the plugin makes for
+// itself, nor those of container engines and libvirt, which no node advertises.
 func (b Bridge) provided() bool {
 	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) && !strings.HasPrefix(b.Name, "virbr")
 }
@@ -62,9 +62,9 @@ func (c Config) Bridges() []Bridge {
 	return bridges
 }
 
-// ParseConfig reads the configuration of a NAD. An empty one is fine: then a file on the node has it. Problems are those
-// for which no pod could be attached; what a plugin does not know is left to the plugin. With problems the Config has
-// what could be read.
+// ParseConfig reads the configuration of a NAD. An empty one is fine: then a file on the node has it. Problems are
+// those for which no pod could be attached; what a plugin does not know is left to the plugin. With problems the Config
+// has what could be read.
 func ParseConfig(source string) (Config, field.ErrorList) {
 	path := field.NewPath("spec", "config")
 	if source == "" {

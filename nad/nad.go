@@ -1,5 +1,5 @@
-// Package nad reads what pods and NetworkAttachmentDefinitions (NADs) say about networks: the annotations in which a pod
-// names NADs, the CNI configuration inside a NAD, and the resource that a network asks of a node. All of it but the
+// Package nad reads what pods and NetworkAttachmentDefinitions (NADs) say about networks: the annotations in which a
+// pod names NADs, the CNI configuration inside a NAD, and the resource that a network asks of a node. All of it but the
 // Cache is pure, and total: any text has an answer, in which problems are told with their place.
 package nad
 
@@ -79,8 +79,8 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	return d
 }
 
-// TakesMAC reports whether an interface of the network can have an address that the pod asks for. Of a plugin that is not
-// known to take none, and where a file on the node has the configuration, it is assumed.
+// TakesMAC reports whether an interface of the network can have an address that the pod asks for. Of a plugin that is
+// not known to take none, and where a file on the node has the configuration, it is assumed.
 func (d Definition) TakesMAC() bool {
 	// These live on the address of their master, or of the pod, or on one that is made from a GUID.
 	return len(d.Plugins) == 0 || !slices.Contains(

@@ -42,8 +42,8 @@ type Networks struct {
 }
 
 // ParseNetworks reads an annotation in either of its forms: a list in JSON, or <namespace>/<name>@<interface> separated
-// by commas. A text is JSON where Multus takes it for such: if it has a bracket, a brace or a double quote. namespace is
-// the one of NADs that are named without. Paths of problems begin with path. What is selected has valid names; with
+// by commas. A text is JSON where Multus takes it for such: if it has a bracket, a brace or a double quote. namespace
+// is the one of NADs that are named without. Paths of problems begin with path. What is selected has valid names; with
 // problems it is not to be used.
 func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.ErrorList) {
 	networks := Networks{source: source, json: strings.ContainsAny(source, `[{"`)}

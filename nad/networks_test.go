@@ -152,9 +152,9 @@ func TestAddressesAreWrittenIntoAnnotations(t *testing.T) {
 }
 
 // FuzzNetworks has the parser of the NAD client library, which Multus began as, for its oracle. What ours takes, that
-// takes, and to the same effect, but for names of interfaces in the form without JSON: Multus takes any that Linux does,
-// the library wants labels. What ours refuses and that takes would fail later: names that no object can have, or none at
-// all, interfaces and addresses that no kernel takes, and an interface that is named twice.
+// takes, and to the same effect, but for names of interfaces in the form without JSON: Multus takes any that Linux
+// does, the library wants labels. What ours refuses and that takes would fail later: names that no object can have, or
+// none at all, interfaces and addresses that no kernel takes, and an interface that is named twice.
 func FuzzNetworks(f *testing.F) {
 	for _, seed := range []string{
 		"", " ", "l2", "far/l2@net1, l2", "l2@Eth0", "l2,", "a/b/c", "@", "/", "[]", "[null]", `[{"name":"l2"}]`, `[{"name":"far/l2"}]`,

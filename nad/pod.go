@@ -66,8 +66,8 @@ func Interfaces(namespace string, annotations map[string]string) []Interface {
 	return all
 }
 
-// statusRef reads the name of a network in a status, which is <namespace>/<name>, or the name of a configuration that is
-// no NAD.
+// statusRef reads the name of a network in a status, which is <namespace>/<name>, or the name of a configuration that
+// is no NAD.
 func statusRef(name, namespace string) Ref {
 	if before, after, ok := strings.Cut(name, "/"); ok {
 		return Ref{Namespace: before, Name: after}
@@ -75,8 +75,8 @@ func statusRef(name, namespace string) Ref {
 	return Ref{Namespace: namespace, Name: name}
 }
 
-// InterfaceName returns the name that the interface of the selection at an index has in the pod: the one asked for, else
-// the one that Multus gives by the order of the selections.
+// InterfaceName returns the name that the interface of the selection at an index has in the pod: the one asked for,
+// else the one that Multus gives by the order of the selections.
 func (s Selection) InterfaceName(index int) string {
 	if s.Interface != "" {
 		return s.Interface

@@ -23,8 +23,8 @@ const (
 	null    kind = "null"
 )
 
-// A value is a JSON value and where it stands. The parser accepts what encoding/json does, and keeps the places, so that
-// problems can be pointed at and single values replaced.
+// A value is a JSON value and where it stands. The parser accepts what encoding/json does, and keeps the places, so
+// that problems can be pointed at and single values replaced.
 type value struct {
 	kind kind
 	// start and end are byte offsets, the end exclusive.

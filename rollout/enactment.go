@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 )
 
-// An Enactment is what a rollout has to know of an enactment. All its methods take a nil Enactment for one that does not
-// exist: it has no turn and says nothing.
+// An Enactment is what a rollout has to know of an enactment. All its methods take a nil Enactment for one that does
+// not exist: it has no turn and says nothing.
 type Enactment struct {
 	Name string
 	// Node is the node it is labelled with, NodeUID that of the Node that owns it, and PolicyUID that of the policy it
@@ -47,8 +47,8 @@ func (e *Enactment) status() nmstate.EnactmentStatus {
 	return nmstate.EnactmentStatus{PolicyGeneration: e.Generation, Conditions: e.Conditions}
 }
 
-// done reports whether the node needs no turn for the policy as it is now. What is finished without ever having had a turn
-// is another program's word: the agent of this one has yet to see to the node.
+// done reports whether the node needs no turn for the policy as it is now. What is finished without ever having had a
+// turn is another program's word: the agent of this one has yet to see to the node.
 func (e *Enactment) done(p Policy) bool {
 	return e.finished(p.Generation) && (e.Turn == p.Generation || e.is(nmstate.EnactmentAborted))
 }
@@ -56,8 +56,8 @@ func (e *Enactment) done(p Policy) bool {
 // outdated reports whether a turn would be taken for finished, because of another program's word.
 func (e *Enactment) outdated(p Policy) bool { return e.finished(p.Generation) && !e.done(p) }
 
-// open reports whether the enactment has a turn that is not finished. A status that speaks of a later generation closes the
-// turns of earlier ones.
+// open reports whether the enactment has a turn that is not finished. A status that speaks of a later generation closes
+// the turns of earlier ones.
 func (e *Enactment) open() bool {
 	return e != nil && e.Turn != 0 && e.Generation <= e.Turn && !e.finished(e.Turn)
 }

@@ -29,15 +29,15 @@ const (
 	resyncInterval = 5 * time.Second
 )
 
-// A Reconciler carries out what Decide says about each policy. One at a time may run: the limit on turns is kept by what
-// one process decides, and each of its writes is on the version that was decided on.
+// A Reconciler carries out what Decide says about each policy. One at a time may run: the limit on turns is kept by
+// what one process decides, and each of its writes is on the version that was decided on.
 type Reconciler struct {
 	// Client reads from a cache that has the index of Run.
 	Client client.Client
 	// Live reads past the cache.
 	Live client.Reader
-	// Leads reports whether this process may still write. It is asked before every turn that is granted: a process that was
-	// paused must not go on with what it had decided. Nil means that it may.
+	// Leads reports whether this process may still write. It is asked before every turn that is granted: a process that
+	// was paused must not go on with what it had decided. Nil means that it may.
 	Leads func() error
 	// Observe is told of each decision about a policy; the Summary is nil if there is none any more. Nil for nobody.
 	Observe func(policy string, s *Summary)

@@ -48,8 +48,8 @@ type Options struct {
 	Log     logr.Logger
 }
 
-// Run hands out turns until ctx is done, which is when the lease is lost. What is cached is cached while it runs only, so
-// that a replica without the lease pays nothing for it.
+// Run hands out turns until ctx is done, which is when the lease is lost. What is cached is cached while it runs only,
+// so that a replica without the lease pays nothing for it.
 func Run(ctx context.Context, o Options) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
@@ -126,8 +126,8 @@ func nodeMatters(e event.UpdateEvent) bool {
 	return before.UID != after.UID || notReady(before) != notReady(after) || !maps.Equal(before.Labels, after.Labels)
 }
 
-// enactmentMatters reports whether an enactment changed in what a rollout is decided by: its turn, its owner, or what its
-// conditions say. Messages, times and attempts are not that.
+// enactmentMatters reports whether an enactment changed in what a rollout is decided by: its turn, its owner, or what
+// its conditions say. Messages, times and attempts are not that.
 func enactmentMatters(e event.UpdateEvent) bool {
 	before, wasEnactment := e.ObjectOld.(*v1beta1.NodeNetworkConfigurationEnactment)
 	after, isEnactment := e.ObjectNew.(*v1beta1.NodeNetworkConfigurationEnactment)

@@ -24,8 +24,8 @@ type Summary struct {
 	Available, Failed, Aborted, Pending int
 }
 
-// counts are numbers of members, with turns as they are once the decision is carried out. Those that are not ready and have not finished are ignored, unless none is ready:
-// there would be nobody left to speak of.
+// counts are numbers of members, with turns as they are once the decision is carried out. Those that are not ready and
+// have not finished are ignored, unless none is ready: there would be nobody left to speak of.
 type counts struct{ available, failed, aborted, finished, pending, ready, ignored, unavailable int }
 
 func count(p Policy, members []*member) counts {
@@ -105,7 +105,8 @@ const (
 	Turnover
 )
 
-// Status is the policy's status after old, and how much that changes. Fields of old that the summary does not know stay.
+// Status is the policy's status after old, and how much that changes. Fields of old that the summary does not know
+// stay.
 func (s Summary) Status(old nmstate.PolicyStatus, now metav1.Time) (nmstate.PolicyStatus, Change) {
 	status, change := old, Same
 	for _, c := range s.conditions() {

@@ -30,8 +30,8 @@ import (
 // errDead is what a process gets that has died: nothing.
 var errDead = errors.New("this process is dead")
 
-// A world is an API server in memory with a policy p and nodes whose agents are played by step. After every write by the
-// reconciler it is checked that no more nodes than the limit are at work or have failed.
+// A world is an API server in memory with a policy p and nodes whose agents are played by step. After every write by
+// the reconciler it is checked that no more nodes than the limit are at work or have failed.
 type world struct {
 	t      *testing.T
 	scheme *runtime.Scheme
@@ -197,7 +197,8 @@ func (w *world) step() (busy bool) {
 	return busy
 }
 
-// settle has processes and agents go on until nobody has anything left to do. A process that dies is followed by another.
+// settle has processes and agents go on until nobody has anything left to do. A process that dies is followed by
+// another.
 func (w *world) settle() {
 	r := w.reconciler(nil)
 	for quiet := 0; quiet < 2; {

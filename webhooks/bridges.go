@@ -19,8 +19,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// Bridges knows which bridges the cluster offers: those that a node has as a resource, and those that a policy declares.
-// The zero Bridges knows nothing yet; Run keeps it. It may be used by many at once.
+// Bridges knows which bridges the cluster offers: those that a node has as a resource, and those that a policy
+// declares. The zero Bridges knows nothing yet; Run keeps it. It may be used by many at once.
 type Bridges struct {
 	nodes, policies bridgeStore
 }
@@ -67,8 +67,8 @@ func bridgesOf(o any) ([]string, error) {
 	return bridges, nil
 }
 
-// A bridgeStore has the bridges that each object of one kind offers. A reflector of client-go keeps it: it is one of its
-// stores.
+// A bridgeStore has the bridges that each object of one kind offers. A reflector of client-go keeps it: it is one of
+// its stores.
 type bridgeStore struct {
 	mu sync.RWMutex
 	// synced is true once every object was read, or the kind is known not to be installed.

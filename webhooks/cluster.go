@@ -31,8 +31,8 @@ const (
 	maxUsers = 50
 )
 
-// A Cluster looks at a cluster for what NADReviewer and PolicyReviewer judge by. NADs and policies are written so rarely
-// that nothing is kept.
+// A Cluster looks at a cluster for what NADReviewer and PolicyReviewer judge by. NADs and policies are written so
+// rarely that nothing is kept.
 type Cluster struct {
 	Reader client.Reader
 }

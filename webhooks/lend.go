@@ -76,8 +76,8 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 	return o.path
 }
 
-// lend has the ledger answer an order. Addresses are in the order of the interfaces. There are none if the verdict comes
-// to deny.
+// lend has the ledger answer an order. Addresses are in the order of the interfaces. There are none if the verdict
+// comes to deny.
 func (l Lending) lend(ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict) ([]macpool.MAC, error) {
 	macs, err := l.ask(ctx, request, o, verdict)
 	if err != nil {

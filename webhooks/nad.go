@@ -85,8 +85,8 @@ func missingResource(d nad.Definition, before string) string {
 	return name
 }
 
-// NADReviewer reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes cannot
-// serve, and of changes to those in use. What it looks at in the cluster is for warnings only; each may be nil.
+// NADReviewer reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes
+// cannot serve, and of changes to those in use. What it looks at in the cluster is for warnings only; each may be nil.
 type NADReviewer struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string

@@ -85,8 +85,8 @@ func readVM(raw []byte) (virtualMachine, field.ErrorList) {
 	return vm, problems
 }
 
-// readEntries reads a list entry by entry, so that a problem has the index of its entry. An entry that cannot be read is
-// nil in what is read.
+// readEntries reads a list entry by entry, so that a problem has the index of its entry. An entry that cannot be read
+// is nil in what is read.
 func readEntries[T any](raw []json.RawMessage, path *field.Path, noun string, into *[]*T) field.ErrorList {
 	var problems field.ErrorList
 	for i, text := range raw {

@@ -54,8 +54,8 @@ type NetworkFinder interface {
 	Find(ctx context.Context, ref nad.Ref) (nad.Definition, error)
 }
 
-// PodReviewer reviews pods that name networks as they are created: it has their containers ask for what the networks need
-// of a node, and, if it lends, gives their interfaces addresses.
+// PodReviewer reviews pods that name networks as they are created: it has their containers ask for what the networks
+// need of a node, and, if it lends, gives their interfaces addresses.
 type PodReviewer struct {
 	Networks NetworkFinder
 	// MultusNamespace is where default networks are that are named without a namespace.
@@ -191,7 +191,8 @@ func (w PodReviewer) find(ctx context.Context, request *admissionv1.AdmissionReq
 }
 
 // elsewhere completes the message about a network that does not exist: it names namespaces that have one of that name,
-// if the user may read them. A controller that creates pods for others is told nothing, since they read what it is told.
+// if the user may read them. A controller that creates pods for others is told nothing, since they read what it is
+// told.
 func (w PodReviewer) elsewhere(ctx context.Context, request *admissionv1.AdmissionRequest, missing *nad.MissingError) string {
 	if w.MayRead == nil || !speaksForItself(request.UserInfo.Username, request.Namespace) {
 		return ""
@@ -256,8 +257,8 @@ func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionR
 	return verdict, nil
 }
 
-// nics are the interfaces of the additional networks, with the names they will have. One that has no Ethernet address of
-// its own has no name here.
+// nics are the interfaces of the additional networks, with the names they will have. One that has no Ethernet address
+// of its own has no name here.
 func (n podNetworks) nics() []nic {
 	var nics []nic
 	for i, s := range n.additional.Selections {
@@ -285,7 +286,8 @@ func validateInterfaceFree(n podNetworks) field.ErrorList {
 	return problems
 }
 
-// validateUnicast refuses Ethernet addresses that no interface can have, in every namespace. InfiniBand has longer ones.
+// validateUnicast refuses Ethernet addresses that no interface can have, in every namespace. InfiniBand has longer
+// ones.
 func validateUnicast(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for i, s := range n.additional.Selections {

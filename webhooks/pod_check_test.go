@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever the webhook for pods lets in as it leaves it, the check lets in too; and what it would have changed is refused
-// as it came.
+// Whatever the webhook for pods lets in as it leaves it, the check lets in too; and what it would have changed is
+// refused as it came.
 func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 	for name, c := range readCases[podCase](t, "pods") {
 		if !c.Want.Allowed || c.Operation != "" {

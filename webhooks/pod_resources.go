@@ -176,8 +176,8 @@ func validateNodeSelectors(n podNetworks) field.ErrorList {
 	return problems
 }
 
-// selectorOf are the labels of nodes that the networks of a pod need and the pod does not ask for yet. Its networks have
-// passed the rules.
+// selectorOf are the labels of nodes that the networks of a pod need and the pod does not ask for yet. Its networks
+// have passed the rules.
 func selectorOf(n podNetworks) map[string]string {
 	missing := map[string]string{}
 	for _, a := range n.attachments {

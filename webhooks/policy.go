@@ -16,15 +16,15 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
-// maxDesiredState is how long a desired state may be, in bytes: an enactment has it again, beside what was captured, and
-// must fit into etcd.
+// maxDesiredState is how long a desired state may be, in bytes: an enactment has it again, beside what was captured,
+// and must fit into etcd.
 const maxDesiredState = 512 << 10
 
 // maxSampled is how many nodes are looked at for what they lack when a policy is written.
 const maxSampled = 16
 
-// reviewTimeout is how long a review looks at the cluster. It is well below the time-out of the webhooks in the manifests: an
-// answer that comes too late is none, and what is wrong would be let in.
+// reviewTimeout is how long a review looks at the cluster. It is well below the time-out of the webhooks in the
+// manifests: an answer that comes too late is none, and what is wrong would be let in.
 const reviewTimeout = 3 * time.Second
 
 // A policyRule lists what is wrong with a policy in one respect.
@@ -61,9 +61,9 @@ type PolicySource interface {
 	AppliedBy(ctx context.Context, policy string) ([]string, error)
 }
 
-// PolicyReviewer reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict another
-// policy of the same nodes. It warns of what some nodes lack, and answers a dry run with the plan of every node. What it
-// looks at in the cluster may be nil.
+// PolicyReviewer reviews policies: it refuses those that are wrong whatever node they meet, and those that contradict
+// another policy of the same nodes. It warns of what some nodes lack, and answers a dry run with the plan of every
+// node. What it looks at in the cluster may be nil.
 type PolicyReviewer struct {
 	// Source is nil where the cluster cannot be looked at.
 	Source PolicySource

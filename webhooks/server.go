@@ -73,8 +73,8 @@ func (h Handler) review(ctx context.Context, request *admissionv1.AdmissionReque
 	return h.Reviewer.Review(ctx, request)
 }
 
-// readReview reads the request of an AdmissionReview. With an error it returns what could be read of it, or nil: the uid
-// may be there.
+// readReview reads the request of an AdmissionReview. With an error it returns what could be read of it, or nil: the
+// uid may be there.
 func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxReviewBytes+1))
 	if err != nil {

@@ -26,8 +26,8 @@ func vmRules() []vmRule {
 	}
 }
 
-// VMReviewer reviews VirtualMachines: it gives every interface that is new and has no address one, and refuses addresses
-// that are taken or unfit.
+// VMReviewer reviews VirtualMachines: it gives every interface that is new and has no address one, and refuses
+// addresses that are taken or unfit.
 type VMReviewer struct {
 	Lending
 	// MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change

@@ -85,8 +85,8 @@ func nicsOf(vm *virtualMachine) []vmNIC {
 	return nics
 }
 
-// asking are the interfaces whose addresses are the ledger's to give or to refuse. Interfaces that stay as they are need
-// nothing, however they came to be so.
+// asking are the interfaces whose addresses are the ledger's to give or to refuse. Interfaces that stay as they are
+// need nothing, however they came to be so.
 func (c vmChange) asking() []vmNIC {
 	return slices.DeleteFunc(slices.Clone(c.nics), func(n vmNIC) bool {
 		return n.same || n.restored || !n.served

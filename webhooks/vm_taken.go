@@ -94,8 +94,8 @@ func takenOnly(err error) []*macpool.TakenError {
 }
 
 // resolve changes an order so that it can be fulfilled although some of its addresses are taken: the receiver of a live
-// migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It reports
-// whether that does for every one of them.
+// migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It
+// reports whether that does for every one of them.
 func (w VMReviewer) resolve(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order, taken []*macpool.TakenError, verdict *Verdict) (
 	bool, error,
 ) {

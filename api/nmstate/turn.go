@@ -8,8 +8,8 @@ import "strconv"
 // EnactmentName returns the name of the enactment of a policy on a node.
 func EnactmentName(node, policy string) string { return node + "." + policy }
 
-// TurnOf returns the generation of the policy that an enactment's node may apply, by the enactment's annotations. It is 0
-// where there is no turn; what is no generation is no turn.
+// TurnOf returns the generation of the policy that an enactment's node may apply, by the enactment's annotations. It is
+// 0 where there is no turn; what is no generation is no turn.
 func TurnOf(annotations map[string]string) int64 {
 	generation, err := strconv.ParseInt(annotations[TurnAnnotation], 10, 64)
 	if err != nil || generation < 0 {
