@@ -73,7 +73,7 @@ func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.
 func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 	root, wrong := parse(n.source)
 	if wrong != nil {
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is no JSON: "+wrong.Error())}
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not JSON: "+wrong.Error())}
 	}
 	if root.kind != list {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind))}

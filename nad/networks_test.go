@@ -103,7 +103,7 @@ func TestNetworksThatArePointedAt(t *testing.T) {
 		"an address that is a list":          {`[{"name":"l2","mac":[]}]`, []string{"a[0].mac: Invalid value: line 1, column 21: want a text, not a array"}},
 		"addresses that are a text":          {`[{"name":"l2","ips":"10.0.0.1"}]`, []string{"a[0].ips: Invalid value: line 1, column 21: want a list, not a string"}},
 		"a default route that is no address": {`[{"name":"l2","default-route":["x"]}]`, []string{"a[0]: Invalid value: line 1, column 2: ", "invalid IP address"}},
-		"JSON that is none":                  {`[{"name" "l2"}]`, []string{`a: Invalid value: is no JSON: line 1, column 9: a colon is missing after "name"`}},
+		"JSON that is none":                  {`[{"name" "l2"}]`, []string{`a: Invalid value: is not JSON: line 1, column 9: a colon is missing after "name"`}},
 		"every problem is told":              {`[{"name":"A"},{"name":"l2","mac":"x"}]`, []string{"a[0].name: ", "a[1].mac: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
