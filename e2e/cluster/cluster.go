@@ -30,7 +30,7 @@ import (
 )
 
 // settleTime is how long what follows from something may take, on nodes without an accelerator and a busy machine.
-const settleTime = 5 * time.Minute
+const settleTime = 10 * time.Minute
 
 // Options say what a cluster is made of.
 type Options struct {
@@ -38,6 +38,8 @@ type Options struct {
 	Nodes int
 	// APIServerArgs are further flags of kube-apiserver.
 	APIServerArgs []string
+	// Manifests is the kustomization that Install applies, below the root of the repository; empty means manifests.
+	Manifests string
 	// KernelArgs are added to the command lines of the nodes' kernels ("ipv6.disable=1").
 	KernelArgs string
 	// Out is told what takes long. Nil means os.Stderr.

@@ -60,12 +60,16 @@ func (c *Cluster) WaitInstalled(ctx context.Context) error {
 
 // overlay writes a kustomization that names the image.
 func (c *Cluster) overlay() (string, error) {
-	base, err := manifests()
+	root, err := suite.Root()
 	if err != nil {
 		return "", err
 	}
+	base := c.options.Manifests
+	if base == "" {
+		base = "manifests"
+	}
 	dir := filepath.Join(c.dir, "overlay")
-	relative, err := filepath.Rel(dir, base)
+	relative, err := filepath.Rel(dir, filepath.Join(root, base))
 	if err != nil {
 		return "", fmt.Errorf("find the manifests: %w", err)
 	}
@@ -75,10 +79,4 @@ func (c *Cluster) overlay() (string, error) {
 		return "", err
 	}
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o644)
-}
-
-// manifests is the folder of the kustomization that users apply.
-func manifests() (string, error) {
-	root, err := suite.Root()
-	return filepath.Join(root, "manifests"), err
 }

@@ -31,7 +31,7 @@ func (t *teller) applyPolicy(ctx context.Context) error {
 	if err := t.show(ctx, "apply", "-f", t.file("10-policy-br0-eth1.yaml")); err != nil {
 		return err
 	}
-	if err := t.show(ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", "2m"); err != nil {
+	if err := t.show(ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", settleTime.String()); err != nil {
 		return errors.Join(err, t.show(ctx, "get", "nnce", "-o", "yaml"))
 	}
 	if err := t.expect(ctx, []string{policy, "SuccessfullyConfigured"}, "get", "nncp"); err != nil {

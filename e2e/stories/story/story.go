@@ -18,7 +18,7 @@ import (
 )
 
 // settleTime is how long what follows from an answer may take on a busy machine.
-const settleTime = 3 * time.Minute
+const settleTime = 5 * time.Minute
 
 // Tell tells the story on two nodes with Bridgehead installed. It returns an error as soon as something is not so.
 func Tell(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
