@@ -36,8 +36,7 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 	if err != nil {
 		return err
 	}
-	c.From = journal.State(current)
-	c.Steps = steps
+	c.From, c.Steps, c.Boot = journal.State(current), steps, k.Boot
 	k.Log.Info("Planned", "policy", c.Policy, "generation", c.Generation, "steps", len(steps), "plan", netstate.Explain(current, steps))
 	after := func(context.Context) error { return nil }
 	if k.Probe != nil && len(steps) > 0 {
@@ -46,6 +45,7 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 	if err := k.Journal.Begin(c); err != nil {
 		return err
 	}
+	k.latest = nil
 	if err := kernel.Apply(k.Node, steps); err != nil {
 		return k.abandon(c, err)
 	}
@@ -68,7 +68,7 @@ func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context
 		return fmt.Errorf("verify: %w", err)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("verify: the kernel took every step, and yet it is to do: %s", netstate.Format(left))
+		return fmt.Errorf("verify: the kernel took every step, but this is still to be done: %s", netstate.Format(left))
 	}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(k.Deadline, DefaultProbeDeadline))
 	defer cancel()
@@ -78,51 +78,73 @@ func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context
 	return nil
 }
 
-// abandon undoes a change that failed. The journal forgets it only if that worked: else settle tries again.
+// maxUndos is how often a change is tried to be undone before it is set aside.
+const maxUndos = 5
+
+// abandon undoes a change that failed. The journal forgets it only if that worked: else undoPending tries again.
 func (k *Keeper) abandon(c journal.Change, cause error) error {
 	var failed *kernel.ApplyError
 	if errors.As(cause, &failed) {
 		c.Steps = c.Steps[:failed.Number-1] // the others were not taken, and what they would have made is not ours
 	}
 	if err := k.undo(c); err != nil {
-		k.Log.Error(err, "Change not undone", "policy", c.Policy)
-		return errors.Join(cause, err)
+		return errors.Join(cause, k.notUndone(c, err))
 	}
 	return errors.Join(cause, k.Journal.Abandon())
 }
 
-// settle undoes the change that was under way, if one was: the agent ended over it, or could not undo it when it failed.
-// Nothing may begin before that, since the journal holds one change.
-func (k *Keeper) settle() error {
+// undoPending undoes the change that was under way, if one was: the agent ended over it, or could not undo it when it
+// failed. Nothing may begin before that, since the journal holds one change. One that cannot be undone again and again is
+// set aside.
+func (k *Keeper) undoPending() error {
 	pending, err := k.Journal.Pending()
 	if err != nil || pending == nil {
 		return err
 	}
 	k.Log.Info("Undoing the change that was under way", "policy", pending.Policy, "generation", pending.Generation)
 	if err := k.undo(*pending); err != nil {
-		return fmt.Errorf("generation %d of policy %s is neither applied nor undone: %w", pending.Generation, pending.Policy, err)
+		return k.notUndone(*pending, err)
 	}
 	return k.Journal.Abandon()
 }
 
+// notUndone notes that a change could not be undone: it is tried again, or set aside after the last time. The error is
+// nil in that case, for then the node goes on.
+func (k *Keeper) notUndone(c journal.Change, cause error) error {
+	c.Failures++
+	err := fmt.Errorf("generation %d of policy %s is neither applied nor undone: %w", c.Generation, c.Policy, cause)
+	k.Log.Error(err, "Change not undone", "tries", c.Failures, "of", maxUndos)
+	if c.Failures < maxUndos {
+		k.undoing = k.undoing.next(k.Clock.Now())
+		return errors.Join(err, k.Journal.Begin(c))
+	}
+	k.undoing = healing{}
+	if k.Event != nil {
+		k.Event(c.Policy, "NotUndone", fmt.Sprintf("%s; it is set aside after %d tries", oneLine(err), c.Failures))
+	}
+	return k.Journal.SetAside(c)
+}
+
 // undo takes back the steps of a change that were taken, up to whichever that was, newest first. Steps that were not
 // taken find the node in another state than they would have left, and are passed over. If in the end the node is not as
-// it was, the difference is planned and carried out.
+// it was, the difference is planned and carried out, but for what cannot be, since a link is gone.
 func (k *Keeper) undo(c journal.Change) error {
+	k.latest = nil
 	for _, inverse := range netstate.Invert(c.Steps) {
 		var stale *kernel.StaleError
 		if err := k.Node.Do(inverse); err != nil && !errors.As(err, &stale) {
 			k.Log.Info("Step not undone", "policy", c.Policy, "step", netstate.Format([]netstate.Step{inverse}), "error", err.Error())
 		}
 	}
-	current, err := k.Node.Read()
+	current, err := k.readNode()
 	if err != nil {
-		return fmt.Errorf("undo: read the node's network: %w", err)
+		return fmt.Errorf("undo: %w", err)
 	}
 	c.From.Interfaces = append(slices.Clone(c.From.Interfaces), newcomers(c, current)...)
 	var back []journal.State
 	for _, wish := range c.Wishes {
-		back = append(back, journal.State(netstate.Revert(netstate.State(c.From), netstate.State(wish))))
+		reverted := netstate.Revert(netstate.State(c.From), netstate.State(wish))
+		back = append(back, journal.State(possible(reverted, current)))
 	}
 	left, err := plan(netstate.Own(current, netstate.State(c.Desired)), back)
 	if err != nil {
@@ -137,6 +159,38 @@ func (k *Keeper) undo(c journal.Change) error {
 	return nil
 }
 
+// possible is a wish without what nobody can bring about because a link is gone: hardware that is not there, what stands on
+// it, it as a port, and routes through it.
+func possible(wish, current netstate.State) netstate.State {
+	there := map[string]bool{}
+	for _, i := range current.Interfaces {
+		there[i.Name] = true
+	}
+	for {
+		known := len(there)
+		for _, i := range wish.Interfaces {
+			if i.State != netstate.StateAbsent && i.Type != netstate.TypeEthernet && i.Type != "" && (i.Base() == "" || there[i.Base()]) {
+				there[i.Name] = true
+			}
+		}
+		if len(there) == known {
+			break
+		}
+	}
+	gone := func(link string) bool { return !there[link] }
+	var rest []netstate.Interface
+	for _, i := range wish.Interfaces {
+		if i.State == netstate.StateAbsent || there[i.Name] {
+			rest = append(rest, withPorts(i, gone))
+		}
+	}
+	wish.Interfaces = rest
+	wish.Routes.Config = slices.DeleteFunc(slices.Clone(wish.Routes.Config), func(r netstate.Route) bool {
+		return r.State != netstate.StateAbsent && r.NextHopInterface != "" && gone(r.NextHopInterface)
+	})
+	return wish
+}
+
 // newcomers are links that came during a change and that no step of it makes: somebody else's, which stay.
 func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
 	from := netstate.State(c.From)
@@ -147,4 +201,24 @@ func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
 				(s.To.Link.Name == i.Name || s.To.Peer != nil && s.To.Peer.Name == i.Name)
 		})
 	})
+}
+
+// readNode is the state of the node.
+func (k *Keeper) readNode() (netstate.State, error) {
+	current, err := k.Node.Read()
+	if err != nil {
+		return netstate.State{}, fmt.Errorf("read the node's network: %w", err)
+	}
+	return current, nil
+}
+
+// putBack makes what is missing of a wish on a node in this state, and returns what that took.
+func (k *Keeper) putBack(current, wish netstate.State, what string) ([]netstate.Step, error) {
+	steps, err := netstate.Plan(current, wish)
+	if err != nil || len(steps) == 0 {
+		return nil, err
+	}
+	k.latest = nil
+	k.Log.Info(what, "plan", netstate.Explain(current, steps))
+	return steps, kernel.Apply(k.Node, steps)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,25 +84,48 @@ func stripNode(o any) (any, error) {
 	}, nil
 }
 
-// watch calls changed whenever something the agent sees changes, and returns once all of it is cached.
-func (c *cluster) watch(ctx context.Context, changed func()) error {
-	handler := toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { changed() },
-		UpdateFunc: func(any, any) { changed() },
-		DeleteFunc: func(any) { changed() },
-	}
-	for _, kind := range []client.Object{
-		&corev1.Node{}, &v1.NodeNetworkConfigurationPolicy{}, &v1beta1.NodeNetworkConfigurationEnactment{}, &v1beta1.NodeNetworkState{},
+// watch calls work whenever something changes that there may be work about, and report whenever what was reported may
+// have been changed. It returns once all of it is watched.
+func (c *cluster) watch(ctx context.Context, work, report func()) error {
+	for _, w := range []struct {
+		kind    client.Object
+		changed func(old, new client.Object)
+	}{
+		{&corev1.Node{}, func(old, new client.Object) {
+			if !maps.Equal(old.GetLabels(), new.GetLabels()) {
+				work()
+			}
+			report()
+		}},
+		{&v1.NodeNetworkConfigurationPolicy{}, func(old, new client.Object) {
+			if policyChanged(old, new) {
+				work()
+			}
+		}},
+		{&v1beta1.NodeNetworkConfigurationEnactment{}, func(_, _ client.Object) { work() }},
+		{&v1beta1.NodeNetworkState{}, func(_, _ client.Object) { report() }},
 	} {
-		informer, err := c.cache.GetInformer(ctx, kind)
+		informer, err := c.cache.GetInformer(ctx, w.kind)
 		if err != nil {
 			return fmt.Errorf("watch the API server: %w", err)
 		}
-		if _, err := informer.AddEventHandler(handler); err != nil {
+		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc:    func(any) { work() },
+			DeleteFunc: func(any) { work() },
+			UpdateFunc: func(old, new any) { w.changed(old.(client.Object), new.(client.Object)) },
+		})
+		if err != nil {
 			return fmt.Errorf("watch the API server: %w", err)
 		}
 	}
 	return nil
+}
+
+// policyChanged reports whether anything but the status of a policy changed.
+func policyChanged(old, new client.Object) bool {
+	return old.GetUID() != new.GetUID() || old.GetGeneration() != new.GetGeneration() ||
+		!maps.Equal(old.GetAnnotations(), new.GetAnnotations()) ||
+		old.GetDeletionTimestamp().IsZero() != new.GetDeletionTimestamp().IsZero()
 }
 
 // self is the own Node.
@@ -133,6 +157,9 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 		}
 		if err == nil {
 			p.Turn, p.Status = nmstate.TurnOf(enactment.Annotations), enactment.Status
+			if enactment.CreationTimestamp.Before(&list.Items[i].CreationTimestamp) {
+				p.Status.CapturedStates = nil // they are of a policy that had this name before
+			}
 		}
 		policies = append(policies, p)
 	}
@@ -145,7 +172,7 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 		selector[key] = string(value)
 	}
 	return Policy{
-		Name: o.Name, Generation: o.Generation, Spec: o.Spec,
+		Name: o.Name, UID: string(o.UID), Generation: o.Generation, Spec: o.Spec,
 		Heal:     o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
 		Revert:   o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,
 		Selected: o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
@@ -158,10 +185,18 @@ func (c *cluster) enactment(policy string) string { return nmstate.EnactmentName
 // errFinished says that a turn was finished before: the cache is behind.
 var errFinished = errors.New("the turn is finished")
 
+// A claim is what an agent knows when it claims a turn.
+type claim struct {
+	// repeated says that this process has claimed it before and has not heard whether it got it: if it has, that is no
+	// further attempt.
+	repeated bool
+	// again says that the turn was finished before, and is taken once more.
+	again bool
+}
+
 // begin claims a turn: from then on the controller knows that the node is at work. It fails where the turn was taken
-// back meanwhile, and with errFinished where it was finished. again says that this process has claimed it before and has
-// not heard whether it got it: if it has, that is no further attempt.
-func (c *cluster) begin(ctx context.Context, p Policy, again bool, now metav1.Time) error {
+// back meanwhile, and with errFinished where it was finished unless it is taken again.
+func (c *cluster) begin(ctx context.Context, p Policy, how claim, now metav1.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	var e v1beta1.NodeNetworkConfigurationEnactment
@@ -171,10 +206,15 @@ func (c *cluster) begin(ctx context.Context, p Policy, again bool, now metav1.Ti
 	if turn := nmstate.TurnOf(e.Annotations); turn != p.Generation {
 		return fmt.Errorf("claim the turn: it is for generation %d by now, not %d", turn, p.Generation)
 	}
-	if p.Status = e.Status; p.finished() {
+	p.Status = e.Status
+	finished := p.finished()
+	if finished && !how.again {
 		return errFinished
 	}
-	if again && e.Status.PolicyGeneration == p.Generation && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
+	if finished {
+		e.Status.RetryCount = nil // those attempts were reported
+	}
+	if how.repeated && e.Status.PolicyGeneration == p.Generation && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
 		return nil
 	}
 	e.Status = begin(e.Status, p.Generation, now)

@@ -25,6 +25,8 @@ type Result struct {
 	Captured map[string]nmstate.CapturedState
 	// Err is why it failed; nil if it did not.
 	Err error
+	// Waits says what it waits for if it failed; "" for nothing.
+	Waits string
 }
 
 // begin is the status of an enactment whose node begins with a generation.
@@ -79,6 +81,9 @@ func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []n
 	message := fmt.Sprintf("error reconciling NodeNetworkConfigurationPolicy on node %s at desired state apply: %s", node, oneLine(r.Err))
 	if r.Desired == nil {
 		message = "failure generating desiredState and capturedStates: " + oneLine(r.Err)
+	}
+	if r.Waits != "" {
+		message += "; " + r.Waits
 	}
 	reason := nmstate.ReasonFailedToConfigure
 	return conditions(old, now,

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// firstWait is how long a policy that was healed is left alone; the wait doubles, up to longestWait, while it has to
+	// firstWait is how long a policy that was healed is left alone; the wait doubles, up to maxWait, while it has to
 	// be healed again and again, so as not to fight another manager of the network.
-	firstWait   = time.Second
-	longestWait = 5 * time.Minute
+	firstWait = time.Second
+	maxWait   = 5 * time.Minute
 )
 
 // A healing is the last time that a policy had to be healed. The zero healing is none.
@@ -30,7 +30,7 @@ func (h healing) due(now time.Time) time.Duration {
 func (h healing) next(now time.Time) healing {
 	wait := firstWait
 	if h.wait > 0 && now.Sub(h.at) < 2*h.wait+firstWait {
-		wait = min(2*h.wait, longestWait)
+		wait = min(2*h.wait, maxWait)
 	}
 	return healing{at: now, wait: wait}
 }
@@ -44,29 +44,93 @@ type Healed struct {
 }
 
 // Heal puts back what somebody changed of the committed states whose policies want that, and says when to look again;
-// zero if there is no need to.
+// zero if there is no need to. Before that it goes on with what could not be undone or restored so far.
 func (k *Keeper) Heal() (healed []Healed, again time.Duration) {
-	for _, name := range slices.Sorted(maps.Keys(k.records)) {
-		r := k.records[name]
-		if r.Orphan || !r.Heal {
+	k.NewPass()
+	now := k.Clock.Now()
+	soon := func(wait time.Duration) {
+		if wait > 0 && (again == 0 || wait < again) {
+			again = wait
+		}
+	}
+	if wait := k.undoing.due(now); wait > 0 {
+		soon(wait)
+		return nil, again // nothing is begun before that
+	} else if err := k.undoPending(); err != nil {
+		soon(k.undoing.due(now))
+		return nil, again
+	}
+	if wait := k.retry.due(now); wait > 0 {
+		soon(wait)
+	} else if err := k.restoreLeft(); err != nil {
+		k.Log.V(1).Info("Not all is restored yet", "error", oneLine(err))
+		soon(k.retry.due(now))
+	}
+	var due []string
+	for _, key := range slices.Sorted(maps.Keys(k.records)) {
+		r := k.records[key]
+		if r.Orphan || !r.Heal || slices.Contains(k.left, key) {
 			continue
 		}
-		now := k.Clock.Now()
-		if wait := k.healings[name].due(now); wait > 0 {
-			if again == 0 || wait < again {
-				again = wait
-			}
+		if wait := k.healings[key].due(now); wait > 0 {
+			soon(wait)
 			continue
 		}
-		steps, err := k.putBack(r, "Healing")
-		if len(steps) == 0 && err == nil {
-			continue
-		}
-		k.healings[name] = k.healings[name].next(now)
-		healed = append(healed, Healed{Policy: name, Steps: steps, Err: err})
-		if again == 0 || firstWait < again {
-			again = k.healings[name].due(now)
+		due = append(due, key)
+	}
+	current, err := k.Latest()
+	if err != nil {
+		k.Log.Error(err, "Not healed")
+		return nil, again
+	}
+	if k.inOrder(current, due) {
+		return nil, again
+	}
+	for _, key := range due {
+		h, found := k.healOne(&current, key)
+		if found {
+			healed = append(healed, h)
+			soon(k.healings[key].due(now))
 		}
 	}
 	return healed, again
 }
+
+// inOrder reports whether there is nothing to heal: one plan of the sum tells, as a rule.
+func (k *Keeper) inOrder(current netstate.State, keys []string) bool {
+	var all netstate.State
+	for _, key := range keys {
+		all = add(all, netstate.State(k.records[key].Desired))
+	}
+	steps, err := netstate.Plan(current, all)
+	return err == nil && len(steps) == 0
+}
+
+// healOne heals one policy. The state is read again when something was done.
+func (k *Keeper) healOne(current *netstate.State, key string) (Healed, bool) {
+	r := k.records[key]
+	steps, err := k.putBack(*current, netstate.State(r.Desired), "Healing")
+	if len(steps) == 0 && err == nil {
+		return Healed{}, false
+	}
+	k.healings[key] = k.healings[key].next(k.Clock.Now())
+	if next, failed := k.Latest(); failed == nil {
+		*current = next
+	}
+	return Healed{Policy: r.Policy, Steps: steps, Err: err}, true
+}
+
+// Latest is the state as it was read last in this pass (see NewPass), unless a change was begun since.
+func (k *Keeper) Latest() (netstate.State, error) {
+	if k.latest != nil {
+		return *k.latest, nil
+	}
+	current, err := k.Read()
+	if err == nil {
+		k.latest = &current
+	}
+	return current, err
+}
+
+// NewPass has the state read again.
+func (k *Keeper) NewPass() { k.latest = nil }

@@ -83,7 +83,7 @@ func TestTheAgentDoesNotFightAnotherManager(t *testing.T) {
 	clock.SetTime(time.Unix(3600, 0).Add(time.Hour))
 	_, _ = k.Heal()
 	removeBridge(t, model)
-	clock.SetTime(clock.Now().Add(longestWait))
+	clock.SetTime(clock.Now().Add(maxWait))
 	healed, _ := k.Heal()
 	assert.Len(t, healed, 1)
 }

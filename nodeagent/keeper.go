@@ -3,7 +3,6 @@ package nodeagent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +18,9 @@ import (
 // DefaultProbeDeadline is how long a node has to answer after a change.
 const DefaultProbeDeadline = 10 * time.Second
 
+// maxReplans is how often a change is planned when the node changes between the plan and a step.
+const maxReplans = 3
+
 // A Probe finds out, before a change, what the node reaches, and returns the question whether it still reaches that. The
 // question is answered when ctx is done at the latest.
 type Probe func(ctx context.Context) (after func(ctx context.Context) error)
@@ -29,15 +31,29 @@ type Keeper struct {
 	// Node carries out every kind of step.
 	Node    kernel.Node
 	Journal *journal.Journal
+	// Boot names this boot of the machine, as /proc/sys/kernel/random/boot_id does. With "" every start is one after a boot.
+	Boot string
 	// Probe is asked around every change. Nil asks nothing.
 	Probe Probe
 	// Deadline is how long the probe may take after a change; DefaultProbeDeadline if zero.
 	Deadline time.Duration
-	Clock    clock.PassiveClock
-	Log      logr.Logger
+	// Event tells people of something about a policy. Nil tells nobody.
+	Event func(policy, reason, note string)
+	Clock clock.PassiveClock
+	Log   logr.Logger
 
+	// records are what the node is committed to, by key.
 	records  map[string]journal.Record
 	healings map[string]healing
+	// left are the keys of records that are not restored since the machine booted, and retry when they are tried again.
+	left  []string
+	retry healing
+	// undoing is when the pending change is tried to be undone again.
+	undoing healing
+	// latest is the state as it was read last; nil if it may be another by now.
+	latest *netstate.State
+	// lost are the generations of policies, by key, that cost the node its connectivity.
+	lost map[string]int64
 }
 
 // A LostError says that a change was undone because the node could not reach something afterwards that it reached
@@ -46,37 +62,13 @@ type LostError struct{ Cause error }
 
 // Error is one line.
 func (e *LostError) Error() string {
-	return "the change was undone, since the node lost connectivity by it: " + e.Cause.Error()
+	return "the change was undone, because the node lost connectivity: " + e.Cause.Error()
 }
 
 // Unwrap is what was lost.
 func (e *LostError) Unwrap() error { return e.Cause }
 
-// Restore brings the node back to what it is committed to: a change that was under way is undone, newest step first, and
-// what is missing of the committed states is made. It is called once, before anything else. The error joins what could
-// not be restored; the rest is.
-func (k *Keeper) Restore() error {
-	var failed []error
-	if err := k.settle(); err != nil {
-		failed = append(failed, err)
-	}
-	records, err := k.Journal.Records()
-	if err != nil {
-		failed = append(failed, err)
-	}
-	k.records, k.healings = map[string]journal.Record{}, map[string]healing{}
-	for _, r := range records {
-		k.records[r.Policy] = r
-	}
-	for _, r := range records {
-		if _, err := k.putBack(r, "Restoring"); err != nil {
-			failed = append(failed, fmt.Errorf("restore policy %s: %w", r.Policy, err))
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// Records are what the node is committed to, by policy.
+// Records are what the node is committed to, by key.
 func (k *Keeper) Records() map[string]journal.Record { return maps.Clone(k.records) }
 
 // Committed is the sum of what the node is committed to, without what was left by policies that are gone.
@@ -84,33 +76,36 @@ func (k *Keeper) Committed() netstate.State {
 	return k.sum(func(r journal.Record) bool { return !r.Orphan })
 }
 
-// sum puts the desired states of records together, in the order of their names.
+// sum puts the desired states of records together, in the order of their keys.
 func (k *Keeper) sum(include func(journal.Record) bool) netstate.State {
 	var all netstate.State
-	for _, name := range slices.Sorted(maps.Keys(k.records)) {
-		r := k.records[name]
-		if !include(r) {
-			continue
+	for _, key := range slices.Sorted(maps.Keys(k.records)) {
+		if r := k.records[key]; include(r) {
+			all = add(all, netstate.State(r.Desired))
 		}
-		all.Interfaces = append(all.Interfaces, r.Desired.Interfaces...)
-		if r.Desired.DNS.Config != nil {
-			all.DNS = r.Desired.DNS
-		}
+	}
+	return all
+}
+
+// add puts two desired states together.
+func add(all, more netstate.State) netstate.State {
+	all.Interfaces = append(slices.Clone(all.Interfaces), more.Interfaces...)
+	all.Routes.Config = append(slices.Clone(all.Routes.Config), more.Routes.Config...)
+	all.RouteRules.Config = append(slices.Clone(all.RouteRules.Config), more.RouteRules.Config...)
+	if more.DNS.Config != nil {
+		all.DNS = more.DNS
 	}
 	return all
 }
 
 // Read is the state of the node, with the links marked as ours that a policy names.
 func (k *Keeper) Read() (netstate.State, error) {
-	current, err := k.Node.Read()
+	current, err := k.readNode()
 	if err != nil {
-		return netstate.State{}, fmt.Errorf("read the node's network: %w", err)
+		return netstate.State{}, err
 	}
 	return netstate.Own(current, k.sum(func(journal.Record) bool { return true })), nil
 }
-
-// maxReplans is how often a change is planned when the node changes between the plan and a step.
-const maxReplans = 3
 
 // Apply makes the node be as a record desires and commits to that, or leaves it as it was. Before is filled in. If
 // somebody else changes the node meanwhile, it is planned anew. The error is one line a person understands; it is a
@@ -120,14 +115,14 @@ func (k *Keeper) Apply(ctx context.Context, r journal.Record) error {
 		err := k.applyOnce(ctx, r)
 		var stale *kernel.StaleError
 		if try == maxReplans || !errors.As(err, &stale) {
-			return err
+			return errors.Join(err, k.noteLost(r, err))
 		}
 		k.Log.Info("The node changed meanwhile, planning anew", "policy", r.Policy, "error", err.Error())
 	}
 }
 
 func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
-	if err := k.settle(); err != nil {
+	if err := k.undoPending(); err != nil {
 		return err
 	}
 	current, err := k.Read()
@@ -135,7 +130,8 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 		return err
 	}
 	r.Before = journal.State(current)
-	if old, ok := k.records[r.Policy]; ok && !old.Orphan {
+	old, recorded := k.find(r)
+	if recorded {
 		r.Before, r.Earlier = old.Before, journal.Earlier(old, r.Desired)
 	}
 	desired := netstate.State(r.Desired)
@@ -145,37 +141,84 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 	if err != nil {
 		return err
 	}
-	k.records[r.Policy] = r
-	delete(k.healings, r.Policy)
-	return k.disown(r)
+	k.records[r.Key()] = r
+	k.latest = nil // who owns what has changed
+	delete(k.healings, r.Key())
+	return errors.Join(k.replace(old, r), k.restored(r.Key()), k.Journal.DropAside(r.Key()), k.disown(r))
 }
 
-// Revert undoes what a policy did, and forgets it; or leaves the node as it was.
-func (k *Keeper) Revert(ctx context.Context, policy string) error {
-	r, ok := k.records[policy]
+// find is the record of the same policy: by UID, or by name if it was written before there were UIDs.
+func (k *Keeper) find(r journal.Record) (journal.Record, bool) {
+	old, ok := k.records[r.Key()]
+	if !ok {
+		old, ok = k.records[r.Policy]
+		ok = ok && old.UID == ""
+	}
+	return old, ok && !old.Orphan
+}
+
+// replace drops a record that now has another key.
+func (k *Keeper) replace(old, r journal.Record) error {
+	if old.Policy == "" || old.Key() == r.Key() {
+		return nil
+	}
+	delete(k.records, old.Key())
+	return k.Journal.Drop(old.Key())
+}
+
+// noteLost notes that a generation cost the node its connectivity, if that is what an error says, and that it did not if
+// there is none.
+func (k *Keeper) noteLost(r journal.Record, err error) error {
+	var lost *LostError
+	_, noted := k.lost[r.Key()]
+	switch {
+	case errors.As(err, &lost):
+		return k.Refuse(r.Key(), r.Generation)
+	case err == nil && noted:
+		delete(k.lost, r.Key())
+		return k.Journal.NoteLost(k.lost)
+	}
+	return nil
+}
+
+// Refuse notes that a generation of a policy, by its key, must not be tried again.
+func (k *Keeper) Refuse(key string, generation int64) error {
+	k.lost[key] = generation
+	return k.Journal.NoteLost(k.lost)
+}
+
+// Refused reports whether a generation of a policy must not be tried again.
+func (k *Keeper) Refused(key string, generation int64) bool {
+	lost, noted := k.lost[key]
+	return noted && lost == generation
+}
+
+// Revert undoes what a policy did, by its key, and forgets it; or leaves the node as it was.
+func (k *Keeper) Revert(ctx context.Context, key string) error {
+	r, ok := k.records[key]
 	if !ok {
 		return nil
 	}
-	if err := k.settle(); err != nil {
+	if err := k.undoPending(); err != nil {
 		return err
 	}
 	current, err := k.Read()
 	if err != nil {
 		return err
 	}
-	err = k.transact(ctx, current, journal.Change{Record: r, Removal: true, Wishes: k.undoing(r)})
+	err = k.transact(ctx, current, journal.Change{Record: r, Removal: true, Wishes: k.undoingOf(r)})
 	if err != nil {
 		return err
 	}
-	delete(k.records, policy)
-	delete(k.healings, policy)
-	return nil
+	delete(k.records, key)
+	delete(k.healings, key)
+	return k.restored(key)
 }
 
-// undoing are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is that
-// one's, and stays as it is.
-func (k *Keeper) undoing(r journal.Record) []journal.State {
-	others := k.sum(func(other journal.Record) bool { return other.Policy != r.Policy && !other.Orphan })
+// undoingOf are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is
+// that one's, and stays as it is.
+func (k *Keeper) undoingOf(r journal.Record) []journal.State {
+	others := k.sum(func(other journal.Record) bool { return other.Key() != r.Key() && !other.Orphan })
 	var wishes []journal.State
 	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {
 		wish := netstate.Revert(netstate.State(r.Before), netstate.State(desired))
@@ -188,9 +231,9 @@ func (k *Keeper) undoing(r journal.Record) []journal.State {
 	return wishes
 }
 
-// Orphan notes that a policy is gone. What it made stays.
-func (k *Keeper) Orphan(policy string) error {
-	r, ok := k.records[policy]
+// Orphan notes that a policy, by its key, is gone. What it made stays.
+func (k *Keeper) Orphan(key string) error {
+	r, ok := k.records[key]
 	if !ok || r.Orphan {
 		return nil
 	}
@@ -198,9 +241,9 @@ func (k *Keeper) Orphan(policy string) error {
 	return k.keep(r)
 }
 
-// Annotate notes what the annotations of a policy say.
-func (k *Keeper) Annotate(policy string, heal, revert bool) error {
-	r, ok := k.records[policy]
+// Annotate notes what the annotations of a policy say, by its key.
+func (k *Keeper) Annotate(key string, heal, revert bool) error {
+	r, ok := k.records[key]
 	if !ok || r.Orphan || r.Heal == heal && r.Revert == revert {
 		return nil
 	}
@@ -212,7 +255,7 @@ func (k *Keeper) keep(r journal.Record) error {
 	if err := k.Journal.Keep(r); err != nil {
 		return err
 	}
-	k.records[r.Policy] = r
+	k.records[r.Key()] = r
 	return nil
 }
 
@@ -220,8 +263,8 @@ func (k *Keeper) keep(r journal.Record) error {
 // are its business.
 func (k *Keeper) disown(r journal.Record) error {
 	var failed []error
-	for name, orphan := range k.records {
-		if !orphan.Orphan || name == r.Policy {
+	for key, orphan := range k.records {
+		if !orphan.Orphan || key == r.Key() {
 			continue
 		}
 		left := slices.DeleteFunc(slices.Clone(orphan.Desired.Interfaces), func(i netstate.Interface) bool {
@@ -230,26 +273,12 @@ func (k *Keeper) disown(r journal.Record) error {
 		switch len(left) {
 		case len(orphan.Desired.Interfaces):
 		case 0:
-			failed = append(failed, k.Journal.Drop(name))
-			delete(k.records, name)
+			failed = append(failed, k.Journal.Drop(key))
+			delete(k.records, key)
 		default:
 			orphan.Desired.Interfaces = left
 			failed = append(failed, k.keep(orphan))
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// putBack makes what is missing of a committed state, and says what that took.
-func (k *Keeper) putBack(r journal.Record, what string) ([]netstate.Step, error) {
-	current, err := k.Read()
-	if err != nil {
-		return nil, err
-	}
-	steps, err := netstate.Plan(current, netstate.State(r.Desired))
-	if err != nil || len(steps) == 0 {
-		return nil, err
-	}
-	k.Log.Info(what, "policy", r.Policy, "plan", netstate.Explain(current, steps))
-	return steps, kernel.Apply(k.Node, steps)
 }

@@ -3,6 +3,7 @@ package nodeagent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -80,7 +81,22 @@ func newKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
 	tb.Helper()
 	j, err := journal.Open(dir)
 	require.NoError(tb, err)
-	return &Keeper{Node: node, Journal: j, Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0)), Log: logr.Discard()}
+	return &Keeper{Node: node, Journal: j, Boot: bootOf(node), Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0)), Log: logr.Discard()}
+}
+
+// bootOf names the boot of a node: another model is a machine that was booted anew.
+func bootOf(node kernel.Node) string {
+	switch n := node.(type) {
+	case *mortal:
+		return bootOf(n.Node)
+	case *broken:
+		return bootOf(n.Node)
+	case *recording:
+		return bootOf(n.Node)
+	case *bonding:
+		return bootOf(n.Model)
+	}
+	return fmt.Sprintf("%p", node)
 }
 
 // startKeeper is a keeper that has restored.
@@ -138,7 +154,7 @@ func TestAChangeThatCostsConnectivityIsUndone(t *testing.T) {
 	err := k.Apply(t.Context(), wish(t, "p", bridgeOnEth1))
 	var lost *LostError
 	require.ErrorAs(t, err, &lost)
-	assert.Equal(t, "the change was undone, since the node lost connectivity by it: no answer from the default gateway 192.0.2.1", oneLine(err))
+	assert.Equal(t, "the change was undone, because the node lost connectivity: no answer from the default gateway 192.0.2.1", oneLine(err))
 	assertState(t, bare(t), model, "undone")
 	assert.Empty(t, k.Records())
 	assertState(t, bare(t), startKeeper(t, model, dir).Node, "and not tried by the next start")
@@ -153,7 +169,7 @@ func (deaf) Do(netstate.Step) error { return nil }
 func TestAKernelThatDoesNotDoWhatItSaysIsNoticed(t *testing.T) {
 	k := startKeeper(t, deaf{kernel.NewModel(bare(t))}, t.TempDir())
 	err := k.Apply(t.Context(), wish(t, "p", bridgeOnEth1))
-	require.ErrorContains(t, err, "the kernel took every step, and yet it is to do: + bridge br1")
+	require.ErrorContains(t, err, "the kernel took every step, but this is still to be done: + bridge br1")
 	assert.Empty(t, k.Records())
 }
 

@@ -50,6 +50,8 @@ type Options struct {
 	Network Network
 	// StateDir keeps the journal over reboots.
 	StateDir string
+	// Boot names this boot of the machine.
+	Boot string
 	// Config is how to reach the API server.
 	Config *rest.Config
 	// Probe is asked around every change; nil asks nothing.
@@ -86,6 +88,8 @@ type Agent struct {
 	// claims are the generations whose turns were claimed and not taken yet, by policy: whether the API server heard is
 	// not known.
 	claims map[string]int64
+	// attempts are the turns that failed and may be tried again, by the policies' keys.
+	attempts map[string]attempt
 }
 
 // New makes an agent. It touches neither the network nor the API.
@@ -108,7 +112,11 @@ func New(o Options) (*Agent, error) {
 	return &Agent{
 		options: o,
 		keeper: &Keeper{
-			Node: o.Network, Journal: journal, Probe: o.Probe, Deadline: o.ProbeDeadline, Clock: o.Clock, Log: o.Log.WithName("keeper"),
+			Node: o.Network, Journal: journal, Boot: o.Boot, Probe: o.Probe, Deadline: o.ProbeDeadline, Clock: o.Clock,
+			Event: func(policy, reason, note string) {
+				o.Event(policy, corev1.EventTypeWarning, reason, o.NodeName+": "+note)
+			},
+			Log: o.Log.WithName("keeper"),
 		},
 		cluster: c,
 		publish: newPublisher(c, o, func() { state.reached.Store(true) }),
@@ -117,6 +125,8 @@ func New(o Options) (*Agent, error) {
 		wake:    make(chan struct{}, 1),
 		synced:  make(chan struct{}),
 		claims:  map[string]int64{},
+
+		attempts: map[string]attempt{},
 	}, nil
 }
 
@@ -150,7 +160,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // watchCluster has the main loop woken by what changes in the API, from when the API server can be reached.
 func (a *Agent) watchCluster(ctx context.Context) {
 	err := wait.PollUntilContextCancel(ctx, publishRetry, true, func(ctx context.Context) (bool, error) {
-		err := a.cluster.watch(ctx, a.nudge)
+		err := a.cluster.watch(ctx, a.nudge, a.publish.nudge)
 		if err != nil {
 			a.options.Log.Info("API server not reached, trying again", "error", err.Error())
 		}
@@ -216,6 +226,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // pass does what is to be done now, and says when to look again.
 func (a *Agent) pass(ctx context.Context) time.Duration {
 	defer a.health.beginPass()()
+	a.keeper.NewPass()
 	again := floor
 	soon := func(d time.Duration) {
 		if d > 0 {
@@ -224,7 +235,9 @@ func (a *Agent) pass(ctx context.Context) time.Duration {
 	}
 	select {
 	case <-a.synced:
-		if err := a.follow(ctx); err != nil && ctx.Err() == nil {
+		wait, err := a.follow(ctx)
+		soon(wait)
+		if err != nil && ctx.Err() == nil {
 			a.options.Log.Info("Policies not followed, trying again", "error", err.Error())
 			soon(publishRetry)
 		}
@@ -235,8 +248,11 @@ func (a *Agent) pass(ctx context.Context) time.Duration {
 	for _, h := range healed {
 		a.reportHealed(h)
 	}
-	current, err := a.keeper.Read()
-	a.publish.show(snapshot{state: current, committed: a.keeper.Committed(), err: err})
+	current, err := a.keeper.Latest()
+	aside, failed := a.keeper.Journal.Aside()
+	a.publish.show(snapshot{
+		state: current, committed: a.keeper.Committed(), notUndone: aside, err: errors.Join(err, failed),
+	})
 	return again
 }
 
@@ -249,14 +265,21 @@ func (a *Agent) reportHealed(h Healed) {
 	a.options.Event(h.Policy, corev1.EventTypeWarning, "Healed", a.options.NodeName+": put back what was changed: "+oneLine(errors.New(netstate.Format(h.Steps))))
 }
 
-// follow does what the policies ask for now.
-func (a *Agent) follow(ctx context.Context) error {
+// follow does what the policies ask for now, and returns when to look again at what has failed; zero for no need to.
+func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 	policies, err := a.cluster.policies(ctx)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	again := func(p Policy) bool {
+		yes, pause := a.again(p)
+		if pause > 0 && (wait == 0 || pause < wait) {
+			wait = pause
+		}
+		return yes
 	}
 	var failed []error
-	for _, t := range tasks(policies, a.keeper.Records()) {
+	for _, t := range tasks(policies, a.keeper.Records(), again) {
 		if a.publish.busy(t.policy.Name) {
 			continue
 		}
@@ -264,7 +287,7 @@ func (a *Agent) follow(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("%s policy %s: %w", t.verb, t.policy.Name, err))
 		}
 	}
-	return errors.Join(failed...)
+	return wait, errors.Join(failed...)
 }
 
 func (a *Agent) do(ctx context.Context, t task) error {
@@ -272,34 +295,34 @@ func (a *Agent) do(ctx context.Context, t task) error {
 	p := t.policy
 	switch t.verb {
 	case annotate:
-		return a.keeper.Annotate(p.Name, p.Heal, p.Revert)
+		return a.keeper.Annotate(t.key, p.Heal, p.Revert)
 	case orphan:
 		a.options.Log.Info("The policy is gone; what it made stays", "policy", p.Name)
-		return a.keeper.Orphan(p.Name)
+		return a.keeper.Orphan(t.key)
 	case revert:
-		err := a.keeper.Revert(ctx, p.Name)
+		err := a.keeper.Revert(ctx, t.key)
 		if err != nil {
 			// It is not tried again and again: what cost connectivity once would cost it again.
 			a.options.Event("", corev1.EventTypeWarning, "NotReverted", "policy "+p.Name+": "+oneLine(err))
-			return errors.Join(err, a.keeper.Orphan(p.Name))
+			return errors.Join(err, a.keeper.Orphan(t.key))
 		}
 		a.options.Log.Info("Reverted", "policy", p.Name)
 		return nil
 	case giveUp:
 		a.publish.tell(Result{Policy: p.Name, Generation: p.Generation, Err: fmt.Errorf(
 			"the agent or the node ended %d times while it applied this; change the policy to have it tried again", p.attempts())})
-		return nil
+		return a.keeper.Refuse(p.key(), p.Generation)
 	}
-	again := a.claims[p.Name] == p.Generation
-	a.claims[p.Name] = p.Generation
-	err := a.cluster.begin(ctx, p, again, metav1.NewTime(a.options.Clock.Now()))
+	how := claim{repeated: a.claims[p.key()] == p.Generation, again: t.again}
+	a.claims[p.key()] = p.Generation
+	err := a.cluster.begin(ctx, p, how, metav1.NewTime(a.options.Clock.Now()))
 	if errors.Is(err, errFinished) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	delete(a.claims, p.Name)
+	delete(a.claims, p.key())
 	begun := a.options.Clock.Now()
 	result := a.apply(ctx, p)
 	a.metrics.turn(result.Err, a.options.Clock.Since(begun))
@@ -310,7 +333,7 @@ func (a *Agent) do(ctx context.Context, t task) error {
 // apply takes a turn: it renders the policy and makes the node be so.
 func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	result := Result{Policy: p.Name, Generation: p.Generation}
-	record := journal.Record{Policy: p.Name, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert}
+	record := p.record()
 	current, err := a.keeper.Read()
 	if err == nil {
 		var desired netstate.State
@@ -323,8 +346,10 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	if err == nil {
 		err = a.keeper.Apply(ctx, record)
 	}
+	a.note(p, err)
 	result.Err = err
 	if err != nil {
+		result.Waits = waitsFor(err)
 		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
 		return result
 	}
@@ -334,7 +359,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 
 // foundBefore are what the captures of a policy found before, by the journal or else by the enactment.
 func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
-	if r, ok := a.keeper.records[p.Name]; ok && len(r.Captured) > 0 {
+	if r, ok := a.keeper.find(p.record()); ok && len(r.Captured) > 0 {
 		return r.Captured
 	}
 	return p.Status.CapturedStates

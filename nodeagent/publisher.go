@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,9 @@ const publishRetry = time.Second
 // A snapshot is the node's network at a moment, and what of it policies declare.
 type snapshot struct {
 	state, committed netstate.State
-	err              error // why the state could not be read
+	// notUndone are policies of which a change could not be undone, and was set aside.
+	notUndone []string
+	err       error // why the state could not be read
 }
 
 // A publisher tells the API server how the node is. It works beside the agent's main loop, which must not wait for an
@@ -218,6 +221,11 @@ func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now meta
 		if next.CurrentState == nil || !sameJSON(next.CurrentState.Raw, text) {
 			next.CurrentState, next.LastSuccessfulUpdateTime, changed = &runtime.RawExtension{Raw: text}, now, true
 		}
+	}
+	if len(s.notUndone) > 0 {
+		failing.Status, failing.Reason = corev1.ConditionTrue, nmstate.ReasonFailedToConfigure
+		failing.Message = strings.TrimPrefix(failing.Message+"; ", "; ") +
+			"changes of these policies could not be undone, and were set aside: " + strings.Join(s.notUndone, ", ")
 	}
 	for _, c := range []nmstate.Condition{available, failing} {
 		var news bool

@@ -10,13 +10,15 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 )
 
-// mostAttempts is how often a node begins with a generation of a policy: an attempt that nobody lived to report, because
+// maxAttempts is how often a node begins with a generation of a policy: an attempt that nobody lived to report, because
 // the agent or the node died over it, is not to be repeated for ever.
-const mostAttempts = 3
+const maxAttempts = 3
 
 // A Policy is what an agent has to know of a policy and of its own enactment of it.
 type Policy struct {
-	Name       string
+	Name string
+	// UID tells it from others that had its name before.
+	UID        string
 	Generation int64
 	Spec       nmstate.PolicySpec
 	// Heal and Revert are what its annotations say.
@@ -29,8 +31,24 @@ type Policy struct {
 	Status nmstate.EnactmentStatus
 }
 
-// finished says whether the enactment has the last word on the policy's generation.
+// record is what the journal knows the policy by.
+func (p Policy) record() journal.Record {
+	return journal.Record{Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert}
+}
+
+// key is that of its record.
+func (p Policy) key() string { return p.record().Key() }
+
+// finished reports whether the enactment has the last word on the policy's generation.
 func (p Policy) finished() bool { return p.Status.Finished(p.Generation) }
+
+// available reports whether the policy's generation was applied.
+func (p Policy) available() bool {
+	return p.finished() && nmstate.IsTrue(p.Status.Conditions, nmstate.EnactmentAvailable)
+}
+
+// failed reports whether the policy's generation could not be applied.
+func (p Policy) failed() bool { return p.finished() && p.Status.Failed() }
 
 // attempts is how often the node has begun with this generation.
 func (p Policy) attempts() int {
@@ -52,42 +70,58 @@ const (
 type task struct {
 	verb   verb
 	policy Policy
+	// key is that of the record it is about.
+	key string
+	// again says that the turn was finished before.
+	again bool
 }
 
 // tasks lists what is to be done about the policies, by name: first what ends, then what begins. policies are all there
-// are, and records what the node is committed to.
-func tasks(policies []Policy, records map[string]journal.Record) []task {
+// are, records what the node is committed to by key, and again whether a turn that is finished is to be taken once more.
+func tasks(policies []Policy, records map[string]journal.Record, again func(Policy) bool) []task {
 	var ends, begins []task
 	policies = slices.SortedFunc(slices.Values(policies), func(a, b Policy) int { return cmp.Compare(a.Name, b.Name) })
-	selected := map[string]bool{}
+	selected := map[string]bool{} // by key
 	for _, p := range policies {
 		if !p.Selected {
 			continue
 		}
-		selected[p.Name] = true
-		r, recorded := records[p.Name]
+		key := p.key()
+		if old, found := records[p.Name]; found && old.UID == "" {
+			key = p.Name // it was written before there were UIDs
+		}
+		selected[key] = true
+		r, recorded := records[key]
 		if recorded && !r.Orphan && (r.Heal != p.Heal || r.Revert != p.Revert) {
-			begins = append(begins, task{annotate, p})
+			begins = append(begins, task{verb: annotate, policy: p, key: key})
 		}
-		if p.Turn != p.Generation || p.finished() {
-			continue
+		if turn := takeTurn(p, again); turn.verb != "" {
+			turn.key = key
+			begins = append(begins, turn)
 		}
-		if p.attempts() >= mostAttempts {
-			begins = append(begins, task{giveUp, p})
-			continue
-		}
-		begins = append(begins, task{apply, p})
 	}
-	for _, name := range slices.Sorted(maps.Keys(records)) {
-		r := records[name]
-		if selected[name] || r.Orphan {
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		r := records[key]
+		if selected[key] || r.Orphan {
 			continue
 		}
 		what := orphan
 		if r.Revert {
 			what = revert
 		}
-		ends = append(ends, task{what, Policy{Name: name}})
+		ends = append(ends, task{verb: what, policy: Policy{Name: r.Policy, UID: r.UID}, key: key})
 	}
 	return append(ends, begins...)
+}
+
+// takeTurn is what is to be done about the turn of a policy; the zero task for nothing.
+func takeTurn(p Policy, again func(Policy) bool) task {
+	finished := p.finished()
+	switch {
+	case p.Turn != p.Generation, finished && !again(p):
+		return task{}
+	case !finished && p.attempts() >= maxAttempts:
+		return task{verb: giveUp, policy: p}
+	}
+	return task{verb: apply, policy: p, again: finished}
 }

@@ -37,11 +37,21 @@ func TestWhatIsToBeDone(t *testing.T) {
 		"a new turn":                                {[]Policy{policy("p", 2, nmstate.EnactmentStatus{})}, nil, "apply p"},
 		"a new turn after an older generation":      {[]Policy{policy("p", 2, status(1, 1, available))}, []journal.Record{record("p")}, "apply p"},
 		"a turn that succeeded":                     {[]Policy{policy("p", 2, status(2, 1, available))}, []journal.Record{record("p")}, ""},
-		"a turn that failed is not tried again":     {[]Policy{policy("p", 2, status(2, 1, failing))}, nil, ""},
+		"a turn that failed":                        {[]Policy{policy("p", 2, status(2, 1, failing))}, nil, ""},
+		"a turn that failed and may succeed by now": {[]Policy{policy("again", 2, status(2, maxAttempts, failing))}, nil, "apply again"},
+		"a turn of which the node knows nothing":    {[]Policy{policy("again", 2, status(2, 1, available))}, nil, "apply again"},
+		"a policy that is another one of its name": {
+			[]Policy{{Name: "p", UID: "new", Generation: 1, Turn: 1, Selected: true}}, []journal.Record{{Policy: "p", UID: "old", Generation: 1}},
+			"orphan p, apply p",
+		},
+		"a policy on record since before there were UIDs": {
+			[]Policy{{Name: "p", UID: "new", Generation: 2, Turn: 2, Heal: true, Selected: true, Status: status(2, 1, available)}},
+			[]journal.Record{record("p")}, "",
+		},
 		"a turn that was aborted":                   {[]Policy{policy("p", 2, status(2, 0, aborted))}, nil, ""},
 		"a turn that a crash cut short":             {[]Policy{policy("p", 2, status(2, 1, progressing))}, nil, "apply p"},
 		"a turn that fails, and is still under way": {[]Policy{policy("p", 2, status(2, 1, failing, progressing))}, nil, "apply p"},
-		"a turn that crashes again and again":       {[]Policy{policy("p", 2, status(2, mostAttempts, progressing))}, nil, "give up p"},
+		"a turn that crashes again and again":       {[]Policy{policy("p", 2, status(2, maxAttempts, progressing))}, nil, "give up p"},
 		"several by name, what ends first": {
 			[]Policy{policy("b", 2, nmstate.EnactmentStatus{}), policy("a", 2, nmstate.EnactmentStatus{})}, []journal.Record{record("z")},
 			"orphan z, apply a, apply b",
@@ -60,10 +70,10 @@ func TestWhatIsToBeDone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			records := map[string]journal.Record{}
 			for _, r := range c.records {
-				records[r.Policy] = r
+				records[r.Key()] = r
 			}
 			var got []string
-			for _, task := range tasks(c.policies, records) {
+			for _, task := range tasks(c.policies, records, func(p Policy) bool { return p.Name == "again" }) {
 				got = append(got, string(task.verb)+" "+task.policy.Name)
 			}
 			assert.Equal(t, c.want, strings.Join(got, ", "))

@@ -136,8 +136,12 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	if err != nil {
 		return nil, err
 	}
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
 	return nodeagent.New(nodeagent.Options{
-		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
+		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
 		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 }

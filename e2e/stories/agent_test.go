@@ -113,7 +113,7 @@ func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
 	require.Eventually(t, booted.bridged, within, moment, "also over a reboot")
 }
 
-func TestANodeWithoutTheNICSaysSoAndIsNotTriedAgain(t *testing.T) {
+func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {
 	f := startFleet(t)
 	agent, network := f.addNode(t, "n1"), newHollow(t)
 	agent.start(t, network)
@@ -128,6 +128,7 @@ func TestANodeWithoutTheNICSaysSoAndIsNotTriedAgain(t *testing.T) {
 		func(c nmstate.Condition) bool { return c.Type == nmstate.EnactmentFailing })]
 	assert.Equal(t, nmstate.ReasonFailedToConfigure, failing.Reason)
 	assert.Contains(t, failing.Message, "eth9")
+	assert.Contains(t, failing.Message, "; it is tried again when the node has eth9")
 	assert.NotContains(t, failing.Message, "\n")
 	assert.Equal(t, map[string]int{"1": 1}, e.Status.RetryCount)
 

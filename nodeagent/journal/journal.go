@@ -21,7 +21,10 @@ import (
 
 const (
 	changeFile = "change.json"
+	bootFile   = "boot.json"
+	lostFile   = "lost.json"
 	policyDir  = "policies"
+	asideDir   = "aside"
 	suffix     = ".json"
 )
 
@@ -31,7 +34,10 @@ type State netstate.State
 
 // A Record is what a policy made of the node.
 type Record struct {
-	Policy     string `json:"policy"`
+	Policy string `json:"policy"`
+	// UID is the policy's: one that has the name of a policy that is gone is another one. Records of before there were
+	// UIDs have none.
+	UID        string `json:"uid,omitempty"`
 	Generation int64  `json:"generation"`
 	// Desired is the policy rendered for this node.
 	Desired State `json:"desired"`
@@ -49,6 +55,9 @@ type Record struct {
 	// reboots, but nobody puts it back when somebody changes it.
 	Orphan bool `json:"orphan,omitempty"`
 }
+
+// Key tells records apart: the UID of the policy, or its name if that is all there is.
+func (r Record) Key() string { return cmp.Or(r.UID, r.Policy) }
 
 // Earlier are the earlier wishes of the policy of a record that is to desire something else from now on.
 func Earlier(r Record, desired State) []State {
@@ -74,6 +83,18 @@ type Change struct {
 	Steps []netstate.Step `json:"steps"`
 	// From is the state the change began in.
 	From State `json:"from"`
+	// Boot is the boot of the machine in which the change began. What it did is gone after another.
+	Boot string `json:"boot,omitempty"`
+	// Failures is how often the change could not be undone.
+	Failures int `json:"failures,omitempty"`
+}
+
+// A Boot says what of the records is still to be restored in a boot of the machine.
+type Boot struct {
+	// ID names the boot; "" for none yet.
+	ID string `json:"id"`
+	// Left are the keys of records that could not be restored so far.
+	Left []string `json:"left,omitempty"`
 }
 
 // A Journal is a folder. It must be used by one process at a time.
@@ -81,8 +102,10 @@ type Journal struct{ dir string }
 
 // Open opens the journal in a folder, which is made if it is not there.
 func Open(dir string) (*Journal, error) {
-	if err := os.MkdirAll(filepath.Join(dir, policyDir), 0o700); err != nil {
-		return nil, fmt.Errorf("open the journal in %s: %w", dir, err)
+	for _, folder := range []string{policyDir, asideDir} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("open the journal in %s: %w", dir, err)
+		}
 	}
 	return &Journal{dir: dir}, nil
 }
@@ -106,7 +129,9 @@ func (j *Journal) Records() ([]Record, error) {
 		}
 		records = append(records, r)
 	}
-	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Policy, b.Policy) })
+	slices.SortFunc(records, func(a, b Record) int {
+		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.UID, b.UID))
+	})
 	return records, errors.Join(failed...)
 }
 
@@ -130,9 +155,9 @@ func (j *Journal) Begin(c Change) error { return write(filepath.Join(j.dir, chan
 func (j *Journal) Commit(c Change) error {
 	if c.Removal {
 		// If we stop between the two, the policy is still on record, and is removed again.
-		return errors.Join(j.Abandon(), j.Drop(c.Policy))
+		return errors.Join(j.Abandon(), j.Drop(c.Key()))
 	}
-	if err := os.Rename(filepath.Join(j.dir, changeFile), j.path(c.Policy)); err != nil {
+	if err := os.Rename(filepath.Join(j.dir, changeFile), j.path(c.Key())); err != nil {
 		return fmt.Errorf("commit change: %w", err)
 	}
 	return errors.Join(flushFolder(j.dir), flushFolder(filepath.Join(j.dir, policyDir)))
@@ -141,14 +166,71 @@ func (j *Journal) Commit(c Change) error {
 // Abandon forgets the pending change, once it is undone.
 func (j *Journal) Abandon() error { return remove(filepath.Join(j.dir, changeFile)) }
 
+// SetAside forgets the pending change although it is not undone, and keeps it for people to look at.
+func (j *Journal) SetAside(c Change) error {
+	aside := filepath.Join(j.dir, asideDir, c.Key()+suffix)
+	if err := os.Rename(filepath.Join(j.dir, changeFile), aside); err != nil {
+		return fmt.Errorf("set a change aside: %w", err)
+	}
+	return errors.Join(flushFolder(j.dir), flushFolder(filepath.Join(j.dir, asideDir)))
+}
+
+// Aside are the names of policies that have changes set aside.
+func (j *Journal) Aside() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(j.dir, asideDir))
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	var policies []string
+	for _, entry := range entries {
+		var c Change
+		if err := read(filepath.Join(j.dir, asideDir, entry.Name()), &c); err != nil {
+			return nil, err
+		}
+		policies = append(policies, c.Policy)
+	}
+	return policies, nil
+}
+
+// DropAside forgets what was set aside of a policy, by its key.
+func (j *Journal) DropAside(key string) error {
+	return remove(filepath.Join(j.dir, asideDir, key+suffix))
+}
+
+// Boot is what was last noted of the restoration after a boot; the zero Boot if nothing was.
+func (j *Journal) Boot() (Boot, error) {
+	var b Boot
+	if err := read(filepath.Join(j.dir, bootFile), &b); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Boot{}, err
+	}
+	return b, nil
+}
+
+// NoteBoot notes what of the restoration is left.
+func (j *Journal) NoteBoot(b Boot) error { return write(filepath.Join(j.dir, bootFile), b) }
+
+// Lost are the generations of policies, by key, that must not be tried again.
+func (j *Journal) Lost() (map[string]int64, error) {
+	lost := map[string]int64{}
+	if err := read(filepath.Join(j.dir, lostFile), &lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return lost, nil
+}
+
+// NoteLost notes which generations must not be tried again.
+func (j *Journal) NoteLost(lost map[string]int64) error {
+	return write(filepath.Join(j.dir, lostFile), lost)
+}
+
 // Keep puts a policy on record without a change.
-func (j *Journal) Keep(r Record) error { return write(j.path(r.Policy), r) }
+func (j *Journal) Keep(r Record) error { return write(j.path(r.Key()), r) }
 
-// Drop takes a policy off the record.
-func (j *Journal) Drop(policy string) error { return remove(j.path(policy)) }
+// Drop takes a policy off the record, by its key.
+func (j *Journal) Drop(key string) error { return remove(j.path(key)) }
 
-func (j *Journal) path(policy string) string {
-	return filepath.Join(j.dir, policyDir, policy+suffix)
+func (j *Journal) path(key string) string {
+	return filepath.Join(j.dir, policyDir, key+suffix)
 }
 
 func read(path string, into any) error {

@@ -1,0 +1,97 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+)
+
+// follower is an agent without an API server.
+func follower(t *testing.T, node kernel.Node) (*Agent, *clocktesting.FakePassiveClock) {
+	t.Helper()
+	now := clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))
+	k := startKeeper(t, node, t.TempDir())
+	k.Clock = now
+	return &Agent{keeper: k, attempts: map[string]attempt{}, options: Options{Clock: now}}, now
+}
+
+// asked is a policy with a turn.
+func asked(t *testing.T, desired string, conditions ...nmstate.ConditionType) Policy {
+	t.Helper()
+	text, err := yaml.YAMLToJSON([]byte(desired))
+	require.NoError(t, err)
+	return Policy{
+		Name: "p", UID: "one", Generation: 2, Turn: 2, Heal: true, Selected: true, Status: status(2, 1, conditions...),
+		Spec: nmstate.PolicySpec{DesiredState: &runtime.RawExtension{Raw: text}},
+	}
+}
+
+func TestPoliciesThatNeedEachOtherSucceedInAnyOrder(t *testing.T) {
+	a, _ := follower(t, kernel.NewModel(bare(t)))
+	vlan := asked(t, vlanOverBond)
+	result := a.apply(t.Context(), vlan)
+	require.Error(t, result.Err)
+	assert.Equal(t, "it is tried again when the node has bond0", result.Waits)
+	vlan = asked(t, vlanOverBond, nmstate.EnactmentFailing)
+	yes, wait := a.again(vlan)
+	assert.False(t, yes, "there is no bond yet")
+	assert.Zero(t, wait, "and waiting does not help")
+
+	require.NoError(t, a.keeper.Apply(t.Context(), wish(t, "bond", bondOnly)))
+	yes, _ = a.again(vlan)
+	require.True(t, yes)
+	require.NoError(t, a.apply(t.Context(), vlan).Err)
+	assert.Empty(t, a.attempts)
+}
+
+func TestWhatTheKernelRefusedIsTriedAgainAfterAWhile(t *testing.T) {
+	node := &broken{Node: kernel.NewModel(bare(t)), at: 2}
+	a, now := follower(t, node)
+	policy := asked(t, bridgeOnEth1, nmstate.EnactmentFailing)
+	yes, _ := a.again(policy)
+	require.True(t, yes, "an agent that starts anew tries")
+	require.ErrorIs(t, a.apply(t.Context(), policy).Err, errNoMemory)
+	yes, wait := a.again(policy)
+	assert.False(t, yes)
+	require.Equal(t, firstWait, wait)
+	now.SetTime(now.Now().Add(wait))
+	yes, _ = a.again(policy)
+	require.True(t, yes)
+	require.NoError(t, a.apply(t.Context(), policy).Err)
+}
+
+func TestWhatCostConnectivityWaitsForAnotherGeneration(t *testing.T) {
+	a, now := follower(t, kernel.NewModel(bare(t)))
+	a.keeper.Probe = func(context.Context) func(context.Context) error {
+		return func(context.Context) error { return errors.New("no answer") }
+	}
+	policy := asked(t, bridgeOnEth1, nmstate.EnactmentFailing)
+	assert.Equal(t, "it is tried again when the policy is changed", a.apply(t.Context(), policy).Waits)
+	now.SetTime(now.Now().Add(time.Hour))
+	yes, wait := a.again(policy)
+	assert.False(t, yes)
+	assert.Zero(t, wait)
+}
+
+func TestANodeThatLostItsJournalTakesItsTurnAgain(t *testing.T) {
+	a, _ := follower(t, kernel.NewModel(bare(t)))
+	policy := asked(t, bridgeOnEth1, nmstate.EnactmentAvailable)
+	yes, _ := a.again(policy)
+	require.True(t, yes)
+	require.NoError(t, a.apply(t.Context(), policy).Err)
+	yes, _ = a.again(policy)
+	assert.False(t, yes)
+	require.NoError(t, a.keeper.Orphan("one"))
+	yes, _ = a.again(policy)
+	assert.True(t, yes, "one that was deselected and is selected again")
+}
