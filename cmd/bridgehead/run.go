@@ -29,6 +29,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 
@@ -163,11 +164,14 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 
 // register has the manager run the parts.
 func (r *replica) register(mgr manager.Manager) error {
-	keeper := &certs.BundleKeeper{
-		Client: mgr.GetClient(), Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace, Source: r.source,
+	keeper := &arming.Keeper{
+		Client: r.direct, Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace,
+		Service: r.options.Service, Source: r.source, Paths: r.paths(),
+		Beside: func(context.Context) error { return nil },
+		Log:    r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("set up caBundle: %w", err)
+		return fmt.Errorf("set up webhook configurations: %w", err)
 	}
 	books, err := r.election(janitorLease, r.keepBooks)
 	if err != nil {

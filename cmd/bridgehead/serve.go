@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/bridgehead-dev/bridgehead/webhooks"
@@ -31,6 +32,7 @@ func (r *replica) server() everywhere {
 				Log: r.log.WithName(route.Name), Reviewer: route.Reviewer, Observe: r.counts.observe(route.Path),
 			})
 		}
+		mux.Handle("/", webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")})
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),
 			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },
@@ -63,4 +65,22 @@ func (r *replica) server() everywhere {
 		<-renewed
 		return errors.Join(err, shutdown, r.tenure.End(closing))
 	}
+}
+
+// paths are those that webhooks are served at.
+func (r *replica) paths() []string {
+	var paths []string
+	for _, route := range webhooks.Routes(r.sources) {
+		paths = append(paths, route.Path)
+	}
+	return paths
+}
+
+// unserved reviews what is sent where this release has no webhook. During an upgrade, or on the way back, replicas of two
+// releases answer side by side, and a webhook that one of them does not have must not fail requests.
+type unserved struct{}
+
+// Review implements webhooks.Reviewer: it admits the object unchanged.
+func (unserved) Review(context.Context, *admissionv1.AdmissionRequest) (webhooks.Verdict, error) {
+	return webhooks.Verdict{Warnings: []string{"bridgehead: the release that answered does not have this webhook; the object is as you sent it"}}, nil
 }

@@ -99,8 +99,6 @@ func namespaceWith(name string, labels map[string]string) *corev1.Namespace {
 
 func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{})
-	_, err := s.Kubectl(t.Context(), "delete", "mutatingwebhookconfiguration", "bridgehead") // pods are older than we are
-	require.NoError(t, err)
 	optedIn := map[string]string{"mutatepods.kubemacpool.io": "allocate"}
 	for _, o := range []client.Object{
 		namespaceWith("in", nil), namespaceWith("out", nil),
@@ -111,11 +109,8 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 		waitUntil(t, func() bool { return s.Client.Create(t.Context(), o) == nil }) // the API server hears of the deletion
 	}
 	require.NoError(t, s.Client.Update(t.Context(), namespaceWith("in", optedIn)))
-	root, err := suite.Root()
-	require.NoError(t, err)
-	require.NoError(t, s.Apply(t.Context(), root+"/manifests/base/webhook.yaml"))
 
-	_, err = s.StartReplica(t.Context())
+	_, err := s.StartReplica(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"52:54:00:00:00:01": "Pod in/early"}, heldBy(t, s), "a replica that is ready knows what is in use")
 

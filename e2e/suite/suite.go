@@ -184,6 +184,9 @@ func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
 		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
 	}
 	s.route()
+	if err := s.waitArmed(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
+	}
 	return r, nil
 }
 

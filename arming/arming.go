@@ -1,0 +1,205 @@
+// Package arming puts the webhook configurations in force once somebody answers. The manifests have templates of them,
+// which the API server never calls; the replicas make the real ones, so that an install whose pods never start stops
+// nobody from creating anything. Why it is so is in docs/decisions/0010-webhooks-are-armed-by-replicas.md.
+package arming
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+const (
+	// TemplateSuffix follows the name of a configuration in the name of its template.
+	TemplateSuffix = "-template"
+	// Condition is the match condition that keeps the API server from calling a template. It is always false, and not in
+	// the configuration that is made of the template.
+	Condition = "template"
+	// FromAnnotation marks a configuration that was made from a template, which it names. Only such a one is deleted when
+	// the template is.
+	FromAnnotation = "bridgehead.dev/template"
+)
+
+// A Situation is what decides whether a configuration may be put in force.
+type Situation struct {
+	// CA is what the replicas' certificates are signed by, in PEM; empty while there is none.
+	CA []byte
+	// Bundle returns the caBundle a webhook should have, from the CA and the bundle it has.
+	Bundle func(ca, present []byte) []byte
+	// Paths are those that this replica answers at.
+	Paths []string
+	// Answered reports whether the webhooks' Service leads to a replica that is ready.
+	Answered bool
+}
+
+// An Action is what to do with a configuration.
+type Action string
+
+const (
+	// Keep leaves it as it is.
+	Keep Action = ""
+	// Create makes it.
+	Create Action = "create"
+	// Update writes it.
+	Update Action = "update"
+	// Delete deletes it.
+	Delete Action = "delete"
+)
+
+// Decide returns what to do with a configuration, the configuration to write, and why nothing is done where something is
+// lacking. template and live are nil where there is none; neither is changed.
+//
+// A configuration that was not made from a template, as those of older releases were not, keeps its webhooks while there
+// is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a newer one.
+func Decide(template, live *unstructured.Unstructured, s Situation) (do Action, wanted *unstructured.Unstructured, lacking string) {
+	switch {
+	case template == nil && live == nil:
+		return Keep, nil, "there is no template"
+	case template == nil && live.GetAnnotations()[FromAnnotation] != "":
+		return Delete, live, ""
+	case len(s.CA) == 0:
+		return Keep, nil, "there is no CA yet"
+	case template == nil:
+		return update(live, webhooksOf(live), s)
+	}
+	hooks, err := disclosed(template)
+	if err != nil {
+		return Keep, nil, err.Error()
+	}
+	if path, ok := unknownPath(hooks, s.Paths); ok {
+		lacking = fmt.Sprintf("%s has a webhook at %s, where this release does not answer", template.GetName(), path)
+		if live == nil {
+			return Keep, nil, lacking
+		}
+		do, wanted, _ = update(live, webhooksOf(live), s)
+		return do, wanted, lacking
+	}
+	if live != nil {
+		return update(marked(live, template), hooks, s, live)
+	}
+	if !s.Answered {
+		return Keep, nil, "the Service of the webhooks leads to no replica that is ready"
+	}
+	return Create, withWebhooks(marked(empty(template), template), hooks, nil, s), ""
+}
+
+// update returns the configuration with these webhooks, if that is not what there is: before, or else c itself.
+func update(c *unstructured.Unstructured, hooks []map[string]any, s Situation, before ...*unstructured.Unstructured) (Action, *unstructured.Unstructured, string) {
+	old := append(before, c)[0]
+	wanted := withWebhooks(c, hooks, bundles(old), s)
+	if equality.Semantic.DeepEqual(old.Object, wanted.Object) {
+		return Keep, nil, ""
+	}
+	return Update, wanted, ""
+}
+
+// empty is a configuration of the template's kind and name, with its labels and no webhooks.
+func empty(template *unstructured.Unstructured) *unstructured.Unstructured {
+	c := &unstructured.Unstructured{}
+	c.SetGroupVersionKind(template.GroupVersionKind())
+	name := template.GetName()
+	c.SetName(name[:len(name)-len(TemplateSuffix)])
+	c.SetLabels(template.GetLabels())
+	return c
+}
+
+// marked returns c as one made from the template. The garbage collector deletes it after the template, should no replica
+// be there to do it.
+func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
+	c = c.DeepCopy()
+	annotations := c.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[FromAnnotation] = template.GetName()
+	c.SetAnnotations(annotations)
+	c.SetOwnerReferences([]metav1.OwnerReference{{
+		APIVersion: template.GetAPIVersion(), Kind: template.GetKind(), Name: template.GetName(), UID: template.GetUID(),
+	}})
+	return c
+}
+
+// disclosed are the webhooks of a template without what keeps the API server from calling them.
+func disclosed(template *unstructured.Unstructured) ([]map[string]any, error) {
+	hooks := webhooksOf(template.DeepCopy())
+	for _, h := range hooks {
+		conditions, _, err := unstructured.NestedSlice(h, "matchConditions")
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", template.GetName(), err)
+		}
+		rest := slices.DeleteFunc(conditions, func(c any) bool {
+			condition, ok := c.(map[string]any)
+			return ok && condition["name"] == Condition
+		})
+		if len(rest) == len(conditions) {
+			return nil, fmt.Errorf("webhook %v of %s lacks the match condition %q", h["name"], template.GetName(), Condition)
+		}
+		delete(h, "matchConditions")
+		if len(rest) > 0 {
+			h["matchConditions"] = rest
+		}
+	}
+	return hooks, nil
+}
+
+// unknownPath returns the first path of the webhooks that is none of those.
+func unknownPath(hooks []map[string]any, known []string) (string, bool) {
+	for _, h := range hooks {
+		path, _, err := unstructured.NestedString(h, "clientConfig", "service", "path")
+		if err != nil || !slices.Contains(known, path) {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// withWebhooks returns c with the webhooks, each with the caBundle it should have.
+func withWebhooks(c *unstructured.Unstructured, hooks []map[string]any, present map[string][]byte, s Situation) *unstructured.Unstructured {
+	c = c.DeepCopy()
+	list := make([]any, 0, len(hooks))
+	for _, h := range hooks {
+		h = (&unstructured.Unstructured{Object: h}).DeepCopy().Object
+		name, _ := h["name"].(string)
+		setBundle(h, s.Bundle(s.CA, present[name]))
+		list = append(list, h)
+	}
+	c.Object["webhooks"] = list
+	return c
+}
+
+// Bundles are the caBundles of a configuration's webhooks, in their order.
+func Bundles(c *unstructured.Unstructured) [][]byte {
+	if c == nil {
+		return nil
+	}
+	var all [][]byte
+	for _, h := range webhooksOf(c) {
+		all = append(all, bundleOf(h))
+	}
+	return all
+}
+
+func bundles(c *unstructured.Unstructured) map[string][]byte {
+	byName := map[string][]byte{}
+	for _, h := range webhooksOf(c) {
+		if name, ok := h["name"].(string); ok {
+			byName[name] = bytes.Clone(bundleOf(h))
+		}
+	}
+	return byName
+}
+
+func webhooksOf(c *unstructured.Unstructured) []map[string]any {
+	list, _ := c.Object["webhooks"].([]any)
+	hooks := make([]map[string]any, 0, len(list))
+	for _, h := range list {
+		if hook, ok := h.(map[string]any); ok {
+			hooks = append(hooks, hook)
+		}
+	}
+	return hooks
+}

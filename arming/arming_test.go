@@ -1,0 +1,151 @@
+package arming
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+const template = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: bridgehead-template, uid: u1, labels: {app: bridgehead}}
+webhooks:
+- name: a
+  clientConfig: {service: {path: /a}}
+  matchConditions: [{name: template, expression: "false"}, {name: changed, expression: "true"}]
+- name: b
+  clientConfig: {service: {path: /b}}
+  matchConditions: [{name: template, expression: "false"}]
+  newerField: kept
+`
+
+const made = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata:
+  name: bridgehead
+  labels: {app: bridgehead}
+  annotations: {bridgehead.dev/template: bridgehead-template}
+  ownerReferences:
+  - {apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, name: bridgehead-template, uid: u1}
+webhooks:
+- name: a
+  clientConfig: {service: {path: /a}, caBundle: Q0E=}
+  matchConditions: [{name: changed, expression: "true"}]
+- name: b
+  clientConfig: {service: {path: /b}, caBundle: Q0E=}
+  newerField: kept
+`
+
+// older is what a release before the templates has, with the bundle of another CA.
+const older = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
+webhooks:
+- {name: a, clientConfig: {service: {path: /a}, caBundle: b2xk}}
+- {name: gone, clientConfig: {service: {path: /gone}}}
+`
+
+func parse(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	if text == "" {
+		return nil
+	}
+	u := &unstructured.Unstructured{}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &u.Object))
+	return u
+}
+
+func TestDecide(t *testing.T) {
+	ready := Situation{CA: []byte("CA"), Paths: []string{"/a", "/b"}, Answered: true, Bundle: onlyCA}
+	with := func(change func(*Situation)) Situation {
+		s := ready
+		change(&s)
+		return s
+	}
+	for name, tc := range map[string]struct {
+		template, live string
+		situation      Situation
+		do             Action
+		wanted         string
+		lacking        string
+	}{
+		"it is made of the template once somebody answers": {
+			template: template, situation: ready, do: Create, wanted: made,
+		},
+		"while nobody answers it is not made": {
+			template: template, situation: with(func(s *Situation) { s.Answered = false }),
+			lacking: "the Service of the webhooks leads to no replica that is ready",
+		},
+		"without a CA it is not made": {
+			template: template, situation: with(func(s *Situation) { s.CA = nil }), lacking: "there is no CA yet",
+		},
+		"nothing is made without a template": {situation: ready, lacking: "there is no template"},
+		"what is as it should be is left alone": {
+			template: template, live: made, situation: ready,
+		},
+		"and is not taken away because nobody answers": {
+			template: template, live: made, situation: with(func(s *Situation) { s.Answered = false }),
+		},
+		"it goes with its template": {live: made, situation: ready, do: Delete, wanted: made},
+		"one of an older release is taken over, and what the template does not have goes": {
+			template: template, live: older, situation: ready, do: Update, wanted: withVersion(t, made, "7"),
+		},
+		"one of an older release stays without a template, with the CA": {
+			live: older, situation: ready, do: Update, wanted: `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
+webhooks:
+- {name: a, clientConfig: {service: {path: /a}, caBundle: Q0E=}}
+- {name: gone, clientConfig: {service: {path: /gone}, caBundle: Q0E=}}
+`,
+		},
+		"a template of a newer release is left to a newer replica": {
+			template: template, situation: with(func(s *Situation) { s.Paths = []string{"/a"} }),
+			lacking: "bridgehead-template has a webhook at /b, where this release does not answer",
+		},
+		"and what is in force is not changed for it": {
+			template: template, live: made, situation: with(func(s *Situation) { s.Paths = []string{"/a"} }),
+			lacking: "bridgehead-template has a webhook at /b, where this release does not answer",
+		},
+		"a template that is called itself is no template": {
+			template: made, situation: ready, lacking: `webhook a of bridgehead lacks the match condition "template"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			do, wanted, lacking := Decide(parse(t, tc.template), parse(t, tc.live), tc.situation)
+			assert.Equal(t, tc.do, do)
+			assert.Equal(t, tc.lacking, lacking)
+			if tc.wanted == "" {
+				assert.Nil(t, wanted)
+				return
+			}
+			require.NotNil(t, wanted)
+			assert.Equal(t, parse(t, tc.wanted).Object, roundTrip(t, wanted))
+		})
+	}
+}
+
+func onlyCA(ca, _ []byte) []byte { return slices.Clone(ca) }
+
+func withVersion(t *testing.T, text, version string) string {
+	u := parse(t, text)
+	u.SetResourceVersion(version)
+	out, err := yaml.Marshal(u.Object)
+	require.NoError(t, err)
+	return string(out)
+}
+
+// roundTrip is the object as the API server would read it.
+func roundTrip(t *testing.T, u *unstructured.Unstructured) map[string]any {
+	text, err := yaml.Marshal(u.Object)
+	require.NoError(t, err)
+	return parse(t, string(text)).Object
+}

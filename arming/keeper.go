@@ -1,0 +1,190 @@
+package arming
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/bridgehead-dev/bridgehead/certs"
+)
+
+// wait is when to look again whether somebody answers.
+const wait = time.Second
+
+// A Keeper keeps the webhook configurations as their templates say, and their caBundles in step with the CA. It runs in
+// every replica: all of them write the same.
+type Keeper struct {
+	// Client reads and writes past the cache.
+	Client client.Client
+	// Configuration is the name of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration.
+	Configuration string
+	// Namespace has the Secret of the CA and the Service of the webhooks.
+	Namespace, Service string
+	Source             *certs.Source
+	// Paths are those that this replica answers at.
+	Paths []string
+	// Beside says, as an error, what is installed that must not be beside us. It is asked before a configuration is made.
+	Beside func(context.Context) error
+	Log    logr.Logger
+
+	said string // what was lacking last
+}
+
+// SetupWithManager has the keeper called when the Secret, a configuration or a template changes. The manager's cache has
+// the Secret and the configurations, and nothing else of their kinds.
+func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
+	one := func(name string) predicate.Predicate {
+		return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == name })
+	}
+	named := fields.OneTermEqualSelector("metadata.name", k.Configuration+TemplateSuffix)
+	templates, err := cache.New(mgr.GetConfig(), cache.Options{
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), DefaultFieldSelector: named,
+	})
+	if err != nil {
+		return fmt.Errorf("make cache of templates: %w", err)
+	}
+	if err := mgr.Add(templates); err != nil {
+		return fmt.Errorf("set up cache of templates: %w", err)
+	}
+	ours := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: k.Configuration}}}
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("webhook-configurations").
+		For(&admissionregistrationv1.MutatingWebhookConfiguration{}, builder.WithPredicates(one(k.Configuration))).
+		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, ours, builder.WithPredicates(one(k.Configuration))).
+		Watches(&corev1.Secret{}, ours, builder.WithPredicates(one(certs.SecretName))).
+		WatchesRawSource(source.Kind(templates, client.Object(&admissionregistrationv1.MutatingWebhookConfiguration{}), ours)).
+		WatchesRawSource(source.Kind(templates, client.Object(&admissionregistrationv1.ValidatingWebhookConfiguration{}), ours)).
+		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
+		Complete(k)
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	situation := Situation{Bundle: certs.MergeBundles, Paths: k.Paths}
+	var secret corev1.Secret
+	err := k.Client.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: certs.SecretName}, &secret)
+	if client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("read the CA: %w", err)
+	}
+	situation.CA = secret.Data[corev1.TLSCertKey]
+	if situation.Answered, err = k.answered(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	var trusted [][]byte
+	var lacking []string
+	var failed []error
+	for _, kind := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"} {
+		live, said, err := k.keep(ctx, kind, situation)
+		trusted = append(trusted, Bundles(live)...)
+		lacking, failed = append(lacking, said...), append(failed, err)
+	}
+	k.Source.Trust(trusted...)
+	k.say(lacking)
+	if len(lacking) > 0 {
+		return reconcile.Result{RequeueAfter: wait}, errors.Join(failed...)
+	}
+	return reconcile.Result{}, errors.Join(failed...)
+}
+
+// keep does what is to be done with the configuration of one kind. It returns the configuration as it was, and what is
+// lacking.
+func (k *Keeper) keep(ctx context.Context, kind string, s Situation) (live *unstructured.Unstructured, lacking []string, err error) {
+	template, err := k.read(ctx, kind, k.Configuration+TemplateSuffix)
+	if err != nil {
+		return nil, nil, err
+	}
+	if live, err = k.read(ctx, kind, k.Configuration); err != nil {
+		return nil, nil, err
+	}
+	do, wanted, said := Decide(template, live, s)
+	if said != "" {
+		lacking = append(lacking, said)
+	}
+	if do == Create {
+		if err := k.Beside(ctx); err != nil {
+			return live, append(lacking, err.Error()), nil
+		}
+	}
+	if do == Keep {
+		return live, lacking, nil
+	}
+	err = k.write(ctx, do, wanted)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+		return live, lacking, nil // another replica was first; we are called again with what it wrote
+	}
+	if err != nil {
+		return live, lacking, fmt.Errorf("%s %s %s: %w", do, kind, k.Configuration, err)
+	}
+	k.Log.Info("Wrote webhook configuration", "action", do, "kind", kind, "name", k.Configuration)
+	return live, lacking, nil
+}
+
+func (k *Keeper) write(ctx context.Context, do Action, wanted *unstructured.Unstructured) error {
+	switch do {
+	case Create:
+		return k.Client.Create(ctx, wanted)
+	case Update:
+		return k.Client.Update(ctx, wanted)
+	case Delete:
+		return k.Client.Delete(ctx, wanted, client.Preconditions{UID: ptr.To(wanted.GetUID())})
+	case Keep:
+	}
+	return nil
+}
+
+// read returns nil if there is no such configuration, or it is being deleted.
+func (k *Keeper) read(ctx context.Context, kind, name string) (*unstructured.Unstructured, error) {
+	c := &unstructured.Unstructured{}
+	c.SetGroupVersionKind(admissionregistrationv1.SchemeGroupVersion.WithKind(kind))
+	err := k.Client.Get(ctx, client.ObjectKey{Name: name}, c)
+	if apierrors.IsNotFound(err) || err == nil && c.GetDeletionTimestamp() != nil {
+		return nil, nil //nolint:nilnil // that there is none is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", kind, name, err)
+	}
+	return c, nil
+}
+
+// answered reports whether the Service has an endpoint that is ready.
+func (k *Keeper) answered(ctx context.Context) (bool, error) {
+	var slicesOf discoveryv1.EndpointSliceList
+	err := k.Client.List(ctx, &slicesOf, client.InNamespace(k.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: k.Service})
+	if err != nil {
+		return false, fmt.Errorf("look for endpoints of %s: %w", k.Service, err)
+	}
+	return slices.ContainsFunc(slicesOf.Items, func(s discoveryv1.EndpointSlice) bool {
+		return slices.ContainsFunc(s.Endpoints, func(e discoveryv1.Endpoint) bool { return ptr.Deref(e.Conditions.Ready, true) })
+	}), nil
+}
+
+// say logs what is lacking, once.
+func (k *Keeper) say(lacking []string) {
+	said := fmt.Sprint(lacking)
+	if len(lacking) > 0 && said != k.said {
+		k.Log.Info("Webhooks wait", "for", lacking)
+	}
+	k.said = said
+}

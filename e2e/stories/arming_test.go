@@ -1,0 +1,81 @@
+package stories
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestAnInstallWhosePodsNeverStartStopsNobody(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{}) // as with an image that is not there
+	_, err := s.Kubectl(t.Context(), "label", "namespace", "default",
+		"mutatevirtualmachines.kubemacpool.io=allocate", "mutatepods.kubemacpool.io=allocate")
+	require.NoError(t, err)
+	require.NoError(t, s.Client.Create(t.Context(), vmWith("vm", make([]macpool.MAC, 1))))
+	require.NoError(t, s.Client.Create(t.Context(), podWith("default", "pod", "52:54:00:00:00:01", nil)))
+
+	replica, err := s.StartReplica(t.Context())
+	require.NoError(t, err)
+	vm := vmWith("served", make([]macpool.MAC, 1))
+	waitUntil(t, func() bool {
+		require.NoError(t, s.Client.Create(t.Context(), vm, client.DryRunAll))
+		return macsOf(t, vm)[0] != ""
+	})
+	require.NoError(t, s.Kill(replica))
+	assert.Error(t, s.Client.Create(t.Context(), vmWith("unserved", make([]macpool.MAC, 1))), "what was in force stays so")
+}
+
+// webhookNames are the names of the mutating webhooks that are in force.
+func webhookNames(t *testing.T, s *suite.Suite) []string {
+	t.Helper()
+	var names []string
+	var c admissionregistrationv1.MutatingWebhookConfiguration
+	require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, &c)))
+	for _, w := range c.Webhooks {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 2})
+	root, err := suite.Root()
+	require.NoError(t, err)
+	all := webhookNames(t, s)
+	require.Contains(t, all, "mutatevirtualmachines.kubemacpool.io")
+
+	rendered, err := s.Kubectl(t.Context(), "kustomize", root+"/manifests")
+	require.NoError(t, err)
+	_, err = s.KubectlInput(t.Context(), without(t, rendered, "mutatevirtualmachines.kubemacpool.io"), "apply", "--server-side", "-f", "-")
+	require.NoError(t, err)
+	waitUntil(t, func() bool { return len(webhookNames(t, s)) == len(all)-1 })
+	assert.NotContains(t, webhookNames(t, s), "mutatevirtualmachines.kubemacpool.io")
+
+	require.NoError(t, s.Apply(t.Context(), root+"/manifests"))
+	waitUntil(t, func() bool { return len(webhookNames(t, s)) == len(all) })
+	assert.Equal(t, all, webhookNames(t, s))
+	assert.NotEmpty(t, caBundle(t, s))
+}
+
+func TestWithoutTheirTemplatesTheWebhooksGo(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 2})
+	require.NotEmpty(t, webhookNames(t, s))
+	_, err := s.Kubectl(t.Context(), "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "bridgehead-template")
+	require.NoError(t, err)
+	waitUntil(t, func() bool {
+		missing := true
+		for _, c := range []client.Object{
+			&admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{},
+		} {
+			missing = missing && apierrors.IsNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, c))
+		}
+		return missing
+	})
+}
