@@ -70,7 +70,7 @@ func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context
 	if len(left) > 0 {
 		return fmt.Errorf("verify: the kernel took every step, but this is still to be done: %s", netstate.Format(left))
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(k.Deadline, DefaultProbeDeadline))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.ProbeDeadline, k.Deadline, DefaultProbeDeadline))
 	defer cancel()
 	if err := after(ctx); err != nil {
 		return &LostError{Cause: err}

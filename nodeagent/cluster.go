@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +38,8 @@ type cluster struct {
 	node  string
 	cache cache.Cache
 	live  client.Client
+	// addresses are the own Node's, as it was last read.
+	addresses atomic.Pointer[[]netip.Addr]
 }
 
 func newCluster(cfg *rest.Config, node string) (*cluster, error) {
@@ -80,7 +84,7 @@ func stripNode(o any) (any, error) {
 	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels},
-		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable},
+		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable, Addresses: node.Status.Addresses},
 	}, nil
 }
 
@@ -134,7 +138,19 @@ func (c *cluster) self(ctx context.Context) (*corev1.Node, error) {
 	if err := c.cache.Get(ctx, types.NamespacedName{Name: c.node}, &node); err != nil {
 		return nil, fmt.Errorf("read node: %w", err)
 	}
+	c.addresses.Store(new(internalIPs(&node)))
 	return &node, nil
+}
+
+// internalIPs are the addresses by which the cluster knows a node.
+func internalIPs(node *corev1.Node) []netip.Addr {
+	var ips []netip.Addr
+	for _, a := range node.Status.Addresses {
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			ips = append(ips, ip)
+		}
+	}
+	return ips
 }
 
 // policies are all policies with the own enactments of them.
@@ -157,7 +173,7 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 		}
 		if err == nil {
 			p.Turn, p.Status = nmstate.TurnOf(enactment.Annotations), enactment.Status
-			if enactment.CreationTimestamp.Before(&list.Items[i].CreationTimestamp) {
+			if uid, said := enactment.Annotations[nmstate.PolicyUIDAnnotation]; said && uid != p.UID {
 				p.Status.CapturedStates = nil // they are of a policy that had this name before
 			}
 		}
@@ -171,7 +187,9 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 	for key, value := range o.Spec.NodeSelector {
 		selector[key] = string(value)
 	}
+	deadline, invalid := nmstate.ParseProbeDeadline(o.Annotations)
 	return Policy{
+		ProbeDeadline: deadline, Invalid: invalid,
 		Name: o.Name, UID: string(o.UID), Generation: o.Generation, Spec: o.Spec,
 		Heal:     o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
 		Revert:   o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,

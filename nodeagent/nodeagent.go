@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -335,6 +336,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	result := Result{Policy: p.Name, Generation: p.Generation}
 	record := p.record()
 	current, err := a.keeper.Read()
+	err = errors.Join(p.Invalid, err)
 	if err == nil {
 		var desired netstate.State
 		desired, record.Captured, err = render.Policy(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
@@ -355,6 +357,15 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	}
 	a.options.Log.Info("Policy applied", "policy", p.Name, "generation", p.Generation)
 	return result
+}
+
+// NodeAddresses are the internal addresses of the node's Node, as far as the API server told; nil if it has not. It may be
+// called from any goroutine.
+func (a *Agent) NodeAddresses() []netip.Addr {
+	if addresses := a.cluster.addresses.Load(); addresses != nil {
+		return *addresses
+	}
+	return nil
 }
 
 // foundBefore are what the captures of a policy found before, by the journal or else by the enactment.

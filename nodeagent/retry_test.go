@@ -95,3 +95,23 @@ func TestANodeThatLostItsJournalTakesItsTurnAgain(t *testing.T) {
 	yes, _ = a.again(policy)
 	assert.True(t, yes, "one that was deselected and is selected again")
 }
+
+func TestAPolicySaysHowLongTheNodeHasToAnswer(t *testing.T) {
+	a, _ := follower(t, kernel.NewModel(bare(t)))
+	var left time.Duration
+	a.keeper.Deadline = time.Second
+	a.keeper.Probe = func(context.Context) func(context.Context) error {
+		return func(ctx context.Context) error {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return nil
+		}
+	}
+	policy := asked(t, bridgeOnEth1)
+	policy.ProbeDeadline = time.Hour
+	require.NoError(t, a.apply(t.Context(), policy).Err)
+	assert.Greater(t, left, time.Minute)
+
+	policy.Invalid = errors.New("no duration")
+	require.ErrorContains(t, a.apply(t.Context(), policy).Err, "no duration")
+}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
@@ -23,6 +24,10 @@ type Policy struct {
 	Spec       nmstate.PolicySpec
 	// Heal and Revert are what its annotations say.
 	Heal, Revert bool
+	// ProbeDeadline is how long its annotation gives the node to answer; zero if there is none. Invalid says what is
+	// wrong with the annotation.
+	ProbeDeadline time.Duration
+	Invalid       error
 	// Selected says that the policy is for this node.
 	Selected bool
 	// Turn is the generation that the node may apply, zero if it has no turn.
@@ -33,7 +38,7 @@ type Policy struct {
 
 // record is what the journal knows the policy by.
 func (p Policy) record() journal.Record {
-	return journal.Record{Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert}
+	return journal.Record{Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert, ProbeDeadline: p.ProbeDeadline}
 }
 
 // key is that of its record.

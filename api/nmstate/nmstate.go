@@ -37,6 +37,9 @@ const (
 	// HealAnnotation on a policy, with the value HealOff, leaves alone what somebody else changed.
 	HealAnnotation = "bridgehead.dev/heal"
 	HealOff        = "false"
+	// ProbeDeadlineAnnotation on a policy says how long its nodes have to answer after the change, as "60s": bonds with
+	// LACP below a bridge with STP take longer than others. ParseProbeDeadline reads it.
+	ProbeDeadlineAnnotation = "bridgehead.dev/probe-deadline"
 	// PlanAnnotation is in the answer to a dry run of a policy: the plan of every node. It is never stored.
 	PlanAnnotation = "bridgehead.dev/plan"
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,7 +129,8 @@ func sysctls(root string) string {
 }
 
 func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
-	probes, err := newProbe(cfg, h)
+	var agent *nodeagent.Agent // asked by the probe once it runs
+	probes, err := newProbe(cfg, h, func() []netip.Addr { return agent.NodeAddresses() })
 	if err != nil {
 		return nil, err
 	}
@@ -140,14 +142,16 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	if err != nil {
 		return nil, err
 	}
-	return nodeagent.New(nodeagent.Options{
+	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
 		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
+	return agent, err
 }
 
-// newProbe asks the API server around every change, and the gateways and name servers if they answered before.
-func newProbe(cfg *rest.Config, h *host.Host) (nodeagent.Probe, error) {
+// newProbe asks the API server around every change, and if they were there before, the addresses of the node, the gateways
+// and the name servers.
+func newProbe(cfg *rest.Config, h *host.Host, addresses func() []netip.Addr) (nodeagent.Probe, error) {
 	tls, err := rest.TLSConfigFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("set up the probe of the API server: %w", err)
@@ -155,7 +159,7 @@ func newProbe(cfg *rest.Config, h *host.Host) (nodeagent.Probe, error) {
 	probes := probe.Probes{
 		Attempt:  probeAttempt,
 		Always:   []probe.Probe{probe.APIServer(cfg.Host, tls)},
-		Optional: append(probe.Gateways(h), probe.DNS(h)),
+		Optional: append(probe.Gateways(h), probe.DNS(h), probe.Addresses(h, addresses)),
 	}
 	return func(ctx context.Context) func(context.Context) error { return probes.Before(ctx).After }, nil
 }

@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/netstate"
@@ -51,6 +52,8 @@ type Record struct {
 	// Heal and Revert are what the annotations of the policy say.
 	Heal   bool `json:"heal"`
 	Revert bool `json:"revert,omitempty"`
+	// ProbeDeadline is how long the node has to answer after a change; zero for as long as usual.
+	ProbeDeadline time.Duration `json:"probeDeadline,omitempty"`
 	// Orphan records are of policies that are gone or do not select the node any more. What they made stays, also over
 	// reboots, but nobody puts it back when somebody changes it.
 	Orphan bool `json:"orphan,omitempty"`
