@@ -29,6 +29,8 @@ func (s State) Apply(step Step) (State, error) {
 		err = after.applyRoute(step)
 	case StepRule:
 		err = after.applyRule(step)
+	case StepManager:
+		err = after.applyManager(step)
 	case StepDNS:
 		after.DNS.Config = step.To.DNS
 	default:

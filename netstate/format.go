@@ -51,6 +51,10 @@ func (s Step) String() string {
 		return sign + " route " + either(s.From.Route, s.To.Route).String()
 	case s.Kind == StepRule:
 		return sign + " rule " + either(s.From.Rule, s.To.Rule).String()
+	case s.Kind == StepManager && s.To.Manager == "":
+		return "~ " + s.Link + " taken over from " + string(s.From.Manager)
+	case s.Kind == StepManager:
+		return "~ " + s.Link + " given back to " + string(s.To.Manager)
 	case s.Kind == StepDNS:
 		return "~ dns " + dnsText(s.From.DNS) + " → " + dnsText(s.To.DNS)
 	}

@@ -107,6 +107,9 @@ type Interface struct {
 	ProfileName *string `json:"profile-name,omitzero"`
 	WaitIP      *string `json:"wait-ip,omitzero" words:"any ipv4 ipv6 ipv4+ipv6"`
 	LLDP        *LLDP   `json:"lldp,omitzero"`
+	// Manager is the program that configures the link, if we do not. Like ProfileName it says something about a
+	// current state; in a desired one it has no effect.
+	Manager Manager `json:"managed-by,omitzero"`
 
 	IPv4 *IP `json:"ipv4,omitzero"`
 	IPv6 *IP `json:"ipv6,omitzero"`

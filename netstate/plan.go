@@ -18,7 +18,7 @@ func Plan(current, desired State) ([]Step, error) {
 	if errs := checkMerged(current, desired, target, nil); len(errs) > 0 {
 		return nil, fmt.Errorf("the node cannot be configured like that: %w", errs.ToAggregate())
 	}
-	return planBetween(current, target), nil
+	return takeOver(current, desired, planBetween(current, target)), nil
 }
 
 // planBetween returns the steps from one current state to another.

@@ -35,6 +35,9 @@ const (
 	// StepDHCP starts or stops the DHCP client of a link, or gives it other orders. Both values have a Link
 	// with IPv4.DHCP and the auto-* and dhcp-* keys. It is no business of the kernel.
 	StepDHCP StepKind = "dhcp"
+	// StepManager takes a link over from the program that manages it (To.Manager ""), or gives it back. It is no
+	// business of the kernel.
+	StepManager StepKind = "manager"
 	// StepDNS replaces the resolver configuration; both values have a DNS. It is no business of the kernel.
 	StepDNS StepKind = "dns"
 )
@@ -79,6 +82,7 @@ type Value struct {
 	Route   *Route      `json:"route,omitzero"`
 	Rule    *RouteRule  `json:"rule,omitzero"`
 	DNS     *DNSConfig  `json:"dns,omitzero"`
+	Manager Manager     `json:"manager,omitzero"`
 }
 
 // An Attachment is a link being a port of a controller, with the options it has there.

@@ -46,6 +46,7 @@ type Healed struct {
 // Heal puts back what somebody changed of the committed states whose policies want that, and says when to look again;
 // zero if there is no need to. Before that it goes on with what could not be undone or restored so far.
 func (k *Keeper) Heal() (healed []Healed, again time.Duration) {
+	defer k.hold()
 	k.NewPass()
 	now := k.Clock.Now()
 	soon := func(wait time.Duration) {

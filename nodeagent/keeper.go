@@ -39,8 +39,10 @@ type Keeper struct {
 	Deadline time.Duration
 	// Event tells people of something about a policy. Nil tells nobody.
 	Event func(policy, reason, note string)
-	Clock clock.PassiveClock
-	Log   logr.Logger
+	// HoldLinks keeps links from the programs that manage links, and gives others back. Nil knows no such program.
+	HoldLinks func(links []string) error
+	Clock     clock.PassiveClock
+	Log       logr.Logger
 
 	// records are what the node is committed to, by key.
 	records  map[string]journal.Record
@@ -67,6 +69,18 @@ func (e *LostError) Error() string {
 
 // Unwrap is what was lost.
 func (e *LostError) Unwrap() error { return e.Cause }
+
+// hold keeps the links of committed policies from the programs that managed them, those of policies that are gone too:
+// what they made stays.
+func (k *Keeper) hold() {
+	if k.HoldLinks == nil {
+		return
+	}
+	links := netstate.Held(k.sum(func(journal.Record) bool { return true }))
+	if err := k.HoldLinks(slices.Sorted(maps.Keys(links))); err != nil {
+		k.Log.Error(err, "Links not kept from their managers, trying again")
+	}
+}
 
 // Records are what the node is committed to, by key.
 func (k *Keeper) Records() map[string]journal.Record { return maps.Clone(k.records) }
@@ -111,6 +125,7 @@ func (k *Keeper) Read() (netstate.State, error) {
 // somebody else changes the node meanwhile, it is planned anew. The error is one line a person understands; it is a
 // *LostError if the node lost connectivity meanwhile.
 func (k *Keeper) Apply(ctx context.Context, r journal.Record) error {
+	defer k.hold()
 	for try := 1; ; try++ {
 		err := k.applyOnce(ctx, r)
 		var stale *kernel.StaleError
@@ -132,7 +147,10 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 	r.Before = journal.State(current)
 	old, recorded := k.find(r)
 	if recorded {
+		r = inherit(r, current, old.Inherited)
 		r.Before, r.Earlier = old.Before, journal.Earlier(old, r.Desired)
+	} else {
+		r = inherit(r, current, journal.State{})
 	}
 	desired := netstate.State(r.Desired)
 	// What the policy names is its own from now on, or a port it asks for would count as somebody else's.
@@ -281,4 +299,16 @@ func (k *Keeper) disown(r journal.Record) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// inherit adds to what a record desires the addresses of links that are taken over from their managers, now or for an
+// earlier generation of the policy.
+func inherit(r journal.Record, current netstate.State, earlier journal.State) journal.Record {
+	desired := netstate.WithInherited(netstate.State(r.Desired), netstate.State(earlier))
+	found := netstate.Inherit(current, desired)
+	r.Desired = journal.State(netstate.WithInherited(desired, found))
+	r.Inherited = earlier
+	r.Inherited.Interfaces = slices.Concat(earlier.Interfaces, found.Interfaces)
+	r.Inherited.Routes.Config = slices.Concat(earlier.Routes.Config, found.Routes.Config)
+	return r
 }

@@ -63,6 +63,8 @@ type Options struct {
 	Access func() error
 	// Committed is called when a change is final. Nil is fine.
 	Committed func()
+	// Hold keeps links from the programs that manage links, and gives others back. Nil knows no such program.
+	Hold func(links []string) error
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
 	IgnoredBridges []string
 	// Event tells people of something about a policy, or about the node if the policy is "". Nil tells nobody.
@@ -113,7 +115,7 @@ func New(o Options) (*Agent, error) {
 	return &Agent{
 		options: o,
 		keeper: &Keeper{
-			Node: o.Network, Journal: journal, Boot: o.Boot, Probe: o.Probe, Deadline: o.ProbeDeadline, Clock: o.Clock,
+			Node: o.Network, Journal: journal, Boot: o.Boot, Probe: o.Probe, Deadline: o.ProbeDeadline, HoldLinks: o.Hold, Clock: o.Clock,
 			Event: func(policy, reason, note string) {
 				o.Event(policy, corev1.EventTypeWarning, reason, o.NodeName+": "+note)
 			},

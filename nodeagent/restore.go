@@ -20,6 +20,7 @@ import (
 //
 // The error joins what could not be done; the rest is.
 func (k *Keeper) Restore() error {
+	defer k.hold()
 	failed := []error{k.load()}
 	boot, err := k.Journal.Boot()
 	failed = append(failed, err, k.endPending())

@@ -106,7 +106,7 @@ func keysOf(i netstate.Interface) map[string]any {
 		return nil // what cannot be written was refused before
 	}
 	// No two policies quarrel about these.
-	for _, key := range []string{"name", "description", "identifier", "profile-name", "wait-ip", "controller"} {
+	for _, key := range []string{"name", "description", "identifier", "profile-name", "managed-by", "wait-ip", "controller"} {
 		delete(keys, key)
 	}
 	return keys

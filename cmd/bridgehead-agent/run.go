@@ -28,6 +28,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 	"github.com/bridgehead-dev/bridgehead/version"
@@ -99,8 +100,9 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 		Clients: dhcp.New(dhcp.Options{
 			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Boot: boot, Log: log.WithName("dhcp"),
 		}),
-		File: resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
-		Log:  log.WithName("host"),
+		Managers: managers.New(o.HostRoot),
+		File:     resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
+		Log:      log.WithName("host"),
 	})
 	if err := h.Resume(); err != nil {
 		log.Error(err, "Not all goes on that ran before")
@@ -144,7 +146,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	}
 	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.Committed, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
+		Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 	return agent, err
 }

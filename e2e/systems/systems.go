@@ -77,7 +77,10 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	if err := overlay(ctx, base, s.path("disk")); err != nil {
 		return nil, err
 	}
-	programs := map[string]string{"./e2e/systems/diskinit": s.init, "./e2e/systems/guestd": s.path("guestd")}
+	programs := map[string]string{
+		"./e2e/systems/diskinit": s.init, "./e2e/systems/guestd": s.path("guestd"), "./e2e/systems/applier": s.path("applier"),
+		"./cmd/bridgehead-agent": s.path("bridgehead-agent"),
+	}
 	for pkg, to := range programs {
 		if err := Build(ctx, root, pkg, to); err != nil {
 			return nil, err
@@ -106,7 +109,10 @@ func kernelModules() []string {
 // archive is the initramfs: init, modules, and what is put on the disk.
 func (s *System) archive(ctx context.Context) (*guest.Archive, error) {
 	files := &guest.Archive{}
-	programs := map[string]string{"/init": s.init, layout.Files + "/usr/bin/guestd": s.path("guestd")}
+	programs := map[string]string{"/init": s.init}
+	for _, name := range []string{"guestd", "applier", "bridgehead-agent"} {
+		programs[layout.Files+"/usr/bin/"+name] = s.path(name)
+	}
 	for path, program := range s.options.Programs {
 		programs[layout.Files+path] = program
 	}

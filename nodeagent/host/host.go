@@ -12,15 +12,17 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
 
 // A Host is the whole network of the node: the kernel's, the DHCP clients of its links, and its resolver.
 type Host struct {
 	*kernel.Kernel
-	clients *dhcp.Clients
-	file    resolver.File
-	log     logr.Logger
+	clients  *dhcp.Clients
+	managers *managers.Managers
+	file     resolver.File
+	log      logr.Logger
 
 	mu  sync.Mutex
 	dns netstate.DNSConfig // what was configured last
@@ -30,6 +32,8 @@ type Host struct {
 type Options struct {
 	Kernel  *kernel.Kernel
 	Clients *dhcp.Clients
+	// Managers are the programs that links are taken over from.
+	Managers *managers.Managers
 	// File is the resolver's configuration.
 	File resolver.File
 	Log  logr.Logger
@@ -37,7 +41,7 @@ type Options struct {
 
 // New returns the host made of these parts. Nothing runs before Run.
 func New(o Options) *Host {
-	return &Host{Kernel: o.Kernel, clients: o.Clients, file: o.File, log: o.Log}
+	return &Host{Kernel: o.Kernel, clients: o.Clients, managers: o.Managers, file: o.File, log: o.Log}
 }
 
 // Resume has run again what ran when the process before this one ended, on this boot of the machine. Call it before
@@ -64,9 +68,14 @@ func (h *Host) Read() (netstate.State, error) {
 			state.Interfaces[n].IPv4 = withDHCP(i.IPv4, orders)
 		}
 	}
-	state.DNS, err = h.file.Read()
-	return state, err
+	if state.DNS, err = h.file.Read(); err != nil {
+		return state, err
+	}
+	return h.managers.Read(state)
 }
+
+// Hold keeps links from the programs that managed them, and gives others back; see managers.Managers.Hold.
+func (h *Host) Hold(links []string) error { return h.managers.Hold(links) }
 
 // withDHCP is the IPv4 configuration of a link whose client has these orders.
 func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
@@ -82,6 +91,8 @@ func (h *Host) Do(step netstate.Step) error {
 	switch step.Kind {
 	case netstate.StepDHCP:
 		return h.clients.Do(step)
+	case netstate.StepManager:
+		return h.managers.Do(step)
 	case netstate.StepDNS:
 		var config netstate.DNSConfig
 		if step.To.DNS != nil {

@@ -42,6 +42,9 @@ type Record struct {
 	Generation int64  `json:"generation"`
 	// Desired is the policy rendered for this node.
 	Desired State `json:"desired"`
+	// Inherited is what of Desired the policy does not say: the addresses of links that were taken over from their
+	// managers.
+	Inherited State `json:"inherited,omitzero"`
 	// Before is the state in which the node was when the policy was first applied.
 	Before State `json:"before"`
 	// Earlier are what earlier generations of the policy desired, the newest first. A policy that is reverted takes back

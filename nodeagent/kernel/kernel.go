@@ -92,7 +92,7 @@ func (k *Kernel) Do(step netstate.Step) error {
 		return k.doRoute(step)
 	case netstate.StepRule:
 		return k.doRule(step)
-	case netstate.StepDHCP, netstate.StepDNS:
+	case netstate.StepDHCP, netstate.StepDNS, netstate.StepManager:
 		return nil
 	}
 	return fmt.Errorf("unknown kind of step %q", step.Kind)

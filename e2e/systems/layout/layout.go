@@ -6,6 +6,8 @@ const (
 	Modules = "/modules"
 	// Files is the folder of the initramfs with what is put on the disk at each boot.
 	Files = "/files"
+	// StateDir is the journal of the agent.
+	StateDir = "/var/lib/bridgehead"
 	// LANConfig is where the DHCP server of the LAN finds its LAN, as JSON; it looks at every message anew.
 	LANConfig = "/etc/bridgehead-lan.json"
 	// LANAddress is the address of the router and DHCP server of the LAN, with its prefix length.

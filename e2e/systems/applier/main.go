@@ -1,0 +1,90 @@
+// Command applier applies policies to the system it runs on, and reverts them, as the node agent does when it has a turn,
+// without an API server and without healing: whatever holds afterwards holds by itself.
+//
+//	applier apply NAME FILE   apply the desired state in a file as the policy NAME
+//	applier fail NAME FILE    apply it with a probe that then finds nothing, so that it is undone
+//	applier revert NAME       undo the policy
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"k8s.io/utils/clock"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
+)
+
+// deadline is how long a change may take.
+const deadline = 2 * time.Minute
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "applier:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: applier apply|fail|revert NAME [FILE]")
+	}
+	k, err := newKeeper(args[0] == "fail")
+	if err != nil {
+		return err
+	}
+	if err := k.Restore(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	if args[0] == "revert" {
+		return k.Revert(ctx, args[1])
+	}
+	text, err := os.ReadFile(args[2])
+	if err != nil {
+		return err
+	}
+	desired, errs := netstate.Parse(text)
+	if len(errs) > 0 {
+		return errs.ToAggregate()
+	}
+	return k.Apply(ctx, journal.Record{Policy: args[1], Generation: 1, Desired: journal.State(desired), Heal: true})
+}
+
+func newKeeper(fails bool) (*nodeagent.Keeper, error) {
+	log := funcr.New(func(prefix, args string) { fmt.Println(prefix, args) }, funcr.Options{})
+	links, err := kernel.Open()
+	if err != nil {
+		return nil, err
+	}
+	h := host.New(host.Options{
+		Kernel: links, Clients: dhcp.New(dhcp.Options{Network: links, Folder: layout.StateDir + "/leases", Log: log}),
+		Managers: managers.New("/"), Log: log,
+		File: resolver.File{Path: "/etc/resolv.conf", Original: layout.StateDir + "/resolv.conf"},
+	})
+	j, err := journal.Open(layout.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	k := &nodeagent.Keeper{Node: h, Journal: j, HoldLinks: h.Hold, Clock: clock.RealClock{}, Log: log}
+	if fails {
+		k.Probe = func(context.Context) func(context.Context) error {
+			return func(context.Context) error { return errors.New("nobody answers") }
+		}
+	}
+	return k, nil
+}
+

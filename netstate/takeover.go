@@ -1,0 +1,193 @@
+package netstate
+
+import (
+	"maps"
+	"slices"
+)
+
+// A Manager is a program other than us that configures links of a node. The zero Manager is none.
+type Manager string
+
+// The managers that links can be taken over from.
+const (
+	NetworkManager Manager = "NetworkManager"
+	Networkd       Manager = "systemd-networkd"
+)
+
+// Yields reports whether the manager can be told to leave a link alone.
+func (m Manager) Yields() bool { return m == NetworkManager || m == Networkd }
+
+// takeOver adds to a plan the steps that take links over from their managers: those the plan touches, and those that
+// desired names. NetworkManager leaves a link as it is when it is told to, so it is told first. networkd reads its
+// configuration again once the change is made, so it is told last. DHCP clients of managers end with that, by no step.
+func takeOver(now, desired State, steps []Step) []Step {
+	managed := map[string]Manager{}
+	for _, i := range now.Interfaces {
+		if i.Manager.Yields() {
+			managed[i.Name] = i.Manager
+		}
+	}
+	if len(managed) == 0 {
+		return steps
+	}
+	touched := Held(desired)
+	for _, step := range steps {
+		touched[step.Link] = true
+		for _, controller := range step.controllers() {
+			touched[controller] = true
+		}
+	}
+	steps = slices.DeleteFunc(steps, func(s Step) bool {
+		return s.Kind == StepDHCP && managed[s.Link] != "" && s.To.Link != nil && !isTrue(s.To.Link.IPv4.DHCP)
+	})
+	return slices.Concat(takeOverFrom(NetworkManager, managed, touched), steps, takeOverFrom(Networkd, managed, touched))
+}
+
+func takeOverFrom(m Manager, managed map[string]Manager, touched map[string]bool) []Step {
+	var steps []Step
+	for _, name := range slices.Sorted(maps.Keys(touched)) {
+		if managed[name] == m {
+			steps = append(steps, Step{Kind: StepManager, Link: name, From: Value{Manager: m}})
+		}
+	}
+	return steps
+}
+
+// Held are the names of the links that a desired state asks something of, and of those it makes ports: no manager may
+// touch them while it is to hold.
+func Held(desired State) map[string]bool {
+	held := map[string]bool{}
+	for _, i := range desired.Interfaces {
+		if !i.wanted() {
+			continue
+		}
+		held[i.Name] = true
+		for _, port := range i.Ports() {
+			held[port] = true
+		}
+	}
+	return held
+}
+
+// Inherit returns what a desired state has to say besides so that links it takes over from managers keep their
+// addresses: for each that it wants up without a word about IPv4 or IPv6, that it be as it is now, leased or static, with
+// the routes through it that somebody configured. Nobody else renews or restores them from then on. It returns entries
+// of interfaces with these keys only, and is empty where nothing is managed.
+func Inherit(current, desired State) State {
+	current = current.complete()
+	target := Merge(current, desired).index()
+	now := current.index()
+	var legacy State
+	for _, d := range desired.Interfaces {
+		link := now[d.Name]
+		if link == nil || !link.Manager.Yields() || !d.wanted() || d.State == StateDown || target[d.Name] == nil ||
+			target[d.Name].Controller != nil && *target[d.Name].Controller != "" {
+			continue
+		}
+		entry := Interface{Name: d.Name}
+		if d.IPv4 == nil {
+			entry.IPv4 = inheritIPv4(link.IPv4)
+		}
+		if d.IPv6 == nil {
+			entry.IPv6 = inheritIPv6(link.IPv6)
+		}
+		if entry.IPv4 == nil && entry.IPv6 == nil {
+			continue
+		}
+		legacy.Interfaces = append(legacy.Interfaces, entry)
+		legacy.Routes.Config = append(legacy.Routes.Config, inheritRoutes(current.Routes.Config, entry)...)
+	}
+	return legacy
+}
+
+func inheritIPv4(now *IP) *IP {
+	if now == nil || len(now.Address) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(now.Address, Address.Dynamic) {
+		return &IP{Enabled: new(true), DHCP: new(true)}
+	}
+	return &IP{Enabled: new(true), DHCP: new(false), Address: slices.Clone(now.Address)}
+}
+
+func inheritIPv6(now *IP) *IP {
+	if now == nil || !isTrue(now.Enabled) {
+		return nil
+	}
+	static := slices.DeleteFunc(slices.Clone(now.Address), func(a Address) bool {
+		return a.Dynamic() || a.IP.IsLinkLocalUnicast()
+	})
+	if len(static) == len(now.Address) && len(static) > 0 {
+		return &IP{Enabled: new(true), Autoconf: new(false), Address: static}
+	}
+	if slices.ContainsFunc(now.Address, Address.Dynamic) {
+		return &IP{Enabled: new(true), Autoconf: new(true)} // the manager answered router advertisements itself
+	}
+	return nil
+}
+
+// inheritRoutes are the routes through a link whose addresses are inherited as static ones.
+func inheritRoutes(routes []Route, entry Interface) []Route {
+	var kept []Route
+	for _, r := range routes {
+		ip := entry.IPv4
+		if r.Destination.IsValid() && !r.Destination.Addr().Is4() {
+			ip = entry.IPv6
+		}
+		if r.NextHopInterface == entry.Name && ip != nil && ip.Address != nil {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// WithInherited returns desired with what Inherit found for it, where it still says nothing about it itself.
+func WithInherited(desired, legacy State) State {
+	if len(legacy.Interfaces) == 0 {
+		return desired
+	}
+	desired.Interfaces = slices.Clone(desired.Interfaces)
+	desired.Routes.Config = slices.Clone(desired.Routes.Config)
+	for n, d := range desired.Interfaces {
+		if !d.wanted() {
+			continue
+		}
+		desired.Interfaces[n] = d.withInherited(legacy.Interfaces)
+		for _, r := range legacy.Routes.Config {
+			same := func(o Route) bool { return o.key() == r.key() }
+			if r.NextHopInterface == d.Name && !slices.ContainsFunc(desired.Routes.Config, same) {
+				desired.Routes.Config = append(desired.Routes.Config, r)
+			}
+		}
+	}
+	return desired
+}
+
+func (i Interface) withInherited(legacy []Interface) Interface {
+	for _, from := range legacy {
+		if from.Name != i.Name {
+			continue
+		}
+		if i.IPv4 == nil {
+			i.IPv4 = from.IPv4
+		}
+		if i.IPv6 == nil {
+			i.IPv6 = from.IPv6
+		}
+	}
+	return i
+}
+
+func (s *State) applyManager(step Step) error {
+	link := s.link(step.Link)
+	switch {
+	case link == nil:
+		return errNoLink
+	case link.Manager != step.From.Manager && link.Manager != step.To.Manager:
+		return errOtherManager
+	}
+	link.Manager = step.To.Manager
+	return nil
+}
+
+const errOtherManager = constError("somebody else manages it")

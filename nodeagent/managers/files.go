@@ -1,0 +1,139 @@
+package managers
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The files we write, as the host names them. All are below /run: a boot without us is a boot without them.
+const (
+	// unmanagedFile tells NetworkManager of links (NetworkManager.conf(5), unmanaged-devices).
+	unmanagedFile = "/run/NetworkManager/conf.d/95-bridgehead.conf"
+	// networkFolder has a file for each link (systemd.network(5)), whose name comes before any other: the first file that
+	// matches a link counts.
+	networkFolder = "/run/systemd/network"
+	networkPrefix = "0-bridgehead-"
+	networkSuffix = ".network"
+	// foreignFile has networkd leave routes and rules that are not its own (networkd.conf(5)). It is read when networkd
+	// starts, and that is when networkd removes them.
+	foreignFile = "/run/systemd/networkd.conf.d/95-bridgehead.conf"
+)
+
+const (
+	note       = "# Written by bridgehead-agent while policies need it.\n"
+	foreign    = note + "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
+	unmanaging = "unmanaged-devices+="
+	exactly    = "interface-name:="
+)
+
+// Files are the files that keep links from managers.
+type Files struct {
+	// Root is the folder in which the host's files are found, "" for /.
+	Root string
+}
+
+func (f Files) at(path string) string { return filepath.Join(f.Root, path) }
+
+// formatUnmanaged is the drop-in of NetworkManager for links, "" for none.
+func formatUnmanaged(links []string) string {
+	if len(links) == 0 {
+		return ""
+	}
+	devices := make([]string, len(links))
+	for n, link := range links {
+		devices[n] = exactly + link
+	}
+	return note + "[keyfile]\n" + unmanaging + strings.Join(devices, ";") + "\n"
+}
+
+// parseUnmanaged returns the links of a drop-in.
+func parseUnmanaged(text string) []string {
+	var links []string
+	for line := range strings.Lines(text) {
+		devices, found := strings.CutPrefix(strings.TrimSpace(line), unmanaging)
+		if !found {
+			continue
+		}
+		for device := range strings.SplitSeq(devices, ";") {
+			links = append(links, strings.TrimPrefix(device, exactly))
+		}
+	}
+	return links
+}
+
+// formatNetwork is the file of a link for networkd.
+func formatNetwork(link string) string {
+	return note + "[Match]\nName=" + link + "\n\n[Link]\nUnmanaged=yes\n"
+}
+
+// unmanaged are the links that are kept from NetworkManager, sorted.
+func (f Files) unmanaged() ([]string, error) {
+	text, err := os.ReadFile(f.at(unmanagedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read which links are kept from NetworkManager: %w", err)
+	}
+	return slices.Sorted(slices.Values(parseUnmanaged(string(text)))), nil
+}
+
+func (f Files) writeUnmanaged(links []string) error {
+	return f.put(unmanagedFile, formatUnmanaged(links))
+}
+
+// networks are the links that are kept from networkd, sorted.
+func (f Files) networks() ([]string, error) {
+	files, err := filepath.Glob(f.at(networkFolder) + "/" + networkPrefix + "*" + networkSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("read which links are kept from systemd-networkd: %w", err)
+	}
+	var links []string
+	for _, file := range files {
+		name := strings.TrimPrefix(filepath.Base(file), networkPrefix)
+		links = append(links, strings.TrimSuffix(name, networkSuffix))
+	}
+	return slices.Sorted(slices.Values(links)), nil
+}
+
+func networkFile(link string) string {
+	return networkFolder + "/" + networkPrefix + link + networkSuffix
+}
+
+func (f Files) writeNetwork(link string) error { return f.put(networkFile(link), formatNetwork(link)) }
+
+func (f Files) removeNetwork(link string) error { return f.put(networkFile(link), "") }
+
+func (f Files) writeForeign(there bool) error {
+	if there {
+		return f.put(foreignFile, foreign)
+	}
+	return f.put(foreignFile, "")
+}
+
+// put makes a file be there whole with a text, or, for an empty text, not be there. The file is everybody's to read.
+func (f Files) put(path, text string) error {
+	if text == "" {
+		if err := os.Remove(f.at(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("give links back to their managers: %w", err)
+		}
+		return nil
+	}
+	err := os.MkdirAll(filepath.Dir(f.at(path)), 0o755)
+	next := filepath.Join(filepath.Dir(f.at(path)), "."+filepath.Base(path)+".new")
+	if err == nil {
+		err = os.WriteFile(next, []byte(text), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(next, f.at(path))
+	}
+	if err != nil {
+		return fmt.Errorf("keep links from their managers: %w", err)
+	}
+	return nil
+}

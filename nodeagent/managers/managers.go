@@ -1,0 +1,223 @@
+// Package managers knows which program manages each link of a node, NetworkManager or systemd-networkd, and takes links
+// over from them and gives them back, by D-Bus and by files below /run.
+//
+// What is to be done, and in which order, is decided by netstate.Plan (steps of kind netstate.StepManager) and by the
+// pure functions of this package; what talks to the programs is behind two small interfaces.
+package managers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
+)
+
+// A Device is a link as its manager sees it.
+type Device struct {
+	// Managed says that the manager configures the link, or would if it got a carrier.
+	Managed bool
+	// Profile is what the manager configures the link by, as people know it.
+	Profile string
+	// Legacy says that kubernetes-nmstate left the profile.
+	Legacy bool
+}
+
+// A Program is a running manager.
+type Program interface {
+	// Devices are the links it knows, by name.
+	Devices() (map[string]Device, error)
+	// Release has it leave a link alone, with addresses and routes as they are, until Take.
+	Release(link string) error
+	// Take has it manage a link again.
+	Take(link string) error
+	// Reload has it read its files again.
+	Reload() error
+}
+
+// Managers are those of one node. Its methods may be called from several goroutines.
+type Managers struct {
+	// Files are where links are kept from managers.
+	Files Files
+	// NetworkManager and Networkd return the programs if they run, and nil if not.
+	NetworkManager, Networkd func() (Program, error)
+
+	mu sync.Mutex
+	// read says that networkd has read its files since they changed.
+	read bool
+}
+
+// Read returns a state with the managers of its links, and the profiles they are managed by.
+func (m *Managers) Read(state netstate.State) (netstate.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	state.Interfaces = slices.Clone(state.Interfaces)
+	for n := range state.Interfaces {
+		state.Interfaces[n].Manager, state.Interfaces[n].ProfileName = "", nil
+	}
+	for manager, find := range m.programs() {
+		program, err := find()
+		if err != nil || program == nil {
+			if err != nil {
+				return state, fmt.Errorf("ask %s which links it manages: %w", manager, err)
+			}
+			continue
+		}
+		devices, err := program.Devices()
+		if err != nil {
+			return state, fmt.Errorf("ask %s which links it manages: %w", manager, err)
+		}
+		for n := range state.Interfaces {
+			if d := devices[state.Interfaces[n].Name]; d.Managed {
+				state.Interfaces[n].Manager = manager
+				if d.Profile != "" {
+					state.Interfaces[n].ProfileName = &d.Profile
+				}
+			}
+		}
+	}
+	return state, nil
+}
+
+func (m *Managers) programs() map[netstate.Manager]func() (Program, error) {
+	return map[netstate.Manager]func() (Program, error){netstate.NetworkManager: m.NetworkManager, netstate.Networkd: m.Networkd}
+}
+
+// Do carries out a step of kind netstate.StepManager and ignores all others. A manager that does not run has nothing to
+// be told.
+func (m *Managers) Do(step netstate.Step) error {
+	if step.Kind != netstate.StepManager {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var err error
+	if step.From.Manager == netstate.Networkd || step.To.Manager == netstate.Networkd {
+		err = m.doNetworkd(step)
+	} else {
+		err = m.doNetworkManager(step)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", step, err)
+	}
+	return nil
+}
+
+func (m *Managers) doNetworkManager(step netstate.Step) error {
+	program, err := m.NetworkManager()
+	if err != nil || program == nil {
+		return err
+	}
+	if step.To.Manager == "" {
+		return program.Release(step.Link)
+	}
+	return program.Take(step.Link)
+}
+
+// doNetworkd takes a link over by a file that networkd reads at once, and gives it back by removing the file: networkd
+// reads that only when everything else is undone, in Hold.
+func (m *Managers) doNetworkd(step netstate.Step) error {
+	m.read = false
+	if step.To.Manager != "" {
+		return m.Files.removeNetwork(step.Link)
+	}
+	if err := m.Files.writeNetwork(step.Link); err != nil {
+		return err
+	}
+	program, err := m.Networkd()
+	if err != nil || program == nil {
+		return err
+	}
+	m.read = true
+	return program.Release(step.Link)
+}
+
+// Hold keeps links from managers, and gives back those that were kept before and are not in the list: for as long as the
+// node runs, whether the managers run now or start later. To call it again with the same list changes nothing. The error
+// joins what could not be done; calling it again tries again.
+func (m *Managers) Hold(links []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	links = slices.Sorted(slices.Values(links))
+	return errors.Join(m.holdNetworkManager(slices.Compact(links)), m.holdNetworkd(slices.Compact(links)))
+}
+
+// holdNetworkManager writes the drop-in. NetworkManager must have let go of a link before it reads of it: it takes a link
+// down that it is about to activate.
+func (m *Managers) holdNetworkManager(links []string) error {
+	before, err := m.Files.unmanaged()
+	if err != nil {
+		return err
+	}
+	program, err := m.NetworkManager()
+	if err != nil {
+		return errors.Join(fmt.Errorf("reach NetworkManager: %w", err), m.Files.writeUnmanaged(links))
+	}
+	if program == nil {
+		return m.Files.writeUnmanaged(links)
+	}
+	devices, err := program.Devices()
+	if err != nil {
+		return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
+	}
+	for _, link := range links {
+		if devices[link].Managed {
+			if err := program.Release(link); err != nil {
+				return fmt.Errorf("take %s over from NetworkManager: %w", link, err)
+			}
+		}
+	}
+	if slices.Equal(before, links) {
+		return nil
+	}
+	if err := errors.Join(m.Files.writeUnmanaged(links), program.Reload()); err != nil {
+		return fmt.Errorf("tell NetworkManager of the links that are not its own: %w", err)
+	}
+	for _, link := range before {
+		if _, there := devices[link]; there && !slices.Contains(links, link) {
+			if err := program.Take(link); err != nil {
+				return fmt.Errorf("give %s back to NetworkManager: %w", link, err)
+			}
+		}
+	}
+	return nil
+}
+
+// holdNetworkd writes a file for each link.
+func (m *Managers) holdNetworkd(links []string) error {
+	before, err := m.Files.networks()
+	if err != nil {
+		return err
+	}
+	if m.read && slices.Equal(before, links) {
+		return nil
+	}
+	for _, link := range before {
+		if !slices.Contains(links, link) {
+			err = errors.Join(err, m.Files.removeNetwork(link))
+		}
+	}
+	for _, link := range links {
+		err = errors.Join(err, m.Files.writeNetwork(link))
+	}
+	if err = errors.Join(err, m.Files.writeForeign(len(links) > 0)); err != nil {
+		return err
+	}
+	program, err := m.Networkd()
+	if err != nil {
+		return fmt.Errorf("reach systemd-networkd: %w", err)
+	}
+	if program != nil {
+		if err := program.Reload(); err != nil {
+			return fmt.Errorf("have systemd-networkd read its files: %w", err)
+		}
+		for _, link := range before {
+			if !slices.Contains(links, link) {
+				err = errors.Join(err, program.Take(link))
+			}
+		}
+	}
+	m.read = err == nil
+	return err
+}

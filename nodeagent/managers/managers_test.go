@@ -1,0 +1,190 @@
+package managers
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
+)
+
+// A model plays a manager: it does what it is told and writes that down, and reads its files when it is told to.
+type model struct {
+	files   Files
+	manager netstate.Manager
+	devices map[string]Device
+	told    *[]string
+	fails   bool
+}
+
+func (m *model) tell(text string) error {
+	*m.told = append(*m.told, text)
+	if m.fails {
+		return errors.New("it hangs")
+	}
+	return nil
+}
+
+func (m *model) Devices() (map[string]Device, error) { return m.devices, nil }
+
+func (m *model) Release(link string) error {
+	m.devices[link] = Device{}
+	return m.tell("release " + link)
+}
+
+func (m *model) Take(link string) error {
+	m.devices[link] = Device{Managed: true}
+	return m.tell("take " + link)
+}
+
+func (m *model) Reload() error {
+	kept, _ := m.files.unmanaged()
+	if m.manager == netstate.Networkd {
+		kept, _ = m.files.networks()
+	}
+	for _, link := range kept {
+		if m.manager == netstate.NetworkManager && m.devices[link].Managed {
+			return m.tell("reload takes down " + link)
+		}
+		m.devices[link] = Device{}
+	}
+	return m.tell("reload without " + strings.Join(kept, " "))
+}
+
+// node returns the managers of a node on which one of them runs and manages eth1 and eth2, and what it is told.
+func node(t *testing.T, runs netstate.Manager) (*Managers, *model) {
+	m := &Managers{Files: Files{Root: t.TempDir()}}
+	program := &model{files: m.Files, manager: runs, told: &[]string{},
+		devices: map[string]Device{"eth1": {Managed: true, Profile: "Wired"}, "eth2": {Managed: true}}}
+	find := func(which netstate.Manager) func() (Program, error) {
+		return func() (Program, error) {
+			if which != runs {
+				return nil, nil
+			}
+			return program, nil
+		}
+	}
+	m.NetworkManager, m.Networkd = find(netstate.NetworkManager), find(netstate.Networkd)
+	return m, program
+}
+
+func TestLinksAreHeld(t *testing.T) {
+	tests := map[string]struct {
+		runs  netstate.Manager
+		holds [][]string
+		told  []string
+	}{
+		"NetworkManager lets go before it reads of it": {netstate.NetworkManager, [][]string{{"eth1", "br1"}},
+			[]string{"release eth1", "reload without br1 eth1"}},
+		"the same again is nothing": {netstate.NetworkManager, [][]string{{"eth1"}, {"eth1"}},
+			[]string{"release eth1", "reload without eth1"}},
+		"NetworkManager gets back what is not held any more": {netstate.NetworkManager, [][]string{{"eth1", "eth2"}, {"eth2"}, nil},
+			[]string{"release eth1", "release eth2", "reload without eth1 eth2", "reload without eth2", "take eth1", "reload without ",
+				"take eth2"}},
+		"networkd reads of it": {netstate.Networkd, [][]string{{"eth1"}, {"eth1"}}, []string{"reload without eth1"}},
+		"networkd gets back what is not held any more": {netstate.Networkd, [][]string{{"eth1", "eth2"}, {"eth2"}},
+			[]string{"reload without eth1 eth2", "reload without eth2", "take eth1"}},
+		"where no manager runs nobody is told": {"", [][]string{{"eth1"}, nil}, []string{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, program := node(t, test.runs)
+			for _, links := range test.holds {
+				require.NoError(t, m.Hold(links))
+				held, err := m.Files.unmanaged()
+				require.NoError(t, err)
+				assert.ElementsMatch(t, links, held, "whichever manager starts later")
+				held, err = m.Files.networks()
+				require.NoError(t, err)
+				assert.ElementsMatch(t, links, held, "whichever manager starts later")
+			}
+			assert.Equal(t, test.told, *program.told)
+		})
+	}
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	m, _ := node(t, netstate.NetworkManager)
+	require.NoError(t, m.Hold([]string{"eth1"}))
+	require.NoError(t, m.Hold(nil))
+	for _, file := range []string{unmanagedFile, foreignFile, networkFile("eth1")} {
+		assert.NoFileExists(t, m.Files.at(file))
+	}
+}
+
+func TestAManagerThatFailsIsToldAgain(t *testing.T) {
+	m, program := node(t, netstate.Networkd)
+	program.fails = true
+	require.ErrorContains(t, m.Hold([]string{"eth1"}), "have systemd-networkd read its files: it hangs")
+	program.fails = false
+	require.NoError(t, m.Hold([]string{"eth1"}))
+	assert.Equal(t, []string{"reload without eth1", "reload without eth1"}, *program.told)
+}
+
+func TestStepsTakeLinksOverAndGiveThemBack(t *testing.T) {
+	tests := map[string]struct {
+		runs netstate.Manager
+		told []string
+	}{
+		"NetworkManager":   {netstate.NetworkManager, []string{"release eth1", "take eth1"}},
+		"systemd-networkd": {netstate.Networkd, []string{"release eth1", "reload without "}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, program := node(t, test.runs)
+			before, err := m.Read(netstate.State{Interfaces: []netstate.Interface{{Name: "eth1"}, {Name: "eth9"}}})
+			require.NoError(t, err)
+			assert.Equal(t, test.runs, before.Interfaces[0].Manager)
+			assert.Equal(t, "Wired", *before.Interfaces[0].ProfileName)
+			assert.Empty(t, before.Interfaces[1].Manager)
+			step := netstate.Step{Kind: netstate.StepManager, Link: "eth1", From: netstate.Value{Manager: test.runs}}
+			require.NoError(t, m.Do(step))
+			after, err := m.Read(before)
+			require.NoError(t, err)
+			assert.Empty(t, after.Interfaces[0].Manager, "what is said about a link is said anew")
+			require.NoError(t, m.Do(step.Inverse()))
+			require.NoError(t, m.Hold(nil), "after the undo")
+			assert.Equal(t, test.told, *program.told)
+		})
+	}
+}
+
+func TestNetworkManagersDevicesAreJudged(t *testing.T) {
+	tests := map[string]struct {
+		managed bool
+		kind    uint32
+		active  map[string]dbus.Variant
+		want    Device
+	}{
+		"a NIC that is activated": {true, nmEthernet, map[string]dbus.Variant{"Id": dbus.MakeVariant("Wired")},
+			Device{Managed: true, Profile: "Wired"}},
+		"a NIC that waits for a carrier": {true, nmEthernet, nil, Device{Managed: true}},
+		"a NIC that was let go":          {false, nmEthernet, nil, Device{}},
+		"a bridge that NetworkManager made": {true, 13, map[string]dbus.Variant{"Id": dbus.MakeVariant("br0")},
+			Device{Managed: true, Profile: "br0"}},
+		"a bridge that it only shows": {true, 13, map[string]dbus.Variant{"StateFlags": dbus.MakeVariant(nmExternal | 1)}, Device{}},
+		"a bridge that is new":        {true, 13, nil, Device{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			device := map[string]dbus.Variant{"Managed": dbus.MakeVariant(test.managed), "DeviceType": dbus.MakeVariant(test.kind)}
+			assert.Equal(t, test.want, deviceOf(device, test.active))
+		})
+	}
+}
+
+func TestANodeWithoutABusHasNoManagers(t *testing.T) {
+	m := New(t.TempDir())
+	state, err := m.Read(netstate.State{Interfaces: []netstate.Interface{{Name: "eth0"}}})
+	require.NoError(t, err)
+	assert.Empty(t, state.Interfaces[0].Manager)
+	require.NoError(t, m.Hold([]string{"eth0"}))
+	text, err := os.ReadFile(m.Files.at(unmanagedFile))
+	require.NoError(t, err)
+	assert.Equal(t, note+"[keyfile]\nunmanaged-devices+=interface-name:=eth0\n", string(text))
+}

@@ -1,0 +1,86 @@
+package managers
+
+import (
+	"github.com/godbus/dbus/v5"
+)
+
+// networkd's interfaces, as in org.freedesktop.network1(5).
+const (
+	networkdName    = "org.freedesktop.network1"
+	networkdPath    = "/org/freedesktop/network1"
+	networkdManager = networkdName + ".Manager"
+	networkdLink    = networkdName + ".Link"
+	// unmanagedState is the AdministrativeState of a link that networkd leaves alone.
+	unmanagedState = "unmanaged"
+)
+
+// networkd implements Program for a systemd-networkd that runs.
+type networkd struct{ bus *Bus }
+
+func (b *Bus) networkd() (Program, error) {
+	runs, err := b.owned(networkdName)
+	if err != nil || !runs {
+		return nil, err
+	}
+	return networkd{b}, nil
+}
+
+func (n networkd) manager() object { return object{n.bus, networkdName, networkdPath} }
+
+// A networkdListed is a link in the answer of ListLinks.
+type networkdListed struct {
+	Index int32
+	Name  string
+	Path  dbus.ObjectPath
+}
+
+func (n networkd) links() ([]networkdListed, error) {
+	var links []networkdListed
+	return links, n.manager().call(networkdManager+".ListLinks", nil, &links)
+}
+
+// Devices implements Program.
+func (n networkd) Devices() (map[string]Device, error) {
+	links, err := n.links()
+	if err != nil {
+		return nil, err
+	}
+	devices := map[string]Device{}
+	for _, link := range links {
+		state, err := object{n.bus, networkdName, link.Path}.all(networkdLink)
+		if err != nil {
+			continue // the link went meanwhile
+		}
+		administrative := value[string](state, "AdministrativeState")
+		devices[link.Name] = Device{Managed: administrative != "" && administrative != unmanagedState}
+	}
+	return devices, nil
+}
+
+// Release implements Program: networkd reads the file that says so, and lets go.
+func (n networkd) Release(link string) error {
+	if err := n.Reload(); err != nil {
+		return err
+	}
+	return settled(func() (bool, error) {
+		devices, err := n.Devices()
+		return !devices[link].Managed, err
+	})
+}
+
+// Take implements Program. networkd looks at a link again only when it is told.
+func (n networkd) Take(link string) error {
+	links, err := n.links()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if l.Name == link {
+			return n.manager().call(networkdManager+".ReconfigureLink", []any{l.Index})
+		}
+	}
+	return nil // it is gone
+}
+
+// Reload implements Program.
+func (n networkd) Reload() error { return n.manager().call(networkdManager+".Reload", nil) }
