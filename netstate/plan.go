@@ -13,7 +13,7 @@ func Plan(current, desired State) ([]Step, error) {
 	if errs := Validate(desired, nil); len(errs) > 0 {
 		return nil, errs.ToAggregate()
 	}
-	current = current.complete()
+	current = WithoutLeases(current.complete())
 	target := Merge(current, desired)
 	if errs := checkMerged(current, desired, target, nil); len(errs) > 0 {
 		return nil, fmt.Errorf("the node cannot be configured like that: %w", errs.ToAggregate())

@@ -19,7 +19,7 @@ func (m Manager) Yields() bool { return m == NetworkManager || m == Networkd }
 
 // takeOver adds to a plan the steps that take links over from their managers: those the plan touches, and those that
 // desired names. NetworkManager leaves a link as it is when it is told to, so it is told first. networkd reads its
-// configuration again once the change is made, so it is told last. DHCP clients of managers end with that, by no step.
+// configuration again once the change is made, so it is told last.
 func takeOver(now, desired State, steps []Step) []Step {
 	managed := map[string]Manager{}
 	for _, i := range now.Interfaces {
@@ -37,9 +37,6 @@ func takeOver(now, desired State, steps []Step) []Step {
 			touched[controller] = true
 		}
 	}
-	steps = slices.DeleteFunc(steps, func(s Step) bool {
-		return s.Kind == StepDHCP && managed[s.Link] != "" && s.To.Link != nil && !isTrue(s.To.Link.IPv4.DHCP)
-	})
 	return slices.Concat(takeOverFrom(NetworkManager, managed, touched), steps, takeOverFrom(Networkd, managed, touched))
 }
 
@@ -51,6 +48,20 @@ func takeOverFrom(m Manager, managed map[string]Manager, touched map[string]bool
 		}
 	}
 	return steps
+}
+
+// WithoutLeases returns a current state in which the links of managers have no DHCP: it is the manager's client that has
+// the lease, so that one of ours must be started if the link is to have it still when it is taken over.
+func WithoutLeases(current State) State {
+	current.Interfaces = slices.Clone(current.Interfaces)
+	for n, i := range current.Interfaces {
+		if i.Manager.Yields() && i.IPv4 != nil && isTrue(i.IPv4.DHCP) {
+			ip := *i.IPv4
+			ip.DHCP = new(false)
+			current.Interfaces[n].IPv4 = &ip
+		}
+	}
+	return current
 }
 
 // Held are the names of the links that a desired state asks something of, and of those it makes ports: no manager may

@@ -144,6 +144,7 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 	if err != nil {
 		return err
 	}
+	current = netstate.WithoutLeases(current)
 	r.Before = journal.State(current)
 	old, recorded := k.find(r)
 	if recorded {
