@@ -62,12 +62,12 @@ type trial struct {
 func trials(manager string) map[string]trial {
 	if manager == "NetworkManager" {
 		return map[string]trial{
-			"nmcli con up":               {"nmcli -w 60 con up $(nmcli -g connection.uuid,connection.interface-name con | x=; nmcli -t -f UUID,NAME con | grep 'Wired connection 2' | { IFS=: read u n; echo $u; }) || true", true},
+			"nmcli con up":                {"nmcli -w 60 con up 'Wired connection 2' || true", true},
 			"NetworkManager is restarted": {"systemctl restart NetworkManager; nmcli -w 60 general status; sleep 8", false},
 		}
 	}
 	return map[string]trial{
-		"systemd-networkd is restarted":        {"systemctl restart systemd-networkd; sleep 5", true},
+		"systemd-networkd is restarted":          {"systemctl restart systemd-networkd; sleep 5", true},
 		"systemd-networkd reads its files again": {"networkctl reload; sleep 3", false},
 	}
 }

@@ -103,7 +103,8 @@ func (o object) call(method string, args []any, into ...any) error {
 // all are the properties of an interface.
 func (o object) all(of string) (map[string]dbus.Variant, error) {
 	var values map[string]dbus.Variant
-	return values, o.call(properties+".GetAll", []any{of}, &values)
+	err := o.call(properties+".GetAll", []any{of}, &values)
+	return values, err
 }
 
 // set sets a property.

@@ -36,7 +36,8 @@ type networkdListed struct {
 
 func (n networkd) links() ([]networkdListed, error) {
 	var links []networkdListed
-	return links, n.manager().call(networkdManager+".ListLinks", nil, &links)
+	err := n.manager().call(networkdManager+".ListLinks", nil, &links)
+	return links, err
 }
 
 // Devices implements Program.

@@ -38,8 +38,9 @@ func (b *Bus) networkManager() (Program, error) {
 type nmTree map[dbus.ObjectPath]map[string]map[string]dbus.Variant
 
 func (n networkManager) tree() (nmTree, error) {
-	tree := nmTree{}
-	return tree, object{n.bus, nmName, nmRootPath}.call(nmObjects, nil, &tree)
+	var tree nmTree
+	err := object{n.bus, nmName, nmRootPath}.call(nmObjects, nil, &tree)
+	return tree, err
 }
 
 // Devices implements Program.

@@ -87,4 +87,3 @@ func newKeeper(fails bool) (*nodeagent.Keeper, error) {
 	}
 	return k, nil
 }
-
