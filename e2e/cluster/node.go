@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 
@@ -32,11 +31,11 @@ type Node struct {
 // newNode describes the n-th node of a cluster of count nodes, from 1.
 func (c *Cluster) newNode(ctx context.Context, n, count int) (*Node, error) {
 	name := fmt.Sprintf("node%02d", n)
-	port, err := freePort()
+	ports, err := controlplane.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	node := &Node{Name: name, Address: nodeAddress(n), proxy: fmt.Sprintf("127.0.0.1:%d", port)}
+	node := &Node{Name: name, Address: nodeAddress(n), proxy: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	files, err := c.nodeFiles(n, name)
 	if err != nil {
 		return nil, err
@@ -132,16 +131,6 @@ func (c *Cluster) access(user string, groups ...string) (string, error) {
 
 // hostIP is this machine for a guest of qemu's user network.
 const hostIP = "10.0.2.2"
-
-// freePort finds a port that nobody listens on.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
 
 // Exec runs a program in the guest, as root on the node, and returns its output. A program that fails is an error with what
 // it complained of.

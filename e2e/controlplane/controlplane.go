@@ -141,7 +141,7 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(c.LogDir, 0o755); err != nil {
 		return fmt.Errorf("make the folder of logs: %w", err)
 	}
-	ports, err := freePorts(4)
+	ports, err := FreePorts(4)
 	if err != nil {
 		return err
 	}

@@ -165,9 +165,9 @@ func belongs(pid int, programs, dir string) bool {
 // loopback is an address of ours.
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// freePorts finds n ports nobody listens on. They are below the range from which the kernel takes the
+// FreePorts finds n ports nobody listens on. They are below the range from which the kernel takes the
 // ports of outgoing connections, so that nobody takes one by chance while its server is restarted.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	const low, high = 16384, 32768
 	ports := make([]int, 0, n)
 	var listeners []net.Listener // open until all are found, so that none is found twice
