@@ -48,14 +48,14 @@ func (c *Cluster) Reinstall(ctx context.Context) error {
 	return c.WaitInstalled(ctx)
 }
 
-// WaitInstalled waits until every pod of Bridgehead is ready.
+// WaitInstalled waits until every pod of Bridgehead is ready and its webhooks are called.
 func (c *Cluster) WaitInstalled(ctx context.Context) error {
 	for _, what := range [][]string{{Namespace, "deployment/bridgehead"}, {AgentNamespace, "daemonset/bridgehead-agent"}} {
 		if _, err := c.Kubectl(ctx, "-n", what[0], "rollout", "status", what[1], "--timeout="+settleTime.String()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return suite.WaitArmed(ctx, c.Client)
 }
 
 // overlay writes a kustomization that names the image.

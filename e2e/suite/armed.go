@@ -29,10 +29,15 @@ func (s *Suite) waitArmed(ctx context.Context) error {
 	if err := s.Client.Create(ctx, slice); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("tell that the webhooks are answered: %w", err)
 	}
+	return WaitArmed(ctx, s.Client)
+}
+
+// WaitArmed waits until the API server of any cluster calls the webhooks.
+func WaitArmed(ctx context.Context, c client.Client) error {
 	for _, bad := range []client.Object{brokenPod(), brokenPolicy()} {
 		var last error
 		err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-			last = s.Client.Create(ctx, bad, client.DryRunAll)
+			last = c.Create(ctx, bad, client.DryRunAll)
 			return last != nil && strings.Contains(last.Error(), "denied the request"), nil
 		})
 		if err != nil {
