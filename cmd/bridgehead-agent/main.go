@@ -17,7 +17,8 @@ import (
 
 func main() {
 	options := defaultOptions(os.Getenv("NODE_NAME"))
-	if err := options.flags().Parse(os.Args[1:]); err != nil {
+	flags := options.flags()
+	if err := flags.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			os.Exit(0)
 		}
@@ -30,7 +31,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, options); err != nil {
+	role := func() error { return run(ctx, options) }
+	if flags.Arg(0) == "restore" {
+		role = func() error { return restore(ctx, options, os.Getenv("NOTIFY_SOCKET")) }
+	}
+	if err := role(); err != nil {
 		fmt.Fprintln(os.Stderr, "bridgehead-agent:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left for the deferred stop to do
 	}

@@ -66,7 +66,9 @@ and /run/systemd/resolve (writable /etc only if name servers are to be written),
 all below the folder that --host-root names.
 
 Usage:
-  bridgehead-agent [flags]
+  bridgehead-agent [flags]            as the pod of a node does
+  bridgehead-agent restore [flags]    as a unit of the host does, before kubelet: restores what is committed, and keeps
+                                      leases up until the pod takes over
 
 Flags:
 %s

@@ -55,6 +55,14 @@ func run(ctx context.Context, o Options) error {
 		return fmt.Errorf("read how to reach the API server (--kubeconfig): %w", err)
 	}
 	cfg.UserAgent = "bridgehead-agent"
+	turn, err := openTurn(o.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = turn.close() }() // the process ends with it
+	if err := turn.take(ctx); err != nil {
+		return err
+	}
 	h, err := openHost(o, log)
 	if err != nil {
 		return err
