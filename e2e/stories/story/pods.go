@@ -240,17 +240,28 @@ func (t *teller) isolate(ctx context.Context) error {
 	return nil
 }
 
-// stayAway has a pod ask for a bridge that no policy made: it is not bound to a node on which it could not be attached.
+// stayAway gives one node a bridge that the other has not: a pod that must run on the other is not bound to it, where it
+// could not be attached.
 func (t *teller) stayAway(ctx context.Context) error {
+	const policy = `{"apiVersion": "nmstate.io/v1", "kind": "NodeNetworkConfigurationPolicy", "metadata": {"name": "br9"},
+		"spec": {"nodeSelector": {"kubernetes.io/hostname": "node01"},
+			"desiredState": {"interfaces": [{"name": "br9", "type": "linux-bridge", "state": "up"}]}}}`
 	const nad = `{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "br9"},
 		"spec": {"config": "{\"cniVersion\": \"0.3.1\", \"name\": \"br9\", \"type\": \"bridge\", \"bridge\": \"br9\"}"}}`
-	fmt.Fprintln(t.out, "$ kubectl create -f br9.yaml   # a network of a bridge that no node has")
-	out, err := t.KubectlInput(ctx, nad, "create", "-f", "-")
-	if err != nil {
+	const resource = "bridge.network.kubevirt.io/br9"
+	fmt.Fprintln(t.out, "$ kubectl create -f br9.yaml   # a policy for node01 alone, and a network of its bridge")
+	if _, err := t.KubectlInput(ctx, policy, "create", "-f", "-"); err != nil {
 		return err
 	}
-	fmt.Fprint(t.out, "   "+out)
+	capacity := "-o=jsonpath={.status.allocatable." + strings.ReplaceAll(resource, ".", `\.`) + "}"
+	if err := t.eventually(ctx, "1k", "get", "node", "node01", capacity); err != nil {
+		return err
+	}
+	if _, err := t.KubectlInput(ctx, nad, "create", "-f", "-"); err != nil {
+		return err
+	}
 	pod := newPod("homeless", "br9", "", "")
+	pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: "node02"}
 	if err := t.createOnly(ctx, pod); err != nil {
 		return err
 	}
@@ -258,5 +269,5 @@ func (t *teller) stayAway(ctx context.Context) error {
 	if _, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String()); err != nil {
 		return err
 	}
-	return t.expect(ctx, []string{"Insufficient bridge.network.kubevirt.io/br9"}, "get", "pod", pod.Name, "-o="+condition)
+	return t.expect(ctx, []string{"Insufficient " + resource}, "get", "pod", pod.Name, "-o="+condition)
 }

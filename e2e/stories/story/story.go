@@ -61,7 +61,7 @@ func (t *teller) chapters() []chapter {
 		{"Pods as KubeVirt would make them are bound to nodes with the bridge, and attached to it", t.attachPods},
 		{"vma reaches vmb, through VLAN 100 on the wire", t.ping},
 		{"A pod on VLAN 200 reaches neither", t.isolate},
-		{"A pod that needs a bridge that no node has waits for one", t.stayAway},
+		{"A pod that must run on a node without the bridge that it needs waits for one", t.stayAway},
 		{"A dry run answers like the real thing and holds nothing", t.dryRun},
 		{"An address that is taken is refused, with the reason", t.askForTaken},
 		{"A VM that is deleted and recreated at once keeps its addresses", t.recreate},
