@@ -92,7 +92,8 @@ func (d Definition) TakesMAC() bool {
 // node: it is not asked for, but named in unoffered.
 func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, unoffered string) {
 	name := d.Derived()
-	if len(d.Resources) > 0 && !(d.Filled && len(d.Resources) == 1 && d.Resources[0].Name == name) {
+	filled := d.Filled && len(d.Resources) == 1 && d.Resources[0].Name == name
+	if len(d.Resources) > 0 && !filled {
 		return d.Resources, ""
 	}
 	switch {

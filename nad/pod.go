@@ -13,7 +13,8 @@ import (
 const (
 	// LauncherLabel on a pod has the value Launcher where a VM runs in it, or will after a live migration (KubeVirt).
 	LauncherLabel = "kubevirt.io"
-	Launcher      = "virt-launcher"
+	// Launcher is the value of LauncherLabel.
+	Launcher = "virt-launcher"
 )
 
 // IsLauncher reports whether a VM runs in a pod, or will after a live migration. The addresses of such a pod are its

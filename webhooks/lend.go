@@ -121,12 +121,12 @@ func (l Lending) poolFor(namespace string, asking []nic) (cluster.PoolRule, erro
 
 // holderOf names the object that addresses are for. One without a name yet goes by a claim, which is added to the patch
 // if the object does not bring it.
-func (l Lending) holderOf(kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch) (macpool.Object, *field.Error) {
+func (l Lending) holderOf(kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch) (macpool.Object, field.ErrorList) {
 	holder := macpool.Object{Kind: kind, Namespace: request.Namespace, Name: cmp.Or(request.Name, meta.Name)}
 	switch {
 	case holder.Name != "":
 	case meta.GenerateName == "":
-		return holder, field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")
+		return holder, field.ErrorList{field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")}
 	default:
 		holder.GenerateName, holder.Claim = meta.GenerateName, claim(meta.Annotations, l.Now(), patch)
 	}

@@ -232,9 +232,9 @@ func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionR
 	if len(o.asking) == 0 {
 		return verdict, nil
 	}
-	var problem *field.Error
-	if o.holder, problem = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); problem != nil {
-		return Verdict{Denied: field.ErrorList{problem}}, nil
+	var problems field.ErrorList
+	if o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
 	}
 	macs, err := w.Lending.lend(ctx, request, o, &verdict)
 	if err != nil {

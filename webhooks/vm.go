@@ -76,9 +76,9 @@ func (w VMReviewer) assign(ctx context.Context, request *admissionv1.AdmissionRe
 	for _, n := range asking {
 		o.asking = append(o.asking, n.nic)
 	}
-	var problem *field.Error
-	if o.holder, problem = w.holderOf(macpool.KindVM, request, c.vm.Metadata, &verdict.Patch); problem != nil {
-		return Verdict{Denied: field.ErrorList{problem}}, nil
+	var problems field.ErrorList
+	if o.holder, problems = w.holderOf(macpool.KindVM, request, c.vm.Metadata, &verdict.Patch); len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
 	}
 	if err := w.shareNamed(ctx, request, c, &o); err != nil {
 		return Verdict{}, err

@@ -14,7 +14,8 @@ const (
 	// OnTakenAnnotation on a VM that is created, with the value OnTakenReplace, has addresses that another VM has
 	// replaced by new ones instead of refused: for restores and clones of VMs that still exist.
 	OnTakenAnnotation = "bridgehead.dev/on-taken-mac"
-	OnTakenReplace    = "replace"
+	// OnTakenReplace is the value of OnTakenAnnotation.
+	OnTakenReplace = "replace"
 	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
 	receiver = "WaitAsReceiver"
 )
