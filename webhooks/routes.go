@@ -36,6 +36,8 @@ func Routes(s Sources) []Route {
 		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}},
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
+		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
+		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
 		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
 		{"/validate-network-attachment-definitions", "nad", nads},
 		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: s.Lending.Now}},

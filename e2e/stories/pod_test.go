@@ -286,3 +286,20 @@ func TestVMsAreServedWithoutNetworkAttachmentDefinitions(t *testing.T) {
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+pod("late", "k8s.v1.cni.cncf.io/networks: l2", ""))
 	assert.Equal(t, "1", asked(podOf(t, s, "late")))
 }
+
+func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 1})
+	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
+	// A webhook that names networks when ours was not called is played by one of ours that is called for no pod.
+	_, err := s.Kubectl(t.Context(), "patch", "mutatingwebhookconfiguration", "bridgehead-template", "--type=json", "-p",
+		`[{"op":"test","path":"/webhooks/2/name","value":"pods.bridgehead.dev"},`+
+			`{"op":"add","path":"/webhooks/2/matchConditions/-","value":{"name":"nobody","expression":"false"}}]`)
+	require.NoError(t, err)
+	waitUntil(t, func() bool {
+		out, err := kubectl(t, s, pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-f", "-")
+		return err != nil && strings.Contains(out, "the networks of the pod need "+bridge0+": 1, which it does not ask for")
+	})
+	asks := strings.Replace(pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""), "image: pause}", "image: pause, resources: {limits: {"+bridge0+": 1}}}", 1)
+	create(t, s, asks)
+	create(t, s, pod("on-the-node", "k8s.v1.cni.cncf.io/networks: l2", ", hostNetwork: true"))
+}
