@@ -1,0 +1,77 @@
+package webhooks
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/cel/environment"
+	"sigs.k8s.io/yaml"
+)
+
+// conditionsOf are the match conditions in the manifests of the webhook at a path, as the API server reads them, but for
+// the one that keeps templates from being called.
+func conditionsOf(t *testing.T, path string) map[string]cel.ConditionEvaluator {
+	t.Helper()
+	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	found := map[string]cel.ConditionEvaluator{}
+	for _, w := range manifestWebhooks(t)[path] {
+		for _, c := range w.MatchConditions {
+			if c.Name == "template" {
+				continue
+			}
+			condition := matchconditions.MatchCondition(c)
+			found[c.Name] = compiler.CompileCondition(
+				[]cel.ExpressionAccessor{&condition}, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions)
+			assert.Empty(t, found[c.Name].CompilationErrors(), "%s: %s", path, c.Expression)
+		}
+	}
+	return found
+}
+
+func TestTheAPIServerUnderstandsEveryCondition(t *testing.T) {
+	for path := range manifestWebhooks(t) {
+		conditionsOf(t, path)
+	}
+}
+
+func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
+	const networks = "{name: p, annotations: {k8s.v1.cni.cncf.io/networks: l2}}"
+	for name, c := range map[string]struct {
+		pod   string
+		looks bool
+	}{
+		"one that names networks and asks for nothing": {"{metadata: " + networks + ", spec: {containers: [{name: a}]}}", true},
+		"one that asks for what every pod asks for": {"{metadata: " + networks +
+			", spec: {containers: [{name: a, resources: {limits: {cpu: 1}, requests: {memory: 1Mi}}}]}}", true},
+		"one that asks for a bridge": {"{metadata: " + networks +
+			", spec: {containers: [{name: a}, {name: b, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", false},
+		"one that names no networks":           {"{metadata: {name: p}, spec: {containers: [{name: a}]}}", false},
+		"one on the network of its node":       {"{metadata: " + networks + ", spec: {hostNetwork: true, containers: [{name: a}]}}", false},
+		"one with another network for default": {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {containers: [{name: a}]}}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &corev1.Pod{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(c.pod), p))
+			pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+			kind := corev1.SchemeGroupVersion.WithKind("Pod")
+			attributes := admission.NewAttributesRecord(p, nil, kind, home, "p", pods, "", admission.Create, nil, false, nil)
+			versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(p), VersionedKind: kind}
+			looks := true
+			for condition, evaluator := range conditionsOf(t, "/validate-pods") {
+				results, _, err := evaluator.ForInput(t.Context(), versioned,
+					cel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(pods), metav1.GroupVersionKind(kind)), cel.OptionalVariableBindings{}, nil, 1<<20)
+				require.NoError(t, err)
+				require.NoError(t, results[0].Error, condition)
+				looks = looks && results[0].EvalResult.Value() == true
+			}
+			assert.Equal(t, c.looks, looks)
+		})
+	}
+}
