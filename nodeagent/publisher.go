@@ -214,10 +214,11 @@ func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now meta
 	} else {
 		reported := s.state.Reported()
 		reported.RouteRules = netstate.RouteRules{} // kubernetes-nmstate has none, and its readers may be strict
-		text, err := json.Marshal(reported)
+		text, leftOut, err := bounded(reported, maxStateSize)
 		if err != nil {
 			return old, false, fmt.Errorf("write node state: %w", err)
 		}
+		available.Message = leftOut
 		if next.CurrentState == nil || !sameJSON(next.CurrentState.Raw, text) {
 			next.CurrentState, next.LastSuccessfulUpdateTime, changed = &runtime.RawExtension{Raw: text}, now, true
 		}

@@ -181,8 +181,11 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 	var settings []sysctl
 	off := ip.Enabled != nil && !*ip.Enabled
 	if ip.Autoconf != nil && !off {
-		digit := map[bool]string{true: "1", false: "0"}[*ip.Autoconf]
-		settings = append(settings, sysctl{"autoconf", digit}, sysctl{"accept_ra", digit})
+		digit, accept := "0", "0"
+		if *ip.Autoconf {
+			digit, accept = "1", "2" // also where the node forwards IPv6, as nodes of clusters do
+		}
+		settings = append(settings, sysctl{"autoconf", digit}, sysctl{"accept_ra", accept})
 	}
 	if ip.Enabled != nil {
 		settings = append(settings, sysctl{"disable_ipv6", map[bool]string{true: "0", false: "1"}[*ip.Enabled]})
