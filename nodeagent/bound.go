@@ -14,9 +14,9 @@ import (
 // metadata (--max-request-bytes).
 const maxStateSize = 1 << 20
 
-// bounded is the text of a state that is at most limit bytes long, and what was left out of it for that; "" for nothing.
-// Links of pods and VMs go first, then those that stand on others; hardware, bridges and bonds go last. Routes have half
-// of the room.
+// bounded is the text of a state that is at most limit bytes long, and what was left out of it for that; "" for
+// nothing. Links of pods and VMs go first, then those that stand on others; hardware, bridges and bonds go last.
+// Routes have half of the room.
 func bounded(s netstate.State, limit int) (text []byte, leftOut string, err error) {
 	text, err = json.Marshal(s)
 	if err != nil || len(text) <= limit {

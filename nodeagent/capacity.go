@@ -20,10 +20,10 @@ const bridgeCapacity = "1k"
 // DefaultIgnoredBridges are patterns of bridges that belong to somebody else, whatever is plugged into them.
 func DefaultIgnoredBridges() []string { return []string{"docker0", "cni0", "virbr*"} }
 
-// advertised lists the bridges that pods may ask for, by name: those that a policy declares, once every port it declares
-// is attached, and those made by hand that are up and have an uplink, which is a port that is not a pod's or a VM's. A
-// bridge that is down is not among them, nor one that cannot be asked for by its name. stray are bridges that a policy
-// declares and that lack a port of it: the bridge plugin makes such a one when ours is missing.
+// advertised lists the bridges that pods may ask for, by name: those that a policy declares, once every port it
+// declares is attached, and those made by hand that are up and have an uplink, which is a port that is not a pod's or
+// a VM's. A bridge that is down is not among them, nor one that cannot be asked for by its name. stray are bridges
+// that a policy declares and that lack a port of it: the bridge plugin makes such a one when ours is missing.
 func advertised(current, committed netstate.State, ignored []string) (bridges, stray []string) {
 	uplinks := current.Uplinks()
 	declared := map[string]netstate.Interface{}
@@ -65,8 +65,8 @@ func matches(patterns []string, name string) bool {
 	})
 }
 
-// capacityPatch is the merge patch that makes a Node offer these bridges and no others, or nil where it does. Values are
-// compared, and not only names: kubelet sets them to zero when it starts anew.
+// capacityPatch is the merge patch that makes a Node offer these bridges and no others, or nil where it does. Values
+// are compared, and not only names: kubelet sets them to zero when it starts anew.
 func capacityPatch(node *corev1.Node, bridges []string) ([]byte, error) {
 	capacity, allocatable := difference(node.Status.Capacity, bridges), difference(node.Status.Allocatable, bridges)
 	if len(capacity)+len(allocatable) == 0 {

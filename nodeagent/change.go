@@ -43,7 +43,8 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 		return err
 	}
 	c.From, c.Steps, c.Boot = journal.State(current), steps, k.Boot
-	k.Log.Info("Planned", "policy", c.Policy, "generation", c.Generation, "steps", len(steps), "plan", netstate.Explain(current, steps))
+	k.Log.Info("Planned", "policy", c.Policy, "generation", c.Generation, "steps", len(steps),
+		"plan", netstate.Explain(current, steps))
 	after := func(context.Context) error { return nil }
 	if k.Probe != nil && len(steps) > 0 {
 		after = k.Probe(ctx)
@@ -100,8 +101,8 @@ func (k *Keeper) abandon(c journal.Change, cause error) error {
 }
 
 // undoPending undoes the change that was under way, if one was: the agent ended over it, or could not undo it when it
-// failed. Nothing may begin before that, since the journal holds one change. One that cannot be undone again and again is
-// set aside.
+// failed. Nothing may begin before that, since the journal holds one change. One that cannot be undone again and
+// again is set aside.
 func (k *Keeper) undoPending() error {
 	pending, err := k.Journal.Pending()
 	if err != nil || pending == nil {
@@ -139,7 +140,8 @@ func (k *Keeper) undo(c journal.Change) error {
 	for _, inverse := range netstate.Invert(c.Steps) {
 		var stale *kernel.StaleError
 		if err := k.Node.Do(inverse); err != nil && !errors.As(err, &stale) {
-			k.Log.Info("Step not undone", "policy", c.Policy, "step", netstate.Format([]netstate.Step{inverse}), "error", err.Error())
+			k.Log.Info("Step not undone", "policy", c.Policy, "step", netstate.Format([]netstate.Step{inverse}),
+				"error", err.Error())
 		}
 	}
 	current, err := k.readNode()
@@ -165,8 +167,8 @@ func (k *Keeper) undo(c journal.Change) error {
 	return nil
 }
 
-// possible is a wish without what nobody can bring about because a link is gone: hardware that is not there, what stands on
-// it, it as a port, and routes through it.
+// possible is a wish without what nobody can bring about because a link is gone: hardware that is not there, what
+// stands on it, it as a port, and routes through it.
 func possible(wish, current netstate.State) netstate.State {
 	there := map[string]bool{}
 	for _, i := range current.Interfaces {
@@ -175,7 +177,8 @@ func possible(wish, current netstate.State) netstate.State {
 	for {
 		known := len(there)
 		for _, i := range wish.Interfaces {
-			if i.State != netstate.StateAbsent && i.Type != netstate.TypeEthernet && i.Type != "" && (i.Base() == "" || there[i.Base()]) {
+			made := i.State != netstate.StateAbsent && i.Type != netstate.TypeEthernet && i.Type != ""
+			if made && (i.Base() == "" || there[i.Base()]) {
 				there[i.Name] = true
 			}
 		}

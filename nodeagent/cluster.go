@@ -83,8 +83,12 @@ func stripNode(o any) (any, error) {
 		return o, nil
 	}
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels},
-		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable, Addresses: node.Status.Addresses},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, Labels: node.Labels,
+		},
+		Status: corev1.NodeStatus{
+			Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable, Addresses: node.Status.Addresses,
+		},
 	}, nil
 }
 
@@ -232,7 +236,8 @@ func (c *cluster) begin(ctx context.Context, p Policy, how claim, now metav1.Tim
 	if finished {
 		e.Status.RetryCount = nil // those attempts were reported
 	}
-	if how.repeated && e.Status.PolicyGeneration == p.Generation && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
+	claimed := e.Status.PolicyGeneration == p.Generation
+	if how.repeated && claimed && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
 		return nil
 	}
 	e.Status = begin(e.Status, p.Generation, now)

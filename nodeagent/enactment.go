@@ -39,7 +39,8 @@ func begin(status nmstate.EnactmentStatus, generation int64, now metav1.Time) nm
 	status.Conditions = conditions(status.Conditions, now,
 		nmstate.Condition{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionUnknown, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentFailing, Status: corev1.ConditionUnknown, Reason: reason},
-		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionTrue, Reason: reason, Message: "Applying desired state"},
+		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionTrue, Reason: reason,
+			Message: "Applying desired state"},
 		nmstate.Condition{Type: nmstate.EnactmentPending, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentAborted, Status: corev1.ConditionFalse, Reason: reason})
 	return status
@@ -70,7 +71,8 @@ func outcome(old []nmstate.Condition, node string, r Result, now metav1.Time) []
 	}
 	reason := nmstate.ReasonSuccessfullyConfigured
 	return conditions(old, now,
-		nmstate.Condition{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionTrue, Reason: reason, Message: "successfully reconciled"},
+		nmstate.Condition{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionTrue, Reason: reason,
+			Message: "successfully reconciled"},
 		nmstate.Condition{Type: nmstate.EnactmentFailing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentPending, Status: corev1.ConditionFalse, Reason: reason},
@@ -78,7 +80,8 @@ func outcome(old []nmstate.Condition, node string, r Result, now metav1.Time) []
 }
 
 func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []nmstate.Condition {
-	message := fmt.Sprintf("error reconciling NodeNetworkConfigurationPolicy on node %s at desired state apply: %s", node, oneLine(r.Err))
+	message := fmt.Sprintf("error reconciling NodeNetworkConfigurationPolicy on node %s at desired state apply: %s",
+		node, oneLine(r.Err))
 	if r.Desired == nil {
 		message = "failure generating desiredState and capturedStates: " + oneLine(r.Err)
 	}
@@ -92,15 +95,16 @@ func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []n
 		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentPending, Status: corev1.ConditionFalse, Reason: reason},
 		// That reason is what kubernetes-nmstate gives here, and what scripts may look for.
-		nmstate.Condition{Type: nmstate.EnactmentAborted, Status: corev1.ConditionFalse, Reason: nmstate.ReasonSuccessfullyConfigured})
+		nmstate.Condition{Type: nmstate.EnactmentAborted, Status: corev1.ConditionFalse,
+			Reason: nmstate.ReasonSuccessfullyConfigured})
 }
 
 // oneLine is an error as one line, at most 1,000 bytes long: it is read in a table.
 func oneLine(err error) string {
-	const most = 1000
+	const maxBytes = 1000
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+	if len(text) > maxBytes {
+		text = strings.ToValidUTF8(text[:maxBytes], "") + "…"
 	}
 	return text
 }

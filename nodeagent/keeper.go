@@ -21,8 +21,8 @@ const DefaultProbeDeadline = 10 * time.Second
 // maxReplans is how often a change is planned when the node changes between the plan and a step.
 const maxReplans = 3
 
-// A Probe finds out, before a change, what the node reaches, and returns the question whether it still reaches that. The
-// question is answered when ctx is done at the latest.
+// A Probe finds out, before a change, what the node reaches, and returns the question whether it still reaches that.
+// The question is answered when ctx is done at the latest.
 type Probe func(ctx context.Context) (after func(ctx context.Context) error)
 
 // A Keeper makes a node be as its policies say and keeps it so, without any help: it knows the kernel and the journal,
@@ -31,7 +31,8 @@ type Keeper struct {
 	// Node carries out every kind of step.
 	Node    kernel.Node
 	Journal *journal.Journal
-	// Boot names this boot of the machine, as /proc/sys/kernel/random/boot_id does. With "" every start is one after a boot.
+	// Boot names this boot of the machine, as /proc/sys/kernel/random/boot_id does. With "" every start is one after a
+	// boot.
 	Boot string
 	// Probe is asked around every change. Nil asks nothing.
 	Probe Probe
@@ -185,8 +186,8 @@ func (k *Keeper) replace(old, r journal.Record) error {
 	return k.Journal.Drop(old.Key())
 }
 
-// noteLost notes that a generation cost the node its connectivity, if that is what an error says, and that it did not if
-// there is none.
+// noteLost notes that a generation cost the node its connectivity, if that is what an error says, and that it did not
+// if there is none.
 func (k *Keeper) noteLost(r journal.Record, err error) error {
 	var lost *LostError
 	_, noted := k.lost[r.Key()]

@@ -30,10 +30,10 @@ import (
 )
 
 const (
-	// settle is how long the agent waits after a change of the network for the changes that come with it.
-	settle = 100 * time.Millisecond
-	// floor is how often the network is read although nothing was heard of a change.
-	floor = time.Minute
+	// debounce is how long the agent waits after a change of the network for the changes that come with it.
+	debounce = 100 * time.Millisecond
+	// resyncInterval is how often the network is read although nothing was heard of a change.
+	resyncInterval = time.Minute
 )
 
 // A Network is the network of a node.
@@ -206,7 +206,7 @@ func (a *Agent) loop(ctx context.Context) error {
 					return fmt.Errorf("watch the network: %w", err)
 				}
 			}
-			if !pause(ctx, settle) {
+			if !pause(ctx, debounce) {
 				return nil
 			}
 		}
@@ -230,7 +230,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (a *Agent) pass(ctx context.Context) time.Duration {
 	defer a.health.beginPass()()
 	a.keeper.NewPass()
-	again := floor
+	again := resyncInterval
 	soon := func(d time.Duration) {
 		if d > 0 {
 			again = min(again, d)
@@ -265,7 +265,8 @@ func (a *Agent) reportHealed(h Healed) {
 		a.options.Event(h.Policy, corev1.EventTypeWarning, "NotHealed", a.options.NodeName+": "+oneLine(h.Err))
 		return
 	}
-	a.options.Event(h.Policy, corev1.EventTypeWarning, "Healed", a.options.NodeName+": put back what was changed: "+oneLine(errors.New(netstate.Format(h.Steps))))
+	done := oneLine(errors.New(netstate.Format(h.Steps)))
+	a.options.Event(h.Policy, corev1.EventTypeWarning, "Healed", a.options.NodeName+": put back what was changed: "+done)
 }
 
 // follow does what the policies ask for now, and returns when to look again at what has failed; zero for no need to.
@@ -313,7 +314,8 @@ func (a *Agent) do(ctx context.Context, t task) error {
 		return nil
 	case giveUp:
 		a.publish.tell(Result{Policy: p.Name, Generation: p.Generation, Err: fmt.Errorf(
-			"the agent or the node ended %d times while it applied this; change the policy to have it tried again", p.attempts())})
+			"the agent or the node ended %d times while it applied this; change the policy to have it tried again",
+			p.attempts())})
 		return a.keeper.Refuse(p.key(), p.Generation)
 	}
 	how := claim{repeated: a.claims[p.key()] == p.Generation, again: t.again}
@@ -341,7 +343,8 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	err = errors.Join(p.Invalid, err)
 	if err == nil {
 		var desired netstate.State
-		desired, record.Captured, err = render.Policy(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
+		now := metav1.NewTime(a.options.Clock.Now())
+		desired, record.Captured, err = render.Policy(p.Spec, current, a.foundBefore(p), now)
 		if err == nil {
 			result.Desired, record.Desired = &desired, journal.State(desired)
 		}
@@ -361,8 +364,8 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	return result
 }
 
-// NodeAddresses are the internal addresses of the node's Node, as far as the API server told; nil if it has not. It may be
-// called from any goroutine.
+// NodeAddresses are the internal addresses of the node's Node, as far as the API server told; nil if it has not. It
+// may be called from any goroutine.
 func (a *Agent) NodeAddresses() []netip.Addr {
 	if addresses := a.cluster.addresses.Load(); addresses != nil {
 		return *addresses

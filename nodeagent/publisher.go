@@ -59,7 +59,8 @@ type publisher struct {
 func newPublisher(c *cluster, o Options, published func()) *publisher {
 	return &publisher{
 		cluster: c, ignored: o.IgnoredBridges, version: o.Version, clock: o.Clock, log: o.Log.WithName("publisher"),
-		event: o.Event, published: published, results: map[string]Result{}, wake: make(chan struct{}, 1), strays: map[string]bool{},
+		event: o.Event, published: published, results: map[string]Result{}, wake: make(chan struct{}, 1),
+		strays: map[string]bool{},
 	}
 }
 
@@ -203,10 +204,13 @@ func (p *publisher) createState(ctx context.Context) error {
 }
 
 // nodeState is the status of a NodeNetworkState after a snapshot, and whether it says anything that old did not.
-func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now metav1.Time) (nmstate.NodeStateStatus, bool, error) {
+func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now metav1.Time) (
+	nmstate.NodeStateStatus, bool, error,
+) {
 	next := *old.DeepCopy()
-	available := nmstate.Condition{Type: nmstate.NodeStateAvailable, Status: corev1.ConditionTrue, Reason: nmstate.ReasonSuccessfullyConfigured}
-	failing := nmstate.Condition{Type: nmstate.NodeStateFailing, Status: corev1.ConditionFalse, Reason: nmstate.ReasonSuccessfullyConfigured}
+	const well = nmstate.ReasonSuccessfullyConfigured
+	available := nmstate.Condition{Type: nmstate.NodeStateAvailable, Status: corev1.ConditionTrue, Reason: well}
+	failing := nmstate.Condition{Type: nmstate.NodeStateFailing, Status: corev1.ConditionFalse, Reason: well}
 	changed := next.HandlerNmstateVersion != version
 	if s.err != nil {
 		available.Status, failing.Status, failing.Message = corev1.ConditionFalse, corev1.ConditionTrue, oneLine(s.err)
@@ -278,7 +282,8 @@ func (p *publisher) reportStrays(stray []string) {
 		now[bridge] = true
 		if !p.strays[bridge] {
 			p.event("", corev1.EventTypeWarning, "BridgeIncomplete",
-				"bridge "+bridge+" lacks a port that a policy declares, so it is not offered to pods: a CNI plugin may have made it while ours was missing")
+				"bridge "+bridge+" lacks a port that a policy declares, so it is not offered to pods: "+
+					"a CNI plugin may have made it while ours was missing")
 		}
 	}
 	p.strays = now

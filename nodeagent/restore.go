@@ -72,8 +72,8 @@ func (k *Keeper) restored(key string) error {
 	return k.noteLeft()
 }
 
-// restoreLeft makes what is still missing since the boot: all at once, so that every part finds what it needs in another,
-// or else one record after the other for as long as there is one that can be made.
+// restoreLeft makes what is still missing since the boot: all at once, so that every part finds what it needs in
+// another, or else one record after the other for as long as there is one that can be made.
 func (k *Keeper) restoreLeft() error {
 	if len(k.left) == 0 {
 		return nil
@@ -134,8 +134,9 @@ func (k *Keeper) restoreEach() error {
 	}
 }
 
-// bootWish is what a record asks for after a boot: what its policy desires, and what the policy made and does not mention
-// any more. Of that, and of policies that are gone, only what is missing is made; nothing is removed or taken from others.
+// bootWish is what a record asks for after a boot: what its policy desires, and what the policy made and does not
+// mention any more. Of that, and of policies that are gone, only what is missing is made; nothing is removed or taken
+// from others.
 func (k *Keeper) bootWish(r journal.Record, current netstate.State) netstate.State {
 	named := k.Committed()
 	if r.Orphan {
@@ -150,7 +151,8 @@ func (k *Keeper) bootWish(r journal.Record, current netstate.State) netstate.Sta
 	return wish
 }
 
-// unclaimed is a wish without removals, without what others name, and without ports that have another controller by now.
+// unclaimed is a wish without removals, without what others name, and without ports that have another controller by
+// now.
 func unclaimed(wish, named, current netstate.State) netstate.State {
 	var rest []netstate.Interface
 	for _, i := range wish.Interfaces {

@@ -23,9 +23,9 @@ type attempt struct {
 	pause healing
 }
 
-// again reports whether a turn that is finished is to be taken once more: the node has lost what it knew of a policy that
-// is Available, or a policy that failed may succeed by now. What cost the node its connectivity is never tried again. wait
-// is how long to wait otherwise; zero if nothing but a change of the node helps.
+// again reports whether a turn that is finished is to be taken once more: the node has lost what it knew of a policy
+// that is Available, or a policy that failed may succeed by now. What cost the node its connectivity is never tried
+// again. wait is how long to wait otherwise; zero if nothing but a change of the node helps.
 func (a *Agent) again(p Policy) (yes bool, wait time.Duration) {
 	if p.available() {
 		r, recorded := a.keeper.find(p.record())

@@ -38,7 +38,9 @@ type Policy struct {
 
 // record is what the journal knows the policy by.
 func (p Policy) record() journal.Record {
-	return journal.Record{Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert, ProbeDeadline: p.ProbeDeadline}
+	return journal.Record{
+		Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert, ProbeDeadline: p.ProbeDeadline,
+	}
 }
 
 // key is that of its record.
@@ -81,8 +83,9 @@ type task struct {
 	again bool
 }
 
-// tasks lists what is to be done about the policies, by name: first what ends, then what begins. policies are all there
-// are, records what the node is committed to by key, and again whether a turn that is finished is to be taken once more.
+// tasks lists what is to be done about the policies, by name: first what ends, then what begins. policies are all
+// there are, records what the node is committed to by key, and again whether a turn that is finished is to be taken
+// once more.
 func tasks(policies []Policy, records map[string]journal.Record, again func(Policy) bool) []task {
 	var ends, begins []task
 	policies = slices.SortedFunc(slices.Values(policies), func(a, b Policy) int { return cmp.Compare(a.Name, b.Name) })

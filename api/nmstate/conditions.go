@@ -68,7 +68,6 @@ const (
 	ReasonConfigurationAborted     ConditionReason = "ConfigurationAborted"
 	ReasonNoMatchingNode           ConditionReason = "NoMatchingNode"
 	ReasonMaxUnavailableReached    ConditionReason = "MaxUnavailableLimitReached"
-	ReasonRetrying                 ConditionReason = "Retrying"
 )
 
 // Find is the condition of a type, or nil.

@@ -1,5 +1,5 @@
-// Command bridgehead-agent makes the network of its node be as policies say, reports how it is, and offers its bridges to
-// pods.
+// Command bridgehead-agent makes the network of its node be as policies say, reports how it is, and offers its
+// bridges to pods.
 package main
 
 import (

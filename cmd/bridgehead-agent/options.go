@@ -76,14 +76,22 @@ On SIGTERM it leaves the network as it is.
 `, flags.FlagUsages())
 	}
 	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "`name` of the Node this runs on (default from NODE_NAME)")
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "`file` that says how to reach the API server; not needed inside a cluster")
-	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "`folder` that keeps, over reboots, what the node is committed to")
-	flags.StringVar(&o.HostRoot, "host-root", o.HostRoot, "`folder` in which the host's /proc/sys/net, /etc and /run/systemd/resolve are found")
-	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf, "`file` of the host to write name servers to, if a policy or a DHCP server names some")
-	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline, "how long the API server, default gateway and name servers have to answer after a change")
-	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges, "`patterns` of bridges that are not offered to pods unless a policy declares them")
-	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
-	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, "`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig,
+		"`file` that says how to reach the API server; not needed inside a cluster")
+	flags.StringVar(&o.StateDir, "state-dir", o.StateDir,
+		"`folder` that keeps, over reboots, what the node is committed to")
+	flags.StringVar(&o.HostRoot, "host-root", o.HostRoot,
+		"`folder` in which the host's /proc/sys/net, /etc and /run/systemd/resolve are found")
+	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf,
+		"`file` of the host to write name servers to, if a policy or a DHCP server names some")
+	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline,
+		"how long the API server, default gateway and name servers have to answer after a change")
+	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges,
+		"`patterns` of bridges that are not offered to pods unless a policy declares them")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress,
+		"`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
+	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress,
+		"`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
 	flags.BoolVar(&o.Version, "version", false, "say which version this is, and exit")
 	return flags

@@ -106,7 +106,8 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	h := host.New(host.Options{
 		Kernel: links,
 		Clients: dhcp.New(dhcp.Options{
-			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Boot: boot, Log: log.WithName("dhcp"),
+			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Boot: boot,
+			Log: log.WithName("dhcp"),
 		}),
 		Managers: managers.New(o.HostRoot),
 		File:     resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
@@ -138,7 +139,8 @@ func sysctls(root string) string {
 	return mounted
 }
 
-func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer, log logr.Logger) (*nodeagent.Agent, error) {
+func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer,
+	log logr.Logger) (*nodeagent.Agent, error) {
 	var agent *nodeagent.Agent // asked by the probe once it runs
 	probes, err := newProbe(cfg, h, func() []netip.Addr { return agent.NodeAddresses() })
 	if err != nil {
@@ -153,14 +155,15 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 		return nil, err
 	}
 	agent, err = nodeagent.New(nodeagent.Options{
-		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg, Probe: probes, ProbeDeadline: o.ProbeDeadline,
-		Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess, IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
+		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg,
+		Probe: probes, ProbeDeadline: o.ProbeDeadline, Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
+		IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 	return agent, err
 }
 
-// newProbe asks the API server around every change, and if they were there before, the addresses of the node, the gateways
-// and the name servers.
+// newProbe asks the API server around every change, and if they were there before, the addresses of the node, the
+// gateways and the name servers.
 func newProbe(cfg *rest.Config, h *host.Host, addresses func() []netip.Addr) (nodeagent.Probe, error) {
 	tls, err := rest.TLSConfigFor(cfg)
 	if err != nil {
@@ -188,7 +191,9 @@ func newEvents(ctx context.Context, cfg *rest.Config, node string) (func(policy,
 	return func(policy, kind, reason, note string) {
 		about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node}
 		if policy != "" {
-			about = &corev1.ObjectReference{APIVersion: v1.GroupVersion().String(), Kind: "NodeNetworkConfigurationPolicy", Name: policy}
+			about = &corev1.ObjectReference{
+				APIVersion: v1.GroupVersion().String(), Kind: "NodeNetworkConfigurationPolicy", Name: policy,
+			}
 		}
 		recorder.Eventf(about, nil, kind, reason, reason, "%s", note)
 	}, nil

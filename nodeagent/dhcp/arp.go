@@ -25,7 +25,7 @@ const arpLength = 28
 
 // marshal is the packet in its form on the wire.
 func (a arp) marshal() []byte {
-	b := append([]byte{0, 1, 8, 0, 6, 4, 0, a.operation}, a.mac[:]...) // Ethernet, IPv4, and the lengths of their addresses
+	b := append([]byte{0, 1, 8, 0, 6, 4, 0, a.operation}, a.mac[:]...) // Ethernet, IPv4, and their lengths
 	sender := [4]byte{}
 	if a.sender.IsValid() {
 		sender = a.sender.As4()

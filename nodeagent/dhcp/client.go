@@ -223,7 +223,7 @@ func (c *client) act(now time.Time) {
 	letters := c.machine.tick(now)
 	lease := c.machine.lease
 	if c.retry.IsZero() && (lease != c.placed || lease != nil && c.torn) {
-		c.settle(now)
+		c.putInForce(now)
 	}
 	if c.machine.listening() || len(letters) > 0 {
 		c.speak(now, letters)

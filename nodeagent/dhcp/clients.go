@@ -36,8 +36,8 @@ func New(o Options) *Clients {
 	return &Clients{Options: o, store: store{o.Folder}, changed: make(chan struct{}, 1), running: map[string]*client{}}
 }
 
-// Resume has the clients go on that ran when the process before this one ended. After a reboot none did: what the node is
-// committed to starts them anew. Call it before anything else.
+// Resume has the clients go on that ran when the process before this one ended. After a reboot none did: what the
+// node is committed to starts them anew. Call it before anything else.
 func (c *Clients) Resume() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,8 +49,8 @@ func (c *Clients) Resume() error {
 }
 
 // GiveBack ends leases of links that have no client any more: their addresses and routes are removed and the servers
-// told. When such an address is static by now, because a plan has kept it so, it stays, and the lease is only forgotten.
-// A link keeps its client, and so its lease, until a step says otherwise, whatever becomes of policies.
+// told. When such an address is static by now, because a plan has kept it so, it stays, and the lease is only
+// forgotten. A link keeps its client, and so its lease, until a step says otherwise, whatever becomes of policies.
 //
 // Call it after each change that is final. The error joins what could not be given back; calling it again tries again.
 func (c *Clients) GiveBack() error {
@@ -80,9 +80,9 @@ func (c *Clients) Orders(link string) (orders netstate.IP, running bool) {
 	return client.orders, true
 }
 
-// Do carries out a step of kind netstate.StepDHCP and ignores all others, so that a client stops and starts at its place
-// in a plan, and again when the plan is undone. It removes no address: what becomes of addresses is in the plan as steps
-// of their own. Nor is the lease released before GiveBack.
+// Do carries out a step of kind netstate.StepDHCP and ignores all others, so that a client stops and starts at its
+// place in a plan, and again when the plan is undone. It removes no address: what becomes of addresses is in the plan
+// as steps of their own. Nor is the lease released before GiveBack.
 func (c *Clients) Do(step netstate.Step) error {
 	if step.Kind != netstate.StepDHCP {
 		return nil

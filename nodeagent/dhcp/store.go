@@ -12,7 +12,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A store keeps the last lease of each link in a file of its own below a folder, and in another the orders of its client.
+// A store keeps the last lease of each link in a file of its own below a folder, and in another the orders of its
+// client.
 type store struct{ folder string }
 
 // How the files' names end.

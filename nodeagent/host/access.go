@@ -49,8 +49,8 @@ func checkSysctls(folder string) error {
 		return fmt.Errorf("look at %s: %w", folder, err)
 	}
 	if mount.Flags&unix.ST_RDONLY != 0 {
-		return fmt.Errorf("%s is read-only, so links cannot be made: in a container the host's is to be mounted writable below --host-root",
-			folder)
+		return fmt.Errorf("%s is read-only, so links cannot be made: "+
+			"in a container the host's is to be mounted writable below --host-root", folder)
 	}
 	return nil
 }

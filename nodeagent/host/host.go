@@ -56,8 +56,8 @@ func (h *Host) Resume() error {
 	return h.clients.Resume()
 }
 
-// Read implements kernel.Node. What the kernel cannot show is read from what runs: a link with a DHCP client is one with
-// DHCP, whether or not a server has given it an address.
+// Read implements kernel.Node. What the kernel cannot show is read from what runs: a link with a DHCP client is one
+// with DHCP, whether or not a server has given it an address.
 func (h *Host) Read() (netstate.State, error) {
 	state, err := h.Kernel.Read()
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// settle makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does
+// putInForce makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does
 // not know is taken for somebody else's.
-func (c *client) settle(now time.Time) {
+func (c *client) putInForce(now time.Time) {
 	lease := c.machine.lease
 	if lease != nil {
 		if err := c.store.save(*lease); err != nil {
