@@ -14,7 +14,7 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 		return
 	}
 	for _, h := range e.Holds {
-		if h.nameless(to.Object) {
+		if h.becomes(to.Object) {
 			b.Rename(m, h, to)
 			return
 		}
@@ -23,10 +23,10 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 	b.Set(m, e)
 }
 
-// nameless says whether the hold is of an object created by generateName that may be o.
-func (h Hold) nameless(o Object) bool {
-	return h.Name == "" && h.GenerateName != "" && h.Kind == o.Kind && h.Namespace == o.Namespace &&
-		strings.HasPrefix(o.Name, h.GenerateName)
+// becomes reports whether an object created by generateName may be o, now that it has its name.
+func (o Object) becomes(named Object) bool {
+	return o.Name == "" && o.GenerateName != "" && o.Kind == named.Kind && o.Namespace == named.Namespace &&
+		strings.HasPrefix(named.Name, o.GenerateName)
 }
 
 // Settle ends the reservations of a replica that is dead: its addresses go to those who have them, the others become

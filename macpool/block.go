@@ -32,6 +32,11 @@ func (e Entry) Free() bool {
 	return len(e.Holds) == 0 && e.Reservation.Replica == ""
 }
 
+// LendableBy reports whether the address is reserved for the replica, and for nothing else.
+func (e Entry) LendableBy(replica string) bool {
+	return replica != "" && e.Reservation.Replica == replica && !e.Reservation.Contested && len(e.Holds) == 0
+}
+
 // HoldOf is the hold of an object on the address, if it has one.
 func (e Entry) HoldOf(o Object) (Hold, bool) {
 	i := slices.IndexFunc(e.Holds, func(h Hold) bool { return h.Object == o })
@@ -142,6 +147,11 @@ type Claim struct {
 // and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
+	if c.Regardless && c.Holder.Name == "" && slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.becomes(h.Object) }) {
+		// The janitor was faster: the object has its name already, and holds the address by it.
+		b.Unreserve(c.MAC, c.Replica)
+		return nil
+	}
 	others := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
 		return h.Object == c.Holder.Object || slices.ContainsFunc(c.Gone, h.sameGift)
 	})

@@ -57,14 +57,34 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s %s: try again in %s", e.MAC, e.Why, e.After.Round(time.Second))
 }
 
-// An ExhaustedError says that a pool has no address left to lend.
+// An ExhaustedError says that a pool has no address to lend.
 type ExhaustedError struct {
 	Pool                  string
 	Used, Reserved, Total uint64
+	// Young is how many of those used were given out so recently that their holders may never come to exist.
+	Young uint64
+	// Needed is how many addresses were asked for at once, at least; zero if that is not known.
+	Needed uint64
 }
 
+// Passing reports whether asking again may help: addresses may come back that are not settled yet.
+func (e *ExhaustedError) Passing() bool { return e.Reserved+e.Young > 0 && e.Needed <= e.Total }
+
 func (e *ExhaustedError) Error() string {
-	return fmt.Sprintf("MACPool %s is exhausted: %d of its %d addresses are used and %d are reserved by replicas of the webhook; add a range to its spec.ranges, or delete VMs that are not needed", e.Pool, e.Used, e.Total, e.Reserved)
+	text := fmt.Sprintf("MACPool %s is exhausted: %d of its %d addresses are used", e.Pool, e.Used, e.Total)
+	if e.Reserved > 0 {
+		text += fmt.Sprintf(", %d are reserved by replicas of the webhook", e.Reserved)
+	}
+	if e.Young > 0 {
+		text += fmt.Sprintf(", %d were given out less than a minute or so ago, perhaps to objects that were not created after all", e.Young)
+	}
+	if e.Passing() {
+		return text + ": try again in a moment, or add a range to its spec.ranges"
+	}
+	if e.Used > 0 {
+		return text + "; add a range to its spec.ranges, or delete VMs that are not needed"
+	}
+	return text + "; add a range to its spec.ranges"
 }
 
 // A NoPoolError says that no pool serves a namespace.

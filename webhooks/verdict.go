@@ -135,6 +135,9 @@ func (v *Verdict) refuse(err error, o order) error {
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))
+		case errors.As(err, &exhausted) && exhausted.Passing():
+			retry = max(retry, notReadyRetry)
+			denied.deny(field.Forbidden(o.path, err.Error()))
 		case errors.As(err, &exhausted), errors.As(err, &poolless):
 			final = true
 			denied.deny(field.Forbidden(o.path, err.Error()))

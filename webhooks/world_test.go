@@ -46,7 +46,7 @@ type world struct {
 func (w *world) Replica() (string, bool) { return "replica", true }
 
 // Exists implements macpool.Census.
-func (w *world) Exists(_ context.Context, o macpool.Object) (bool, error) {
+func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
 	return w.exists[o], w.reach()
 }
 

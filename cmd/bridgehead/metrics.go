@@ -66,7 +66,7 @@ func (c counts) observe(webhook string) func(verdict string, took time.Duration)
 
 // registerMetrics has the metrics served with those of controller-runtime.
 func (r *replica) registerMetrics() error {
-	pools := cluster.Collector{Ledger: r.ledger, Pools: r.pools, Collisions: func() []macpool.Collision {
+	pools := cluster.Collector{Ledger: r.ledger, Pools: r.pools, Feed: r.feed, Collisions: func() []macpool.Collision {
 		if janitor := r.janitor.Load(); janitor != nil {
 			return janitor.Collisions()
 		}

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,8 +12,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// DecodeBlock reads a block from its API object. It fails where the object contradicts itself: an address outside the
-// block or twice, or a name that is no prefix.
+// DecodeBlock reads a block from its API object. Rows that cannot be read are left out, and the error tells of them: the
+// block has the others. Two rows of one address are one with the holders of both. The block is nil if the object's name is
+// no prefix.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
@@ -19,20 +22,34 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	}
 	b := macpool.NewBlock(prefix)
 	b.Version = o.ResourceVersion
+	var problems []error
 	for _, a := range o.Addresses {
 		m, err := macpool.ParseMAC(a.Address)
 		if err != nil {
-			return nil, fmt.Errorf("MACBlock %s: address %q %w", o.Name, a.Address, err)
+			problems = append(problems, fmt.Errorf("MACBlock %s: address %q %w", o.Name, a.Address, err))
+			continue
 		}
 		if m.Prefix() != prefix {
-			return nil, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m)
+			problems = append(problems, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m))
+			continue
 		}
 		if !b.Entry(m).Free() {
-			return nil, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m)
+			problems = append(problems, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m))
 		}
-		b.Set(m, decodeEntry(a))
+		b.Set(m, join(b.Entry(m), decodeEntry(a)))
 	}
-	return b, nil
+	return b, errors.Join(problems...)
+}
+
+// join is an entry with the holders of two, and the reservation of the first that has one.
+func join(e, other macpool.Entry) macpool.Entry {
+	for _, h := range other.Holds {
+		if _, ok := e.HoldOf(h.Object); !ok {
+			e.Holds = append(e.Holds, h)
+		}
+	}
+	e.Reservation = cmp.Or(e.Reservation, other.Reservation)
+	return e
 }
 
 func decodeEntry(a v1alpha1.MACAddress) macpool.Entry {

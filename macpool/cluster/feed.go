@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,9 @@ type Feed struct {
 	Log    logr.Logger
 
 	synced []toolscache.InformerSynced
+
+	mu     sync.Mutex
+	broken map[string]bool // blocks with rows that cannot be read
 }
 
 // Register begins to watch once the cache is started. It is to be called before that.
@@ -79,13 +83,35 @@ func (f *Feed) Synced() bool {
 func (f *Feed) blockChanged(o client.Object) {
 	b, err := DecodeBlock(o.(*v1alpha1.MACBlock))
 	if err != nil {
-		f.Log.Error(err, "MACBlock cannot be read: its addresses are taken for free by this replica, and writes to it will fail")
-		return
+		f.Log.Error(err, "Rows of a MACBlock cannot be read and are left out", "block", o.GetName())
 	}
-	f.Ledger.Observe(b)
+	f.setUnreadable(o.GetName(), err != nil)
+	if b != nil {
+		f.Ledger.Observe(b)
+	}
+}
+
+// setUnreadable notes whether a block has rows that cannot be read.
+func (f *Feed) setUnreadable(block string, broken bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken == nil {
+		f.broken = map[string]bool{}
+	}
+	if delete(f.broken, block); broken {
+		f.broken[block] = true
+	}
+}
+
+// Unreadable is the number of blocks that have rows which cannot be read.
+func (f *Feed) Unreadable() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.broken)
 }
 
 func (f *Feed) blockDeleted(o client.Object) {
+	f.setUnreadable(o.GetName(), false)
 	if p, err := macpool.ParsePrefix(o.GetName()); err == nil {
 		f.Ledger.Forget(p, o.GetResourceVersion())
 	}

@@ -14,6 +14,8 @@ import (
 type Collector struct {
 	Ledger *ledger.Ledger
 	Pools  *Pools
+	// Feed knows the blocks that cannot be read.
+	Feed *Feed
 	// Collisions are those known to the janitor, if it is at work in this process.
 	Collisions func() []macpool.Collision
 }
@@ -24,6 +26,7 @@ var _ prometheus.Collector = Collector{}
 func (c Collector) Describe(out chan<- *prometheus.Desc) {
 	out <- addressesDesc()
 	out <- collisionsDesc()
+	out <- unreadableDesc()
 }
 
 // Collect implements prometheus.Collector.
@@ -36,6 +39,9 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(addressesDesc(), prometheus.GaugeValue, float64(n), rule.Name, state)
 		}
 	}
+	if c.Feed != nil {
+		out <- prometheus.MustNewConstMetric(unreadableDesc(), prometheus.GaugeValue, float64(c.Feed.Unreadable()))
+	}
 	if c.Collisions != nil {
 		out <- prometheus.MustNewConstMetric(collisionsDesc(), prometheus.GaugeValue, float64(len(c.Collisions())))
 	}
@@ -44,6 +50,11 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 func addressesDesc() *prometheus.Desc {
 	return prometheus.NewDesc("bridgehead_macpool_addresses",
 		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.", []string{"pool", "state"}, nil)
+}
+
+func unreadableDesc() *prometheus.Desc {
+	return prometheus.NewDesc("bridgehead_macblocks_unreadable",
+		"MACBlocks that have rows which cannot be read and are left out.", nil, nil)
 }
 
 func collisionsDesc() *prometheus.Desc {

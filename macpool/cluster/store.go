@@ -33,7 +33,11 @@ func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, e
 	if err != nil {
 		return nil, fmt.Errorf("get MACBlock %s: %w", p, err)
 	}
-	return DecodeBlock(&o)
+	b, err := DecodeBlock(&o)
+	if b == nil {
+		return nil, err
+	}
+	return b, nil //nolint:nilerr // the feed tells of rows that cannot be read; the next write leaves them out
 }
 
 // Put implements Store by a create or an update with resourceVersion.

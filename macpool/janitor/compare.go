@@ -47,14 +47,14 @@ type stray struct {
 }
 
 // strays are the holds, old enough that their object is not about to come into being, on addresses that it does not
-// have.
-func strays(blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder, now time.Time, grace time.Duration) []stray {
+// have. Nothing is said of kinds that are not seen now.
+func strays(blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, now time.Time, grace time.Duration) []stray {
 	var found []stray
 	for _, b := range blocks {
 		for m, e := range b.Entries() {
 			for _, h := range e.Holds {
 				there := slices.ContainsFunc(has[m], func(o macpool.Holder) bool { return o.Object == h.Object })
-				if !there && now.Sub(h.Seen) >= grace {
+				if !there && !unseen[h.Kind] && now.Sub(h.Seen) >= grace {
 					found = append(found, stray{mac: m, hold: h})
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,6 +49,7 @@ func (j *Janitor) importVMs(ctx context.Context) error {
 	if err := j.watch(ctx, j.queueing(false), &vm{}, &vmi{}); err != nil {
 		return err
 	}
+	j.sawVMs.Store(true)
 	keys, err := j.everyVM(ctx)
 	if err != nil {
 		return err
@@ -116,7 +118,7 @@ func (j *Janitor) adopts(ctx context.Context, who subject) (bool, error) {
 		return true, nil
 	}
 	err := j.VMs.Get(ctx, types.NamespacedName{Name: who.key.Namespace}, namespaceMetadata())
-	if absent(err) {
+	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +64,7 @@ type Janitor struct {
 	reported   map[string]bool // the Collisions that were told already
 
 	imported atomic.Bool
+	sawVMs   atomic.Bool // KubeVirt is installed: its kinds were watched once
 	queue    workqueue.TypedRateLimitingInterface[subject]
 	monitor  leaseMonitor
 	empty    map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
@@ -102,7 +105,7 @@ func (j *Janitor) work(ctx context.Context) {
 		if stop {
 			return
 		}
-		recheck, err := j.reconcile(ctx, next, true)
+		recheck, err := j.reconcileSafely(ctx, next)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			j.Log.Error(err, "Not settled, retrying", "pod", next.pod, "key", next.key)
@@ -117,9 +120,22 @@ func (j *Janitor) work(ctx context.Context) {
 	}
 }
 
-// compare makes the ledger agree with one subject, and says when to look again.
+// reconcileSafely turns a panic over one object into an error, so that the others are seen to.
+func (j *Janitor) reconcileSafely(ctx context.Context, who subject) (recheck time.Duration, err error) {
+	defer recovered(&err)
+	return j.reconcile(ctx, who, true)
+}
+
+// recovered makes a panic the error of the function that defers it.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+// reconcile makes the ledger agree with one subject, and says when to look again.
 func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
-	cached, err := Objects{Reader: j.VMs}.addresses(ctx, who)
+	cached, err := Objects{Reader: j.VMs, Cached: true}.addresses(ctx, who)
 	if err != nil {
 		return 0, err
 	}

@@ -57,6 +57,7 @@ type vmi struct {
 
 	Spec   instanceSpec `json:"spec"`
 	Status struct {
+		Phase string `json:"phase"`
 		// Interfaces has what the guest reports too; entries without a name are not of the spec.
 		Interfaces []struct {
 			Name string `json:"name"`
@@ -101,6 +102,9 @@ func (v *vm) addresses() map[macpool.MAC]string {
 // addresses are those the instance was started with and those it reports to have.
 func (v *vmi) addresses() map[macpool.MAC]string {
 	found := map[macpool.MAC]string{}
+	if v.Status.Phase == "Succeeded" || v.Status.Phase == "Failed" {
+		return found // it has ended (KubeVirt: the final phases)
+	}
 	v.Spec.addTo(found)
 	for _, i := range v.Status.Interfaces {
 		if m, err := macpool.ParseInterfaceMAC(i.MAC); err == nil && i.Name != "" {

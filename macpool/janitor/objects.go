@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"maps"
 
+	corev1 "k8s.io/api/core/v1"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,35 +18,29 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
-// A Objects reads from the API server which objects exist and which addresses they have. Its reader must not be a
-// cache.
+// A Objects reads from the API server which objects exist and which addresses they have. It answers for
+// a ledger only if its reader is no cache.
 type Objects struct {
 	Reader client.Reader
+	// Cached says that the reader is a cache of NewVMCache, and may be behind.
+	Cached bool
 }
 
 var _ ledger.ObjectReader = Objects{}
 
-// Exists implements ObjectReader: a VM is there while it or its instance is.
-func (c Objects) Exists(ctx context.Context, o macpool.Object) (bool, error) {
-	kinds := []string{o.Kind}
-	if o.Kind == macpool.KindVM {
-		kinds = append(kinds, macpool.KindVMI)
+// Has implements ledger.ObjectReader: a VM has what its instance has.
+func (c Objects) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	addresses, err := c.addresses(ctx, subjectOf(o))
+	if err != nil {
+		return false, err
 	}
-	for _, kind := range kinds {
-		found := &metav1.PartialObjectMetadata{}
-		found.SetGroupVersionKind(kubevirtVersion().WithKind(kind))
-		if kind == macpool.KindPod {
-			found.SetGroupVersionKind(podVersion().WithKind(kind))
-		}
-		err := c.Reader.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}, found)
-		if err == nil {
-			return true, nil
-		}
-		if !absent(err) {
-			return false, fmt.Errorf("get %s %s/%s: %w", kind, o.Namespace, o.Name, err)
-		}
-	}
-	return false, nil
+	_, has := addresses[o][m]
+	return has, nil
+}
+
+// subjectOf is the subject whose addresses an object holds.
+func subjectOf(o macpool.Object) subject {
+	return subject{pod: o.Kind == macpool.KindPod, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}
 }
 
 // A subject is what is settled at a time: a pod, or a VM together with its instance, which has its name.
@@ -65,15 +62,42 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	if !s.pod {
 		return c.addressesOfVM(ctx, s.key)
 	}
-	p := pod()
-	err := c.Reader.Get(ctx, s.key, p)
-	if absent(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get Pod %s: %w", s.key, err)
+	p, err := c.pod(ctx, s.key)
+	if p == nil || err != nil {
+		return nil, err
 	}
 	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p)}, nil
+}
+
+// pod is a pod that has not ended, nil if there is none.
+func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+	if c.Cached {
+		p := pod()
+		err := c.Reader.Get(ctx, key, p)
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get Pod %s: %w", key, err)
+		}
+		return p, nil
+	}
+	found := podList()
+	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), notEnded())
+	if err := c.Reader.List(ctx, found, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: named}); err != nil {
+		return nil, fmt.Errorf("look for Pod %s: %w", key, err)
+	}
+	if len(found.Items) == 0 {
+		return nil, nil
+	}
+	return &found.Items[0], nil
+}
+
+// notEnded selects pods that may run: those that have ended have no address any more.
+func notEnded() fields.Selector {
+	return fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 }
 
 // addressesOfVM are what a VM and its instance, or an instance without a VM, have now.
@@ -81,11 +105,11 @@ func (c Objects) addressesOfVM(ctx context.Context, key types.NamespacedName) (m
 	var v vm
 	var i vmi
 	errVM := c.Reader.Get(ctx, key, &v)
-	if errVM != nil && !absent(errVM) {
+	if errVM != nil && !apierrors.IsNotFound(errVM) {
 		return nil, fmt.Errorf("get VirtualMachine %s: %w", key, errVM)
 	}
 	errVMI := c.Reader.Get(ctx, key, &i)
-	if errVMI != nil && !absent(errVMI) {
+	if errVMI != nil && !apierrors.IsNotFound(errVMI) {
 		return nil, fmt.Errorf("get VirtualMachineInstance %s: %w", key, errVMI)
 	}
 	found := map[macpool.Object]map[macpool.MAC]string{}
@@ -98,37 +122,46 @@ func (c Objects) addressesOfVM(ctx context.Context, key types.NamespacedName) (m
 	return found, nil
 }
 
-// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind.
-func (c Objects) all(ctx context.Context) (map[macpool.MAC][]macpool.Holder, error) {
-	holders := map[macpool.MAC][]macpool.Holder{}
+// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that the
+// API server does not know now are not seen: what they hold may be there all the same.
+func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
+	has, unseen = map[macpool.MAC][]macpool.Holder{}, map[string]bool{}
 	note := func(o macpool.Object, addresses map[macpool.MAC]string) {
 		for m, iface := range addresses {
-			holders[m] = append(holders[m], macpool.Holder{Object: o, Interface: iface})
+			has[m] = append(has[m], macpool.Holder{Object: o, Interface: iface})
 		}
 	}
 	var vms vmList
-	if err := c.Reader.List(ctx, &vms); err != nil && !absent(err) {
-		return nil, fmt.Errorf("list VirtualMachines: %w", err)
+	if err := c.Reader.List(ctx, &vms); meta.IsNoMatchError(err) {
+		unseen[macpool.KindVM], unseen[macpool.KindVMI] = true, true
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("list VirtualMachines: %w", err)
 	}
 	for i := range vms.Items {
 		v := &vms.Items[i]
 		note(vmObject(client.ObjectKeyFromObject(v)), v.addresses())
 	}
 	var vmis vmiList
-	if err := c.Reader.List(ctx, &vmis); err != nil && !absent(err) {
-		return nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
+	if err := c.Reader.List(ctx, &vmis); meta.IsNoMatchError(err) {
+		unseen[macpool.KindVM], unseen[macpool.KindVMI] = true, true
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
 	}
 	for i := range vmis.Items {
 		note(vmis.Items[i].holder(), vmis.Items[i].addresses())
 	}
 	pods := podList()
-	if err := c.Reader.List(ctx, pods); err != nil {
-		return nil, fmt.Errorf("list Pods: %w", err)
+	var options []client.ListOption
+	if !c.Cached { // a cache has no others
+		options = append(options, client.MatchingFieldsSelector{Selector: notEnded()})
+	}
+	if err := c.Reader.List(ctx, pods, options...); err != nil {
+		return nil, nil, fmt.Errorf("list Pods: %w", err)
 	}
 	for i := range pods.Items {
 		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i]))
 	}
-	return holders, nil
+	return has, unseen, nil
 }
 
 func add(found map[macpool.Object]map[macpool.MAC]string, o macpool.Object, addresses map[macpool.MAC]string) {
@@ -140,9 +173,4 @@ func add(found map[macpool.Object]map[macpool.MAC]string, o macpool.Object, addr
 
 func vmObject(key types.NamespacedName) macpool.Object {
 	return macpool.Object{Kind: macpool.KindVM, Namespace: key.Namespace, Name: key.Name}
-}
-
-// absent says whether an object, or its whole kind, is not there.
-func absent(err error) bool {
-	return apierrors.IsNotFound(err) || meta.IsNoMatchError(err)
 }

@@ -70,7 +70,7 @@ func podsByObject() (map[client.Object]cache.ByObject, error) {
 		return nil, fmt.Errorf("select pods: %w", err)
 	}
 	return map[client.Object]cache.ByObject{
-		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Transform: stripPod},
+		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Field: notEnded(), Transform: stripPod},
 		namespaceMetadata(): {Label: labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})},
 	}, nil
 }

@@ -2,6 +2,7 @@ package janitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
@@ -23,7 +23,7 @@ func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, 
 	ticker := j.Clock.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
+		if err := safely(ctx, do); err != nil && ctx.Err() == nil {
 			j.Log.Error(err, what+" failed, retrying")
 		}
 		select {
@@ -32,6 +32,11 @@ func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, 
 			return
 		}
 	}
+}
+
+func safely(ctx context.Context, do func(context.Context) error) (err error) {
+	defer recovered(&err)
+	return do(ctx)
 }
 
 // sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks.
@@ -50,17 +55,16 @@ func (j *Janitor) sweep(ctx context.Context) error {
 
 // queueStrays queues the holders of addresses that nobody has been seen to have for as long as an admission takes.
 func (j *Janitor) queueStrays(ctx context.Context, blocks []*macpool.Block) error {
-	has, err := Objects{Reader: j.VMs}.all(ctx)
+	has, unseen, err := Objects{Reader: j.VMs, Cached: true}.all(ctx)
 	if err != nil {
 		return err
 	}
 	nameless := false
-	for _, stray := range strays(blocks, has, j.Clock.Now(), j.Ledger.Grace) {
+	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
 		if stray.hold.Name == "" {
 			nameless = true
 		} else {
-			key := types.NamespacedName{Namespace: stray.hold.Namespace, Name: stray.hold.Name}
-			j.queue.Add(subject{pod: stray.hold.Kind == macpool.KindPod, key: key})
+			j.queue.Add(subjectOf(stray.hold.Object))
 		}
 	}
 	if nameless {
@@ -71,11 +75,11 @@ func (j *Janitor) queueStrays(ctx context.Context, blocks []*macpool.Block) erro
 
 // releaseNameless frees addresses that were given to objects created by generateName which never came into being.
 func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) error {
-	has, err := Objects{Reader: j.Client}.all(ctx)
+	has, unseen, err := Objects{Reader: j.Client}.all(ctx)
 	if err != nil {
 		return err
 	}
-	for _, stray := range strays(blocks, has, j.Clock.Now(), j.Ledger.Grace) {
+	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
 		if stray.hold.Name != "" {
 			continue
 		}
@@ -111,16 +115,19 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	}
 	renewals := map[string]string{}
 	for _, lease := range leases.Items {
-		renewals[lease.Name] = lease.Spec.RenewTime.String()
+		renewals[lease.Name] = renewal(lease)
 		reserving[lease.Name] = true // a dead replica's Lease goes even if it has nothing reserved
 	}
 	dead := j.monitor.dead(renewals, reserving, j.Clock.Now())
 	if len(dead) == 0 {
 		return nil
 	}
-	has, err := Objects{Reader: j.Client}.all(ctx)
+	has, unseen, err := Objects{Reader: j.Client}.all(ctx)
 	if err != nil {
 		return err
+	}
+	if len(unseen) > 0 && j.sawVMs.Load() {
+		return errors.New("VMs cannot be listed now: reservations of dead replicas stay until they can")
 	}
 	for _, replica := range dead {
 		if err := j.endReplica(ctx, replica, blocks, has); err != nil {
@@ -128,6 +135,14 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 		}
 	}
 	return nil
+}
+
+// renewal is what changes in a Lease when it is renewed; empty if it never was.
+func renewal(lease coordinationv1.Lease) string {
+	if lease.Spec.RenewTime == nil {
+		return ""
+	}
+	return lease.Spec.RenewTime.String()
 }
 
 func (j *Janitor) endReplica(ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder) error {
@@ -170,6 +185,9 @@ func (j *Janitor) dropEmpty(ctx context.Context, blocks []*macpool.Block) {
 
 // reportPools writes the status of every pool that has changed.
 func (j *Janitor) reportPools(ctx context.Context) error {
+	if err := cluster.EnsureDefaultPool(ctx, j.Client, j.Log); err != nil { // somebody may have deleted it
+		return err
+	}
 	var pools v1alpha1.MACPoolList
 	if err := j.Client.List(ctx, &pools); err != nil {
 		return fmt.Errorf("list MACPools: %w", err)

@@ -108,14 +108,6 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	return out
 }
 
-// justGiven says whether this process gave the address to the object so recently that it cannot have been freed since.
-func (l *Ledger) justGiven(m macpool.MAC, o macpool.Object) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	given, ok := l.lent[m]
-	return ok && given.holder.Object == o && l.clock.Since(given.at) <= reuseWithin
-}
-
 // tryClaim writes a claim together with others on the same block. It says whether the object held the address before.
 func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
 	replica, ok := l.lease.Replica()
@@ -130,8 +122,10 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	}
 	answers := make(chan answer, 1)
 	var before bool
+	var begun time.Time
 	l.enqueue(c.MAC.Prefix(), change{
 		apply: func(b *macpool.Block) error {
+			begun = l.clock.Now()
 			if err := l.checkOwnWindow(claim); err != nil {
 				return err
 			}
@@ -139,6 +133,9 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 			return b.Claim(claim)
 		},
 		done: func(_ *macpool.Block, err error) {
+			if err == nil {
+				l.noteRecorded(claim, begun)
+			}
 			answers <- answer{renewal: before, err: err}
 		},
 	})
@@ -170,40 +167,55 @@ func (l *Ledger) checkOwnWindow(c macpool.Claim) error {
 // lentToAnother refuses a claim to an address that was lent to another object, which the store does not know yet. The
 // mutex is held.
 func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
-	given, lent := l.lent[c.MAC]
-	if lent && given.unrecorded && given.holder.Object != c.Holder.Object && !c.Regardless {
+	given, lent := l.memory.lent[c.MAC]
+	if lent && given.holder.Object != c.Holder.Object && !c.Regardless {
 		return &macpool.TakenError{MAC: c.MAC, Holder: given.holder, Asker: c.Holder.Object}
 	}
 	return nil
 }
 
-// checkTaken looks whether the holder that a refusal would name exists. If it has gone for good it notes in c that it
-// makes room and returns nil.
+// checkTaken looks whether the holder that a refusal would name still has the address. If it has given it up for good it
+// notes in c that it makes room and returns nil.
 func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
 	holder := taken.Holder.Object
 	if holder.Name == "" {
 		return taken
 	}
-	exists, err := l.objects.Exists(ctx, holder)
+	has, err := l.objects.Has(ctx, holder, c.MAC)
 	if err != nil {
-		return fmt.Errorf("look whether %s, which holds %s, exists: %w", holder, c.MAC, err)
+		return fmt.Errorf("look whether %s has %s: %w", holder, c.MAC, err)
 	}
-	if exists {
+	if has {
 		return taken
 	}
 	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
+	if !ok && l.isLent(c.MAC, holder) {
+		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: why(c.Holder.Object, holder)}
+	}
 	if !ok {
 		return nil // freed meanwhile
 	}
 	if age := l.clock.Since(hold.Seen); age < l.Grace {
-		why := "is held by " + holder.String() + ", which is not there: it was deleted just now, or is about to be created"
-		if holder.Namespace != c.Holder.Namespace {
-			why = "is held by another VM, in another namespace, which is not there: it was deleted just now, or is about to be created"
-		}
-		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why}
+		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder)}
 	}
 	c.Gone = append(c.Gone, hold)
 	return nil
+}
+
+// why says to who asks for it why an address is not free yet although its holder has not got it.
+func why(asker, holder macpool.Object) string {
+	name := holder.String()
+	if holder.Namespace != asker.Namespace {
+		name = "another VM, in another namespace"
+	}
+	return "is held by " + name + ", which is not there, or not with this address: it was deleted or changed just now, or is about to be written"
+}
+
+func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lent, ok := l.memory.lent[m]
+	return ok && lent.holder.Object == o
 }
 
 // contest asks the replica that reserved an address for it, and waits a moment for the outcome: the replica records
@@ -237,6 +249,7 @@ func (l *Ledger) takeBack(fresh []macpool.Claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range fresh {
+		delete(l.memory.recorded, c.MAC)
 		hold := macpool.Hold{Holder: c.Holder, Since: c.Since}
 		l.enqueueLocked(c.MAC.Prefix(), change{
 			apply: func(b *macpool.Block) error { b.Release(c.MAC, hold); return nil },

@@ -32,10 +32,10 @@ type ReplicaLease interface {
 	Replica() (name string, ok bool)
 }
 
-// A ObjectReader tells which objects exist, by reads that are never old.
+// An ObjectReader tells what objects have, by reads that are never old.
 type ObjectReader interface {
-	// Exists says whether the object, or anything that runs on its behalf, is there.
-	Exists(ctx context.Context, o macpool.Object) (bool, error)
+	// Has reports whether the object, or anything that runs on its behalf, exists and has the address.
+	Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
 }
 
 // A Ledger lends addresses to interfaces. Its state is in a Store that all replicas share: no address leaves a Ledger
@@ -53,18 +53,10 @@ type Ledger struct {
 	mu         sync.Mutex
 	committers map[macpool.Prefix]*committer
 	windows    map[string]*window
-	lent       map[macpool.MAC]lending
-	pruned     time.Time // when lent was last rid of what is over
-	unwritten  int       // changes that are queued or being written
+	memory     memory
+	unwritten  int // changes that are queued or being written
 	drained    chan struct{}
 	closed     bool
-}
-
-// A lending is an address this process gave out, kept while the store does not know and for reuseWithin after.
-type lending struct {
-	holder     macpool.Holder
-	at         time.Time
-	unrecorded bool // the store knows it only as reserved by this replica
 }
 
 // Options are what a Ledger is made of.
@@ -86,7 +78,7 @@ func New(ctx context.Context, o Options) *Ledger {
 		ctx:        ctx,
 		committers: map[macpool.Prefix]*committer{},
 		windows:    map[string]*window{},
-		lent:       map[macpool.MAC]lending{},
+		memory:     newMemory(),
 		drained:    make(chan struct{}),
 	}
 }
@@ -118,7 +110,6 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 			claims.macs[i], lent = lent[0], lent[1:]
 		}
 	}
-	l.noteGiven(r, claims.macs)
 	return macpool.Grant{MACs: claims.macs, Collisions: claims.collisions}, nil
 }
 
@@ -150,57 +141,12 @@ func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for m, given := range l.lent {
+	for m, given := range l.memory.lent {
 		if given.holder.Object == r.Holder && !spoken[m] {
 			known[given.holder.Interface] = m
 		}
 	}
 	return known
-}
-
-// noteGiven remembers which addresses a request is answered with.
-func (l *Ledger) noteGiven(r macpool.Request, macs []macpool.MAC) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, m := range macs {
-		given := l.lent[m]
-		given.holder, given.at = macpool.Holder{Object: r.Holder, Interface: r.Asks[i].Interface}, l.clock.Now()
-		l.lent[m] = given
-	}
-}
-
-// noteLent remembers an address that is about to be answered and sees to it that the store learns of it. The mutex is
-// held.
-func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string) {
-	l.lent[m] = lending{holder: h, at: l.clock.Now(), unrecorded: true}
-	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.Now()}
-	l.enqueueLocked(m.Prefix(), change{
-		lazy:  true,
-		apply: func(b *macpool.Block) error { return b.Claim(claim) },
-		done: func(_ *macpool.Block, err error) {
-			if err == nil {
-				l.noteRecorded(m)
-			}
-		},
-	})
-}
-
-func (l *Ledger) noteRecorded(m macpool.MAC) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if given, ok := l.lent[m]; ok {
-		given.unrecorded = false
-		l.lent[m] = given
-	}
-	if l.clock.Since(l.pruned) < reuseWithin {
-		return
-	}
-	l.pruned = l.clock.Now()
-	for other, given := range l.lent {
-		if !given.unrecorded && l.clock.Since(given.at) > reuseWithin {
-			delete(l.lent, other)
-		}
-	}
 }
 
 // now is the time that goes into the store: without what a round trip through the API would lose.
@@ -212,26 +158,14 @@ func (l *Ledger) Now() time.Time {
 // longer its alone are given up.
 func (l *Ledger) Observe(b *macpool.Block) {
 	if l.cache.put(b) {
-		l.reconcileWindows(b)
+		l.recheckWindows(b.Prefix)
 	}
 }
 
 // Forget takes in that a block was deleted, at this resourceVersion.
 func (l *Ledger) Forget(p macpool.Prefix, version string) {
 	l.cache.forget(p, version)
-}
-
-func (l *Ledger) reconcileWindows(b *macpool.Block) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, w := range l.windows {
-		for m, e := range b.Entries() {
-			disputed := len(e.Holds) > 0 || e.Reservation.Contested
-			if e.Reservation.Replica == w.replica && disputed && w.withdraw(m) {
-				l.unreserveLocked(m, w.replica)
-			}
-		}
-	}
+	l.recheckWindows(p)
 }
 
 // inWindow says whether an address is in any window. The mutex is held.
@@ -283,7 +217,7 @@ func (l *Ledger) enqueue(p macpool.Prefix, ch change) {
 func (l *Ledger) enqueueLocked(p macpool.Prefix, ch change) {
 	c := l.committers[p]
 	if c == nil {
-		c = &committer{prefix: p, store: l.store, cache: l.cache, clock: l.clock, onNews: l.reconcileWindows, urgent: make(chan struct{}, 1)}
+		c = &committer{prefix: p, store: l.store, cache: l.cache, clock: l.clock, onNews: func(b *macpool.Block) { l.recheckWindows(b.Prefix) }, urgent: make(chan struct{}, 1)}
 		l.committers[p] = c
 	}
 	l.unwritten++
@@ -324,12 +258,6 @@ func (l *Ledger) hurryLocked(p macpool.Prefix) {
 	}
 }
 
-// exhausted describes a pool that has nothing left.
-func (l *Ledger) exhausted(pool macpool.Pool) error {
-	usage := l.Usage(pool)
-	return &macpool.ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total}
-}
-
 // Usage counts the addresses of a pool as this replica knows them.
 func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 	u := macpool.Usage{Total: pool.Set.Size()}
@@ -349,3 +277,18 @@ func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 
 // Blocks are all blocks as this replica knows them. They are never changed, only replaced.
 func (l *Ledger) Blocks() []*macpool.Block { return l.cache.all() }
+
+// recheckWindows takes out of the windows the addresses of a block that are not reserved for this replica and for nothing
+// else, as far as is known now.
+func (l *Ledger) recheckWindows(p macpool.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.cache.block(p)
+	for _, w := range l.windows {
+		for _, m := range slices.Clone(w.free) {
+			if m.Prefix() == p && !b.Entry(m).LendableBy(w.replica) && w.withdraw(m) {
+				l.unreserveLocked(m, w.replica)
+			}
+		}
+	}
+}

@@ -5,28 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/clock"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// A world is several ledgers over one store, on one clock, in one cluster.
+// A world is several ledgers over one store, in one cluster. It lives in a bubble of testing/synctest.
 type world struct {
 	t       *testing.T
-	clock   *clocktesting.FakeClock
 	store   *MemoryStore
 	ledgers map[string]*Ledger
-	tenures map[string]*fakeTenure
+	leases  map[string]*fakeLease
 	exists  map[macpool.Object]bool
 	pool    macpool.Pool
 	blind   map[string]bool // replicas whose watch has stalled
@@ -34,26 +33,26 @@ type world struct {
 	mu      sync.Mutex
 }
 
-type fakeTenure struct {
+type fakeLease struct {
 	mu   sync.Mutex
 	name string
 	ok   bool
 }
 
-func (f *fakeTenure) Replica() (string, bool) {
+func (f *fakeLease) Replica() (string, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.name, f.ok
 }
 
-func (f *fakeTenure) set(name string, ok bool) {
+func (f *fakeLease) set(name string, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.name, f.ok = name, ok
 }
 
 // Exists implements ObjectReader.
-func (w *world) Exists(_ context.Context, o macpool.Object) (bool, error) {
+func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.exists[o], nil
@@ -61,14 +60,14 @@ func (w *world) Exists(_ context.Context, o macpool.Object) (bool, error) {
 
 func newWorld(t *testing.T, size int, replicas ...string) *world {
 	w := &world{
-		t: t, clock: clocktesting.NewFakeClock(time.Unix(1_000_000, 0)), store: &MemoryStore{},
-		ledgers: map[string]*Ledger{}, tenures: map[string]*fakeTenure{}, exists: map[macpool.Object]bool{}, blind: map[string]bool{},
+		t: t, store: &MemoryStore{},
+		ledgers: map[string]*Ledger{}, leases: map[string]*fakeLease{}, exists: map[macpool.Object]bool{}, blind: map[string]bool{},
 	}
 	n := size - 1
 	w.pool = macpool.Pool{Name: "default", Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}}}, nil)}
 	for _, name := range replicas {
-		w.tenures[name] = &fakeTenure{name: name, ok: true}
-		w.ledgers[name] = New(t.Context(), Options{Store: w.store, Lease: w.tenures[name], Objects: w, Clock: w.clock})
+		w.leases[name] = &fakeLease{name: name, ok: true}
+		w.ledgers[name] = New(t.Context(), Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}})
 	}
 	w.store.Fail = func(string, macpool.Prefix) error {
 		if w.down.Load() {
@@ -76,36 +75,47 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 		}
 		return nil
 	}
+	w.store.Deleted = func(p macpool.Prefix, version string) {
+		for _, l := range w.ledgers {
+			go l.Forget(p, version)
+		}
+	}
 	w.store.Watch = func(b *macpool.Block) {
 		for name, l := range w.ledgers {
 			w.mu.Lock()
 			blind := w.blind[name]
 			w.mu.Unlock()
 			if !blind {
-				l.cache.put(b.Clone())
-				go l.reconcileWindows(b)
+				go l.Observe(b.Clone())
 			}
 		}
 	}
 	return w
 }
 
+// pass lets time go by, and everything happen that is to happen by then.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // settleWrites waits until every ledger has written what it had to write.
-func (w *world) settleWrites() {
-	for busy := true; busy; runtime.Gosched() {
-		busy = false
-		for _, l := range w.ledgers {
-			l.mu.Lock()
-			for _, c := range l.committers {
-				c.hurry()
-			}
-			busy = busy || l.unwritten > 0
-			for _, window := range l.windows {
-				busy = busy || window.filling
-			}
-			l.mu.Unlock()
-		}
+func (w *world) settleWrites() { w.pass(10 * batchDelay) }
+
+// has says whether an object is there.
+func (w *world) has(vm string, there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.exists[vmNamed(vm)] = there
+}
+
+// free has the janitor's half of a deletion happen: the object is gone and its holds are released.
+func (w *world) free(replica, vm string) {
+	w.has(vm, false)
+	for m, hold := range w.ledgers[replica].HoldsOf(vmNamed(vm)) {
+		require.NoError(w.t, w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }))
 	}
+	synctest.Wait()
 }
 
 func (w *world) assign(replica, vm string, asks ...macpool.Ask) (macpool.Grant, error) {
@@ -157,267 +167,247 @@ func named(t testing.TB, iface, mac string) macpool.Ask {
 }
 
 func TestLedgerStory(t *testing.T) {
-	w := newWorld(t, 4096, "r1", "r2")
-	const taken = "52:54:00:00:00:01"
-	answers := map[string][]macpool.MAC{}
-	for _, row := range []struct {
-		story   string
-		before  func()
-		replica string
-		vm      string
-		asks    []macpool.Ask
-		err     string
-		same    string // the row whose answer this one repeats
-	}{
-		{story: "a VM gets two addresses", replica: "r1", vm: "vma", asks: anyFor("default", "net")},
-		{story: "the same VM again, at once, gets the same two", replica: "r1", vm: "vma", asks: anyFor("default", "net"), same: "a VM gets two addresses"},
-		{story: "and from the other replica too", replica: "r2", vm: "vma", asks: anyFor("default", "net"), same: "a VM gets two addresses"},
-		{story: "another VM gets others", replica: "r2", vm: "vmb", asks: anyFor("default", "net")},
-		{story: "an address outside the pool is held", replica: "r1", vm: "vmc", asks: []macpool.Ask{named(t, "net", taken)}},
-		{
-			story: "a second holder is refused, with the name of the first", replica: "r2", vm: "vmd",
-			asks: []macpool.Ask{named(t, "net", taken)}, err: "is held by VirtualMachine default/vmc",
-		},
-		{
-			story: "all or none: the address that was free is not kept", replica: "r2", vm: "vmd",
-			asks: []macpool.Ask{named(t, "a", "52:54:00:00:09:09"), named(t, "b", taken), {Interface: "c"}}, err: "is held by VirtualMachine default/vmc",
-		},
-		{story: "so another may have it", replica: "r1", vm: "vme", asks: []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}},
-		{
-			story: "a holder that was never seen to exist may be on its way", replica: "r2", vm: "vmf",
-			before: func() { delete(w.exists, vmNamed("vme")) },
-			asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}, err: "which is not there",
-		},
-		{
-			story: "after the longest admission it is gone for good, and makes room", replica: "r2", vm: "vmf",
-			before: func() { w.clock.Step(MaxAdmission + reuseWithin) },
-			asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")},
-		},
-		{story: "a receiver of a migration shares", replica: "r1", vm: "vma2", asks: []macpool.Ask{{Interface: "net", MAC: mustMAC(t, taken), Share: macpool.Sharing{Anyone: true}}}},
-		{
-			story: "a replica that lost its lease lends nothing", replica: "r1", vm: "vmg", asks: anyFor("net"), err: macpool.ErrNotReady.Error(),
-			before: func() { w.tenures["r1"].set("r1", false) },
-		},
-		{
-			story: "under its new name it does, from a new window", replica: "r1", vm: "vmg", asks: anyFor("net"),
-			before: func() { w.tenures["r1"].set("r1b", true) },
-		},
-		{
-			story: "an API server that is away is no refusal", replica: "r1", vm: "vmh", asks: []macpool.Ask{named(t, "net", "52:54:00:00:00:77")},
-			before: func() { w.down.Store(true) }, err: "connection refused",
-		},
-		{
-			story: "and nothing of it is left when it is back", replica: "r2", vm: "vmi", asks: []macpool.Ask{named(t, "net", "52:54:00:00:00:77")},
-			before: func() { w.down.Store(false) },
-		},
-	} {
-		t.Run(row.story, func(t *testing.T) {
-			if row.before != nil {
-				row.before()
-			}
-			held := w.holds()
-			name, _ := w.tenures[row.replica].Replica()
-			grant, err := w.assign(row.replica, row.vm, row.asks...)
-			for _, m := range grant.MACs {
-				assert.True(t, w.ownedInStore(m, vmNamed(row.vm), name), "%s was answered before the store knew whose it is", m)
-			}
-			w.down.Store(false)
-			w.settleWrites()
-			w.checkSingleHolders()
-			if row.err != "" {
-				require.ErrorContains(t, err, row.err)
-				assert.Equal(t, held, w.holds(), "a request that failed has changed nothing")
-				return
-			}
-			require.NoError(t, err)
-			require.Len(t, grant.MACs, len(row.asks))
-			for i, m := range grant.MACs {
-				assert.Contains(t, w.holds(), fmt.Sprintf("%s %s/%s", m, row.vm, row.asks[i].Interface))
-			}
-			if row.same != "" {
-				assert.Equal(t, answers[row.same], grant.MACs)
-			}
-			answers[row.story] = grant.MACs
-			w.exists[vmNamed(row.vm)] = true
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1", "r2")
+		const taken = "52:54:00:00:00:01"
+		answers := map[string][]macpool.MAC{}
+		for _, row := range []struct {
+			story   string
+			before  func()
+			replica string
+			vm      string
+			asks    []macpool.Ask
+			err     string
+			same    string // the row whose answer this one repeats
+		}{
+			{story: "a VM gets two addresses", replica: "r1", vm: "vma", asks: anyFor("default", "net")},
+			{story: "the same VM again, at once, gets the same two", replica: "r1", vm: "vma", asks: anyFor("default", "net"), same: "a VM gets two addresses"},
+			{story: "and from the other replica too", replica: "r2", vm: "vma", asks: anyFor("default", "net"), same: "a VM gets two addresses"},
+			{story: "another VM gets others", replica: "r2", vm: "vmb", asks: anyFor("default", "net")},
+			{story: "an address outside the pool is held", replica: "r1", vm: "vmc", asks: []macpool.Ask{named(t, "net", taken)}},
+			{
+				story: "a second holder is refused, with the name of the first", replica: "r2", vm: "vmd",
+				asks: []macpool.Ask{named(t, "net", taken)}, err: "is held by VirtualMachine default/vmc",
+			},
+			{
+				story: "all or none: the address that was free is not kept", replica: "r2", vm: "vmd",
+				asks: []macpool.Ask{named(t, "a", "52:54:00:00:09:09"), named(t, "b", taken), {Interface: "c"}}, err: "is held by VirtualMachine default/vmc",
+			},
+			{story: "so another may have it", replica: "r1", vm: "vme", asks: []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}},
+			{
+				story: "a holder that was never seen to exist may be on its way", replica: "r2", vm: "vmf",
+				before: func() { w.has("vme", false) },
+				asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}, err: "which is not there",
+			},
+			{
+				story: "after the longest admission it is gone for good, and makes room", replica: "r2", vm: "vmf",
+				before: func() { w.pass(MaxAdmission + reuseWithin) },
+				asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")},
+			},
+			{story: "a receiver of a migration shares", replica: "r1", vm: "vma2", asks: []macpool.Ask{{Interface: "net", MAC: mustMAC(t, taken), Share: macpool.Sharing{Anyone: true}}}},
+			{
+				story: "a replica that lost its lease lends nothing", replica: "r1", vm: "vmg", asks: anyFor("net"), err: macpool.ErrNotReady.Error(),
+				before: func() { w.leases["r1"].set("r1", false) },
+			},
+			{
+				story: "under its new name it does, from a new window", replica: "r1", vm: "vmg", asks: anyFor("net"),
+				before: func() { w.leases["r1"].set("r1b", true) },
+			},
+			{
+				story: "an API server that is away is no refusal", replica: "r1", vm: "vmh", asks: []macpool.Ask{named(t, "net", "52:54:00:00:00:77")},
+				before: func() { w.down.Store(true) }, err: "connection refused",
+			},
+			{
+				story: "and nothing of it is left when it is back", replica: "r2", vm: "vmi", asks: []macpool.Ask{named(t, "net", "52:54:00:00:00:77")},
+				before: func() { w.down.Store(false) },
+			},
+		} {
+			func() {
+				if row.before != nil {
+					row.before()
+				}
+				held := w.holds()
+				name, _ := w.leases[row.replica].Replica()
+				grant, err := w.assign(row.replica, row.vm, row.asks...)
+				for _, m := range grant.MACs {
+					assert.True(t, w.ownedInStore(m, vmNamed(row.vm), name), "%s was answered before the store knew whose it is", m)
+				}
+				w.down.Store(false)
+				w.settleWrites()
+				w.checkSingleHolders()
+				if row.err != "" {
+					require.ErrorContains(t, err, row.err, row.story)
+					assert.Equal(t, held, w.holds(), "a request that failed has changed nothing")
+					return
+				}
+				require.NoError(t, err, row.story)
+				require.Len(t, grant.MACs, len(row.asks))
+				for i, m := range grant.MACs {
+					assert.Contains(t, w.holds(), fmt.Sprintf("%s %s/%s", m, row.vm, row.asks[i].Interface))
+				}
+				if row.same != "" {
+					assert.Equal(t, answers[row.same], grant.MACs)
+				}
+				answers[row.story] = grant.MACs
+				w.has(row.vm, true)
+			}()
+		}
+	})
 }
 
 func TestPreviewChangesNothingAndAnswersAlike(t *testing.T) {
-	w := newWorld(t, 4096, "r1")
-	_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
-	require.NoError(t, err)
-	w.exists[vmNamed("vma")] = true
-	w.settleWrites()
-	puts, l := w.store.Puts(), w.ledgers["r1"]
-	preview := func(vm string, asks ...macpool.Ask) (macpool.Grant, error) {
-		return l.Preview(t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: w.pool, Asks: asks})
-	}
-	first, err := preview("vmb", anyFor("a", "b")...)
-	require.NoError(t, err)
-	assert.NotEqual(t, first.MACs[0], first.MACs[1])
-	again, err := preview("vmb", anyFor("a", "b")...)
-	require.NoError(t, err)
-	assert.Equal(t, first, again, "nothing has moved")
-	_, err = preview("vmb", named(t, "net", "52:54:00:00:00:01"))
-	assert.ErrorContains(t, err, "is held by VirtualMachine default/vma")
-	held, err := preview("vma", anyFor("net")...)
-	require.NoError(t, err)
-	assert.Equal(t, mustMAC(t, "52:54:00:00:00:01"), held.MACs[0], "what it has already")
-	w.settleWrites()
-	assert.Equal(t, puts, w.store.Puts())
-	assert.Empty(t, l.windows)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.settleWrites()
+		puts, l := w.store.Puts(), w.ledgers["r1"]
+		preview := func(vm string, asks ...macpool.Ask) (macpool.Grant, error) {
+			return l.Preview(t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: w.pool, Asks: asks})
+		}
+		first, err := preview("vmb", anyFor("a", "b")...)
+		require.NoError(t, err)
+		assert.NotEqual(t, first.MACs[0], first.MACs[1])
+		again, err := preview("vmb", anyFor("a", "b")...)
+		require.NoError(t, err)
+		assert.Equal(t, first, again, "nothing has moved")
+		_, err = preview("vmb", named(t, "net", "52:54:00:00:00:01"))
+		assert.ErrorContains(t, err, "is held by VirtualMachine default/vma")
+		held, err := preview("vma", anyFor("net")...)
+		require.NoError(t, err)
+		assert.Equal(t, mustMAC(t, "52:54:00:00:00:01"), held.MACs[0], "what it has already")
+		w.settleWrites()
+		assert.Equal(t, puts, w.store.Puts())
+		assert.Empty(t, l.windows)
+	})
 }
 
 func TestExhaustedPoolSaysSoAndKeepsNothing(t *testing.T) {
-	w := newWorld(t, 3, "r1")
-	_, err := w.assign("r1", "vma", anyFor("a", "b")...)
-	require.NoError(t, err)
-	w.settleWrites()
-	held := w.holds()
-	_, err = w.assign("r1", "vmb", append(anyFor("a", "b"), named(t, "c", "52:54:00:00:00:01"))...)
-	var exhausted *macpool.ExhaustedError
-	require.ErrorAs(t, err, &exhausted)
-	assert.EqualValues(t, 3, exhausted.Total)
-	assert.EqualValues(t, 2, exhausted.Used)
-	assert.ErrorContains(t, err, "MACPool default is exhausted: 2 of its 3 addresses are used")
-	w.settleWrites()
-	assert.Equal(t, held, w.holds())
-	_, err = w.assign("r1", "vmc", anyFor("a")...)
-	assert.NoError(t, err, "the last address goes to who needs one")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, "r1")
+		_, err := w.assign("r1", "vma", anyFor("a", "b")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		held := w.holds()
+		_, err = w.assign("r1", "vmb", append(anyFor("a", "b"), named(t, "c", "52:54:00:00:00:01"))...)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.EqualValues(t, 3, exhausted.Total)
+		assert.EqualValues(t, 2, exhausted.Used)
+		assert.ErrorContains(t, err, "MACPool default is exhausted: 2 of its 3 addresses are used")
+		w.settleWrites()
+		assert.Equal(t, held, w.holds())
+		_, err = w.assign("r1", "vmc", anyFor("a")...)
+		assert.NoError(t, err, "the last address goes to who needs one")
+	})
 }
 
 func TestWindowIsSmallInATinyPool(t *testing.T) {
-	w := newWorld(t, 16, "r1")
-	_, err := w.assign("r1", "vma", anyFor("a")...)
-	require.NoError(t, err)
-	w.settleWrites()
-	usage := w.ledgers["r1"].Usage(w.pool)
-	assert.LessOrEqual(t, usage.Reserved, uint64(1), "16 addresses: a window of 1")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 16, "r1")
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		usage := w.ledgers["r1"].Usage(w.pool)
+		assert.LessOrEqual(t, usage.Reserved, uint64(1), "16 addresses: a window of 1")
+	})
 }
 
 func TestIdleWindowIsGivenBack(t *testing.T) {
-	w := newWorld(t, 4096, "r1")
-	_, err := w.assign("r1", "vma", anyFor("a")...)
-	require.NoError(t, err)
-	w.settleWrites()
-	l := w.ledgers["r1"]
-	require.NotZero(t, l.Usage(w.pool).Reserved)
-	l.ReturnIdle()
-	w.settleWrites()
-	require.NotZero(t, l.Usage(w.pool).Reserved, "it was just used")
-	w.clock.Step(idleAfter)
-	l.ReturnIdle()
-	w.settleWrites()
-	assert.Zero(t, l.Usage(w.pool).Reserved)
-	assert.EqualValues(t, 1, l.Usage(w.pool).Used)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		l := w.ledgers["r1"]
+		require.NotZero(t, l.Usage(w.pool).Reserved)
+		l.ReturnIdle()
+		w.settleWrites()
+		require.NotZero(t, l.Usage(w.pool).Reserved, "it was just used")
+		w.pass(idleAfter)
+		l.ReturnIdle()
+		w.settleWrites()
+		assert.Zero(t, l.Usage(w.pool).Reserved)
+		assert.EqualValues(t, 1, l.Usage(w.pool).Used)
+	})
 }
 
 func TestCloseRecordsWhatWasLentAndGivesBackTheRest(t *testing.T) {
-	w := newWorld(t, 4096, "r1")
-	_, err := w.assign("r1", "vma", anyFor("a", "b")...)
-	require.NoError(t, err)
-	require.NoError(t, w.ledgers["r1"].Close(t.Context()))
-	usage := w.ledgers["r1"].Usage(w.pool)
-	assert.EqualValues(t, 2, usage.Used)
-	assert.Zero(t, usage.Reserved)
-	_, err = w.assign("r1", "vmb", anyFor("a")...)
-	assert.ErrorIs(t, err, macpool.ErrNotReady)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		_, err := w.assign("r1", "vma", anyFor("a", "b")...)
+		require.NoError(t, err)
+		require.NoError(t, w.ledgers["r1"].Close(t.Context()))
+		usage := w.ledgers["r1"].Usage(w.pool)
+		assert.EqualValues(t, 2, usage.Used)
+		assert.Zero(t, usage.Reserved)
+		_, err = w.assign("r1", "vmb", anyFor("a")...)
+		assert.ErrorIs(t, err, macpool.ErrNotReady)
+	})
 }
 
 func TestAddressInAnotherWindowIsGivenUpToWhoAsksForIt(t *testing.T) {
-	w := newWorld(t, 4096, "r1", "r2")
-	_, err := w.assign("r1", "vma", anyFor("a")...)
-	require.NoError(t, err)
-	w.settleWrites()
-	var reserved macpool.MAC
-	for _, b := range w.store.Blocks() {
-		for m, e := range b.Entries() {
-			if e.Reservation.Replica == "r1" {
-				reserved = m
-			}
-		}
-	}
-	answer := make(chan error, 1)
-	go func() {
-		_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
-		answer <- err
-	}()
-	for {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1", "r2")
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
 		w.settleWrites()
-		select {
-		case err := <-answer:
-			require.NoError(t, err)
-			w.settleWrites()
-			w.checkSingleHolders()
-			assert.Contains(t, w.holds(), reserved.String()+" vmb/net")
-			assert.False(t, w.ledgers["r1"].inWindowLocked(reserved))
-			return
-		default:
-		}
-	}
+		reserved := w.ledgers["r1"].windows["default"].free[0]
+		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
+		require.NoError(t, err)
+		w.settleWrites()
+		w.checkSingleHolders()
+		assert.Contains(t, w.holds(), reserved.String()+" vmb/net")
+		assert.NotContains(t, w.ledgers["r1"].windows["default"].free, reserved)
+	})
 }
 
 func TestAddressOfAStalledReplicaIsRefusedForNow(t *testing.T) {
-	w := newWorld(t, 4096, "r1", "r2")
-	_, err := w.assign("r1", "vma", anyFor("a")...)
-	require.NoError(t, err)
-	w.settleWrites()
-	w.mu.Lock()
-	w.blind["r1"] = true
-	w.mu.Unlock()
-	reserved := w.ledgers["r1"].windows["default"].free[0]
-	answer := make(chan error, 1)
-	go func() {
-		_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
-		answer <- err
-	}()
-	for {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1", "r2")
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
 		w.settleWrites()
-		w.clock.Step(contestFor)
-		select {
-		case err := <-answer:
-			var busy *macpool.BusyError
-			require.ErrorAs(t, err, &busy)
-			return
-		default:
-		}
-	}
+		w.mu.Lock()
+		w.blind["r1"] = true
+		w.mu.Unlock()
+		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]})
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy)
+		w.settleWrites()
+	})
 }
 
 func TestToleratedCollisionIsReported(t *testing.T) {
-	w := newWorld(t, 4096, "r1")
-	_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
-	require.NoError(t, err)
-	w.exists[vmNamed("vma")] = true
-	w.pool.Tolerate = true
-	grant, err := w.assign("r1", "vmb", named(t, "net", "52:54:00:00:00:01"))
-	require.NoError(t, err)
-	require.Len(t, grant.Collisions, 1)
-	assert.ErrorContains(t, grant.Collisions[0], "is held by VirtualMachine default/vma")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.pool.Tolerate = true
+		grant, err := w.assign("r1", "vmb", named(t, "net", "52:54:00:00:00:01"))
+		require.NoError(t, err)
+		require.Len(t, grant.Collisions, 1)
+		assert.ErrorContains(t, grant.Collisions[0], "is held by VirtualMachine default/vma")
+	})
 }
 
 func TestManyRequestsShareAWrite(t *testing.T) {
-	w := newWorld(t, 1<<16, "r1")
-	const vms = 400
-	var group sync.WaitGroup
-	for i := range vms {
-		group.Go(func() {
-			_, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("a", "b")...)
-			assert.NoError(t, err)
-		})
-	}
-	done := make(chan struct{})
-	go func() { group.Wait(); close(done) }()
-	for running := true; running; runtime.Gosched() {
-		select {
-		case <-done:
-			running = false
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1<<16, "r1")
+		const vms = 400
+		var group sync.WaitGroup
+		for i := range vms {
+			group.Go(func() {
+				_, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("a", "b")...)
+				assert.NoError(t, err)
+			})
 		}
-	}
-	w.settleWrites()
-	w.checkSingleHolders()
-	assert.EqualValues(t, 2*vms, w.ledgers["r1"].Usage(w.pool).Used)
-	assert.Less(t, w.store.Puts(), vms/2, "writes for %d VMs", vms)
+		group.Wait()
+		w.settleWrites()
+		w.checkSingleHolders()
+		assert.EqualValues(t, 2*vms, w.ledgers["r1"].Usage(w.pool).Used)
+		assert.Less(t, w.store.Puts(), vms/2, "writes for %d VMs", vms)
+	})
 }

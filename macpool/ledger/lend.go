@@ -8,6 +8,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
+// maxLooks is how many holders are looked for, at most, to say whether an exhausted pool will stay so.
+const maxLooks = 16
+
 // A waiter is a request that waits for addresses from a window.
 type waiter struct {
 	holders []macpool.Holder
@@ -124,19 +127,89 @@ func (l *Ledger) startFillingLocked(w *window) {
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	allowance := l.allowance(pool, w)
 	for prefix := range l.candidates(pool, w) {
-		want := l.wanted(w, allowance)
-		if want <= 0 {
-			return nil
-		}
-		err := l.reserve(w, pool, prefix, min(want, maxWindow))
-		if err != nil && !errors.Is(err, errFull) {
-			return err
+		for {
+			want := l.wanted(w, allowance)
+			if want <= 0 {
+				return nil
+			}
+			err := l.reserve(w, pool, prefix, min(want, maxWindow))
+			if errors.Is(err, errFull) {
+				break
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	if l.waiting(w) {
+		l.contestOthers(pool, w)
 		return l.exhausted(pool)
 	}
 	return nil
+}
+
+// contestOthers asks the other replicas for addresses of the pool that they have reserved: as many as are waited for.
+func (l *Ledger) contestOthers(pool macpool.Pool, w *window) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	needed := w.waiting()
+	for _, b := range l.cache.all() {
+		for m, e := range b.Entries() {
+			other := e.Reservation.Replica != "" && e.Reservation.Replica != w.replica
+			if needed <= 0 || !other || len(e.Holds) > 0 || !pool.Set.Contains(m) {
+				continue
+			}
+			needed--
+			l.enqueueLocked(m.Prefix(), change{
+				apply: func(b *macpool.Block) error { b.Contest(m); return nil },
+				done:  func(*macpool.Block, error) {},
+			})
+		}
+	}
+}
+
+// waiting is how many addresses are waited for.
+func (w *window) waiting() int {
+	n := 0
+	for _, who := range w.queue {
+		n += len(who.holders)
+	}
+	return n
+}
+
+// needed is what the first in the queue of a pool asks for.
+func (l *Ledger) needed(pool macpool.Pool) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.windows[pool.Name]; w != nil && len(w.queue) > 0 {
+		return uint64(len(w.queue[0].holders))
+	}
+	return 0
+}
+
+// exhausted describes a pool that has nothing to lend. What is reserved, or held by objects that were not there long
+// enough to be known to exist, may come back soon.
+func (l *Ledger) exhausted(pool macpool.Pool) error {
+	usage := l.Usage(pool)
+	e := &macpool.ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total, Needed: l.needed(pool)}
+	ctx, cancel := context.WithTimeout(l.ctx, flushTimeout)
+	defer cancel()
+	looks := maxLooks
+	for _, b := range l.cache.all() {
+		for m, h := range b.Holds() {
+			if !pool.Set.Contains(m) || l.clock.Since(h.Seen) >= l.Grace {
+				continue
+			}
+			if h.Name != "" && looks > 0 {
+				looks--
+				if has, err := l.objects.Has(ctx, h.Object, m); err == nil && has {
+					continue
+				}
+			}
+			e.Young++
+		}
+	}
+	return e
 }
 
 func (l *Ledger) waiting(w *window) bool {
@@ -150,10 +223,7 @@ func (l *Ledger) waiting(w *window) bool {
 func (l *Ledger) wanted(w *window, allowance int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waiting := 0
-	for _, who := range w.queue {
-		waiting += len(who.holders)
-	}
+	waiting := w.waiting()
 	ahead := min(w.size, allowance)
 	if l.closed || waiting == 0 && len(w.free) > ahead/2 {
 		return 0

@@ -2,8 +2,8 @@ package ledger
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -11,71 +11,57 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// until waits for something that other goroutines bring about.
-func until(what func() bool) {
-	for !what() {
-		runtime.Gosched()
-	}
-}
-
-func (w *world) queued(replica string) int {
-	l := w.ledgers[replica]
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := 0
-	for _, window := range l.windows {
-		n += len(window.queue)
-	}
-	return n
-}
-
 func TestWhoWaitsIsServedInOrder(t *testing.T) {
-	const vms = 50
-	w := newWorld(t, 1<<16, "r1")
-	reachable := make(chan struct{})
-	w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
-	grants := make([]macpool.Grant, vms)
-	errs := make(chan error, vms)
-	for i := range vms {
-		go func() {
-			var err error
-			grants[i], err = w.assign("r1", fmt.Sprint("vm", i), anyFor("a", "b")...)
-			errs <- err
-		}()
-		until(func() bool { return w.queued("r1") == i+1 })
-	}
-	close(reachable)
-	for range vms {
-		require.NoError(t, <-errs)
-	}
-	w.settleWrites()
-	w.checkSingleHolders()
-	// Within a block addresses are lent lowest first.
-	before := macpool.Prefix{}
-	last := macpool.MAC{}
-	for _, g := range grants {
-		if p := g.MACs[0].Prefix(); p != before {
-			before, last = p, macpool.MAC{}
+	synctest.Test(t, func(t *testing.T) {
+		const vms = 50
+		w := newWorld(t, 1<<16, "r1")
+		reachable := make(chan struct{})
+		w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+		grants := make([]macpool.Grant, vms)
+		errs := make(chan error, vms)
+		for i := range vms {
+			go func() {
+				var err error
+				grants[i], err = w.assign("r1", fmt.Sprint("vm", i), anyFor("a", "b")...)
+				errs <- err
+			}()
+			synctest.Wait()
 		}
-		assert.Positive(t, g.MACs[0].Compare(last))
-		last = g.MACs[1]
-	}
-	assert.Less(t, w.store.Puts(), 10, "those who wait share a write")
+		close(reachable)
+		for range vms {
+			require.NoError(t, <-errs)
+		}
+		w.settleWrites()
+		w.checkSingleHolders()
+		// Within a block addresses are lent lowest first.
+		before := macpool.Prefix{}
+		last := macpool.MAC{}
+		for _, g := range grants {
+			if p := g.MACs[0].Prefix(); p != before {
+				before, last = p, macpool.MAC{}
+			}
+			assert.Positive(t, g.MACs[0].Compare(last))
+			last = g.MACs[1]
+		}
+		assert.Less(t, w.store.Puts(), 10, "those who wait share a write")
+	})
 }
 
 func TestWhoWaitsIsRefusedWhenTheReplicaLosesItsLease(t *testing.T) {
-	w := newWorld(t, 4096, "r1")
-	reachable := make(chan struct{})
-	w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
-	failed := make(chan error, 1)
-	go func() {
-		_, err := w.assign("r1", "vma", anyFor("a")...)
-		failed <- err
-	}()
-	until(func() bool { return w.queued("r1") == 1 })
-	w.tenures["r1"].set("r1", false)
-	close(reachable)
-	require.ErrorIs(t, <-failed, macpool.ErrNotReady)
-	w.settleWrites()
-	assert.Empty(t, w.holds())
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		reachable := make(chan struct{})
+		w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+		failed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vma", anyFor("a")...)
+			failed <- err
+		}()
+		synctest.Wait()
+		w.leases["r1"].set("r1", false)
+		close(reachable)
+		require.ErrorIs(t, <-failed, macpool.ErrNotReady)
+		w.settleWrites()
+		assert.Empty(t, w.holds())
+	})
 }

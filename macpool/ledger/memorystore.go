@@ -13,6 +13,8 @@ import (
 type MemoryStore struct {
 	// Watch, if set, is called with each new state, in order.
 	Watch func(*macpool.Block)
+	// Deleted, if set, is called with each block that was deleted, and the version of that.
+	Deleted func(p macpool.Prefix, version string)
 	// Fail, if set, is asked before each call whether that is to fail.
 	Fail func(op string, p macpool.Prefix) error
 
@@ -63,6 +65,17 @@ func (s *MemoryStore) Put(_ context.Context, b *macpool.Block) (*macpool.Block, 
 		s.Watch(written.Clone())
 	}
 	return written.Clone(), nil
+}
+
+// Delete removes a block, as somebody may do by hand.
+func (s *MemoryStore) Delete(p macpool.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.blocks, p)
+	s.last++
+	if s.Deleted != nil {
+		s.Deleted(p, strconv.FormatUint(s.last, 10))
+	}
 }
 
 // Blocks is a copy of all that is stored.

@@ -102,7 +102,7 @@ func (l *Ledger) candidates(pool macpool.Pool, w *window) iter.Seq[macpool.Prefi
 		for prefix := range pool.Set.Prefixes(w.cursor) {
 			b := l.cache.block(prefix)
 			switch {
-			case b.FreeIn(pool.Set) == 0:
+			case b.FreeIn(pool.Set) == 0 && !l.hasOrphans(b, w):
 			case b.ReservedBy(func(replica string) bool { return replica != w.replica }):
 				shared = append(shared, prefix)
 			case b.Len() >= maxWindow:
@@ -132,17 +132,14 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	l.enqueueLocked(prefix, change{
 		lazy: len(w.queue) == 0,
 		apply: func(b *macpool.Block) error {
-			got = l.orphans(b, w)
-			got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.Now())...)
+			got = l.take(b, w, pool, n, got)
 			if len(got) == 0 {
 				return errFull
 			}
 			return nil
 		},
-		done: func(b *macpool.Block, err error) {
-			if err == nil {
-				l.addToWindow(w, b, got)
-			}
+		done: func(_ *macpool.Block, err error) {
+			l.addToWindow(w, got, err == nil)
 			result <- err
 		},
 	})
@@ -150,15 +147,36 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	return <-result
 }
 
-// addToWindow adds addresses that the store now says are reserved, except those somebody took in the same write, and
-// lends them to those who wait.
-func (l *Ledger) addToWindow(w *window, b *macpool.Block, macs []macpool.MAC) {
+// take reserves up to n addresses of a block, orphans first, and notes that they are on their way into the window. Those
+// that an earlier attempt got are not any more.
+func (l *Ledger) take(b *macpool.Block, w *window, pool macpool.Pool, n int, earlier []macpool.MAC) []macpool.MAC {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range earlier {
+		delete(l.memory.filling, m)
+	}
+	got := l.orphansLocked(b, w)
+	got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.Now())...)
+	for _, m := range got {
+		l.memory.filling[m] = true
+	}
+	return got
+}
+
+// addToWindow adds addresses that were reserved, unless somebody took them since, and lends them to those who wait. What
+// is reserved and does not go into the window is given back.
+func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range macs {
-		_, lent := l.lent[m]
-		if e := b.Entry(m); !lent && len(e.Holds) == 0 && e.Reservation.Replica == w.replica && !slices.Contains(w.free, m) {
+		delete(l.memory.filling, m)
+		e := l.cache.block(m.Prefix()).Entry(m)
+		switch {
+		case !written || l.spokenForLocked(m):
+		case e.LendableBy(w.replica):
 			w.free = append(w.free, m)
+		case e.Reservation.Replica == w.replica:
+			l.unreserveLocked(m, w.replica)
 		}
 	}
 	if l.closed {
@@ -167,21 +185,27 @@ func (l *Ledger) addToWindow(w *window, b *macpool.Block, macs []macpool.MAC) {
 	l.serveLocked(w)
 }
 
-// orphans are addresses of a block that are reserved by this replica and in no window: a write that was thought to have
-// failed reserved them.
-func (l *Ledger) orphans(b *macpool.Block, w *window) []macpool.MAC {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// orphansLocked are addresses of a block that are reserved by this replica and in no window: a write that was thought to
+// have failed reserved them.
+func (l *Ledger) orphansLocked(b *macpool.Block, w *window) []macpool.MAC {
 	var found []macpool.MAC
 	for m, e := range b.Entries() {
-		if len(e.Holds) > 0 || e.Reservation.Replica != w.replica || e.Reservation.Contested || !w.pool.Set.Contains(m) {
-			continue
-		}
-		if _, lent := l.lent[m]; !lent && !l.inWindowLocked(m) {
+		if e.LendableBy(w.replica) && w.pool.Set.Contains(m) && !l.spokenForLocked(m) {
 			found = append(found, m)
 		}
 	}
 	return found
+}
+
+// hasOrphans reports whether a block, as far as is known, has an address that is reserved by this replica and in no
+// window.
+func (l *Ledger) hasOrphans(b *macpool.Block, w *window) bool {
+	if !b.ReservedBy(func(replica string) bool { return replica == w.replica }) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.orphansLocked(b, w)) > 0
 }
 
 // ReturnIdle gives back the windows that were not used for a minute. It is to be called now and then.

@@ -1,0 +1,347 @@
+package ledger
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// in runs a story in a bubble, in which time goes by only when everybody waits.
+func in(t *testing.T, size int, replicas []string, story func(*testing.T, *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, size, replicas...)
+		story(t, w)
+		w.down.Store(false)
+		w.settleWrites()
+		w.checkSingleHolders()
+	})
+}
+
+// reservedBy are the addresses that the store says are reserved by a replica and not held.
+func (w *world) reservedBy(replica string) (found []macpool.MAC) {
+	for _, b := range w.store.Blocks() {
+		for m, e := range b.Entries() {
+			if e.LendableBy(replica) {
+				found = append(found, m)
+			}
+		}
+	}
+	return found
+}
+
+func (w *world) hold(m macpool.MAC, vm string) (macpool.Hold, bool) {
+	b, err := w.store.Get(w.t.Context(), m.Prefix())
+	require.NoError(w.t, err)
+	return b.Entry(m).HoldOf(vmNamed(vm))
+}
+
+func TestTwoPoolsOverOneRangeLendNoAddressTwice(t *testing.T) {
+	in(t, 1<<12, []string{"r1"}, func(t *testing.T, w *world) {
+		other := w.pool
+		other.Name, other.Tolerate = "other", true
+		var mu sync.Mutex
+		owner := map[macpool.MAC]string{}
+		var group sync.WaitGroup
+		for i := range 400 {
+			group.Go(func() {
+				pool := w.pool
+				if i%2 == 1 {
+					pool = other
+				}
+				vm := fmt.Sprint("vm", i)
+				grant, err := w.ledgers["r1"].Assign(t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: pool, Asks: anyFor("a", "b")})
+				assert.NoError(t, err)
+				mu.Lock()
+				defer mu.Unlock()
+				for _, m := range grant.MACs {
+					assert.Empty(t, owner[m], "%s was lent twice", m)
+					owner[m] = vm
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func TestARequestThatIsRepeatedRenewsItsHold(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		for range 30 {
+			grant, err := w.assign("r1", "vma", anyFor("net")...)
+			require.NoError(t, err)
+			if hold, ok := w.hold(grant.MACs[0], "vma"); ok {
+				assert.LessOrEqual(t, time.Since(hold.Since), reuseWithin+time.Second, "the answer came from memory, and the hold is old")
+			}
+			w.pass(4 * time.Second)
+		}
+	})
+}
+
+func TestAnExplicitAddressThatIsRepeatedRenewsItsHold(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		for range 30 {
+			_, err := w.assign("r1", "vma", ask)
+			require.NoError(t, err)
+			hold, ok := w.hold(ask.MAC, "vma")
+			require.True(t, ok)
+			assert.LessOrEqual(t, time.Since(hold.Since), reuseWithin, "the answer came from memory, and the hold is old")
+			w.pass(4 * time.Second)
+		}
+	})
+}
+
+func TestMemoryIsNotBelievedAgainstTheStore(t *testing.T) {
+	const mac = "52:54:00:00:00:01"
+	for name, change := range map[string]func(*world, macpool.MAC){
+		"the hold was released": func(w *world, _ macpool.MAC) { w.free("r2", "vma") },
+		"the block was deleted": func(w *world, m macpool.MAC) { w.store.Delete(m.Prefix()) },
+		"the replica has another name": func(w *world, m macpool.MAC) {
+			w.free("r2", "vma")
+			w.leases["r1"].set("r1b", true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				ask := named(t, "net", mac)
+				_, err := w.assign("r1", "vma", ask)
+				require.NoError(t, err)
+				synctest.Wait()
+				change(w, ask.MAC)
+				synctest.Wait()
+				_, err = w.assign("r1", "vma", ask)
+				require.NoError(t, err)
+				_, held := w.hold(ask.MAC, "vma")
+				assert.True(t, held, "it was answered without the store's knowledge")
+			})
+		})
+	}
+}
+
+func TestAReplicaOfAnotherNameWritesWhatItAnswers(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		before, _ := w.hold(ask.MAC, "vma")
+		w.leases["r1"].set("r1b", true)
+		w.pass(time.Second)
+		_, err = w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		after, _ := w.hold(ask.MAC, "vma")
+		assert.True(t, after.Since.After(before.Since))
+	})
+}
+
+func TestAWindowIsGivenUpWithItsBlock(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		window := w.ledgers["r1"].windows["default"].free
+		require.NotEmpty(t, window)
+		for _, b := range w.store.Blocks() {
+			w.store.Delete(b.Prefix)
+		}
+		synctest.Wait()
+		assert.Empty(t, w.ledgers["r1"].windows["default"].free, "what nobody has reserved is in no window")
+		grant, err := w.assign("r1", "vmb", anyFor("a")...)
+		require.NoError(t, err)
+		assert.True(t, w.ownedInStore(grant.MACs[0], vmNamed("vmb"), "r1"))
+	})
+}
+
+func TestAddressesThatCameBackAreLentAgain(t *testing.T) {
+	for _, size := range []int{1, 3, 4, 64, 120} {
+		t.Run(fmt.Sprint("a pool of ", size), func(t *testing.T) {
+			in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
+				asks := anyFor(strings.Split(strings.Repeat("i ", size), " ")[:size]...)
+				for i := range asks {
+					asks[i].Interface += fmt.Sprint(i)
+				}
+				for i := range 20 {
+					vm := fmt.Sprint("vm", i)
+					_, err := w.assign("r1", vm, asks...)
+					require.NoError(t, err, "VM %d", i)
+					w.has(vm, true)
+					w.settleWrites()
+					_, err = w.assign("r1", "another", anyFor("net")...)
+					var exhausted *macpool.ExhaustedError
+					require.ErrorAs(t, err, &exhausted)
+					assert.False(t, size <= maxLooks && exhausted.Passing(), "every address is that of a VM which is there: %s", exhausted)
+					w.free("r1", vm)
+				}
+			})
+		})
+	}
+}
+
+func TestRejectedCreationsAreNoReasonToDeleteVMs(t *testing.T) {
+	in(t, 8, []string{"r1"}, func(t *testing.T, w *world) {
+		var err error
+		for i := range 12 {
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm-", Claim: fmt.Sprint(i)}
+			_, err = w.ledgers["r1"].Assign(t.Context(), macpool.Request{Holder: o, Pool: w.pool, Asks: anyFor("net")})
+			w.settleWrites()
+		}
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.True(t, exhausted.Passing(), "asking again helps")
+		assert.NotContains(t, err.Error(), "delete VMs")
+	})
+}
+
+func TestTheWindowOfAnotherReplicaIsAskedForWhenThePoolIsEmpty(t *testing.T) {
+	in(t, 2, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		w.has("vma", true)
+		_, err = w.assign("r2", "vmb", anyFor("a")...)
+		if err != nil {
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted)
+			require.True(t, exhausted.Passing())
+			w.settleWrites()
+			_, err = w.assign("r2", "vmb", anyFor("a")...)
+		}
+		require.NoError(t, err)
+	})
+}
+
+func TestAnAddressThatMovesBetweenTwoVMsIsRefusedForNowAtWorst(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.has("vma", false) // it is there, but not with this address
+		_, err = w.assign("r1", "vmb", ask)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy)
+		w.pass(busy.After)
+		_, err = w.assign("r1", "vmb", ask)
+		require.NoError(t, err)
+	})
+}
+
+func TestAnAddressThatWasLentIsRefusedToOthersBeforeTheStoreKnows(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		grant, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.has("vma", true)
+		_, err = w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: grant.MACs[0]})
+		var taken *macpool.TakenError
+		require.ErrorAs(t, err, &taken)
+	})
+}
+
+func TestAnAddressOfTheOwnWindowThatIsAskedForLeavesIt(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		w.mu.Lock()
+		w.blind["r1"] = true // its watch tells it nothing
+		w.mu.Unlock()
+		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
+		_, err = w.assign("r1", "vmb", ask)
+		require.NoError(t, err)
+		for i := range 20 {
+			grant, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.NotEqual(t, ask.MAC, grant.MACs[0])
+		}
+	})
+}
+
+func TestReservationsThatWereForgottenAreFoundAgain(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		// A write that was thought to have failed reserved the only address.
+		b := macpool.NewBlock(macpool.Prefix{2})
+		b.Reserve(1, w.pool.Set, "r1", time.Now())
+		_, err := w.store.Put(t.Context(), b)
+		require.NoError(t, err)
+		synctest.Wait()
+		_, err = w.assign("r1", "vma", anyFor("net")...)
+		assert.NoError(t, err)
+	})
+}
+
+func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		require.NotEmpty(t, w.ledgers["r1"].windows["default"].free)
+		w.pool.Set = macpool.NewSet([]macpool.Range{{First: macpool.MAC{2, 0, 0, 9}, Last: macpool.MAC{2, 0, 0, 9, 0, 255}}}, nil)
+		for i := range 5 {
+			grant, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.True(t, w.pool.Set.Contains(grant.MACs[0]))
+		}
+		w.settleWrites()
+		for _, m := range w.reservedBy("r1") {
+			assert.True(t, w.pool.Set.Contains(m), "%s stays reserved", m)
+		}
+	})
+}
+
+func TestNothingIsLentFromAWindowOfAnEarlierName(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		earlier := w.ledgers["r1"].windows["default"]
+		waiting := &waiter{holders: []macpool.Holder{{Object: vmNamed("vmb")}}, served: make(chan struct{})}
+		w.leases["r1"].set("r1b", true)
+		l := w.ledgers["r1"]
+		l.mu.Lock()
+		earlier.queue = append(earlier.queue, waiting)
+		l.serveLocked(earlier)
+		l.mu.Unlock()
+		require.ErrorIs(t, waiting.err, macpool.ErrNotReady)
+		assert.Empty(t, waiting.macs)
+	})
+}
+
+func TestNothingIsRefusedOnWhatACacheSays(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.has("vma", true)
+		synctest.Wait()
+		w.mu.Lock()
+		w.blind["r2"] = true
+		w.mu.Unlock()
+		for m, hold := range w.ledgers["r1"].HoldsOf(vmNamed("vma")) {
+			require.NoError(t, w.ledgers["r1"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }))
+		}
+		_, err = w.assign("r2", "vmb", ask)
+		assert.NoError(t, err, "it is free, though the replica does not know yet")
+	})
+}
+
+func TestOlderStatesOfABlockAreNoNews(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.pass(2 * reuseWithin)
+		_, err = w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		older := macpool.NewBlock(ask.MAC.Prefix())
+		older.Version = "1"
+		w.ledgers["r1"].Observe(older)
+		w.ledgers["r1"].Forget(ask.MAC.Prefix(), "1")
+		assert.Contains(t, w.ledgers["r1"].HoldsOf(vmNamed("vma")), ask.MAC)
+	})
+}
