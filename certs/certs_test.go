@@ -24,10 +24,11 @@ type testCA struct {
 	key     *ecdsa.PrivateKey
 	ca      *x509.Certificate
 	changed chan<- struct{}
+	signed  time.Duration // how long ago, of the leaves
 }
 
 func newCA(t *testing.T, name string, life time.Duration) *testCA {
-	a := &testCA{}
+	a := &testCA{signed: time.Hour}
 	a.replace(t, name, life)
 	return a
 }
@@ -64,7 +65,7 @@ func (a *testCA) StopWatchingRotation(chan<- struct{}) {}
 // Sign implements cert-manager's Authority.
 func (a *testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
+	template.NotBefore, template.NotAfter = time.Now().Add(-a.signed), time.Now().Add(time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.ca, template.PublicKey, a.key)
 	if err != nil {
 		return nil, err
@@ -141,6 +142,71 @@ func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	served, err = source.GetCertificate(nil)
 	require.NoError(t, err)
 	assert.NotSame(t, first, served)
+	stop()
+	assert.NoError(t, <-ended)
+}
+
+// The clock of the API server may be behind that of a replica: what was signed just now is of the future to it.
+func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		signed time.Duration
+		taken  bool
+	}{
+		"signed just now, the one before is served":                                 {signed: 0},
+		"signed a minute less ago than clocks may differ, the one before is served": {signed: maxSkew - time.Minute},
+		"signed as long ago as clocks may differ, it is served":                     {signed: maxSkew, taken: true},
+	} {
+		for told, bundles := range map[string]bool{"before the first bundle is seen": false, "with bundles": true} {
+			t.Run(name+", "+told, func(t *testing.T) {
+				ca := newCA(t, caName, time.Hour)
+				source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
+				assert.Zero(t, source.NotAfter(), "nothing is served yet")
+				ended := make(chan error, 1)
+				ctx, stop := context.WithCancel(t.Context())
+				go func() { ended <- source.Start(ctx) }()
+				waitFor(t, source.Ready)
+				first, err := source.GetCertificate(nil)
+				require.NoError(t, err)
+				assert.Equal(t, first.Leaf.NotAfter, source.NotAfter())
+				if bundles {
+					source.Trust(ca.pem())
+				}
+				ca.signed = tc.signed
+				ca.changed <- struct{}{}
+				waitFor(t, func() bool {
+					latest, err := source.leaf.GetCertificate(nil)
+					return err == nil && latest != first
+				})
+				served, err := source.GetCertificate(nil)
+				require.NoError(t, err)
+				assert.Equal(t, tc.taken, served != first)
+				stop()
+				require.NoError(t, <-ended)
+			})
+		}
+	}
+}
+
+func TestSourceDoesNotWaitForClocksWhenWhatItServesIsNotTrustedAnymore(t *testing.T) {
+	ca := newCA(t, caName, time.Hour)
+	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
+	ended := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { ended <- source.Start(ctx) }()
+	waitFor(t, source.Ready)
+	first, err := source.GetCertificate(nil)
+	require.NoError(t, err)
+	ca.signed = 0
+	ca.replace(t, caName, time.Hour)
+	ca.changed <- struct{}{}
+	waitFor(t, func() bool {
+		latest, err := source.leaf.GetCertificate(nil)
+		return err == nil && latest != first
+	})
+	source.Trust(ca.pem())
+	served, err := source.GetCertificate(nil)
+	require.NoError(t, err)
+	assert.NotSame(t, first, served, "its CA is in no bundle")
 	stop()
 	assert.NoError(t, <-ended)
 }

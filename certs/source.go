@@ -25,6 +25,9 @@ const (
 	leafLife = 7 * 24 * time.Hour
 	// caLife is how long the CA lasts; it is replaced after two thirds of that.
 	caLife = 365 * 24 * time.Hour
+	// maxSkew is how far the clock of an API server may be behind ours: a new certificate is served only when such a
+	// clock takes it, too. The one before is good for a third of leafLife yet.
+	maxSkew = 10 * time.Minute
 )
 
 // A Source is the certificate of this replica, signed by the CA that all replicas share. When the CA is replaced, the
@@ -73,7 +76,7 @@ func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served == nil || s.served != latest && s.trusts(latest) {
+	if s.served == nil || s.served != latest && s.replaces(latest, time.Now()) {
 		s.served = latest
 	}
 	return s.served, nil
@@ -94,11 +97,28 @@ func (s *Source) Trust(bundles ...[]byte) {
 	}
 }
 
-// trusts says whether the API server would accept a certificate for every webhook. While nobody told what it trusts, it
-// is taken to.
-func (s *Source) trusts(c *tls.Certificate) bool {
-	return !slices.ContainsFunc(s.trusted, func(pool *x509.CertPool) bool {
-		_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: pool})
+// replaces says whether the latest certificate is to be served from now on: once clocks behind take it, too, or once
+// the one that is served is not taken anymore, as it expired or its CA was replaced twice.
+func (s *Source) replaces(latest *tls.Certificate, now time.Time) bool {
+	return s.trusts(latest, now.Add(-maxSkew)) || s.trusts(latest, now) && !s.trusts(s.served, now)
+}
+
+// trusts says whether an API server whose clock shows now would accept a certificate for every webhook. While nobody
+// told which CAs it trusts, only the time is asked.
+func (s *Source) trusts(c *tls.Certificate, now time.Time) bool {
+	valid := !now.Before(c.Leaf.NotBefore) && !now.After(c.Leaf.NotAfter)
+	return valid && !slices.ContainsFunc(s.trusted, func(pool *x509.CertPool) bool {
+		_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: now})
 		return err != nil
 	})
+}
+
+// NotAfter is when the certificate that is served expires; the zero time while none was.
+func (s *Source) NotAfter() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.served == nil {
+		return time.Time{}
+	}
+	return s.served.Leaf.NotAfter
 }

@@ -73,7 +73,9 @@ func (r *replica) registerMetrics() error {
 		return nil
 	}}
 	var failed []error
-	for _, c := range []prometheus.Collector{version.Metric(), r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools} {
+	for _, c := range []prometheus.Collector{
+		version.Metric(), r.source.Metric(), r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools,
+	} {
 		failed = append(failed, metrics.Registry.Register(c))
 	}
 	return errors.Join(failed...)
