@@ -43,9 +43,7 @@ type Keeper struct {
 	Source             *certs.Source
 	// Paths are those that this replica answers at.
 	Paths []string
-	// Beside says, as an error, what is installed that must not be beside us. It is asked before a configuration is made.
-	Beside func(context.Context) error
-	Log    logr.Logger
+	Log   logr.Logger
 
 	said string // what was lacking last
 }
@@ -121,11 +119,6 @@ func (k *Keeper) keep(ctx context.Context, kind string, s Situation) (live *unst
 	do, wanted, said := Decide(template, live, s)
 	if said != "" {
 		lacking = append(lacking, said)
-	}
-	if do == Create {
-		if err := k.Beside(ctx); err != nil {
-			return live, append(lacking, err.Error()), nil
-		}
 	}
 	if do == Keep {
 		return live, lacking, nil

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -90,6 +94,9 @@ func (r *replica) keepBooks(ctx context.Context, _ func() error) {
 // rollOut hands out turns until ctx is done.
 func (r *replica) rollOut(ctx context.Context, leads func() error) {
 	defer r.counts.nodes.Reset() // they are another replica's to tell of
+	if err := r.waitForNeighbours(ctx); err != nil {
+		return // the lease is lost, or we end
+	}
 	r.again(ctx, "Rollout", func(ctx context.Context) error {
 		return rollout.Run(ctx, rollout.Options{
 			Config: r.config, Leads: leads, Observe: r.counts.observeRollout, Log: r.log.WithName("rollout"),
@@ -109,4 +116,23 @@ func (r *replica) clean(ctx context.Context) error {
 	r.janitor.Store(janitor)
 	defer r.janitor.Store(nil)
 	return janitor.Start(ctx)
+}
+
+// waitForNeighbours blocks until nobody else does our work, and tells once what does. Until then no node has a turn, so
+// agents change nothing.
+func (r *replica) waitForNeighbours(ctx context.Context) error {
+	var said string
+	return wait.PollUntilContextCancel(ctx, 2*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := r.neighbours.Check(ctx)
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			r.log.Error(err, "Nothing is done beside others that do the same")
+			deployment := &appsv1.Deployment{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+				ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Namespace, Name: "bridgehead"},
+			}
+			r.events.Eventf(deployment, nil, corev1.EventTypeWarning, "InstalledBesideOthers", "Install", "%s", said[:min(len(said), 1000)])
+		}
+		return err == nil, nil
+	})
 }

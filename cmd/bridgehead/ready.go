@@ -65,6 +65,9 @@ func (r *replica) readyz() http.HandlerFunc {
 				imported.Store(true)
 			}
 		}
+		if err := r.neighbours.Check(request.Context()); err != nil {
+			waiting = append(waiting, err.Error())
+		}
 		if len(waiting) > 0 {
 			http.Error(w, strings.Join(waiting, "\n"), http.StatusServiceUnavailable)
 			return

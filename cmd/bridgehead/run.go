@@ -119,21 +119,24 @@ type replica struct {
 	drain    *webhooks.Drain
 	counts   counts
 	events   events.EventRecorder
-	janitor  atomic.Pointer[janitor.Janitor] // nil while another replica's is at work
+	// neighbours are looked for before anything is done that others do as well.
+	neighbours *arming.Watch
+	janitor    atomic.Pointer[janitor.Janitor] // nil while another replica's is at work
 }
 
 func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct client.Client, log logr.Logger) (*replica, error) {
 	r := &replica{
-		options:  o,
-		identity: o.Pod + "-" + rand.String(5),
-		log:      log,
-		config:   mgr.GetConfig(),
-		direct:   direct,
-		pools:    &cluster.Pools{},
-		source:   certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
-		drain:    &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
-		counts:   newCounts(),
-		events:   mgr.GetEventRecorder("bridgehead"),
+		options:    o,
+		identity:   o.Pod + "-" + rand.String(5),
+		log:        log,
+		config:     mgr.GetConfig(),
+		direct:     direct,
+		pools:      &cluster.Pools{},
+		source:     certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
+		drain:      &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
+		counts:     newCounts(),
+		events:     mgr.GetEventRecorder("bridgehead"),
+		neighbours: &arming.Watch{Reader: direct, Configuration: o.WebhookConfiguration},
 	}
 	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
@@ -167,8 +170,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	keeper := &arming.Keeper{
 		Client: r.direct, Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace,
 		Service: r.options.Service, Source: r.source, Paths: r.paths(),
-		Beside: func(context.Context) error { return nil },
-		Log:    r.log.WithName("arming"),
+		Log: r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up webhook configurations: %w", err)

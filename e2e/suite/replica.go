@@ -75,7 +75,7 @@ func (r *Replica) WaitReady(ctx context.Context) error {
 		default:
 		}
 		var ready bool
-		ready, last = r.probe(ctx)
+		ready, last = r.Probe(ctx)
 		return ready, nil
 	})
 	if err != nil {
@@ -84,7 +84,8 @@ func (r *Replica) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-func (r *Replica) probe(ctx context.Context) (ready bool, said string) {
+// Probe asks the replica once whether it is ready, and what it says.
+func (r *Replica) Probe(ctx context.Context) (ready bool, said string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.probes+"/readyz", nil)
 	if err != nil {
 		return false, err.Error()

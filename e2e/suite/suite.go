@@ -159,8 +159,25 @@ func NewClient(c *controlplane.ControlPlane) (client.Client, error) {
 	return client.New(c.Config, client.Options{Scheme: scheme})
 }
 
-// StartReplica starts one more replica and returns when it is ready and the Service routes to it.
+// StartReplica starts one more replica and returns when it is ready, the Service routes to it, and the API server calls
+// the webhooks.
 func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
+	r, err := s.StartUnready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.WaitReady(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
+	}
+	s.route()
+	if err := s.waitArmed(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
+	}
+	return r, nil
+}
+
+// StartUnready starts one more replica and returns at once. The Service does not route to it.
+func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
 	s.mu.Lock()
 	s.started++
 	name := "bridgehead-" + strconv.Itoa(s.started)
@@ -180,13 +197,6 @@ func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
 	s.mu.Lock()
 	s.running = append(s.running, r)
 	s.mu.Unlock()
-	if err := r.WaitReady(ctx); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
-	}
-	s.route()
-	if err := s.waitArmed(ctx); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
-	}
 	return r, nil
 }
 

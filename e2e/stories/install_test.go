@@ -1,0 +1,112 @@
+package stories
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// kubemacpool is the object by which it is seen.
+const kubemacpool = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: kubemacpool-mutator}
+`
+
+const aPolicy = `
+apiVersion: nmstate.io/v1
+kind: NodeNetworkConfigurationPolicy
+metadata: {name: users}
+spec: {desiredState: {interfaces: [{name: br7, type: linux-bridge, state: up}]}}
+`
+
+func TestNothingIsDoneBesideKubemacpoolUntilItIsGone(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{})
+	_, err := s.KubectlInput(t.Context(), kubemacpool, "create", "-f", "-")
+	require.NoError(t, err)
+	replica, err := s.StartUnready(t.Context())
+	require.NoError(t, err)
+	waitUntil(t, func() bool {
+		ready, said := replica.Probe(t.Context())
+		require.False(t, ready)
+		return strings.HasPrefix(said, "kubemacpool is installed: there is MutatingWebhookConfiguration kubemacpool-mutator. To take over, ")
+	})
+	waitUntil(t, func() bool {
+		events, err := s.Kubectl(t.Context(), "get", "events", "-n", "bridgehead-system", "--field-selector=reason=InstalledBesideOthers", "-o", "name")
+		require.NoError(t, err)
+		return events != ""
+	})
+	assert.Empty(t, webhookNames(t, s))
+
+	_, err = s.Kubectl(t.Context(), "delete", "mutatingwebhookconfiguration", "kubemacpool-mutator")
+	require.NoError(t, err)
+	require.NoError(t, replica.WaitReady(t.Context()))
+	_, err = s.StartReplica(t.Context())
+	require.NoError(t, err)
+	assert.NotEmpty(t, webhookNames(t, s))
+
+	_, err = s.KubectlInput(t.Context(), kubemacpool, "create", "-f", "-")
+	require.NoError(t, err)
+	_, err = s.StartReplica(t.Context())
+	assert.NoError(t, err, "who was here first goes on")
+}
+
+func TestUninstallKeepsWhatUsersMadeAndStopsNobody(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 2})
+	optIn(t, s)
+	_, err := s.KubectlInput(t.Context(), aPolicy, "create", "-f", "-")
+	require.NoError(t, err)
+	root, err := suite.Root()
+	require.NoError(t, err)
+	_, err = s.Kubectl(t.Context(), "delete", "--wait=false", "-k", root+"/manifests")
+	require.ErrorContains(t, err, "nodenetworkconfigurationpolicies.nmstate.io is kept, for all its objects would be deleted with it")
+	waitUntil(t, func() bool { return len(webhookNames(t, s)) == 0 })
+	for _, r := range s.Running() {
+		require.NoError(t, s.Kill(r))
+	}
+	waitUntil(t, func() bool { return s.Client.Create(t.Context(), vmWith("after", make([]macpool.MAC, 1))) == nil })
+	out, err := s.Kubectl(t.Context(), "get", "nncp,macpools", "-o", "name")
+	require.NoError(t, err)
+	assert.Contains(t, out, "nodenetworkconfigurationpolicy.nmstate.io/users")
+	assert.Contains(t, out, "macpool.bridgehead.dev/default")
+}
+
+func TestCustomResourcesOfKubernetesNmstateAreTakenOverWithTheirPolicies(t *testing.T) {
+	plane := controlplane.StartForTest(t, controlplane.Options{})
+	root, err := suite.Root()
+	require.NoError(t, err)
+	// As its operator makes them: by another field manager, generated otherwise, and stored in an older version once.
+	crd := root + "/manifests/crds/nmstate.io_nodenetworkconfigurationpolicies.yaml"
+	text, err := exec.CommandContext(t.Context(), "sed", "s/controller-gen.kubebuilder.io.version: .*/controller-gen.kubebuilder.io\\/version: v0.0.1/", crd).Output()
+	require.NoError(t, err)
+	_, err = plane.KubectlInput(t.Context(), string(text), "create", "-f", "-")
+	require.NoError(t, err)
+	name := "nodenetworkconfigurationpolicies.nmstate.io"
+	_, err = plane.Kubectl(t.Context(), "wait", "--for=condition=Established", "crd", name)
+	require.NoError(t, err)
+	_, err = plane.Kubectl(t.Context(), "patch", "crd", name, "--subresource=status", "--type=merge", "-p", `{"status":{"storedVersions":["v1alpha1","v1"]}}`)
+	require.NoError(t, err)
+	_, err = plane.KubectlInput(t.Context(), aPolicy, "create", "-f", "-")
+	require.NoError(t, err)
+
+	_, err = plane.Kubectl(t.Context(), "apply", "--server-side", "-k", root+"/manifests")
+	require.ErrorContains(t, err, "--force-conflicts", "it says who has them, and how to take over")
+	_, err = plane.Kubectl(t.Context(), "apply", "--server-side", "--force-conflicts", "-k", root+"/manifests")
+	require.NoError(t, err)
+	reader, err := client.New(plane.Config, client.Options{})
+	require.NoError(t, err)
+	policy := &unstructured.Unstructured{}
+	policy.SetAPIVersion("nmstate.io/v1")
+	policy.SetKind("NodeNetworkConfigurationPolicy")
+	require.NoError(t, reader.Get(t.Context(), client.ObjectKey{Name: "users"}, policy))
+	assert.Contains(t, policy.Object["spec"], "desiredState")
+}
