@@ -252,7 +252,7 @@ func (b *Block) FreeIn(pool Set) int {
 	return free
 }
 
-// reservedBy says whether a replica that matches has reserved an address of the block.
+// ReservedBy reports whether a replica that matches has reserved an address of the block.
 func (b *Block) ReservedBy(matches func(replica string) bool) bool {
 	for _, e := range b.entries {
 		if r := e.Reservation.Replica; r != "" && matches(r) {

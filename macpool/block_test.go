@@ -1,7 +1,6 @@
 package macpool
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,13 +183,4 @@ func TestBlockSettle(t *testing.T) {
 	b.Reserve(1, everything(), "alive", time.Unix(1, 0))
 	b.EndReservations("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
 	assert.Equal(t, "01 vma\n03 [alive]", show(b))
-}
-
-func keys[V any](m map[MAC]V) []MAC {
-	var all []MAC
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.SortFunc(all, MAC.Compare)
-	return all
 }

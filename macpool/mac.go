@@ -76,6 +76,7 @@ func (m MAC) Compare(other MAC) int {
 	return 0
 }
 
+// Multicast reports whether the address is a group address (IEEE 802, the I/G bit), which no interface may have.
 func (m MAC) Multicast() bool {
 	return m[0]&1 == 1
 }

@@ -47,7 +47,6 @@ type System struct {
 	options Options
 	kernel  guest.Kernel
 	init    string
-	cores   int
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc

@@ -42,16 +42,13 @@ func start(t *testing.T, o systems.Options) *systems.System {
 	return s
 }
 
-// says waits until a program of the guest prints a text, and returns all it printed then.
-func says(t *testing.T, s *systems.System, text string, argv ...string) string {
+// says waits until a program of the guest prints a text.
+func says(t *testing.T, s *systems.System, text string, argv ...string) {
 	t.Helper()
-	var out string
 	require.Eventually(t, func() bool {
-		var err error
-		out, err = s.Exec(t.Context(), argv...)
+		out, err := s.Exec(t.Context(), argv...)
 		return err == nil && strings.Contains(out, text)
 	}, patience, time.Second, "%s prints %s", strings.Join(argv, " "), text)
-	return out
 }
 
 func TestManagersConfigureTheirLinks(t *testing.T) {

@@ -37,7 +37,7 @@ func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, e
 	if b == nil {
 		return nil, err
 	}
-	return b, nil //nolint:nilerr // the feed tells of rows that cannot be read; the next write leaves them out
+	return b, nil // the feed tells of rows that cannot be read; the next write leaves them out
 }
 
 // Put implements Store by a create or an update with resourceVersion.

@@ -3,9 +3,6 @@ package janitor
 import (
 	"maps"
 	"slices"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -16,12 +13,6 @@ func vmNamed(name string) macpool.Object {
 
 func holderOf(name, iface string) macpool.Holder {
 	return macpool.Holder{Object: vmNamed(name), Interface: iface}
-}
-
-func mustMAC(t testing.TB, s string) macpool.MAC {
-	m, err := macpool.ParseMAC(s)
-	require.NoError(t, err)
-	return m
 }
 
 func keys[V any](m map[macpool.MAC]V) []macpool.MAC {

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// edit changes a block as the janitor sees fit and waits until that is written. A lazy edit waits for company.
+// Edit changes a block as the janitor sees fit and waits until that is written. A lazy edit waits for company.
 func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, lazy bool, alter func(*macpool.Block)) error {
 	written := make(chan error, 1)
 	l.enqueue(p, change{
@@ -23,7 +23,7 @@ func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, lazy bool, alter fu
 	}
 }
 
-// holdsOf are the holds of an object by address.
+// HoldsOf returns the holds of an object by address.
 func (l *Ledger) HoldsOf(o macpool.Object) map[macpool.MAC]macpool.Hold {
 	holds := map[macpool.MAC]macpool.Hold{}
 	for m := range maps.Keys(l.cache.heldBy(o)) {

@@ -149,7 +149,7 @@ func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	return known
 }
 
-// now is the time that goes into the store: without what a round trip through the API would lose.
+// Now returns the time that goes into the store: without what a round trip through the API would lose.
 func (l *Ledger) Now() time.Time {
 	return l.clock.Now().UTC().Truncate(time.Microsecond)
 }

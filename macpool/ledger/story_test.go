@@ -38,10 +38,11 @@ func (w *world) reservedBy(replica string) (found []macpool.MAC) {
 	return found
 }
 
-func (w *world) hold(m macpool.MAC, vm string) (macpool.Hold, bool) {
+// hold returns the hold that VM vma has of an address.
+func (w *world) hold(m macpool.MAC) (macpool.Hold, bool) {
 	b, err := w.store.Get(w.t.Context(), m.Prefix())
 	require.NoError(w.t, err)
-	return b.Entry(m).HoldOf(vmNamed(vm))
+	return b.Entry(m).HoldOf(vmNamed("vma"))
 }
 
 func TestTwoPoolsOverOneRangeLendNoAddressTwice(t *testing.T) {
@@ -77,7 +78,7 @@ func TestARequestThatIsRepeatedRenewsItsHold(t *testing.T) {
 		for range 30 {
 			grant, err := w.assign("r1", "vma", anyFor("net")...)
 			require.NoError(t, err)
-			if hold, ok := w.hold(grant.MACs[0], "vma"); ok {
+			if hold, ok := w.hold(grant.MACs[0]); ok {
 				assert.LessOrEqual(t, time.Since(hold.Since), reuseWithin+time.Second, "the answer came from memory, and the hold is old")
 			}
 			w.pass(4 * time.Second)
@@ -91,7 +92,7 @@ func TestAnExplicitAddressThatIsRepeatedRenewsItsHold(t *testing.T) {
 		for range 30 {
 			_, err := w.assign("r1", "vma", ask)
 			require.NoError(t, err)
-			hold, ok := w.hold(ask.MAC, "vma")
+			hold, ok := w.hold(ask.MAC)
 			require.True(t, ok)
 			assert.LessOrEqual(t, time.Since(hold.Since), reuseWithin, "the answer came from memory, and the hold is old")
 			w.pass(4 * time.Second)
@@ -119,7 +120,7 @@ func TestMemoryIsNotBelievedAgainstTheStore(t *testing.T) {
 				synctest.Wait()
 				_, err = w.assign("r1", "vma", ask)
 				require.NoError(t, err)
-				_, held := w.hold(ask.MAC, "vma")
+				_, held := w.hold(ask.MAC)
 				assert.True(t, held, "it was answered without the store's knowledge")
 			})
 		})
@@ -131,12 +132,12 @@ func TestAReplicaOfAnotherNameWritesWhatItAnswers(t *testing.T) {
 		ask := named(t, "net", "52:54:00:00:00:01")
 		_, err := w.assign("r1", "vma", ask)
 		require.NoError(t, err)
-		before, _ := w.hold(ask.MAC, "vma")
+		before, _ := w.hold(ask.MAC)
 		w.leases["r1"].set("r1b", true)
 		w.pass(time.Second)
 		_, err = w.assign("r1", "vma", ask)
 		require.NoError(t, err)
-		after, _ := w.hold(ask.MAC, "vma")
+		after, _ := w.hold(ask.MAC)
 		assert.True(t, after.Since.After(before.Since))
 	})
 }

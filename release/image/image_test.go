@@ -26,21 +26,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var (
-	here   = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
-	source = Options{Source: "../..", Version: "v1.2.3", Commit: "c0ffee", Created: time.Unix(1700000000, 0)}
-)
+// here is the platform of this machine.
+func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
+
+// source are the options of a release.
+func source() Options {
+	return Options{Source: "../..", Version: "v1.2.3", Commit: "c0ffee", Created: time.Unix(1700000000, 0)}
+}
 
 func TestBuild(t *testing.T) {
-	first, err := Build(t.Context(), source, here)
+	first, err := Build(t.Context(), source(), here())
 	require.NoError(t, err)
 
 	t.Run("two builds are equal to the byte", func(t *testing.T) {
 		t.Setenv("GOFLAGS", "-tags=other")
 		t.Chdir("..")
-		moved := source
+		moved := source()
 		moved.Source = ".."
-		second, err := Build(t.Context(), moved, here)
+		second, err := Build(t.Context(), moved, here())
 		require.NoError(t, err)
 		assert.Equal(t, digest(t, first.Image), digest(t, second.Image))
 		assert.Equal(t, string(first.SBOM), string(second.SBOM))
@@ -51,7 +54,7 @@ func TestBuild(t *testing.T) {
 		assert.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, config.Config.User)
 		assert.Equal(t, "v1.2.3", config.Config.Labels["org.opencontainers.image.version"])
 		assert.Equal(t, "c0ffee", config.Config.Labels["org.opencontainers.image.revision"])
-		assert.Equal(t, here.Architecture, config.Architecture)
+		assert.Equal(t, here().Architecture, config.Architecture)
 		assert.Equal(t, time.Unix(1700000000, 0).UTC(), config.Created.Time)
 	})
 	t.Run("both programs are on PATH and say which version they are", func(t *testing.T) {
@@ -91,7 +94,7 @@ func TestBuild(t *testing.T) {
 func small(t *testing.T, plain bool) v1.Image {
 	t.Helper()
 	img, err := New(Spec{
-		Platform: here, Files: []File{{Path: "/a/b/hello", Mode: 0o755, Data: bytes.Repeat([]byte("hello "), 1000)}},
+		Platform: here(), Files: []File{{Path: "/a/b/hello", Mode: 0o755, Data: bytes.Repeat([]byte("hello "), 1000)}},
 		Entrypoint: []string{"/a/b/hello"}, User: User, Plain: plain,
 	})
 	require.NoError(t, err)
@@ -119,7 +122,7 @@ func TestAnArchiveIsReadAsTheSameImage(t *testing.T) {
 
 func TestAnIndexIsPushedAndWritten(t *testing.T) {
 	other := v1.Platform{OS: "linux", Architecture: "s390x"}
-	index := Index(source, []Built{{Platform: here, Image: small(t, false)}, {Platform: other, Image: small(t, true)}})
+	index := Index(source(), []Built{{Platform: here(), Image: small(t, false)}, {Platform: other, Image: small(t, true)}})
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/bridgehead:v1"

@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
 )
 
-// lan plays a network with a router that is its DHCP server, in a network namespace of its own. It does not return.
-func lan() error {
+// lan, which tells systemd at the socket notify when it runs, plays a network with a router that is its DHCP server, in a network namespace of its own. It does not return.
+func lan(notify string) error {
 	link, err := netlink.LinkByName(layout.LANInterface)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
@@ -41,7 +41,7 @@ func lan() error {
 	if err != nil {
 		return fmt.Errorf("serve DHCP: %w", err)
 	}
-	if err := ready(); err != nil {
+	if err := ready(notify); err != nil {
 		return err
 	}
 	return server.Serve()
@@ -104,9 +104,9 @@ func replyTo(m *dhcpv4.DHCPv4, lease time.Duration) (*dhcpv4.DHCPv4, error) {
 		dhcpv4.WithDNS(own), dhcpv4.WithLeaseTime(uint32(lease.Seconds())))
 }
 
-// ready tells systemd that the service runs, as sd_notify(3) does.
-func ready() error {
-	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+// ready tells systemd at its socket that the service runs, as sd_notify(3) does.
+func ready(socket string) error {
+	conn, err := net.Dial("unixgram", socket)
 	if err != nil {
 		return fmt.Errorf("tell systemd: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	roles := map[string]func() error{"serve": serve, "lan": lan}
+	roles := map[string]func() error{"serve": serve, "lan": func() error { return lan(os.Getenv("NOTIFY_SOCKET")) }}
 	role, ok := roles[strings.Join(os.Args[1:], " ")]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "usage: guestd serve|lan")
