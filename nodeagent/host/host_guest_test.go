@@ -23,6 +23,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
 
@@ -39,7 +40,7 @@ func start(t *testing.T, dir string) agent {
 	k, err := kernel.Open()
 	require.NoError(t, err)
 	h := host.New(host.Options{
-		Kernel: k, Log: testr.New(t),
+		Kernel: k, Log: testr.New(t), Managers: managers.New(dir),
 		Clients: dhcp.New(dhcp.Options{Network: k, Folder: filepath.Join(dir, "leases"), Hostname: "node01", Boot: "one", Log: testr.New(t)}),
 		File:    resolver.File{Path: filepath.Join(dir, "etc", "resolv.conf"), Original: filepath.Join(dir, "original")},
 	})
