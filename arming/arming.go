@@ -50,12 +50,16 @@ const (
 	Delete Action = "delete"
 )
 
-// Decide returns what to do with a configuration, the configuration to write, and why nothing is done where something is
-// lacking. template and live are nil where there is none; neither is changed.
+// Decide returns what to do with a configuration, the configuration to write, and why nothing is done where something
+// is lacking. template and live are nil where there is none; neither is changed.
 //
-// A configuration that was not made from a template, as those of older releases were not, keeps its webhooks while there
-// is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a newer one.
-func Decide(template, live *unstructured.Unstructured, s Situation) (do Action, wanted *unstructured.Unstructured, lacking string) {
+// A configuration that was not made from a template, as those of older releases were not, keeps its webhooks while
+// there is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a
+// newer one.
+func Decide(
+	template, live *unstructured.Unstructured,
+	s Situation,
+) (do Action, wanted *unstructured.Unstructured, lacking string) {
 	switch {
 	case template == nil && live == nil:
 		return Keep, nil, "there is no template"
@@ -88,7 +92,12 @@ func Decide(template, live *unstructured.Unstructured, s Situation) (do Action, 
 }
 
 // update returns the configuration with these webhooks, if that is not what there is: before, or else c itself.
-func update(c *unstructured.Unstructured, hooks []map[string]any, s Situation, before ...*unstructured.Unstructured) (Action, *unstructured.Unstructured, string) {
+func update(
+	c *unstructured.Unstructured,
+	hooks []map[string]any,
+	s Situation,
+	before ...*unstructured.Unstructured,
+) (Action, *unstructured.Unstructured, string) {
 	old := append(before, c)[0]
 	wanted := withWebhooks(c, hooks, bundles(old), s)
 	if equality.Semantic.DeepEqual(old.Object, wanted.Object) {
@@ -107,8 +116,8 @@ func empty(template *unstructured.Unstructured) *unstructured.Unstructured {
 	return c
 }
 
-// marked returns c as one made from the template. The garbage collector deletes it after the template, should no replica
-// be there to do it.
+// marked returns c as one made from the template. The garbage collector deletes it after the template, should no
+// replica be there to do it.
 func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 	c = c.DeepCopy()
 	annotations := c.GetAnnotations()
@@ -158,7 +167,12 @@ func unknownPath(hooks []map[string]any, known []string) (string, bool) {
 }
 
 // withWebhooks returns c with the webhooks, each with the caBundle it should have.
-func withWebhooks(c *unstructured.Unstructured, hooks []map[string]any, present map[string][]byte, s Situation) *unstructured.Unstructured {
+func withWebhooks(
+	c *unstructured.Unstructured,
+	hooks []map[string]any,
+	present map[string][]byte,
+	s Situation,
+) *unstructured.Unstructured {
 	c = c.DeepCopy()
 	list := make([]any, 0, len(hooks))
 	for _, h := range hooks {

@@ -48,8 +48,8 @@ type Keeper struct {
 	said string // what was lacking last
 }
 
-// SetupWithManager has the keeper called when the Secret, a configuration or a template changes. The manager's cache has
-// the Secret and the configurations, and nothing else of their kinds.
+// SetupWithManager has the keeper called when the Secret, a configuration or a template changes. The manager's cache
+// has the Secret and the configurations, and nothing else of their kinds.
 func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := func(name string) predicate.Predicate {
 		return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == name })
@@ -70,10 +70,16 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("webhook-configurations").
 		For(&admissionregistrationv1.MutatingWebhookConfiguration{}, builder.WithPredicates(one(k.Configuration))).
-		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, ours, builder.WithPredicates(one(k.Configuration))).
+		Watches(
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}, ours, builder.WithPredicates(one(k.Configuration)),
+		).
 		Watches(&corev1.Secret{}, ours, builder.WithPredicates(one(certs.SecretName))).
-		WatchesRawSource(source.Kind(templates, client.Object(&admissionregistrationv1.MutatingWebhookConfiguration{}), ours)).
-		WatchesRawSource(source.Kind(templates, client.Object(&admissionregistrationv1.ValidatingWebhookConfiguration{}), ours)).
+		WatchesRawSource(source.Kind(
+			templates, client.Object(&admissionregistrationv1.MutatingWebhookConfiguration{}), ours,
+		)).
+		WatchesRawSource(source.Kind(
+			templates, client.Object(&admissionregistrationv1.ValidatingWebhookConfiguration{}), ours,
+		)).
 		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
 		Complete(k)
 }
@@ -108,7 +114,11 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 
 // keep does what is to be done with the configuration of one kind. It returns the configuration as it was, and what is
 // lacking.
-func (k *Keeper) keep(ctx context.Context, kind string, s Situation) (live *unstructured.Unstructured, lacking []string, err error) {
+func (k *Keeper) keep(
+	ctx context.Context,
+	kind string,
+	s Situation,
+) (live *unstructured.Unstructured, lacking []string, err error) {
 	template, err := k.read(ctx, kind, k.Configuration+TemplateSuffix)
 	if err != nil {
 		return nil, nil, err
@@ -164,12 +174,20 @@ func (k *Keeper) read(ctx context.Context, kind, name string) (*unstructured.Uns
 // answered reports whether the Service has an endpoint that is ready.
 func (k *Keeper) answered(ctx context.Context) (bool, error) {
 	var slicesOf discoveryv1.EndpointSliceList
-	err := k.Client.List(ctx, &slicesOf, client.InNamespace(k.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: k.Service})
+	err := k.Client.List(
+		ctx,
+		&slicesOf,
+		client.InNamespace(k.Namespace),
+		client.MatchingLabels{discoveryv1.LabelServiceName: k.Service},
+	)
 	if err != nil {
 		return false, fmt.Errorf("look for endpoints of %s: %w", k.Service, err)
 	}
 	return slices.ContainsFunc(slicesOf.Items, func(s discoveryv1.EndpointSlice) bool {
-		return slices.ContainsFunc(s.Endpoints, func(e discoveryv1.Endpoint) bool { return ptr.Deref(e.Conditions.Ready, true) })
+		return slices.ContainsFunc(
+			s.Endpoints,
+			func(e discoveryv1.Endpoint) bool { return ptr.Deref(e.Conditions.Ready, true) },
+		)
 	}), nil
 }
 

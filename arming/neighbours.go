@@ -30,20 +30,30 @@ func Neighbours() []Neighbour {
 	return []Neighbour{
 		{
 			"the Cluster Network Addons Operator",
-			schema.GroupVersionKind{Group: "networkaddonsoperator.network.kubevirt.io", Version: "v1", Kind: "NetworkAddonsConfig"}, "cluster",
+			schema.GroupVersionKind{
+				Group:   "networkaddonsoperator.network.kubevirt.io",
+				Version: "v1",
+				Kind:    "NetworkAddonsConfig",
+			},
+			"cluster",
 			"scale its Deployment to 0, then delete what it deployed of kubemacpool",
 		},
 		{
-			"kubemacpool", webhooks, "kubemacpool-mutator",
+			"kubemacpool",
+			webhooks,
+			"kubemacpool-mutator",
 			"delete that configuration and its Deployments; leave the ConfigMap kubemacpool-mac-range-config, whose range we go on with",
 		},
 		{
 			"the operator of kubernetes-nmstate",
-			schema.GroupVersionKind{Group: "nmstate.io", Version: "v1", Kind: "NMState"}, "nmstate",
+			schema.GroupVersionKind{Group: "nmstate.io", Version: "v1", Kind: "NMState"},
+			"nmstate",
 			"scale the operator to 0, delete the DaemonSet nmstate-handler, and the NMState with --cascade=orphan; leave the custom resource definitions",
 		},
 		{
-			"kubernetes-nmstate", webhooks, "nmstate",
+			"kubernetes-nmstate",
+			webhooks,
+			"nmstate",
 			"delete the DaemonSet nmstate-handler, the Deployment nmstate-webhook and that configuration; leave the custom resource definitions",
 		},
 		{
@@ -53,7 +63,8 @@ func Neighbours() []Neighbour {
 	}
 }
 
-// A Watch looks for neighbours until there are none, once: what is installed beside us later is the administrator's wish.
+// A Watch looks for neighbours until there are none, once: what is installed beside us later is the administrator's
+// wish.
 type Watch struct {
 	// Reader reads past the cache.
 	Reader client.Reader
@@ -68,7 +79,11 @@ func (w *Watch) Check(ctx context.Context) error {
 	if w.clear.Load() {
 		return nil
 	}
-	own, err := w.exists(ctx, admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), w.Configuration)
+	own, err := w.exists(
+		ctx,
+		admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
+		w.Configuration,
+	)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// MergeBundles returns the caBundle of a webhook that has present: the current CA, and the one before it while that lasts,
-// for replicas may still serve certificates that it signed. CAs of others are dropped. All are in PEM.
+// MergeBundles returns the caBundle of a webhook that has present: the current CA, and the one before it while that
+// lasts, for replicas may still serve certificates that it signed. CAs of others are dropped. All are in PEM.
 func MergeBundles(current, present []byte) []byte { return mergeBundles(current, present, time.Now()) }
 
 func mergeBundles(current, present []byte, now time.Time) []byte {

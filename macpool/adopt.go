@@ -29,8 +29,8 @@ func (o Object) becomes(named Object) bool {
 		strings.HasPrefix(named.Name, o.GenerateName)
 }
 
-// EndReservations ends the reservations of a replica that is dead: its addresses go to those who have them, the others become
-// free.
+// EndReservations ends the reservations of a replica that is dead: its addresses go to those who have them, the others
+// become free.
 func (b *Block) EndReservations(replica string, has map[MAC][]Holder, now time.Time) {
 	for m, e := range b.Clone().Entries() {
 		if e.Reservation.Replica != replica {

@@ -147,7 +147,8 @@ type Claim struct {
 // and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
-	if c.Regardless && c.Holder.Name == "" && slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.becomes(h.Object) }) {
+	if c.Regardless && c.Holder.Name == "" &&
+		slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.becomes(h.Object) }) {
 		// The janitor was faster: the object has its name already, and holds the address by it.
 		b.Unreserve(c.MAC, c.Replica)
 		return nil

@@ -76,7 +76,10 @@ func (e *ExhaustedError) Error() string {
 		text += fmt.Sprintf(", %d are reserved by replicas of the webhook", e.Reserved)
 	}
 	if e.Young > 0 {
-		text += fmt.Sprintf(", %d were given out less than a minute or so ago, perhaps to objects that were not created after all", e.Young)
+		text += fmt.Sprintf(
+			", %d were given out less than a minute or so ago, perhaps to objects that were not created after all",
+			e.Young,
+		)
 	}
 	if e.Passing() {
 		return text + ": try again in a moment, or add a range to its spec.ranges"
@@ -93,7 +96,10 @@ type NoPoolError struct {
 }
 
 func (e *NoPoolError) Error() string {
-	return fmt.Sprintf("no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace", e.Namespace)
+	return fmt.Sprintf(
+		"no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace",
+		e.Namespace,
+	)
 }
 
 // A ReservedError says that an address is in the window of another replica.

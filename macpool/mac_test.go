@@ -79,7 +79,9 @@ func TestMACOrderIsThatOfItsNumber(t *testing.T) {
 }
 
 func FuzzParseMAC(f *testing.F) {
-	for _, seed := range []string{"02:4a:be:00:00:0b", "02-4A-BE-00-00-0B", "024a.be00.000b", "", "::::::", "ff:ff:ff:ff:ff:ff"} {
+	for _, seed := range []string{
+		"02:4a:be:00:00:0b", "02-4A-BE-00-00-0B", "024a.be00.000b", "", "::::::", "ff:ff:ff:ff:ff:ff",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

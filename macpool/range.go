@@ -27,7 +27,12 @@ func ParseRange(start, end string) (Range, error) {
 		return Range{}, fmt.Errorf("start %s is greater than end %s: swap them", first, last)
 	}
 	if first[0] != last[0] {
-		return Range{}, fmt.Errorf("%s to %s holds multicast addresses, %02x:00:00:00:00:00 for one: write one range per first octet", first, last, first[0]+1)
+		return Range{}, fmt.Errorf(
+			"%s to %s holds multicast addresses, %02x:00:00:00:00:00 for one: write one range per first octet",
+			first,
+			last,
+			first[0]+1,
+		)
 	}
 	return Range{First: first, Last: last}, nil
 }

@@ -100,7 +100,10 @@ func TestSet(t *testing.T) {
 }
 
 func TestSetPrefixesWrapsAroundOnce(t *testing.T) {
-	s := NewSet([]Range{rangeOf(t, "02:00:00:00:00:f0", "02:00:00:00:02:01"), rangeOf(t, "06:00:00:00:07:00", "06:00:00:00:07:00")}, nil)
+	s := NewSet(
+		[]Range{rangeOf(t, "02:00:00:00:00:f0", "02:00:00:00:02:01"), rangeOf(t, "06:00:00:00:07:00", "06:00:00:00:07:00")},
+		nil,
+	)
 	name := func(seq []Prefix) (names []string) {
 		for _, p := range seq {
 			names = append(names, p.String())
@@ -109,8 +112,16 @@ func TestSetPrefixesWrapsAroundOnce(t *testing.T) {
 	}
 	from, err := ParsePrefix("02-00-00-00-01")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07", "02-00-00-00-00"}, name(slices.Collect(s.Prefixes(from))))
-	assert.Equal(t, []string{"02-00-00-00-00", "02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07"}, name(slices.Collect(s.Prefixes(Prefix{}))))
+	assert.Equal(
+		t,
+		[]string{"02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07", "02-00-00-00-00"},
+		name(slices.Collect(s.Prefixes(from))),
+	)
+	assert.Equal(
+		t,
+		[]string{"02-00-00-00-00", "02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07"},
+		name(slices.Collect(s.Prefixes(Prefix{}))),
+	)
 	for range s.Prefixes(from) {
 		break // stopping early is allowed
 	}

@@ -31,7 +31,10 @@ func nobody(context.Context, Ref) (*netv1.NetworkAttachmentDefinition, error) {
 func TestCacheFollowsTheCluster(t *testing.T) {
 	c := NewCache([]string{ResourceAnnotation}, nobody)
 	assert.False(t, c.Synced())
-	require.NoError(t, c.Replace([]any{definition("b", "l2", "br0"), definition("a", "l2", "br0"), definition("a", "old", "br0")}, "1"))
+	require.NoError(
+		t,
+		c.Replace([]any{definition("b", "l2", "br0"), definition("a", "l2", "br0"), definition("a", "old", "br0")}, "1"),
+	)
 	assert.True(t, c.Synced())
 	require.NoError(t, c.Add(definition("a", "new", "br1")))
 	require.NoError(t, c.Update(definition("a", "old", "br2")))
@@ -49,7 +52,9 @@ func TestCacheFollowsTheCluster(t *testing.T) {
 	assert.Empty(t, c.OnBridge("br1"))
 	require.NoError(t, c.Replace(nil, "2"))
 	assert.Empty(t, c.OnBridge("br0"))
-	for _, odd := range []func(any) error{c.Add, c.Update, c.Delete, func(o any) error { return c.Replace([]any{o}, "3") }} {
+	for _, odd := range []func(any) error{
+		c.Add, c.Update, c.Delete, func(o any) error { return c.Replace([]any{o}, "3") },
+	} {
 		assert.Error(t, odd("a text"))
 	}
 }
@@ -81,7 +86,10 @@ func TestWhatIsMissingAfterALook(t *testing.T) {
 	none := func(context.Context, Ref) (*netv1.NetworkAttachmentDefinition, error) { return nil, nil }
 	t.Run("it is said where the name exists", func(t *testing.T) {
 		c := NewCache(nil, none)
-		require.NoError(t, c.Replace([]any{definition("c", "l2", "br0"), definition("b", "l2", "br0"), definition("b", "l3", "br0")}, "1"))
+		require.NoError(
+			t,
+			c.Replace([]any{definition("c", "l2", "br0"), definition("b", "l2", "br0"), definition("b", "l3", "br0")}, "1"),
+		)
 		_, err := c.Find(t.Context(), Ref{"a", "l2"})
 		var missing *MissingError
 		require.ErrorAs(t, err, &missing)

@@ -48,7 +48,8 @@ type VLANRange struct{ First, Last int }
 // provided reports whether nodes are to have the bridge before pods come: not the ones that the plugin makes for
 // itself, nor those of container engines and libvirt, which no node advertises.
 func (b Bridge) provided() bool {
-	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) && !strings.HasPrefix(b.Name, "virbr")
+	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) &&
+		!strings.HasPrefix(b.Name, "virbr")
 }
 
 // Bridges are the bridges of the plugins, in order.
@@ -269,7 +270,11 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 		r.wrong(at("hairpinMode"), "%shairpinMode and promiscMode exclude each other: leave one out", prefix)
 	}
 	if o.DisableInterface && o.IPAM.Type != "" {
-		r.wrong(at("disableContainerInterface"), "%sdisableContainerInterface excludes addresses: leave out ipam.type", prefix)
+		r.wrong(
+			at("disableContainerInterface"),
+			"%sdisableContainerInterface excludes addresses: leave out ipam.type",
+			prefix,
+		)
 	}
 	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: o.IsGateway || o.IsDefaultGateway}
 	for i, t := range o.VLANTrunk {

@@ -119,7 +119,10 @@ func TestResourcesThatNetworksWant(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Read(&netv1.NetworkAttachmentDefinition{
-				ObjectMeta: metav1.ObjectMeta{Annotations: c.annotations}, Spec: netv1.NetworkAttachmentDefinitionSpec{Config: c.config},
+				ObjectMeta: metav1.ObjectMeta{
+					Annotations: c.annotations,
+				},
+				Spec: netv1.NetworkAttachmentDefinitionSpec{Config: c.config},
 			}, []string{key, other})
 			wanted, unoffered := d.Wants(func(string) bool { return true })
 			assert.Empty(t, unoffered)

@@ -10,7 +10,16 @@ import (
 
 // beside warns of options that stand beside the list of plugins: they are of no plugin.
 func (r *configReader) beside(root value) {
-	known := []string{"cniVersion", "cniVersions", "name", "type", "plugins", "disableCheck", "disableGC", "loadOnlyInlinedPlugins"}
+	known := []string{
+		"cniVersion",
+		"cniVersions",
+		"name",
+		"type",
+		"plugins",
+		"disableCheck",
+		"disableGC",
+		"loadOnlyInlinedPlugins",
+	}
 	for _, m := range root.members {
 		if !slices.Contains(known, m.key) {
 			r.warn(m.value, "%s means nothing beside plugins: write it into the plugin that is to have it", m.key)
@@ -21,8 +30,21 @@ func (r *configReader) beside(root value) {
 // bridgeKeys are the options of the bridge plugin, and those that every plugin has.
 func bridgeKeys() []string {
 	keys := []string{
-		"cniVersion", "cniVersions", "name", "type", "args", "capabilities", "dns", "ipMasqBackend", "runtimeConfig",
-		"prevResult", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "cni.dev/valid-attachments", "cni.dev/attachments",
+		"cniVersion",
+		"cniVersions",
+		"name",
+		"type",
+		"args",
+		"capabilities",
+		"dns",
+		"ipMasqBackend",
+		"runtimeConfig",
+		"prevResult",
+		"disableCheck",
+		"disableGC",
+		"loadOnlyInlinedPlugins",
+		"cni.dev/valid-attachments",
+		"cni.dev/attachments",
 	}
 	options := reflect.TypeFor[bridgeOptions]()
 	for i := range options.NumField() {

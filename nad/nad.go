@@ -84,7 +84,19 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 func (d Definition) TakesMAC() bool {
 	// These live on the address of their master, or of the pod, or on one that is made from a GUID.
 	return len(d.Plugins) == 0 || !slices.Contains(
-		[]string{"ipvlan", "ib-sriov", "ib-sriov-cni", "ipoib", "istio-cni", "ptp", "loopback", "dummy", "rdma"}, d.Plugins[0])
+		[]string{
+			"ipvlan",
+			"ib-sriov",
+			"ib-sriov-cni",
+			"ipoib",
+			"istio-cni",
+			"ptp",
+			"loopback",
+			"dummy",
+			"rdma",
+		},
+		d.Plugins[0],
+	)
 }
 
 // Wants returns the resources that one attachment to the network takes of a node, one of each: those that people wrote

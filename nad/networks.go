@@ -76,14 +76,28 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not JSON: "+wrong.Error())}
 	}
 	if root.kind != list {
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind))}
+		return field.ErrorList{
+			field.Invalid(
+				path,
+				field.OmitValueType{},
+				fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind),
+			),
+		}
 	}
 	var problems field.ErrorList
 	for i := range root.elements {
 		e := &root.elements[i]
 		if e.kind != object {
-			problems = append(problems, field.Invalid(path.Index(i), field.OmitValueType{},
-				fmt.Sprintf("%s: want an object, {\"name\": \"...\"}, not %s %s", placeOf(n.source, e.start), article(e.kind), e.kind)))
+			problems = append(problems, field.Invalid(
+				path.Index(i),
+				field.OmitValueType{},
+				fmt.Sprintf(
+					"%s: want an object, {\"name\": \"...\"}, not %s %s",
+					placeOf(n.source, e.start),
+					article(e.kind),
+					e.kind,
+				),
+			))
 			continue
 		}
 		// This is the type that Multus reads it into.
@@ -93,8 +107,11 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 			continue
 		}
 		n.Selections = append(n.Selections, Selection{
-			Ref:       Ref{Namespace: selected.Namespace, Name: selected.Name},
-			Interface: selected.InterfaceRequest, MAC: selected.MacRequest, Infiniband: selected.InfinibandGUIDRequest != "", element: e,
+			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
+			Interface:  selected.InterfaceRequest,
+			MAC:        selected.MacRequest,
+			Infiniband: selected.InfinibandGUIDRequest != "",
+			element:    e,
 		})
 	}
 	return problems
@@ -210,7 +227,10 @@ func interfacesTwice(selections []Selection, path *field.Path) field.ErrorList {
 	first := map[string]int{}
 	for i, s := range selections {
 		if other, twice := first[s.Interface]; twice && s.Interface != "" {
-			problems = append(problems, field.Invalid(path.Index(i).Child("interface"), s.Interface, fmt.Sprintf("attachment %d has the same name", other)))
+			problems = append(
+				problems,
+				field.Invalid(path.Index(i).Child("interface"), s.Interface, fmt.Sprintf("attachment %d has the same name", other)),
+			)
 			continue
 		}
 		first[s.Interface] = i

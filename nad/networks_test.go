@@ -234,7 +234,10 @@ func parsedByTheLibrary(source string) (parsed []*netv1.NetworkSelectionElement,
 func toldByTheLibrary(parsed []*netv1.NetworkSelectionElement) []string {
 	var selections []Selection
 	for _, e := range parsed {
-		selections = append(selections, Selection{Ref: Ref{Namespace: e.Namespace, Name: e.Name}, Interface: e.InterfaceRequest, MAC: e.MacRequest})
+		selections = append(
+			selections,
+			Selection{Ref: Ref{Namespace: e.Namespace, Name: e.Name}, Interface: e.InterfaceRequest, MAC: e.MacRequest},
+		)
 	}
 	return told(selections)
 }

@@ -86,7 +86,12 @@ func (e *SyntaxError) Error() string {
 
 func syntaxError(source string, offset int, format string, args ...any) *SyntaxError {
 	at := placeOf(source, offset)
-	return &SyntaxError{Line: at.line, Column: at.column, Problem: fmt.Sprintf(format, args...), Excerpt: excerpt(source, offset)}
+	return &SyntaxError{
+		Line:    at.line,
+		Column:  at.column,
+		Problem: fmt.Sprintf(format, args...),
+		Excerpt: excerpt(source, offset),
+	}
 }
 
 // excerpt is the line of an offset and a caret below its character. Of long lines it has what is around.
@@ -336,7 +341,13 @@ func (p *parser) separator(of value, closing byte, last value) (more bool, err *
 func (p *parser) comma() int { return strings.LastIndexByte(p.source[:p.at], ',') }
 
 func (p *parser) unclosed(v value, closing byte) *SyntaxError {
-	return p.fail(len(p.source), "the text ends before the %s of %s: a %c is missing", v.kind, placeOf(p.source, v.start), closing)
+	return p.fail(
+		len(p.source),
+		"the text ends before the %s of %s: a %c is missing",
+		v.kind,
+		placeOf(p.source, v.start),
+		closing,
+	)
 }
 
 // shown is a value in the words of a message.
@@ -363,7 +374,10 @@ func (p *parser) string() (value, *SyntaxError) {
 			}
 			return v, nil
 		case c == '\n':
-			return value{}, p.fail(start, "the text is not closed in its line: a double quote is missing, or a line break is to be written \\n")
+			return value{}, p.fail(
+				start,
+				"the text is not closed in its line: a double quote is missing, or a line break is to be written \\n",
+			)
 		case c < ' ':
 			return value{}, p.fail(i, "a control character is to be written \\u%04x", c)
 		case c == '\\':
@@ -423,7 +437,7 @@ func (p *parser) noValue(word string) *SyntaxError {
 	switch {
 	case p.at == len(p.source):
 		return p.fail(p.at, "the text ends where a value is due")
-	case word != "" && (strings.EqualFold(word, "true") || strings.EqualFold(word, "false") || strings.EqualFold(word, "null")):
+	case strings.EqualFold(word, "true"), strings.EqualFold(word, "false"), strings.EqualFold(word, "null"):
 		return p.fail(p.at, "write %s in small letters", strings.ToLower(word))
 	case word != "":
 		return p.fail(p.at, "a text is written in double quotes: \"%s\"", word)

@@ -18,24 +18,24 @@ type BridgeOptions struct {
 	GroupForwardMask *int `json:"group-forward-mask,omitzero" range:"0 65535"`
 	// GroupFwdMask is another name of GroupForwardMask in documents: Parse and Marshal translate it, and in
 	// a State it is nil.
-	GroupFwdMask                   *int  `json:"group-fwd-mask,omitzero" range:"0 65535"`
-	HashMax                        *int  `json:"hash-max,omitzero" range:"1 2147483648"`
-	MACAgeingTime                  *int  `json:"mac-ageing-time,omitzero" range:"0 42949672"`
-	MulticastLastMemberCount       *int  `json:"multicast-last-member-count,omitzero" range:"0 4294967295"`
-	MulticastLastMemberInterval    *int  `json:"multicast-last-member-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastMembershipInterval    *int  `json:"multicast-membership-interval,omitzero" range:"0 9223372036854775807"`
+	GroupFwdMask                   *int  `json:"group-fwd-mask,omitzero"                    range:"0 65535"`
+	HashMax                        *int  `json:"hash-max,omitzero"                          range:"1 2147483648"`
+	MACAgeingTime                  *int  `json:"mac-ageing-time,omitzero"                   range:"0 42949672"`
+	MulticastLastMemberCount       *int  `json:"multicast-last-member-count,omitzero"       range:"0 4294967295"`
+	MulticastLastMemberInterval    *int  `json:"multicast-last-member-interval,omitzero"    range:"0 9223372036854775807"`
+	MulticastMembershipInterval    *int  `json:"multicast-membership-interval,omitzero"     range:"0 9223372036854775807"`
 	MulticastQuerier               *bool `json:"multicast-querier,omitzero"`
-	MulticastQuerierInterval       *int  `json:"multicast-querier-interval,omitzero" range:"0 9223372036854775807"`
-	MulticastQueryInterval         *int  `json:"multicast-query-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQuerierInterval       *int  `json:"multicast-querier-interval,omitzero"        range:"0 9223372036854775807"`
+	MulticastQueryInterval         *int  `json:"multicast-query-interval,omitzero"          range:"0 9223372036854775807"`
 	MulticastQueryResponseInterval *int  `json:"multicast-query-response-interval,omitzero" range:"0 9223372036854775807"`
 	MulticastQueryUseIfaddr        *bool `json:"multicast-query-use-ifaddr,omitzero"`
 	// MulticastRouter is disabled, auto or enabled.
-	MulticastRouter               *string `json:"multicast-router,omitzero" numbers:"disabled auto enabled"`
+	MulticastRouter               *string `json:"multicast-router,omitzero"                 numbers:"disabled auto enabled"`
 	MulticastSnooping             *bool   `json:"multicast-snooping,omitzero"`
-	MulticastStartupQueryCount    *int    `json:"multicast-startup-query-count,omitzero" range:"0 4294967295"`
-	MulticastStartupQueryInterval *int    `json:"multicast-startup-query-interval,omitzero" range:"0 9223372036854775807"`
-	VLANProtocol                  *string `json:"vlan-protocol,omitzero" words:"802.1q 802.1ad"` // 802.1q or 802.1ad
-	VLANDefaultPVID               *int    `json:"vlan-default-pvid,omitzero" range:"0 4094"`
+	MulticastStartupQueryCount    *int    `json:"multicast-startup-query-count,omitzero"                                    range:"0 4294967295"`
+	MulticastStartupQueryInterval *int    `json:"multicast-startup-query-interval,omitzero"                                 range:"0 9223372036854775807"`
+	VLANProtocol                  *string `json:"vlan-protocol,omitzero"                                                                                  words:"802.1q 802.1ad"` // 802.1q or 802.1ad
+	VLANDefaultPVID               *int    `json:"vlan-default-pvid,omitzero"                                                range:"0 4094"`
 	STP                           *STP    `json:"stp,omitzero"`
 }
 
@@ -44,17 +44,17 @@ type BridgeOptions struct {
 type STP struct {
 	Enabled      *bool `json:"enabled,omitzero"`
 	ForwardDelay *int  `json:"forward-delay,omitzero" range:"2 30"`
-	HelloTime    *int  `json:"hello-time,omitzero" range:"1 10"`
-	MaxAge       *int  `json:"max-age,omitzero" range:"6 40"`
-	Priority     *int  `json:"priority,omitzero" range:"0 65535"`
+	HelloTime    *int  `json:"hello-time,omitzero"    range:"1 10"`
+	MaxAge       *int  `json:"max-age,omitzero"       range:"6 40"`
+	Priority     *int  `json:"priority,omitzero"      range:"0 65535"`
 }
 
 // A BridgePort is one port of a bridge with its options.
 type BridgePort struct {
 	Name           string `json:"name"`
 	STPHairpinMode *bool  `json:"stp-hairpin-mode,omitzero"`
-	STPPathCost    *int   `json:"stp-path-cost,omitzero" range:"1 65535"`
-	STPPriority    *int   `json:"stp-priority,omitzero" range:"0 63"`
+	STPPathCost    *int   `json:"stp-path-cost,omitzero"    range:"1 65535"`
+	STPPriority    *int   `json:"stp-priority,omitzero"     range:"0 63"`
 	// VLAN says which VLANs the port carries. In a current state nil means the bridge's default PVID and
 	// nothing else (or that filtering is off). In a desired state nil means "keep", or trunk 2-4094 under an
 	// explicit type linux-bridge and state up (see DefaultPortVLANs), and the empty value means none.
@@ -72,14 +72,14 @@ const (
 type PortVLAN struct {
 	Mode *string `json:"mode,omitzero" words:"trunk access"`
 	// Tag is the VLAN of an access port, or the native VLAN of a trunk with EnableNative.
-	Tag          *int       `json:"tag,omitzero" range:"0 4094"`
+	Tag          *int       `json:"tag,omitzero"           range:"0 4094"`
 	EnableNative *bool      `json:"enable-native,omitzero"`
 	TrunkTags    []TrunkTag `json:"trunk-tags,omitzero"`
 }
 
 // A TrunkTag is one VLAN or a range of them: exactly one of the two fields is set.
 type TrunkTag struct {
-	ID      *int     `json:"id,omitzero" range:"1 4094"`
+	ID      *int     `json:"id,omitzero"       range:"1 4094"`
 	IDRange *IDRange `json:"id-range,omitzero"`
 }
 

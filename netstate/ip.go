@@ -27,7 +27,7 @@ type IP struct {
 	AutoGateway      *bool `json:"auto-gateway,omitzero"`
 	AutoRoutes       *bool `json:"auto-routes,omitzero"`
 	AutoRouteTableID *int  `json:"auto-route-table-id,omitzero" range:"0 4294967295"`
-	AutoRouteMetric  *int  `json:"auto-route-metric,omitzero" range:"0 4294967295"`
+	AutoRouteMetric  *int  `json:"auto-route-metric,omitzero"   range:"0 4294967295"`
 
 	DHCPClientID       *string `json:"dhcp-client-id,omitzero"` // IPv4 only
 	DHCPDUID           *string `json:"dhcp-duid,omitzero"`      // IPv6 only, no effect

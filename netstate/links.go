@@ -10,16 +10,16 @@ import (
 // because nothing here speaks ethtool.
 type Ethernet struct {
 	AutoNegotiation *bool   `json:"auto-negotiation,omitzero"`
-	Speed           *int    `json:"speed,omitzero" range:"0 4294967295"` // Mbit/s
-	Duplex          *string `json:"duplex,omitzero" words:"full half"`   // full or half
+	Speed           *int    `json:"speed,omitzero"            range:"0 4294967295"`                   // Mbit/s
+	Duplex          *string `json:"duplex,omitzero"                                words:"full half"` // full or half
 }
 
 // A VLAN is a tagged sub-interface. BaseIface, ID and Protocol cannot change while the link exists: a
 // plan that changes them removes the link and makes it again.
 type VLAN struct {
 	BaseIface *string `json:"base-iface,omitzero"`
-	ID        *int    `json:"id,omitzero" range:"1 4094"`
-	Protocol  *string `json:"protocol,omitzero" words:"802.1q 802.1ad"` // 802.1q (when omitted) or 802.1ad
+	ID        *int    `json:"id,omitzero"         range:"1 4094"`
+	Protocol  *string `json:"protocol,omitzero"                  words:"802.1q 802.1ad"` // 802.1q (when omitted) or 802.1ad
 	// ReorderHeaders is on for a new VLAN unless the policy says otherwise.
 	ReorderHeaders *bool `json:"reorder-headers,omitzero"`
 	LooseBinding   *bool `json:"loose-binding,omitzero"`
@@ -37,7 +37,7 @@ type Veth struct {
 type VXLAN struct {
 	// BaseIface may be "" for a tunnel that follows the routing table.
 	BaseIface *string    `json:"base-iface,omitzero"`
-	ID        *int       `json:"id,omitzero" range:"0 16777215"`
+	ID        *int       `json:"id,omitzero"         range:"0 16777215"`
 	Remote    netip.Addr `json:"remote,omitzero"`
 	Local     netip.Addr `json:"local,omitzero"`
 	// DestinationPort is 4789 for a new link unless said otherwise.
@@ -48,8 +48,8 @@ type VXLAN struct {
 // A VRF is a routing domain. The table cannot change while the link exists.
 type VRF struct {
 	// Port is as Bridge.Port: nil keeps, empty detaches, a list replaces.
-	Port         []string `json:"port,omitzero" alias:"ports"`
-	RouteTableID *int     `json:"route-table-id,omitzero" range:"1 4294967295"`
+	Port         []string `json:"port,omitzero"           alias:"ports"`
+	RouteTableID *int     `json:"route-table-id,omitzero"               range:"1 4294967295"`
 }
 
 // A MACVLAN is a link with a MAC of its own on top of another. BaseIface cannot change while the link

@@ -89,7 +89,7 @@ type Interface struct {
 	// CopyMACFrom names another interface whose permanent MAC, or else current MAC, a new bridge or bond
 	// takes. Merge resolves it into MAC: it occurs in desired states only.
 	CopyMACFrom *string `json:"copy-mac-from,omitzero"`
-	MTU         *int    `json:"mtu,omitzero" range:"68 65536"`
+	MTU         *int    `json:"mtu,omitzero"           range:"68 65536"`
 	// MinMTU and MaxMTU are the driver's limits (IFLA_MIN_MTU, IFLA_MAX_MTU); read only. A driver without
 	// a limit shows 65535 at most.
 	MinMTU *int `json:"min-mtu,omitzero"`
@@ -103,9 +103,9 @@ type Interface struct {
 	AcceptAllMAC *bool `json:"accept-all-mac-addresses,omitzero"`
 	// Identifier, ProfileName and WaitIP mean something to NetworkManager only. They are accepted and have
 	// no effect; Identifier must be "name".
-	Identifier  *string `json:"identifier,omitzero" words:"name"`
+	Identifier  *string `json:"identifier,omitzero"   words:"name"`
 	ProfileName *string `json:"profile-name,omitzero"`
-	WaitIP      *string `json:"wait-ip,omitzero" words:"any ipv4 ipv6 ipv4+ipv6"`
+	WaitIP      *string `json:"wait-ip,omitzero"      words:"any ipv4 ipv6 ipv4+ipv6"`
 	LLDP        *LLDP   `json:"lldp,omitzero"`
 	// Manager is the program that configures the link, if we do not. Like ProfileName it says something about a
 	// current state; in a desired one it has no effect.

@@ -33,14 +33,14 @@ type Route struct {
 	NextHopInterface string       `json:"next-hop-interface,omitzero"`
 	// NextHopAddress is the gateway; the zero Addr means none. It is shown as 0.0.0.0 or ::.
 	NextHopAddress netip.Addr `json:"next-hop-address,omitzero"`
-	Metric         *int       `json:"metric,omitzero" range:"0 4294967295"`
-	TableID        *int       `json:"table-id,omitzero" range:"0 4294967295"`
+	Metric         *int       `json:"metric,omitzero"           range:"0 4294967295"`
+	TableID        *int       `json:"table-id,omitzero"         range:"0 4294967295"`
 	// Weight, 1 to 256, shares traffic among routes of one destination.
 	Weight *int `json:"weight,omitzero" range:"1 256"`
 	// RouteType is empty for unicast, else blackhole, unreachable or prohibit.
 	RouteType string     `json:"route-type,omitzero" words:"unicast blackhole unreachable prohibit"`
 	Source    netip.Addr `json:"source,omitzero"`
-	CWND      *int       `json:"cwnd,omitzero" range:"0 4294967295"` // congestion window, locked
+	CWND      *int       `json:"cwnd,omitzero"                                                      range:"0 4294967295"` // congestion window, locked
 	// Exact, in a wish that Revert returns, says that the entry is about the one route that agrees in every key,
 	// also in those left out.
 	Exact bool `json:"kernel-exact,omitzero"`

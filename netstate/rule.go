@@ -17,18 +17,18 @@ type RouteRules struct {
 // A RouteRule is one policy routing rule. In a current state Family, Priority and RouteTable are set.
 type RouteRule struct {
 	// State is empty, or StateAbsent in a desired state: then every key left out matches anything.
-	State      LinkState    `json:"state,omitzero" words:"absent"`
+	State      LinkState    `json:"state,omitzero"       words:"absent"`
 	IPFrom     netip.Prefix `json:"ip-from,omitzero"`
 	IPTo       netip.Prefix `json:"ip-to,omitzero"`
-	Priority   *int         `json:"priority,omitzero" range:"0 4294967295"`
-	RouteTable *int         `json:"route-table,omitzero" range:"0 4294967295"`
-	FWMark     *int         `json:"fwmark,omitzero" range:"0 4294967295"`
-	FWMask     *int         `json:"fwmask,omitzero" range:"0 4294967295"`
+	Priority   *int         `json:"priority,omitzero"                   range:"0 4294967295"`
+	RouteTable *int         `json:"route-table,omitzero"                range:"0 4294967295"`
+	FWMark     *int         `json:"fwmark,omitzero"                     range:"0 4294967295"`
+	FWMask     *int         `json:"fwmask,omitzero"                     range:"0 4294967295"`
 	IIF        *string      `json:"iif,omitzero"`
 	// Action is blackhole, unreachable or prohibit, instead of a table.
-	Action               *string `json:"action,omitzero" words:"blackhole unreachable prohibit"`
-	Family               *string `json:"family,omitzero" words:"ipv4 ipv6"` // ipv4 or ipv6
-	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero" range:"0 128"`
+	Action               *string `json:"action,omitzero"                 words:"blackhole unreachable prohibit"`
+	Family               *string `json:"family,omitzero"                 words:"ipv4 ipv6"` // ipv4 or ipv6
+	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero"                                        range:"0 128"`
 	// Exact, in a wish that Revert returns, says that the entry is about the one rule that agrees in every key,
 	// also in those left out.
 	Exact bool `json:"kernel-exact,omitzero"`

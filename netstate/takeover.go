@@ -50,8 +50,8 @@ func takeOverFrom(m Manager, managed map[string]Manager, touched map[string]bool
 	return steps
 }
 
-// WithoutLeases returns a current state in which the links of managers have no DHCP: it is the manager's client that has
-// the lease, so that one of ours must be started if the link is to have it still when it is taken over.
+// WithoutLeases returns a current state in which the links of managers have no DHCP: it is the manager's client that
+// has the lease, so that one of ours must be started if the link is to have it still when it is taken over.
 func WithoutLeases(current State) State {
 	current.Interfaces = slices.Clone(current.Interfaces)
 	for n, i := range current.Interfaces {
@@ -81,9 +81,9 @@ func Held(desired State) map[string]bool {
 }
 
 // Inherit returns what a desired state has to say besides so that links it takes over from managers keep their
-// addresses: for each that it wants up without a word about IPv4 or IPv6, that it be as it is now, leased or static, with
-// the routes through it that somebody configured. Nobody else renews or restores them from then on. It returns entries
-// of interfaces with these keys only, and is empty where nothing is managed.
+// addresses: for each that it wants up without a word about IPv4 or IPv6, that it be as it is now, leased or static,
+// with the routes through it that somebody configured. Nobody else renews or restores them from then on. It returns
+// entries of interfaces with these keys only, and is empty where nothing is managed.
 func Inherit(current, desired State) State {
 	current = current.complete()
 	target := Merge(current, desired).index()

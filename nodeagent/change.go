@@ -30,8 +30,8 @@ func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, erro
 	return all, nil
 }
 
-// withoutManagers leaves out who manages the links: managers take their time, and a link that was given back to one is as
-// it was. HoldLinks sees to it.
+// withoutManagers leaves out who manages the links: managers take their time, and a link that was given back to one is
+// as it was. HoldLinks sees to it.
 func withoutManagers(steps []netstate.Step) []netstate.Step {
 	return slices.DeleteFunc(steps, func(s netstate.Step) bool { return s.Kind == netstate.StepManager })
 }

@@ -81,7 +81,13 @@ func newKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
 	tb.Helper()
 	j, err := journal.Open(dir)
 	require.NoError(tb, err)
-	return &Keeper{Node: node, Journal: j, Boot: bootOf(node), Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0)), Log: logr.Discard()}
+	return &Keeper{
+		Node:    node,
+		Journal: j,
+		Boot:    bootOf(node),
+		Clock:   clocktesting.NewFakePassiveClock(time.Unix(0, 0)),
+		Log:     logr.Discard(),
+	}
 }
 
 // bootOf names the boot of a node: another model is a machine that was booted anew.

@@ -115,7 +115,13 @@ func New(o Options) (*Agent, error) {
 	return &Agent{
 		options: o,
 		keeper: &Keeper{
-			Node: o.Network, Journal: journal, Boot: o.Boot, Probe: o.Probe, Deadline: o.ProbeDeadline, HoldLinks: o.Hold, Clock: o.Clock,
+			Node:      o.Network,
+			Journal:   journal,
+			Boot:      o.Boot,
+			Probe:     o.Probe,
+			Deadline:  o.ProbeDeadline,
+			HoldLinks: o.Hold,
+			Clock:     o.Clock,
 			Event: func(policy, reason, note string) {
 				o.Event(policy, corev1.EventTypeWarning, reason, o.NodeName+": "+note)
 			},

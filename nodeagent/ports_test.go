@@ -71,7 +71,10 @@ func removePort(t *testing.T, node kernel.Node, port string) {
 	require.NoError(t, err)
 	current := netstate.Own(before, netstate.State{Interfaces: []netstate.Interface{{Name: port}}})
 	i, _ := current.Interface(port)
-	steps, err := netstate.Plan(current, parse(t, "interfaces: [{name: "+port+", type: "+string(i.Type)+", state: up, controller: ''}]"))
+	steps, err := netstate.Plan(
+		current,
+		parse(t, "interfaces: [{name: "+port+", type: "+string(i.Type)+", state: up, controller: ''}]"),
+	)
 	require.NoError(t, err)
 	require.NotEmpty(t, steps)
 	require.NoError(t, kernel.Apply(node, steps))

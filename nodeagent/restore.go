@@ -15,8 +15,9 @@ import (
 //
 //   - On the same boot of the machine, a change that was under way is undone. Nothing else is touched: what people have
 //     changed meanwhile is the business of Heal.
-//   - After a boot, a change that was under way is forgotten, for the kernel has nothing of it. The sum of what the node is
-//     committed to is made, in whatever order its parts need each other; what cannot be made yet is tried again by Heal.
+//   - After a boot, a change that was under way is forgotten, for the kernel has nothing of it. The sum of what the
+//     node is committed to is made, in whatever order its parts need each other; what cannot be made yet is tried
+//     again by Heal.
 //
 // The error joins what could not be done; the rest is.
 func (k *Keeper) Restore() error {

@@ -14,7 +14,10 @@ import (
 
 // status is that of an enactment of which these conditions are true.
 func status(generation int64, attempts int, conditions ...nmstate.ConditionType) nmstate.EnactmentStatus {
-	s := nmstate.EnactmentStatus{PolicyGeneration: generation, RetryCount: map[string]int{fmt.Sprint(generation): attempts}}
+	s := nmstate.EnactmentStatus{
+		PolicyGeneration: generation,
+		RetryCount:       map[string]int{fmt.Sprint(generation): attempts},
+	}
 	for _, c := range conditions {
 		s.Conditions = append(s.Conditions, nmstate.Condition{Type: c, Status: corev1.ConditionTrue})
 	}
@@ -22,7 +25,8 @@ func status(generation int64, attempts int, conditions ...nmstate.ConditionType)
 }
 
 func TestWhatIsToBeDone(t *testing.T) {
-	const available, failing, progressing, aborted = nmstate.EnactmentAvailable, nmstate.EnactmentFailing, nmstate.EnactmentProgressing, nmstate.EnactmentAborted
+	const available, failing = nmstate.EnactmentAvailable, nmstate.EnactmentFailing
+	const progressing, aborted = nmstate.EnactmentProgressing, nmstate.EnactmentAborted
 	policy := func(name string, turn int64, s nmstate.EnactmentStatus) Policy {
 		return Policy{Name: name, Generation: 2, Turn: turn, Heal: true, Selected: true, Status: s}
 	}

@@ -96,7 +96,10 @@ func (m *memory) forget(policy string) {
 
 // unseen drops what the cache shows, and returns the names of the rest. Those in absent are not in the cache at all:
 // either it does not show them yet, or they are gone.
-func (m *memory) unseen(policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment) (late, absent []string, err error) {
+func (m *memory) unseen(
+	policy string,
+	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+) (late, absent []string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, ours := range m.policies[policy] {
@@ -125,7 +128,11 @@ func (m *memory) unseen(policy string, cached map[string]*v1beta1.NodeNetworkCon
 
 // behind reports whether the cache lacks anything that must be known to decide about a policy: what this process wrote,
 // and, when it decides for the first time, what others had written before.
-func (r *Reconciler) behind(ctx context.Context, policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment) (bool, error) {
+func (r *Reconciler) behind(
+	ctx context.Context,
+	policy string,
+	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+) (bool, error) {
 	if !r.memory.knows(policy) {
 		if err := r.survey(ctx, policy, cached); err != nil {
 			return true, err
@@ -146,7 +153,11 @@ func (r *Reconciler) behind(ctx context.Context, policy string, cached map[strin
 }
 
 // survey asks the API server itself which enactments of a policy there are. A cache may start from the past.
-func (r *Reconciler) survey(ctx context.Context, policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment) error {
+func (r *Reconciler) survey(
+	ctx context.Context,
+	policy string,
+	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+) error {
 	var list metav1.PartialObjectMetadataList
 	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind("NodeNetworkConfigurationEnactmentList"))
 	if err := r.Live.List(ctx, &list, client.MatchingLabels{nmstate.PolicyLabel: policy}); err != nil {

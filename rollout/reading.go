@@ -99,7 +99,13 @@ func notReady(n *corev1.Node) bool {
 }
 
 func policyOf(p *v1.NodeNetworkConfigurationPolicy) *Policy {
-	policy := &Policy{Name: p.Name, UID: p.UID, Generation: p.Generation, MaxUnavailable: p.Spec.MaxUnavailable, Empty: true}
+	policy := &Policy{
+		Name:           p.Name,
+		UID:            p.UID,
+		Generation:     p.Generation,
+		MaxUnavailable: p.Spec.MaxUnavailable,
+		Empty:          true,
+	}
 	if s := p.Spec.DesiredState; s != nil {
 		raw := bytes.TrimSpace(s.Raw)
 		policy.Empty = len(raw) == 0 || bytes.Equal(raw, []byte("{}")) || bytes.Equal(raw, []byte("null"))

@@ -18,8 +18,12 @@ import (
 func TestNodeMatters(t *testing.T) {
 	node := func(uid, label string, status corev1.ConditionStatus, version string) *corev1.Node {
 		return &corev1.Node{
-			ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid), Labels: map[string]string{"zone": label}, ResourceVersion: version},
-			Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}},
+			ObjectMeta: metav1.ObjectMeta{
+				UID:             types.UID(uid),
+				Labels:          map[string]string{"zone": label},
+				ResourceVersion: version,
+			},
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}},
 		}
 	}
 	before := node("1", "a", corev1.ConditionTrue, "10")
@@ -88,7 +92,9 @@ func TestCacheKeepsWhatDecisionsNeed(t *testing.T) {
 	kept, err := stripNode(n)
 	require.NoError(t, err)
 	want := n.DeepCopy()
-	want.Status = corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}}
+	want.Status = corev1.NodeStatus{
+		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}},
+	}
 	assert.Equal(t, want, kept)
 
 	e := &v1beta1.NodeNetworkConfigurationEnactment{

@@ -73,7 +73,14 @@ func summarize(p Policy, members []*member) Summary {
 		s.State, s.Message = nmstate.PolicyAvailable, fmt.Sprintf("%d/%d nodes successfully configured", total, total)
 	case n.failed+n.aborted > 0:
 		s.State = nmstate.PolicyDegraded
-		s.Message = fmt.Sprintf("%d/%d nodes failed to configure", n.failed, total) + some(n.aborted, "nodes aborted configuration")
+		s.Message = fmt.Sprintf(
+			"%d/%d nodes failed to configure",
+			n.failed,
+			total,
+		) + some(
+			n.aborted,
+			"nodes aborted configuration",
+		)
 	case n.finished < considered:
 		s.State = nmstate.PolicyProgressing
 		s.Message = fmt.Sprintf("Policy is progressing %d/%d nodes finished", n.finished, considered) +

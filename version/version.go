@@ -1,5 +1,5 @@
-// Package version says which build of Bridgehead this is: one stamp for --version, for the metric bridgehead_build_info,
-// for the labels of the image and for NodeNetworkStates.
+// Package version says which build of Bridgehead this is: one stamp for --version, for the metric
+// bridgehead_build_info, for the labels of the image and for NodeNetworkStates.
 package version
 
 import (

@@ -14,7 +14,8 @@ import (
 func TestWhatTheLinkerStampsIsWhatAProgramSays(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "bridgehead-agent")
 	flags := "-ldflags=" + LinkerFlags("v9.8.7", "c0ffee")
-	out, err := exec.CommandContext(t.Context(), "go", "build", flags, "-o", program, "../cmd/bridgehead-agent").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", flags, "-o", program, "../cmd/bridgehead-agent").
+		CombinedOutput()
 	require.NoError(t, err, string(out))
 	said, err := exec.CommandContext(t.Context(), program, "--version").Output()
 	require.NoError(t, err)

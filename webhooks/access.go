@@ -30,7 +30,11 @@ func (a Access) MayReadNADs(ctx context.Context, user authenticationv1.UserInfo,
 
 // MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change that
 // one, or it names the newcomer in its macpool.ShareAnnotation.
-func (a Access) MayShare(ctx context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object) (bool, error) {
+func (a Access) MayShare(
+	ctx context.Context,
+	user authenticationv1.UserInfo,
+	holder, newcomer macpool.Object,
+) (bool, error) {
 	allowed, err := a.allowed(ctx, user, authorizationv1.ResourceAttributes{
 		Verb: "update", Group: "kubevirt.io", Resource: "virtualmachines", Namespace: holder.Namespace, Name: holder.Name,
 	})
@@ -49,7 +53,11 @@ func (a Access) MayShare(ctx context.Context, user authenticationv1.UserInfo, ho
 	return err == nil && share.With == newcomer, nil
 }
 
-func (a Access) allowed(ctx context.Context, user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) (bool, error) {
+func (a Access) allowed(
+	ctx context.Context,
+	user authenticationv1.UserInfo,
+	what authorizationv1.ResourceAttributes,
+) (bool, error) {
 	extra := map[string]authorizationv1.ExtraValue{}
 	for key, values := range user.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)

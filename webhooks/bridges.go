@@ -93,7 +93,12 @@ func (s *bridgeStore) keep(ctx context.Context, c client.WithWatch, object clien
 			return c.Watch(ctx, list.DeepCopyObject().(client.ObjectList), &client.ListOptions{Raw: &o})
 		},
 	}
-	reflector := toolscache.NewReflectorWithOptions(source, object, s, toolscache.ReflectorOptions{Name: fmt.Sprintf("bridges of %T", object)})
+	reflector := toolscache.NewReflectorWithOptions(
+		source,
+		object,
+		s,
+		toolscache.ReflectorOptions{Name: fmt.Sprintf("bridges of %T", object)},
+	)
 	reflector.RunWithContext(ctx)
 }
 

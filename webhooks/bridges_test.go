@@ -36,7 +36,13 @@ func policyWith(name, wish string) *v1.NodeNetworkConfigurationPolicy {
 func TestWhichBridgesAreOffered(t *testing.T) {
 	var b Bridges
 	assert.True(t, b.Offered("br9"), "what is not known counts as offered")
-	require.NoError(t, b.nodes.Replace([]any{nodeWith("a", map[string]string{"br0": "1k", "br1": "0"}), nodeWith("b", map[string]string{"br0": "1k"})}, ""))
+	require.NoError(
+		t,
+		b.nodes.Replace(
+			[]any{nodeWith("a", map[string]string{"br0": "1k", "br1": "0"}), nodeWith("b", map[string]string{"br0": "1k"})},
+			"",
+		),
+	)
 	assert.False(t, b.Ready())
 	assert.True(t, b.Offered("br9"))
 	require.NoError(t, b.policies.Replace([]any{

@@ -116,7 +116,8 @@ func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 
 func podNames(o client.Object, ref nad.Ref) bool {
 	networks, problems := nad.ParseNetworks(o.GetAnnotations()[nad.NetworksAnnotation], o.GetNamespace(), nil)
-	return len(problems) == 0 && slices.ContainsFunc(networks.Selections, func(s nad.Selection) bool { return s.Ref == ref })
+	return len(problems) == 0 &&
+		slices.ContainsFunc(networks.Selections, func(s nad.Selection) bool { return s.Ref == ref })
 }
 
 // vmNames reports whether a VM has a network of a NAD, as KubeVirt reads its name.

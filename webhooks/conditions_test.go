@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// conditionsOf are the match conditions in the manifests of the webhook at a path, as the API server reads them, but for
-// the one that keeps templates from being called.
+// conditionsOf are the match conditions in the manifests of the webhook at a path, as the API server reads them, but
+// for the one that keeps templates from being called.
 func conditionsOf(t *testing.T, path string) map[string]cel.ConditionEvaluator {
 	t.Helper()
 	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
@@ -28,7 +28,12 @@ func conditionsOf(t *testing.T, path string) map[string]cel.ConditionEvaluator {
 			}
 			condition := matchconditions.MatchCondition(c)
 			found[c.Name] = compiler.CompileCondition(
-				[]cel.ExpressionAccessor{&condition}, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions)
+				[]cel.ExpressionAccessor{
+					&condition,
+				},
+				cel.OptionalVariableDeclarations{HasAuthorizer: true},
+				environment.StoredExpressions,
+			)
 			assert.Empty(t, found[c.Name].CompilationErrors(), "%s: %s", path, c.Expression)
 		}
 	}
@@ -62,11 +67,25 @@ func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
 			pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 			kind := corev1.SchemeGroupVersion.WithKind("Pod")
 			attributes := admission.NewAttributesRecord(p, nil, kind, home, "p", pods, "", admission.Create, nil, false, nil)
-			versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(p), VersionedKind: kind}
+			versioned := &admission.VersionedAttributes{
+				Attributes:      attributes,
+				VersionedObject: admission.NewLazyObject(p),
+				VersionedKind:   kind,
+			}
 			looks := true
 			for condition, evaluator := range conditionsOf(t, "/validate-pods") {
-				results, _, err := evaluator.ForInput(t.Context(), versioned,
-					cel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(pods), metav1.GroupVersionKind(kind)), cel.OptionalVariableBindings{}, nil, 1<<20)
+				results, _, err := evaluator.ForInput(
+					t.Context(),
+					versioned,
+					cel.CreateAdmissionRequest(
+						attributes,
+						metav1.GroupVersionResource(pods),
+						metav1.GroupVersionKind(kind),
+					),
+					cel.OptionalVariableBindings{},
+					nil,
+					1<<20,
+				)
 				require.NoError(t, err)
 				require.NoError(t, results[0].Error, condition)
 				looks = looks && results[0].EvalResult.Value() == true

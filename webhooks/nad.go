@@ -103,7 +103,8 @@ type NADReviewer struct {
 // Review implements Reviewer.
 func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	if !speaksForItself(request.UserInfo.Username, request.Namespace) {
-		w.Offered, w.Advertising, w.Unserved, w.Users = nil, nil, nil, nil // no controller reads warnings: a namespace goes with all it has
+		// No controller reads warnings: a namespace goes with all it has.
+		w.Offered, w.Advertising, w.Unserved, w.Users = nil, nil, nil, nil
 	}
 	if request.Operation == admissionv1.Delete {
 		var verdict Verdict
@@ -222,9 +223,19 @@ func validateOwnResource(n nadObject) field.ErrorList {
 
 func contradiction(named, attached string) string {
 	if attached == "" {
-		return fmt.Sprintf("is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it", named, named)
+		return fmt.Sprintf(
+			"is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it",
+			named,
+			named,
+		)
 	}
-	return fmt.Sprintf("is the resource of bridge %s, but the configuration attaches to bridge %s: want %s%s", named, attached, nad.BridgePrefix, attached)
+	return fmt.Sprintf(
+		"is the resource of bridge %s, but the configuration attaches to bridge %s: want %s%s",
+		named,
+		attached,
+		nad.BridgePrefix,
+		attached,
+	)
 }
 
 // warnUsers warns if pods or VMs use a NAD.
@@ -249,7 +260,10 @@ func (w NADReviewer) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Re
 func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Definition) {
 	wanted, unoffered := d.Wants(offeredBy(w.Offered))
 	if unoffered != "" {
-		verdict.warn("no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink", unoffered)
+		verdict.warn(
+			"no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink",
+			unoffered,
+		)
 		verdict.warn("pods do not ask for it; to have them wait for it, write annotation %s yourself", nad.ResourceAnnotation)
 	}
 	for _, r := range wanted {
@@ -260,7 +274,10 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		if err != nil {
 			verdict.Notes = append(verdict.Notes, fmt.Sprintf("which nodes have %s is not known: %v", r.Name, err))
 		} else if nodes == 0 {
-			verdict.warn("no node has bridge %s now: pods on this network wait until one has", strings.TrimPrefix(r.Name, nad.BridgePrefix))
+			verdict.warn(
+				"no node has bridge %s now: pods on this network wait until one has",
+				strings.TrimPrefix(r.Name, nad.BridgePrefix),
+			)
 		}
 	}
 	for _, b := range d.Bridges {

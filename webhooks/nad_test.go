@@ -59,9 +59,14 @@ func (c nadCase) handlers(log Handler) (fills, judges Handler) {
 func (c nadCase) review(t testing.TB, object []byte) []byte {
 	t.Helper()
 	return reviewOf(t, &admissionv1.AdmissionRequest{
-		UID: "uid", Kind: metav1.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"},
-		Namespace: home, Name: "l2", Operation: c.Operation, UserInfo: authenticationv1.UserInfo{Username: c.User},
-		Object: runtime.RawExtension{Raw: object}, OldObject: runtime.RawExtension{Raw: c.OldObject},
+		UID:       "uid",
+		Kind:      metav1.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"},
+		Namespace: home,
+		Name:      "l2",
+		Operation: c.Operation,
+		UserInfo:  authenticationv1.UserInfo{Username: c.User},
+		Object:    runtime.RawExtension{Raw: object},
+		OldObject: runtime.RawExtension{Raw: c.OldObject},
 	})
 }
 
@@ -163,7 +168,9 @@ func FuzzNAD(f *testing.F) {
 		for pointer := range changes(t, post(t, fills, body).Patch) {
 			require.Regexp(t, `^/metadata/annotations(/(k8s\.v1\.cni\.cncf\.io~1resourceName|bridgehead\.dev~1resource-name))?$`, pointer)
 		}
-		object, err := json.Marshal(map[string]any{"metadata": map[string]any{"name": "l2"}, "spec": map[string]any{"config": config}})
+		object, err := json.Marshal(
+			map[string]any{"metadata": map[string]any{"name": "l2"}, "spec": map[string]any{"config": config}},
+		)
 		require.NoError(t, err)
 		filled := post(t, fills, c.review(t, object))
 		require.True(t, filled.Allowed)

@@ -45,7 +45,9 @@ func NewNADWatch(cfg *rest.Config, resourceKeys []string, log logr.Logger) (*NAD
 
 // get reads one NAD past the cache.
 func (w *NADWatch) get(ctx context.Context, ref nad.Ref) (*netv1.NetworkAttachmentDefinition, error) {
-	found, err := w.client.K8sCniCncfIoV1().NetworkAttachmentDefinitions(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	found, err := w.client.K8sCniCncfIoV1().
+		NetworkAttachmentDefinitions(ref.Namespace).
+		Get(ctx, ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil // that there is none is an answer
 	}
@@ -88,8 +90,12 @@ func (w *NADWatch) await(ctx context.Context) bool {
 func (w *NADWatch) listWatch() toolscache.ListerWatcher {
 	all := w.client.K8sCniCncfIoV1().NetworkAttachmentDefinitions(metav1.NamespaceAll)
 	return &toolscache.ListWatch{
-		ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return all.List(ctx, o) },
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return all.Watch(ctx, o) },
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return all.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return all.Watch(ctx, o)
+		},
 	}
 }
 

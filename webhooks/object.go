@@ -80,7 +80,9 @@ func readVM(raw []byte) (virtualMachine, field.ErrorList) {
 		return vm, problems
 	}
 	spec := &vm.Spec.Template.Spec
-	problems = append(problems, readEntries(spec.Domain.Devices.Interfaces, interfacesPath(), "an interface", &vm.interfaces)...)
+	problems = append(
+		problems,
+		readEntries(spec.Domain.Devices.Interfaces, interfacesPath(), "an interface", &vm.interfaces)...)
 	problems = append(problems, readEntries(spec.Networks, networksPath(), "a network", &vm.networks)...)
 	return vm, problems
 }
@@ -140,7 +142,11 @@ func shapeError(err error, path *field.Path) *field.Error {
 	if got == "array" {
 		got = "list"
 	}
-	return field.TypeInvalid(whole(child(path, mismatch.Field)), field.OmitValueType{}, fmt.Sprintf("want %s %s, not %s %s", article(kind), kind, article(got), got))
+	return field.TypeInvalid(
+		whole(child(path, mismatch.Field)),
+		field.OmitValueType{},
+		fmt.Sprintf("want %s %s, not %s %s", article(kind), kind, article(got), got),
+	)
 }
 
 // child is the path of a field below a path; fields are separated by dots.

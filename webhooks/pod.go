@@ -111,7 +111,11 @@ func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 
 // judge reads the networks that a pod names, looks them up, and applies the rules. Of a pod that is attached to none
 // there is no pod in what it returns.
-func (w PodReviewer) judge(ctx context.Context, request *admissionv1.AdmissionRequest, p *pod) (podNetworks, Verdict, error) {
+func (w PodReviewer) judge(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	p *pod,
+) (podNetworks, Verdict, error) {
 	var verdict Verdict
 	if p.Spec.HostNetwork {
 		verdict.warn("the pod uses the network of its node (hostNetwork): it is attached to none of the networks it names")
@@ -162,7 +166,13 @@ func (w PodReviewer) networksOf(p *pod, namespace string) (podNetworks, field.Er
 	if n := len(standard.Selections); n > 1 {
 		wrong = append(wrong, field.TooMany(path, n, 1))
 	}
-	return podNetworks{pod: p, additional: additional, attachments: append(attachments, attached(standard, path)...)}, append(problems, wrong...)
+	return podNetworks{
+			pod:         p,
+			additional:  additional,
+			attachments: append(attachments, attached(standard, path)...),
+		}, append(
+			problems,
+			wrong...)
 }
 
 func attached(networks nad.Networks, path *field.Path) []attachment {
@@ -174,7 +184,11 @@ func attached(networks nad.Networks, path *field.Path) []attachment {
 }
 
 // find looks the networks up. Those that do not exist are problems of the pod.
-func (w PodReviewer) find(ctx context.Context, request *admissionv1.AdmissionRequest, attachments []attachment) (field.ErrorList, error) {
+func (w PodReviewer) find(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	attachments []attachment,
+) (field.ErrorList, error) {
 	var problems field.ErrorList
 	for i := range attachments {
 		a := &attachments[i]
@@ -182,7 +196,10 @@ func (w PodReviewer) find(ctx context.Context, request *admissionv1.AdmissionReq
 		a.network, err = w.Networks.Find(ctx, a.Ref)
 		var missing *nad.MissingError
 		if errors.As(err, &missing) {
-			problems = append(problems, field.Invalid(a.path, a.Ref.String(), missing.Error()+w.elsewhere(ctx, request, missing)))
+			problems = append(
+				problems,
+				field.Invalid(a.path, a.Ref.String(), missing.Error()+w.elsewhere(ctx, request, missing)),
+			)
 		} else if err != nil {
 			return nil, err
 		}
@@ -193,7 +210,11 @@ func (w PodReviewer) find(ctx context.Context, request *admissionv1.AdmissionReq
 // elsewhere completes the message about a network that does not exist: it names namespaces that have one of that name,
 // if the user may read them. A controller that creates pods for others is told nothing, since they read what it is
 // told.
-func (w PodReviewer) elsewhere(ctx context.Context, request *admissionv1.AdmissionRequest, missing *nad.MissingError) string {
+func (w PodReviewer) elsewhere(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	missing *nad.MissingError,
+) string {
 	if w.MayRead == nil || !speaksForItself(request.UserInfo.Username, request.Namespace) {
 		return ""
 	}
@@ -221,7 +242,12 @@ func speaksForItself(user, namespace string) bool {
 }
 
 // assign has the ledger give every additional network of a pod an address and writes them into the annotation.
-func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict) (Verdict, error) {
+func (w PodReviewer) assign(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	networks podNetworks,
+	verdict Verdict,
+) (Verdict, error) {
 	o := order{path: annotationPath(nad.NetworksAnnotation)}
 	var indexes []int // of the selection that each ask is for
 	for i, n := range networks.nics() {
@@ -233,7 +259,14 @@ func (w PodReviewer) assign(ctx context.Context, request *admissionv1.AdmissionR
 		return verdict, nil
 	}
 	var problems field.ErrorList
-	if o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); len(problems) > 0 {
+	if o.holder, problems = w.Lending.holderOf(
+		macpool.KindPod,
+		request,
+		networks.pod.Metadata,
+		&verdict.Patch,
+	); len(
+		problems,
+	) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
 	macs, err := w.Lending.lend(ctx, request, o, &verdict)

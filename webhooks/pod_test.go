@@ -124,8 +124,16 @@ func podReview(t testing.TB, c podCase, object []byte) []byte {
 	var named struct{ Metadata struct{ Name string } }
 	_ = json.Unmarshal(object, &named) // odd objects have no name
 	return reviewOf(t, &admissionv1.AdmissionRequest{
-		UID: "uid", Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespace: home, Name: named.Metadata.Name, Operation: c.Operation,
-		DryRun: ptr.To(c.DryRun), UserInfo: authenticationv1.UserInfo{Username: c.User}, Object: runtime.RawExtension{Raw: object},
+		UID:       "uid",
+		Kind:      metav1.GroupVersionKind{Version: "v1", Kind: "Pod"},
+		Namespace: home,
+		Name:      named.Metadata.Name,
+		Operation: c.Operation,
+		DryRun: ptr.To(
+			c.DryRun,
+		),
+		UserInfo: authenticationv1.UserInfo{Username: c.User},
+		Object:   runtime.RawExtension{Raw: object},
 	})
 }
 
@@ -245,7 +253,11 @@ func FuzzPod(f *testing.F) {
 			Metadata struct{ Annotations map[string]string }
 		}
 		_ = json.Unmarshal(c.Object, &object) // odd ones have none
-		f.Add(podReview(f, c, c.Object), object.Metadata.Annotations[nad.NetworksAnnotation], object.Metadata.Annotations[nad.DefaultNetworkAnnotation])
+		f.Add(
+			podReview(f, c, c.Object),
+			object.Metadata.Annotations[nad.NetworksAnnotation],
+			object.Metadata.Annotations[nad.DefaultNetworkAnnotation],
+		)
 	}
 	ours := regexp.MustCompile(`^/spec/containers/[0-9]+/resources(/|$)|^/spec/nodeSelector(/|$)|^/metadata/annotations/(bridgehead\.dev~1claim|k8s\.v1\.cni\.cncf\.io~1networks)$`)
 	f.Fuzz(func(t *testing.T, body []byte, networks, standard string) {

@@ -249,7 +249,10 @@ func validateState(p judgedPolicy) field.ErrorList {
 	if len(p.wish) > maxDesiredState {
 		return nil
 	}
-	return except(netstate.Validate(p.desired, desiredStatePath()), append(entriesOf(p.templates), fieldsOf(p.unreadable)...))
+	return except(
+		netstate.Validate(p.desired, desiredStatePath()),
+		append(entriesOf(p.templates), fieldsOf(p.unreadable)...),
+	)
 }
 
 // except leaves out the problems at some paths and below them.
@@ -310,7 +313,8 @@ func brief(problems field.ErrorList) field.ErrorList {
 	var shown field.ErrorList
 	for _, problem := range problems[:min(len(problems), maxProblems)] {
 		short := *problem
-		if text, ok := short.BadValue.(string); ok && len(text) > maxValueLength && !strings.Contains(short.Field, "capture") {
+		if text, ok := short.BadValue.(string); ok && len(text) > maxValueLength &&
+			!strings.Contains(short.Field, "capture") {
 			short.BadValue = strings.ToValidUTF8(text[:maxValueLength], "") + "…"
 		}
 		shown = append(shown, &short)

@@ -23,7 +23,12 @@ type conflict struct {
 
 // judgeConflicts refuses what contradicts another policy of the same nodes: the two would undo each other's work for
 // ever. What the policy contradicted before is warned of only, and so is a wish to remove what another policy wants.
-func judgeConflicts(verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkConfigurationPolicy, desired netstate.State) {
+func judgeConflicts(
+	verdict *Verdict,
+	view PolicyView,
+	p, old *v1.NodeNetworkConfigurationPolicy,
+	desired netstate.State,
+) {
 	before, _ := netstate.ParseAt(desiredStatePath(), wishOf(old.Spec)) // what cannot be read contradicted nothing
 	var denied field.ErrorList
 	for _, other := range view.Policies {
@@ -56,7 +61,10 @@ func judgeConflicts(verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkCon
 
 // shared are the nodes with an agent that both policies select, in order.
 func (v PolicyView) shared(a, b *v1.NodeNetworkConfigurationPolicy) []string {
-	return slices.DeleteFunc(v.selected(a.Spec.NodeSelector), func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) })
+	return slices.DeleteFunc(
+		v.selected(a.Spec.NodeSelector),
+		func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) },
+	)
 }
 
 // String is the same for the same conflict, wherever in the wish it is.
@@ -77,7 +85,9 @@ func conflicts(ours, theirs netstate.State) []conflict {
 		if !both || strings.Contains(our.Name, "{{") {
 			continue
 		}
-		all = append(all, conflictsOfInterface(at.Child("interfaces").Index(n), at.Child("interfaces").Index(m), our, theirs.Interfaces[m])...)
+		all = append(
+			all,
+			conflictsOfInterface(at.Child("interfaces").Index(n), at.Child("interfaces").Index(m), our, theirs.Interfaces[m])...)
 	}
 	return append(append(all, conflictsOfPorts(ours, theirs)...), conflictsOfDNS(ours, theirs)...)
 }
@@ -106,7 +116,9 @@ func keysOf(i netstate.Interface) map[string]any {
 		return nil // what cannot be written was refused before
 	}
 	// No two policies quarrel about these.
-	for _, key := range []string{"name", "description", "identifier", "profile-name", "managed-by", "wait-ip", "controller"} {
+	for _, key := range []string{
+		"name", "description", "identifier", "profile-name", "managed-by", "wait-ip", "controller",
+	} {
 		delete(keys, key)
 	}
 	return keys

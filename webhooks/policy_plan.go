@@ -42,7 +42,9 @@ func planText(all []nodePlan, unseen int, now time.Time) string {
 	}
 	said, nodes := grouped(all, plans)
 	for _, plan := range said {
-		text.WriteString("# " + strings.Join(names(nodes[plan]), ", ") + "\n# " + planTitle(plan, nodes[plan], now) + "\n" + plan)
+		text.WriteString(
+			"# " + strings.Join(names(nodes[plan]), ", ") + "\n# " + planTitle(plan, nodes[plan], now) + "\n" + plan,
+		)
 	}
 	said, nodes = grouped(all, func(p nodePlan) []string { return p.problems })
 	for _, problem := range said {

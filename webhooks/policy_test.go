@@ -80,7 +80,9 @@ func viewOf(t testing.TB, policies map[string]string) PolicyView {
 
 func policyObject(t testing.TB, name, spec string) []byte {
 	t.Helper()
-	object, err := json.Marshal(map[string]any{"metadata": map[string]any{"name": name}, "spec": json.RawMessage(asJSON(t, spec))})
+	object, err := json.Marshal(
+		map[string]any{"metadata": map[string]any{"name": name}, "spec": json.RawMessage(asJSON(t, spec))},
+	)
 	require.NoError(t, err)
 	return object
 }
@@ -211,7 +213,12 @@ func TestUpdatesAreJudgedByWhatTheyChange(t *testing.T) {
 		request.OldObject = runtime.RawExtension{Raw: policyObject(t, "p", old)}
 		return reviewed(t, viewOf(t, others), request)
 	}
-	assert.Equal(t, Verdict{}, update(interfaces("{name: eth1, stat: up}"), interfaces("{name: eth1, stat: up}")), "as it was")
+	assert.Equal(
+		t,
+		Verdict{},
+		update(interfaces("{name: eth1, stat: up}"), interfaces("{name: eth1, stat: up}")),
+		"as it was",
+	)
 	assert.NotEmpty(t, update(`{}`, interfaces(quarrel)).Denied)
 	again := update(interfaces(quarrel), interfaces(quarrel+", {name: eth0, description: uplink}"))
 	assert.Empty(t, again.Denied, "it contradicted before")
@@ -320,7 +327,13 @@ func TestADeletionSaysWhatStays(t *testing.T) {
 
 func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	request := creation(t, bridgeOnEth1, true)
-	verdict, err := PolicyReviewer{Now: aTime, Source: played{err: errors.New("connection refused")}}.Review(t.Context(), &request)
+	verdict, err := PolicyReviewer{
+		Now:    aTime,
+		Source: played{err: errors.New("connection refused")},
+	}.Review(
+		t.Context(),
+		&request,
+	)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
 	assert.Equal(t, []string{"policies and nodes could not be read in time: conflicts with other policies were not looked for"}, verdict.Warnings)
@@ -342,7 +355,13 @@ func TestStatesThatCannotBeReadDoNotHideConflicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := creation(t, c.spec, c.dryRun)
-			verdict, err := PolicyReviewer{Now: aTime, Source: played{view: view, silent: errors.New("too slow")}}.Review(t.Context(), &request)
+			verdict, err := PolicyReviewer{
+				Now:    aTime,
+				Source: played{view: view, silent: errors.New("too slow")},
+			}.Review(
+				t.Context(),
+				&request,
+			)
 			require.NoError(t, err)
 			assert.Len(t, verdict.Denied, c.denied)
 			assert.Len(t, verdict.Notes, c.notes)
@@ -417,7 +436,11 @@ func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
 	verdict, err = PolicyPlanner{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	require.Len(t, verdict.Patch, 1)
-	assert.Equal(t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value)
+	assert.Equal(
+		t,
+		map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"},
+		verdict.Patch[0].Value,
+	)
 }
 
 // FuzzPolicy puts any specs to the webhooks: they answer, and agree on what is refused.

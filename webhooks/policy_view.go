@@ -37,7 +37,12 @@ func (v PolicyView) selected(selector map[string]nmstate.LabelValue) []string {
 }
 
 // report is the view with what nodes reported. If that cannot be read it is said so.
-func (v PolicyView) report(ctx context.Context, source PolicySource, nodes []string, verdict *Verdict) (view PolicyView, ok bool) {
+func (v PolicyView) report(
+	ctx context.Context,
+	source PolicySource,
+	nodes []string,
+	verdict *Verdict,
+) (view PolicyView, ok bool) {
 	reported, err := source.Report(ctx, v, nodes)
 	if err != nil {
 		verdict.warn("what the nodes have could not be read: what the policy does to them is not known")
@@ -91,7 +96,12 @@ type nodePlan struct {
 
 // nodePlans are those of the nodes that have reported their state; of those for which there is time until ctx is done,
 // and unseen counts the others.
-func (v PolicyView) nodePlans(ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, nodes []string) (
+func (v PolicyView) nodePlans(
+	ctx context.Context,
+	p *v1.NodeNetworkConfigurationPolicy,
+	desired netstate.State,
+	nodes []string,
+) (
 	all []nodePlan, unseen int,
 ) {
 	for _, node := range nodes {
@@ -112,7 +122,9 @@ func (v PolicyView) nodePlans(ctx context.Context, p *v1.NodeNetworkConfiguratio
 func (v PolicyView) planOn(p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, s v1beta1.NodeNetworkState) (
 	plan string, problems []string,
 ) {
-	current, _ := netstate.Parse(s.Status.CurrentState.Raw) // what another version reports beyond our schema is passed over
+	current, _ := netstate.Parse(
+		s.Status.CurrentState.Raw,
+	) // what another version reports beyond our schema is passed over
 	if len(p.Spec.Capture) > 0 {
 		var err error
 		desired, _, err = render.Policy(p.Spec, current, v.captured(p.Name, s.Name), metav1.Time{})

@@ -25,11 +25,20 @@ type Sources struct {
 
 // Routes lists every webhook there is. The paths are those of the manifests.
 func Routes(s Sources) []Route {
-	pods := PodReviewer{Networks: s.NADs.Cache, MultusNamespace: s.MultusNamespace, MayRead: s.Access.MayReadNADs, Offered: s.Bridges.Offered}
+	pods := PodReviewer{
+		Networks:        s.NADs.Cache,
+		MultusNamespace: s.MultusNamespace,
+		MayRead:         s.Access.MayReadNADs,
+		Offered:         s.Bridges.Offered,
+	}
 	addressed := pods // the API server decides by the namespace which of the two a pod goes to
 	addressed.Lending = &s.Lending
 	nads := NADReviewer{
-		ResourceKeys: s.ResourceKeys, Offered: s.Bridges.Offered, Advertising: s.Cluster.Advertising, Unserved: s.Cluster.Unserved, Users: s.Cluster.Users,
+		ResourceKeys: s.ResourceKeys,
+		Offered:      s.Bridges.Offered,
+		Advertising:  s.Cluster.Advertising,
+		Unserved:     s.Cluster.Unserved,
+		Users:        s.Cluster.Users,
 	}
 	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
 	return []Route{

@@ -50,7 +50,10 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.logDecision(request, verdict, response, time.Since(begun))
 }
 
-func (h Handler) decide(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, *admissionv1.AdmissionResponse) {
+func (h Handler) decide(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+) (Verdict, *admissionv1.AdmissionResponse) {
 	verdict, err := h.review(ctx, request)
 	if err != nil {
 		return Verdict{}, undecided(request, http.StatusInternalServerError, err)
@@ -89,7 +92,12 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	}
 	want := admissionv1.SchemeGroupVersion.WithKind("AdmissionReview")
 	if got := review.GroupVersionKind(); got != want {
-		return review.Request, fmt.Errorf("want an AdmissionReview of %s, not a %q of %q", want.GroupVersion(), review.Kind, review.APIVersion)
+		return review.Request, fmt.Errorf(
+			"want an AdmissionReview of %s, not a %q of %q",
+			want.GroupVersion(),
+			review.Kind,
+			review.APIVersion,
+		)
 	}
 	if review.Request == nil {
 		return nil, errors.New("the AdmissionReview has no request")
@@ -97,7 +105,12 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	return review.Request, nil
 }
 
-func (h Handler) logDecision(request *admissionv1.AdmissionRequest, v Verdict, response *admissionv1.AdmissionResponse, took time.Duration) {
+func (h Handler) logDecision(
+	request *admissionv1.AdmissionRequest,
+	v Verdict,
+	response *admissionv1.AdmissionResponse,
+	took time.Duration,
+) {
 	verdict, message := describe(response)
 	if h.Observe != nil {
 		h.Observe(verdict, took)
@@ -107,9 +120,20 @@ func (h Handler) logDecision(request *admissionv1.AdmissionRequest, v Verdict, r
 		return
 	}
 	values := []any{
-		"uid", request.UID, "operation", request.Operation,
-		"object", request.Kind.Kind + " " + request.Namespace + "/" + request.Name, "dryRun", request.DryRun != nil && *request.DryRun,
-		"verdict", verdict, "detail", message, "ms", float64(took.Microseconds()) / 1000,
+		"uid",
+		request.UID,
+		"operation",
+		request.Operation,
+		"object",
+		request.Kind.Kind + " " + request.Namespace + "/" + request.Name,
+		"dryRun",
+		request.DryRun != nil && *request.DryRun,
+		"verdict",
+		verdict,
+		"detail",
+		message,
+		"ms",
+		float64(took.Microseconds()) / 1000,
 	}
 	if len(v.Notes) > 0 {
 		values = append(values, "notes", v.Notes)

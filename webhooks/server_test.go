@@ -29,9 +29,12 @@ func (f reviewerFunc) Review(ctx context.Context, request *admissionv1.Admission
 const review = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u1","name":"vm","kind":{"group":"kubevirt.io","version":"v1","kind":"VirtualMachine"}}}`
 
 func TestBodiesThatAreNoReview(t *testing.T) {
-	handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
-		return Verdict{}, errors.New("it is not to be asked")
-	})}
+	handler := Handler{
+		Log: logr.Discard(),
+		Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+			return Verdict{}, errors.New("it is not to be asked")
+		}),
+	}
 	for name, c := range map[string]struct {
 		body    string
 		uid     string
@@ -65,12 +68,15 @@ func TestBodiesThatAreNoReview(t *testing.T) {
 }
 
 func TestPanicIsAnErrorOfOneRequest(t *testing.T) {
-	handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(_ context.Context, r *admissionv1.AdmissionRequest) (Verdict, error) {
-		if r.UID == "u1" {
-			panic("at the disco")
-		}
-		return Verdict{}, nil
-	})}
+	handler := Handler{
+		Log: logr.Discard(),
+		Reviewer: reviewerFunc(func(_ context.Context, r *admissionv1.AdmissionRequest) (Verdict, error) {
+			if r.UID == "u1" {
+				panic("at the disco")
+			}
+			return Verdict{}, nil
+		}),
+	}
 
 	response := post(t, handler, []byte(review))
 
@@ -117,9 +123,12 @@ func TestVerdictInTheFormOfTheAPI(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			handler := Handler{Log: logr.Discard(), Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
-				return c.verdict, nil
-			})}
+			handler := Handler{
+				Log: logr.Discard(),
+				Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+					return c.verdict, nil
+				}),
+			}
 			c.want.UID = "u1"
 			assert.Equal(t, c.want, *post(t, handler, []byte(review)))
 		})

@@ -51,7 +51,11 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 			"every machine made from this template would have the address %s: leave it out", fixed[path]))
 		switch rule.Enforcement {
 		case v1alpha1.EnforcementWarn:
-			verdict.warn("%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], fixed[path])
+			verdict.warn(
+				"%s: all machines of this template have the address %s",
+				path[strings.LastIndex(path, "interfaces["):],
+				fixed[path],
+			)
 		case v1alpha1.EnforcementAudit:
 			verdict.Notes = append(verdict.Notes, problem.Error())
 		default:
@@ -77,7 +81,12 @@ func fixedAddresses(kind string, raw []byte) map[string]string {
 	_ = decode(raw, &set, nil)
 	template, at := set.Spec.Template, field.NewPath("spec", "template")
 	if kind == "VirtualMachinePool" {
-		template, at = set.Spec.VirtualMachineTemplate.Spec.Template, field.NewPath("spec", "virtualMachineTemplate", "spec", "template")
+		template, at = set.Spec.VirtualMachineTemplate.Spec.Template, field.NewPath(
+			"spec",
+			"virtualMachineTemplate",
+			"spec",
+			"template",
+		)
 	}
 	at = at.Child("spec", "domain", "devices", "interfaces")
 	var vm virtualMachine

@@ -45,8 +45,14 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reviewer := TemplateReviewer{PoolFor: func(string) (cluster.PoolRule, error) { return cluster.PoolRule{Enforcement: c.enforcement}, nil }}
-			request := &admissionv1.AdmissionRequest{Kind: metav1.GroupVersionKind{Kind: c.kind}, Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: []byte(c.object)}}
+			reviewer := TemplateReviewer{
+				PoolFor: func(string) (cluster.PoolRule, error) { return cluster.PoolRule{Enforcement: c.enforcement}, nil },
+			}
+			request := &admissionv1.AdmissionRequest{
+				Kind:      metav1.GroupVersionKind{Kind: c.kind},
+				Operation: admissionv1.Create,
+				Object:    runtime.RawExtension{Raw: []byte(c.object)},
+			}
 			if c.old != "" {
 				request.Operation, request.OldObject.Raw = admissionv1.Update, []byte(c.old)
 			}

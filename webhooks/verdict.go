@@ -131,7 +131,12 @@ func (v *Verdict) refuse(err error, o order) error {
 		switch {
 		case errors.As(err, &taken):
 			final = true
-			denied.deny(field.Forbidden(o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to be given one"+o.hint))
+			denied.deny(
+				field.Forbidden(
+					o.pathOf(taken.MAC),
+					taken.Error()+"; choose another address, or leave it out to be given one"+o.hint,
+				),
+			)
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))

@@ -35,7 +35,13 @@ func validateShareAnnotation(c vmChange) field.ErrorList {
 	if err == nil {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(annotationPath(macpool.ShareAnnotation), c.vm.Metadata.Annotations[macpool.ShareAnnotation], err.Error())}
+	return field.ErrorList{
+		field.Invalid(
+			annotationPath(macpool.ShareAnnotation),
+			c.vm.Metadata.Annotations[macpool.ShareAnnotation],
+			err.Error(),
+		),
+	}
 }
 
 // validateTakenAnnotation refuses anything but the one value of the annotation.
@@ -71,7 +77,11 @@ func (w VMReviewer) shareNamed(ctx context.Context, request *admissionv1.Admissi
 	return nil
 }
 
-func (w VMReviewer) mayShare(ctx context.Context, request *admissionv1.AdmissionRequest, holder, newcomer macpool.Object) (bool, error) {
+func (w VMReviewer) mayShare(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	holder, newcomer macpool.Object,
+) (bool, error) {
 	if w.MayShare == nil || holder.Kind != macpool.KindVM {
 		return false, nil
 	}
@@ -97,7 +107,14 @@ func takenOnly(err error) []*macpool.TakenError {
 // resolve changes an order so that it can be fulfilled although some of its addresses are taken: the receiver of a live
 // migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It
 // reports whether that does for every one of them.
-func (w VMReviewer) resolve(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order, taken []*macpool.TakenError, verdict *Verdict) (
+func (w VMReviewer) resolve(
+	ctx context.Context,
+	request *admissionv1.AdmissionRequest,
+	c vmChange,
+	o *order,
+	taken []*macpool.TakenError,
+	verdict *Verdict,
+) (
 	bool, error,
 ) {
 	replaces := request.Operation == admissionv1.Create && c.vm.Metadata.Annotations[OnTakenAnnotation] == OnTakenReplace

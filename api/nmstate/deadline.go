@@ -11,7 +11,8 @@ const (
 	MaxProbeDeadline = 10 * time.Minute
 )
 
-// ParseProbeDeadline returns what ProbeDeadlineAnnotation says among the annotations of a policy; zero if it is not there.
+// ParseProbeDeadline returns what ProbeDeadlineAnnotation says among the annotations of a policy; zero if it is not
+// there.
 func ParseProbeDeadline(annotations map[string]string) (time.Duration, error) {
 	text, said := annotations[ProbeDeadlineAnnotation]
 	if !said {

@@ -14,9 +14,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 )
 
-// restore makes the network of the node be as it was committed to, as a unit of the host that starts before the programs
-// that manage links and before kubelet. It needs no API server. Then it keeps leases up until the agent in the pod waits
-// for its turn, or ctx is done. socket is where systemd wants to hear that the network is there, "" for nowhere.
+// restore makes the network of the node be as it was committed to, as a unit of the host that starts before the
+// programs that manage links and before kubelet. It needs no API server. Then it keeps leases up until the agent in the
+// pod waits for its turn, or ctx is done. socket is where systemd wants to hear that the network is there, "" for
+// nowhere.
 func restore(ctx context.Context, o Options, socket string) error {
 	level, err := zapcore.ParseLevel(o.LogLevel)
 	if err != nil {
@@ -44,7 +45,14 @@ func restore(ctx context.Context, o Options, socket string) error {
 	if err != nil {
 		return err
 	}
-	k := &nodeagent.Keeper{Node: h, Journal: j, Boot: boot, HoldLinks: h.Hold, Clock: clock.RealClock{}, Log: log.WithName("keeper")}
+	k := &nodeagent.Keeper{
+		Node:      h,
+		Journal:   j,
+		Boot:      boot,
+		HoldLinks: h.Hold,
+		Clock:     clock.RealClock{},
+		Log:       log.WithName("keeper"),
+	}
 	if err := k.Restore(); err != nil {
 		log.Error(err, "Not all could be restored; the agent will try again")
 	}

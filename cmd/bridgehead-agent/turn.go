@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lockFile is an advisory lock (flock(2)) in the folder of the journal. The kernel gives it back when the process ends,
-// however that happens.
+// A lockFile is an advisory lock (flock(2)) in the folder of the journal. The kernel gives it back when the process
+// ends, however that happens.
 type lockFile struct{ file *os.File }
 
 func openLock(dir, name string) (lockFile, error) {

@@ -131,7 +131,15 @@ func (r *replica) waitForNeighbours(ctx context.Context) error {
 				TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 				ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Namespace, Name: "bridgehead"},
 			}
-			r.events.Eventf(deployment, nil, corev1.EventTypeWarning, "InstalledBesideOthers", "Install", "%s", said[:min(len(said), 1000)])
+			r.events.Eventf(
+				deployment,
+				nil,
+				corev1.EventTypeWarning,
+				"InstalledBesideOthers",
+				"Install",
+				"%s",
+				said[:min(len(said), 1000)],
+			)
 		}
 		return err == nil, nil
 	})

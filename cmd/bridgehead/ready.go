@@ -81,7 +81,11 @@ func (r *replica) checkImport(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	var lease coordinationv1.Lease
-	if err := r.direct.Get(ctx, types.NamespacedName{Namespace: r.options.Namespace, Name: janitorLease}, &lease); err != nil {
+	if err := r.direct.Get(
+		ctx,
+		types.NamespacedName{Namespace: r.options.Namespace, Name: janitorLease},
+		&lease,
+	); err != nil {
 		return fmt.Errorf("look who imports: %w", err)
 	}
 	var pools v1alpha1.MACPoolList

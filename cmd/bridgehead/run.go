@@ -124,7 +124,13 @@ type replica struct {
 	janitor    atomic.Pointer[janitor.Janitor] // nil while another replica's is at work
 }
 
-func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct client.Client, log logr.Logger) (*replica, error) {
+func newReplica(
+	ctx context.Context,
+	o Options,
+	mgr manager.Manager,
+	direct client.Client,
+	log logr.Logger,
+) (*replica, error) {
 	r := &replica{
 		options:    o,
 		identity:   o.Pod + "-" + rand.String(5),
@@ -158,9 +164,13 @@ func newReplica(ctx context.Context, o Options, mgr manager.Manager, direct clie
 		return nil, err
 	}
 	r.sources = webhooks.Sources{
-		Lending: webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
-		NADs:    nads, Bridges: &webhooks.Bridges{}, Cluster: webhooks.Cluster{Reader: r.looking}, Access: webhooks.Access{Client: r.looking},
-		MultusNamespace: o.MultusNamespace, ResourceKeys: o.ResourceNameKeys,
+		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
+		NADs:            nads,
+		Bridges:         &webhooks.Bridges{},
+		Cluster:         webhooks.Cluster{Reader: r.looking},
+		Access:          webhooks.Access{Client: r.looking},
+		MultusNamespace: o.MultusNamespace,
+		ResourceKeys:    o.ResourceNameKeys,
 	}
 	return r, r.feed.Register(ctx)
 }
@@ -223,7 +233,9 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, janitor.AddVMsToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, janitor.AddVMsToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("make scheme: %w", err)
 		}

@@ -32,7 +32,10 @@ func (r *replica) server() everywhere {
 				Log: r.log.WithName(route.Name), Reviewer: route.Reviewer, Observe: r.counts.observe(route.Path),
 			})
 		}
-		mux.Handle("/", webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")})
+		mux.Handle(
+			"/",
+			webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")},
+		)
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),
 			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },
@@ -76,11 +79,13 @@ func (r *replica) paths() []string {
 	return paths
 }
 
-// unserved reviews what is sent where this release has no webhook. During an upgrade, or on the way back, replicas of two
-// releases answer side by side, and a webhook that one of them does not have must not fail requests.
+// unserved reviews what is sent where this release has no webhook. During an upgrade, or on the way back, replicas of
+// two releases answer side by side, and a webhook that one of them does not have must not fail requests.
 type unserved struct{}
 
 // Review implements webhooks.Reviewer: it admits the object unchanged.
 func (unserved) Review(context.Context, *admissionv1.AdmissionRequest) (webhooks.Verdict, error) {
-	return webhooks.Verdict{Warnings: []string{"bridgehead: the release that answered does not have this webhook; the object is as you sent it"}}, nil
+	return webhooks.Verdict{
+		Warnings: []string{"bridgehead: the release that answered does not have this webhook; the object is as you sent it"},
+	}, nil
 }

@@ -29,7 +29,10 @@ func loads() [][2]int { return [][2]int{{1, 60}, {16, 320}, {64, 512}} }
 // modes with so many replicas of ours. The one that others are compared with comes first.
 func modes(replicas int) []mode {
 	if replicas == 2 {
-		return []mode{{name: allowing, namespace: allowing}, {name: "bridgehead, 2 replicas", namespace: "two", assigns: true}}
+		return []mode{
+			{name: allowing, namespace: allowing},
+			{name: "bridgehead, 2 replicas", namespace: "two", assigns: true},
+		}
 	}
 	return []mode{
 		{name: allowing, namespace: allowing},
@@ -76,7 +79,13 @@ func (b *bench) prepare(ctx context.Context) error {
 		}
 	}
 	for _, name := range []string{"one", "two", "explicit", "fleet"} {
-		if _, err := b.suite.Kubectl(ctx, "label", "namespace", namespaceOf(name), "mutatevirtualmachines.kubemacpool.io=allocate"); err != nil {
+		if _, err := b.suite.Kubectl(
+			ctx,
+			"label",
+			"namespace",
+			namespaceOf(name),
+			"mutatevirtualmachines.kubemacpool.io=allocate",
+		); err != nil {
 			return err
 		}
 	}
@@ -98,8 +107,8 @@ func (b *bench) stop() {
 	}
 }
 
-// measureAdmission takes the figures of admissions. VMs are not deleted between rounds: what the janitor does about that,
-// a minute later, would be in the figures of some other round.
+// measureAdmission takes the figures of admissions. VMs are not deleted between rounds: what the janitor does about
+// that, a minute later, would be in the figures of some other round.
 func (b *bench) measureAdmission(ctx context.Context) error {
 	if err := b.compare(ctx, 1); err != nil {
 		return err
@@ -127,7 +136,14 @@ func (b *bench) compare(ctx context.Context, replicas int) error {
 	for _, load := range loads() {
 		concurrency, n := load[0], load[1]
 		for round := range b.options.Rounds {
-			fmt.Fprintf(os.Stderr, "\r%d replicas, %d at a time: round %d of %d   ", replicas, concurrency, round+1, b.options.Rounds)
+			fmt.Fprintf(
+				os.Stderr,
+				"\r%d replicas, %d at a time: round %d of %d   ",
+				replicas,
+				concurrency,
+				round+1,
+				b.options.Rounds,
+			)
 			samples := make([]sample, len(all))
 			for i := range all {
 				at := (i + round) % len(all)
@@ -146,10 +162,16 @@ func (b *bench) compare(ctx context.Context, replicas int) error {
 }
 
 func (b *bench) warm(ctx context.Context, m mode) error {
-	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		_, err := b.create(ctx, m, 64, 64)
-		return err == nil, nil // a webhook that was just installed is not known at once
-	})
+	return wait.PollUntilContextTimeout(
+		ctx,
+		100*time.Millisecond,
+		30*time.Second,
+		true,
+		func(ctx context.Context) (bool, error) {
+			_, err := b.create(ctx, m, 64, 64)
+			return err == nil, nil // a webhook that was just installed is not known at once
+		},
+	)
 }
 
 // round is one sample, with the writes that it caused up to when they are done.
@@ -173,12 +195,18 @@ func (b *bench) quietWrites(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, 30*time.Second, false, func(ctx context.Context) (bool, error) {
-		now, err := b.blockWrites(ctx)
-		quiet := now == last
-		last = now
-		return quiet, err
-	})
+	err = wait.PollUntilContextTimeout(
+		ctx,
+		250*time.Millisecond,
+		30*time.Second,
+		false,
+		func(ctx context.Context) (bool, error) {
+			now, err := b.blockWrites(ctx)
+			quiet := now == last
+			last = now
+			return quiet, err
+		},
+	)
 	return last, err
 }
 

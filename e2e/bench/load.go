@@ -61,7 +61,11 @@ func load(ctx context.Context, n, concurrency int, post func(context.Context) er
 	}
 	took := time.Since(begun)
 	slices.Sort(latencies)
-	return sample{throughput: float64(n) / took.Seconds(), p50: percentile(latencies, 50), p99: percentile(latencies, 99)}, nil
+	return sample{
+		throughput: float64(n) / took.Seconds(),
+		p50:        percentile(latencies, 50),
+		p99:        percentile(latencies, 99),
+	}, nil
 }
 
 func (b *bench) post(ctx context.Context, m mode) error {

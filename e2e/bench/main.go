@@ -47,7 +47,9 @@ func main() {
 // run takes the figures of admissions and of a start, each on a cluster of its own, and reports them.
 func run(ctx context.Context, o Options) error {
 	var figures report
-	for _, measure := range []func(*bench, context.Context) error{(*bench).measureAdmission, (*bench).measurePods, (*bench).measureStart} {
+	for _, measure := range []func(*bench, context.Context) error{
+		(*bench).measureAdmission, (*bench).measurePods, (*bench).measureStart,
+	} {
 		if err := onCluster(ctx, o, &figures, measure); err != nil {
 			return err
 		}

@@ -88,10 +88,16 @@ func (b *bench) preparePods(ctx context.Context) error {
 		}
 	}
 	for _, m := range podModes() {
-		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-			_, err := b.createPods(ctx, m, 64, 64)
-			return err == nil, nil // a webhook that was just installed is not known at once
-		})
+		err := wait.PollUntilContextTimeout(
+			ctx,
+			100*time.Millisecond,
+			30*time.Second,
+			true,
+			func(ctx context.Context) (bool, error) {
+				_, err := b.createPods(ctx, m, 64, 64)
+				return err == nil, nil // a webhook that was just installed is not known at once
+			},
+		)
 		if err != nil {
 			return fmt.Errorf("warm up: %s: %w", m.name, err)
 		}
@@ -105,9 +111,17 @@ func (b *bench) createNetwork(ctx context.Context, namespace, name string) error
 		annotations = `{"k8s.v1.cni.cncf.io/resourceName":"bridge.network.kubevirt.io/br0"}` // which nobody offers here
 		config = `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`
 	}
-	body := fmt.Sprintf(`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q,"annotations":%s},"spec":{"config":%q}}`,
-		name, annotations, config)
-	_, err := b.postJSON(ctx, "/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions", body)
+	body := fmt.Sprintf(
+		`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q,"annotations":%s},"spec":{"config":%q}}`,
+		name,
+		annotations,
+		config,
+	)
+	_, err := b.postJSON(
+		ctx,
+		"/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions",
+		body,
+	)
 	return err
 }
 

@@ -78,7 +78,12 @@ func measureFleet(ctx context.Context, nodes int) (f fleet, err error) {
 		agents.Go(func() { _ = agent.Run(running) })
 	}
 	if err := await(ctx, func(ctx context.Context) (bool, error) {
-		out, err := s.Kubectl(ctx, "get", "nns", "-o=jsonpath={range .items[*]}{.status.currentState.interfaces[0].name}{' '}{end}")
+		out, err := s.Kubectl(
+			ctx,
+			"get",
+			"nns",
+			"-o=jsonpath={range .items[*]}{.status.currentState.interfaces[0].name}{' '}{end}",
+		)
 		return err == nil && countWords(out) == nodes, nil
 	}); err != nil {
 		return f, fmt.Errorf("wait for the agents: %w", err)
@@ -87,7 +92,15 @@ func measureFleet(ctx context.Context, nodes int) (f fleet, err error) {
 	if _, err := s.KubectlInput(ctx, fleetPolicy, "apply", "-f", "-"); err != nil {
 		return f, err
 	}
-	if _, err := s.Kubectl(ctx, "wait", "nncp", "fleet", "--for=condition=Available", "--timeout", patience.String()); err != nil {
+	if _, err := s.Kubectl(
+		ctx,
+		"wait",
+		"nncp",
+		"fleet",
+		"--for=condition=Available",
+		"--timeout",
+		patience.String(),
+	); err != nil {
 		return f, err
 	}
 	rss, err := s.Running()[0].RSS()
@@ -100,7 +113,9 @@ func measureFleet(ctx context.Context, nodes int) (f fleet, err error) {
 func newAgent(ctx context.Context, s *suite.Suite, cfg *rest.Config, dir, name string) (*nodeagent.Agent, error) {
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
+		Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		},
 	}
 	if err := s.Client.Create(ctx, node); err != nil {
 		return nil, fmt.Errorf("create node: %w", err)
@@ -110,7 +125,12 @@ func newAgent(ctx context.Context, s *suite.Suite, cfg *rest.Config, dir, name s
 		return nil, err
 	}
 	return nodeagent.New(nodeagent.Options{
-		NodeName: name, Network: network, StateDir: filepath.Join(dir, name), Config: cfg, Version: "hollow", Log: logr.Discard(),
+		NodeName: name,
+		Network:  network,
+		StateDir: filepath.Join(dir, name),
+		Config:   cfg,
+		Version:  "hollow",
+		Log:      logr.Discard(),
 	})
 }
 

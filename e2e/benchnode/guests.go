@@ -31,7 +31,10 @@ spec:
 `
 
 // byHand is the bridge that is made by hand, on an uplink so that it is offered.
-const byHand = "br9"
+const (
+	byHand     = "br9"
+	makeByHand = "ip link add br9 type bridge && ip link set uplink master br9 && ip link set br9 up"
+)
 
 func countWords(text string) int { return len(strings.Fields(text)) }
 
@@ -52,7 +55,8 @@ func (r *report) measureGuests(ctx context.Context, rounds int, idle time.Durati
 	if _, err := c.KubectlInput(ctx, guestPolicy, "apply", "-f", "-"); err != nil {
 		return err
 	}
-	if _, err := c.Kubectl(ctx, "wait", "nncp", "bench", "--for=condition=Available", "--timeout", patience.String()); err != nil {
+	_, err = c.Kubectl(ctx, "wait", "nncp", "bench", "--for=condition=Available", "--timeout", patience.String())
+	if err != nil {
 		return err
 	}
 	g := &r.Guests
@@ -84,14 +88,15 @@ func (r *report) measureBridges(ctx context.Context, c *node.Cluster, rounds int
 			return err
 		}
 		began := time.Now()
-		if _, err := n.Exec(ctx, "sh", "-c", "ip link add "+byHand+" type bridge && ip link set uplink master "+byHand+" && ip link set "+byHand+" up"); err != nil {
+		if _, err := n.Exec(ctx, "sh", "-c", makeByHand); err != nil {
 			return err
 		}
 		at, err := seen.both(ctx, true)
 		if err != nil {
 			return err
 		}
-		capacity, state, floor = append(capacity, at.capacity.Sub(began)), append(state, at.state.Sub(began)), append(floor, f)
+		capacity, state = append(capacity, at.capacity.Sub(began)), append(state, at.state.Sub(began))
+		floor = append(floor, f)
 		if _, err := n.Exec(ctx, "ip", "link", "del", byHand); err != nil {
 			return err
 		}
@@ -101,9 +106,9 @@ func (r *report) measureBridges(ctx context.Context, c *node.Cluster, rounds int
 	}
 	g := &r.Guests
 	g.Capacity, g.NodeState, g.Floor = distributionOf(capacity), distributionOf(state), distributionOf(floor)
-	fmt.Printf("%-60s p50 %6.0f ms   p99 %6.0f ms\n", "ip link add "+byHand+" and up -> in the Node's capacity", g.Capacity.P50, g.Capacity.P99)
-	fmt.Printf("%-60s p50 %6.0f ms   p99 %6.0f ms\n", "ip link add "+byHand+" and up -> in the NodeNetworkState", g.NodeState.P50, g.NodeState.P99)
-	fmt.Printf("%-60s p50 %6.0f ms   p99 %6.0f ms\n", "floor: three commands in the guest, and one patch", g.Floor.P50, g.Floor.P99)
+	g.Capacity.print("ip link add " + byHand + " and up -> in the Node's capacity")
+	g.NodeState.print("ip link add " + byHand + " and up -> in the NodeNetworkState")
+	g.Floor.print("floor: three commands in the guest, and one patch")
 	return nil
 }
 
@@ -144,6 +149,10 @@ func (r *report) measureIdle(ctx context.Context, n *node.Node, idle time.Durati
 	return nil
 }
 
+func (d distribution) print(what string) {
+	fmt.Printf("%-60s p50 %6.0f ms   p99 %6.0f ms\n", what, d.P50, d.P99)
+}
+
 func distributionOf(all []time.Duration) distribution {
 	slices.Sort(all)
 	at := func(part float64) float64 {
@@ -174,7 +183,9 @@ func watchNode(ctx context.Context, c *node.Cluster, name string) (*sight, error
 		return nil, fmt.Errorf("make client: %w", err)
 	}
 	s := &sight{nodes: client.Resource(corev1.SchemeGroupVersion.WithResource("nodes")), events: make(chan sighting, 1000)}
-	states := client.Resource(schema.GroupVersionResource{Group: "nmstate.io", Version: "v1beta1", Resource: "nodenetworkstates"})
+	states := client.Resource(
+		schema.GroupVersionResource{Group: "nmstate.io", Version: "v1beta1", Resource: "nodenetworkstates"},
+	)
 	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
 	for kind, resource := range map[string]dynamic.NamespaceableResourceInterface{"capacity": s.nodes, "state": states} {
 		w, err := resource.Watch(ctx, only)

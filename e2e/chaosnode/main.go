@@ -1,6 +1,6 @@
 // Command chaosnode does to nodes what happens to nodes: it kills the agent, cuts the power, cuts networks, applies
-// policies that cut the node off, and interferes with what was configured. It prints what became of it, and fails if any
-// of it is not as it should be.
+// policies that cut the node off, and interferes with what was configured. It prints what became of it, and fails if
+// any of it is not as it should be.
 package main
 
 import (

@@ -1,8 +1,9 @@
-// Package cluster runs Kubernetes clusters whose nodes are nodes: qemu guests with kubelet, kube-proxy, containerd, Multus
-// and the CNI project's plugins, under a control plane on this machine. What runs on them are pods, from images, by the
-// manifests that users apply. Nothing needs root, KVM or a registry.
+// Package cluster runs Kubernetes clusters whose nodes are nodes: qemu guests with kubelet, kube-proxy, containerd,
+// Multus and the CNI project's plugins, under a control plane on this machine. What runs on them are pods, from images,
+// by the manifests that users apply. Nothing needs root, KVM or a registry.
 //
-// It is for what must be shown as users get it. Faults and figures that take seconds on a bare guest are package node's.
+// It is for what must be shown as users get it. Faults and figures that take seconds on a bare guest are package
+// node's.
 package cluster
 
 import (
@@ -76,7 +77,8 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// StartForTest is Start for one test; everything is stopped when it is over. If it fails, what the cluster says is shown.
+// StartForTest is Start for one test; everything is stopped when it is over. If it fails, what the cluster says is
+// shown.
 func StartForTest(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	c, err := Start(t.Context(), o)
@@ -103,7 +105,10 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.dir, err = os.MkdirTemp("", "bridgehead-cluster-"); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	c.say("starting a control plane and %d nodes: about 2 min, and up to 18 min of building before if nothing is cached", c.options.Nodes)
+	c.say(
+		"starting a control plane and %d nodes: about 2 min, and up to 18 min of building before if nothing is cached",
+		c.options.Nodes,
+	)
 	var both sync.WaitGroup
 	var disk, plane error
 	both.Go(func() { disk = c.provideDisk(ctx) })
@@ -131,7 +136,13 @@ func (c *Cluster) provideDisk(ctx context.Context) (err error) {
 
 func (c *Cluster) startControlPlane(ctx context.Context) (err error) {
 	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
-		Controllers: []string{"*"}, Scheduler: true, UnsafeNoFsync: true, APIServerArgs: c.options.APIServerArgs, Out: c.options.Out,
+		Controllers: []string{
+			"*",
+		},
+		Scheduler:     true,
+		UnsafeNoFsync: true,
+		APIServerArgs: c.options.APIServerArgs,
+		Out:           c.options.Out,
 	})
 	if err != nil {
 		return err
@@ -169,8 +180,10 @@ func (c *Cluster) publishAPIServer(ctx context.Context) error {
 			Namespace: "default", Name: "kubernetes", Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"},
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{hostIP}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &port}},
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{hostIP}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}},
+		},
+		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}},
 	}
 	if err := c.Client.Create(ctx, slice); err != nil {
 		return fmt.Errorf("publish the API server: %w", err)
@@ -215,10 +228,16 @@ func (c *Cluster) WaitReady(ctx context.Context, n *Node) error {
 		return err
 	}
 	var last error
-	err = wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, settleTime, true, func(ctx context.Context) (bool, error) {
-		last = c.readiness(ctx, n, strings.TrimSpace(id))
-		return last == nil, nil
-	})
+	err = wait.PollUntilContextTimeout(
+		ctx,
+		500*time.Millisecond,
+		settleTime,
+		true,
+		func(ctx context.Context) (bool, error) {
+			last = c.readiness(ctx, n, strings.TrimSpace(id))
+			return last == nil, nil
+		},
+	)
 	if err != nil {
 		log, _ := n.Log(ctx, "kubelet")
 		return fmt.Errorf("wait for %s to be ready: %w: %w\n%s", n.Name, err, last, lastLines(log, 30))

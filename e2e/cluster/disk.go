@@ -20,7 +20,8 @@ const (
 	keptFor = 48 * time.Hour
 )
 
-// baseDisk returns the disk that those of all nodes are overlays of, with the images imported. It is made once and kept.
+// baseDisk returns the disk that those of all nodes are overlays of, with the images imported. It is made once and
+// kept.
 func baseDisk(ctx context.Context, p *programs, say func(string, ...any)) (string, error) {
 	r, err := newRoot(p)
 	if err != nil {
@@ -46,7 +47,10 @@ func baseDisk(ctx context.Context, p *programs, say func(string, ...any)) (strin
 	if err := removeOld(dir); err != nil {
 		return "", err
 	}
-	say("making the disk of a node: its file system, then one boot to import %d images (about 1 min, once for each build)", len(p.images))
+	say(
+		"making the disk of a node: its file system, then one boot to import %d images (about 1 min, once for each build)",
+		len(p.images),
+	)
 	began := time.Now()
 	if err := bake(ctx, p, r, disk); err != nil {
 		return "", fmt.Errorf("make the disk of a node: %w", err)
@@ -109,7 +113,20 @@ func makeFileSystem(ctx context.Context, tree, image string) error {
 	if err != nil {
 		mke2fs = "/sbin/mke2fs" // not on the search path of everybody
 	}
-	cmd := exec.CommandContext(ctx, mke2fs, "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", tree, image)
+	cmd := exec.CommandContext(
+		ctx,
+		mke2fs,
+		"-q",
+		"-t",
+		"ext4",
+		"-O",
+		"^has_journal",
+		"-E",
+		"root_owner=0:0",
+		"-d",
+		tree,
+		image,
+	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make a file system: %w: %s", err, strings.TrimSpace(string(out)))
 	}

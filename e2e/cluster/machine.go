@@ -52,12 +52,22 @@ func (m *machine) start(ctx context.Context) error {
 		_ = os.Remove(socket) // left by the guest before
 	}
 	hardware := guest.Machine{
-		Kernel: m.programs.kernel.Image(), Initrd: m.path("initrd"), KernelArgs: strings.TrimSpace("net.ifnames=0 " + m.kernel),
+		Kernel:     m.programs.kernel.Image(),
+		Initrd:     m.path("initrd"),
+		KernelArgs: strings.TrimSpace("net.ifnames=0 " + m.kernel),
 		// Images import and programs start faster than with all that qemu can play; the smaller buffer of translated code
 		// halves qemu's memory.
-		Accel: "tcg,thread=multi,tb-size=256", CPU: "Nehalem", Cores: 2, Memory: m.memory,
-		NICs: m.nics, Disks: m.disks, Port: m.path("port"), Control: m.path("qmp"),
-		Console: m.path("console"), Output: m.path("output"), Answer: m.path("answer"),
+		Accel:   "tcg,thread=multi,tb-size=256",
+		CPU:     "Nehalem",
+		Cores:   2,
+		Memory:  m.memory,
+		NICs:    m.nics,
+		Disks:   m.disks,
+		Port:    m.path("port"),
+		Control: m.path("qmp"),
+		Console: m.path("console"),
+		Output:  m.path("output"),
+		Answer:  m.path("answer"),
 	}
 	running, cancel := context.WithCancelCause(context.Background())
 	ended := make(chan struct{})
@@ -207,10 +217,16 @@ func importImages(ctx context.Context, p *programs, dir, disk string) error {
 		return err
 	}
 	defer m.kill()
-	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, bootTimeout, true, func(ctx context.Context) (bool, error) {
-		_, err := m.exec(ctx, "ctr", "version")
-		return err == nil, nil
-	})
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		500*time.Millisecond,
+		bootTimeout,
+		true,
+		func(ctx context.Context) (bool, error) {
+			_, err := m.exec(ctx, "ctr", "version")
+			return err == nil, nil
+		},
+	)
 	if err != nil {
 		log, _ := m.exec(ctx, "cat", "/var/log/containerd.log")
 		return fmt.Errorf("wait for containerd: %w\n%s", err, lastLines(log, 20))

@@ -15,9 +15,9 @@ import (
 // podNetwork is what all pods have addresses of: node01's have 10.244.1.0/24, and so on.
 const podNetwork = "10.244.0.0/16"
 
-// A Node is a guest that is a Kubernetes node: kubelet, kube-proxy, containerd, Multus and the CNI project's plugins, on a
-// disk that lives through reboots. eth0 leads to the API server, eth1 is plugged into the cluster's Segment and is for
-// policies, eth2 carries what nodes and pods say to each other.
+// A Node is a guest that is a Kubernetes node: kubelet, kube-proxy, containerd, Multus and the CNI project's plugins,
+// on a disk that lives through reboots. eth0 leads to the API server, eth1 is plugged into the cluster's Segment and is
+// for policies, eth2 carries what nodes and pods say to each other.
 type Node struct {
 	// Name is the node's name.
 	Name string
@@ -45,8 +45,12 @@ func (c *Cluster) newNode(ctx context.Context, n, count int) (*Node, error) {
 		return nil, err
 	}
 	node.machine = &machine{
-		dir: c.dir, programs: c.programs, memory: 1536, files: files, disks: []guest.Disk{{Path: disk, Format: "qcow2", Volatile: true}},
-		kernel: c.options.KernelArgs,
+		dir:      c.dir,
+		programs: c.programs,
+		memory:   1536,
+		files:    files,
+		disks:    []guest.Disk{{Path: disk, Format: "qcow2", Volatile: true}},
+		kernel:   c.options.KernelArgs,
 		config: boot.Config{
 			Name: name, Address: node.Address + "/24", PodNetwork: podNetwork, Routes: routes(n, count),
 			Services: []boot.Service{containerd(), kubelet(name, node.Address), kubeProxy(name)},
@@ -108,7 +112,9 @@ func (c *Cluster) nodeFiles(n int, name string) (map[string]string, error) {
 	}
 	pods, err := json.Marshal(map[string]any{
 		"cniVersion": "0.4.0", "name": "pods", "plugins": []any{map[string]any{"type": "ptp", "ipam": map[string]any{
-			"type": "host-local", "ranges": [][]map[string]string{{{"subnet": podSubnet(n)}}}, "routes": []map[string]string{{"dst": "0.0.0.0/0"}},
+			"type":   "host-local",
+			"ranges": [][]map[string]string{{{"subnet": podSubnet(n)}}},
+			"routes": []map[string]string{{"dst": "0.0.0.0/0"}},
 		}}},
 	})
 	if err != nil {
@@ -132,8 +138,8 @@ func (c *Cluster) access(user string, groups ...string) (string, error) {
 // hostIP is this machine for a guest of qemu's user network.
 const hostIP = "10.0.2.2"
 
-// Exec runs a program in the guest, as root on the node, and returns its output. A program that fails is an error with what
-// it complained of.
+// Exec runs a program in the guest, as root on the node, and returns its output. A program that fails is an error with
+// what it complained of.
 func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	return n.machine.exec(ctx, argv...)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/release/image"
 )
 
-// debianPackages are unpacked onto the disk of a node, with the libraries that their programs need: the container runtime,
-// what kube-proxy and the API of AppArmor take, and what people look at networks with.
+// debianPackages are unpacked onto the disk of a node, with the libraries that their programs need: the container
+// runtime, what kube-proxy and the API of AppArmor take, and what people look at networks with.
 func debianPackages() []string {
 	return []string{
 		"containerd", "runc", "libseccomp2",
@@ -54,7 +54,10 @@ func provide(ctx context.Context, dir string, out io.Writer) (*programs, error) 
 		return nil, err
 	}
 	p := &programs{cache: cache, init: filepath.Join(dir, "nodeinit")}
-	if p.kernel, err = guest.FetchKernel(ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out}); err != nil {
+	if p.kernel, err = guest.FetchKernel(
+		ctx,
+		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
+	); err != nil {
 		return nil, err
 	}
 	if p.packages, err = guest.FetchPackages(ctx, filepath.Join(cache, "packages"), out, debianPackages()...); err != nil {
@@ -77,15 +80,19 @@ const (
 	Workload = "localhost/workload:e2e"
 )
 
-// makeImages makes the images that are imported into the disk. Their layers are not compressed, which the guests would pay
-// for.
+// makeImages makes the images that are imported into the disk. Their layers are not compressed, which the guests would
+// pay for.
 func (p *programs) makeImages(ctx context.Context, dir string) error {
 	source, err := suite.Root()
 	if err != nil {
 		return err
 	}
 	platform := v1.Platform{OS: "linux", Architecture: "amd64"}
-	bridgehead, err := image.Build(ctx, image.Options{Source: source, Version: "e2e", Commit: "e2e", Plain: true}, platform)
+	bridgehead, err := image.Build(
+		ctx,
+		image.Options{Source: source, Version: "e2e", Commit: "e2e", Plain: true},
+		platform,
+	)
 	if err != nil {
 		return err
 	}

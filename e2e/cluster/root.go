@@ -58,10 +58,14 @@ func newRoot(p *programs) (*root, error) {
 		"/etc/os-release": "ID=debian\nNAME=Debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian 12, as a node of a test\"\n",
 	})
 	r.links["/var/run"] = "../run"
-	for _, dir := range []string{"/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/var/log", "/var/lib", "/etc/cni/net.d"} {
+	for _, dir := range []string{
+		"/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/var/log", "/var/lib", "/etc/cni/net.d",
+	} {
 		r.dirs[dir] = true
 	}
-	for _, applet := range []string{"sh", "mount", "umount", "killall", "poweroff", "cat", "modprobe", "ls", "ps", "ping"} {
+	for _, applet := range []string{
+		"sh", "mount", "umount", "killall", "poweroff", "cat", "modprobe", "ls", "ps", "ping",
+	} {
 		r.links["/bin/"+applet] = "busybox"
 	}
 	return r, nil

@@ -35,14 +35,22 @@ func (c *ControlPlane) ServiceAccountConfig(ctx context.Context, namespace, name
 	return c.tokenConfig(ctx, namespace, name, nil)
 }
 
-// ServiceAccountConfigOn returns the access of a service account on a node, which must exist: the token names the node, as
-// the tokens that kubelet mounts into pods do, so that admission policies can tell nodes apart.
-func (c *ControlPlane) ServiceAccountConfigOn(ctx context.Context, namespace, name string, node *corev1.Node) (*rest.Config, error) {
+// ServiceAccountConfigOn returns the access of a service account on a node, which must exist: the token names the node,
+// as the tokens that kubelet mounts into pods do, so that admission policies can tell nodes apart.
+func (c *ControlPlane) ServiceAccountConfigOn(
+	ctx context.Context,
+	namespace, name string,
+	node *corev1.Node,
+) (*rest.Config, error) {
 	return c.tokenConfig(ctx, namespace, name,
 		&authenticationv1.BoundObjectReference{Kind: "Node", APIVersion: "v1", Name: node.Name, UID: node.UID})
 }
 
-func (c *ControlPlane) tokenConfig(ctx context.Context, namespace, name string, bound *authenticationv1.BoundObjectReference) (*rest.Config, error) {
+func (c *ControlPlane) tokenConfig(
+	ctx context.Context,
+	namespace, name string,
+	bound *authenticationv1.BoundObjectReference,
+) (*rest.Config, error) {
 	seconds := int64(tokenSeconds)
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds, BoundObjectRef: bound},
@@ -119,12 +127,17 @@ func (c *ControlPlane) issueCredentials(address string) error {
 	if err != nil {
 		return err
 	}
-	admin, err := ca.issue(pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, x509.ExtKeyUsageClientAuth)
+	admin, err := ca.issue(
+		pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
+		x509.ExtKeyUsageClientAuth,
+	)
 	if err != nil {
 		return err
 	}
-	kubelets, err := ca.issue(pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}},
-		x509.ExtKeyUsageClientAuth)
+	kubelets, err := ca.issue(
+		pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}},
+		x509.ExtKeyUsageClientAuth,
+	)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,8 @@ func (c *ControlPlane) waitForCRDs(ctx context.Context) error {
 	if err != nil || names == "" {
 		return err
 	}
-	_, err = c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, strings.Fields(names)...)...)
+	_, err = c.Kubectl(
+		ctx,
+		append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, strings.Fields(names)...)...)
 	return err
 }

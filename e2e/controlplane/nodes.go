@@ -11,9 +11,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/tunnel"
 )
 
-// RouteThrough leads the API server into a cluster with a network of its own: a connection to the address of a node goes
-// through the HTTP CONNECT proxy of that node, and one to a Service or a pod through that of any node. proxies are their
-// addresses on this machine ("127.0.0.1:6000") by the addresses of the nodes. What Route says counts no more.
+// RouteThrough leads the API server into a cluster with a network of its own: a connection to the address of a node
+// goes through the HTTP CONNECT proxy of that node, and one to a Service or a pod through that of any node. proxies are
+// their addresses on this machine ("127.0.0.1:6000") by the addresses of the nodes. What Route says counts no more.
 func (c *ControlPlane) RouteThrough(proxies map[string]string) { c.proxy.setProxies(proxies) }
 
 // nodes are the ways into the cluster. The zero nodes has none.

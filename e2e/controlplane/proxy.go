@@ -32,7 +32,10 @@ type proxy struct {
 func newProxy(socket string, lookup func(context.Context, string) (string, error)) (*proxy, error) {
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
-		return nil, fmt.Errorf("listen for the API server's connections (the path of the cache folder may be too long): %w", err)
+		return nil, fmt.Errorf(
+			"listen for the API server's connections (the path of the cache folder may be too long): %w",
+			err,
+		)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &proxy{lookup: lookup, socket: socket, cancel: cancel}

@@ -197,7 +197,13 @@ func awaitDenial(t *testing.T, c *ControlPlane, ns string) {
 // on a kept connection that the backend is just closing is an error to the API server, here as in a cluster.
 func awaitCreation(t *testing.T, c *ControlPlane, ns, why string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return createMany(t.Context(), c, ns, 20) == nil }, 30*time.Second, 50*time.Millisecond, why)
+	require.Eventually(
+		t,
+		func() bool { return createMany(t.Context(), c, ns, 20) == nil },
+		30*time.Second,
+		50*time.Millisecond,
+		why,
+	)
 }
 
 // createMany creates objects at the same time.

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// A gate forwards TCP connections to one address while it is open. Shut, it takes none and cuts those there are, so that
-// whoever is behind it is partitioned from the address.
+// A gate forwards TCP connections to one address while it is open. Shut, it takes none and cuts those there are, so
+// that whoever is behind it is partitioned from the address.
 type gate struct {
 	listener net.Listener
 	target   string

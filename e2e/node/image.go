@@ -51,7 +51,10 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 		return nil, err
 	}
 	p := &programs{}
-	if p.kernel, err = guest.FetchKernel(ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out}); err != nil {
+	if p.kernel, err = guest.FetchKernel(
+		ctx,
+		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
+	); err != nil {
 		return nil, err
 	}
 	busybox, err := guest.FetchPackage(ctx, filepath.Join(cache, "packages"), "busybox-static", out)

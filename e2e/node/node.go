@@ -1,6 +1,6 @@
 // Package node runs bare nodes as qemu guests: a real kernel with VLAN filtering, the node agent under a supervisor as
-// kubelet would keep it, a disk that survives reboots and power cuts, and networks that can be cut. Nothing needs root or
-// KVM. They boot in seconds and run no pods: for faults and figures. Nodes with kubelet are package cluster's.
+// kubelet would keep it, a disk that survives reboots and power cuts, and networks that can be cut. Nothing needs root
+// or KVM. They boot in seconds and run no pods: for faults and figures. Nodes with kubelet are package cluster's.
 package node
 
 import (
@@ -66,12 +66,24 @@ func (n *Node) start(ctx context.Context) error {
 		_ = os.Remove(socket) // left by the guest before
 	}
 	job := guest.Job{
-		Kernel: n.programs.kernel, Init: n.programs.init, Modules: kernelModules(), Files: files, Stdout: log,
+		Kernel:  n.programs.kernel,
+		Init:    n.programs.init,
+		Modules: kernelModules(),
+		Files:   files,
+		Stdout:  log,
 		Params:  map[string]string{"bonding": "max_bonds=0", "dummy": "numdummies=0"},
-		Command: script.Command{Path: nodedProgram, Dir: "/tmp", Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"}},
+		Command: script.Command{
+			Path: nodedProgram,
+			Dir:  "/tmp",
+			Env:  []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"},
+		},
 		Machine: guest.Machine{
-			Memory: 640, Console: n.path("console"), Port: n.path("port"), Control: n.path("qmp"), Disks: []guest.Disk{{Path: n.path("disk")}},
-			NICs: []guest.NIC{{MAC: primaryMAC(n.MAC), Netdev: "user"}, {MAC: n.MAC, Netdev: n.Segment.Netdev()}},
+			Memory:  640,
+			Console: n.path("console"),
+			Port:    n.path("port"),
+			Control: n.path("qmp"),
+			Disks:   []guest.Disk{{Path: n.path("disk")}},
+			NICs:    []guest.NIC{{MAC: primaryMAC(n.MAC), Netdev: "user"}, {MAC: n.MAC, Netdev: n.Segment.Netdev()}},
 		},
 	}
 	running, cancel := context.WithCancelCause(context.Background())

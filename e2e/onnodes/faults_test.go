@@ -35,11 +35,17 @@ func restarts(t *testing.T, c *cluster.Cluster) string {
 func processOf(t *testing.T, n *cluster.Node, name, other string) string {
 	t.Helper()
 	var pid string
-	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, within, true, func(ctx context.Context) (bool, error) {
-		out, err := n.Exec(ctx, "/bin/busybox", "pidof", name)
-		pid = strings.TrimSpace(out)
-		return err == nil && pid != other, nil
-	})
+	err := wait.PollUntilContextTimeout(
+		t.Context(),
+		500*time.Millisecond,
+		within,
+		true,
+		func(ctx context.Context) (bool, error) {
+			out, err := n.Exec(ctx, "/bin/busybox", "pidof", name)
+			pid = strings.TrimSpace(out)
+			return err == nil && pid != other, nil
+		},
+	)
 	require.NoError(t, err, "no %s on %s but %s", name, n.Name, pid)
 	return pid
 }
@@ -116,7 +122,17 @@ func agentWithoutCapability(t *testing.T, c *cluster.Cluster) {
 // applied again, the policy is served without anybody touching it.
 func spoil(t *testing.T, c *cluster.Cluster, patch, policy, reason string) {
 	kubectl(t, c, "patch", "-n", cluster.AgentNamespace, agents, "--type=strategic", "-p", patch)
-	eventually(t, c, reason, "logs", "-n", cluster.AgentNamespace, "-l", "app.kubernetes.io/name=bridgehead-agent", "--tail=-1")
+	eventually(
+		t,
+		c,
+		reason,
+		"logs",
+		"-n",
+		cluster.AgentNamespace,
+		"-l",
+		"app.kubernetes.io/name=bridgehead-agent",
+		"--tail=-1",
+	)
 	apply(t, c, dummyPolicy(policy))
 	eventually(t, c, reason, "get", "nnce", "-l", "nmstate.io/policy="+policy, "-o", "yaml")
 	for _, n := range c.Nodes {
@@ -144,8 +160,8 @@ spec:
 `
 }
 
-// imageIsAbsent updates to an image that nobody has, and then to one that is there and must be pulled all the same, which
-// nobody can.
+// imageIsAbsent updates to an image that nobody has, and then to one that is there and must be pulled all the same,
+// which nobody can.
 func imageIsAbsent(t *testing.T, c *cluster.Cluster) {
 	kubectl(t, c, "set", "image", "-n", cluster.Namespace, "deployment/bridgehead", "bridgehead=localhost/absent:1")
 	failed := []string{"get", "events", "-n", cluster.Namespace, "--field-selector=reason=Failed"}
@@ -169,7 +185,18 @@ func createVM(t *testing.T, c *cluster.Cluster, name string) {
 // noEndpoints takes all replicas away.
 func noEndpoints(t *testing.T, c *cluster.Cluster) {
 	kubectl(t, c, "scale", "-n", cluster.Namespace, "deployment/bridgehead", "--replicas=0")
-	kubectl(t, c, "wait", "-n", cluster.Namespace, "pods", "-l", "app.kubernetes.io/name=bridgehead", "--for=delete", "--timeout="+within.String())
+	kubectl(
+		t,
+		c,
+		"wait",
+		"-n",
+		cluster.Namespace,
+		"pods",
+		"-l",
+		"app.kubernetes.io/name=bridgehead",
+		"--for=delete",
+		"--timeout="+within.String(),
+	)
 	_, err := c.KubectlInput(t.Context(), newVM("while-nobody-answers"), "create", "-f", "-")
 	require.ErrorContains(t, err, "failed calling webhook")
 	require.ErrorContains(t, err, "bridgehead-webhook.bridgehead-system.svc")

@@ -54,7 +54,13 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 	_, err := f.KubectlInput(t.Context(), agentPolicy, "apply", "-f", "-")
 	require.NoError(t, err)
 	for n, agent := range agents {
-		require.Eventually(t, func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 }, within, moment, "applied")
+		require.Eventually(
+			t,
+			func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 },
+			within,
+			moment,
+			"applied",
+		)
 		require.True(t, networks[n].bridged())
 	}
 	var state v1beta1.NodeNetworkState
@@ -95,7 +101,13 @@ func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
 	require.NotEqual(t, agentPolicy, policy)
 	_, err := f.KubectlInput(t.Context(), policy, "apply", "-f", "-")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return f.available(t, "n1") && f.offers(t, "n1") == 1000 }, within, moment, "applied")
+	require.Eventually(
+		t,
+		func() bool { return f.available(t, "n1") && f.offers(t, "n1") == 1000 },
+		within,
+		moment,
+		"applied",
+	)
 
 	_, err = f.Kubectl(t.Context(), "delete", "nncp", "uplink")
 	require.NoError(t, err)
@@ -134,16 +146,25 @@ func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {
 
 	_, err = f.KubectlInput(t.Context(), agentPolicy, "apply", "-f", "-")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return f.available(t, "n1") }, within, moment, "a policy that is put right is applied")
+	require.Eventually(
+		t,
+		func() bool { return f.available(t, "n1") },
+		within,
+		moment,
+		"a policy that is put right is applied",
+	)
 }
 
 func TestAnAgentWritesWhatIsOfItsOwnNodeOnly(t *testing.T) {
 	f := startFleet(t)
 	own, other := f.addNode(t, "n1"), f.addNode(t, "n2")
 	for _, name := range []string{"n1.p", "n2.p"} {
-		require.NoError(t, f.client.Create(t.Context(), &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{nmstate.NodeLabel: name[:2]},
-		}}))
+		require.NoError(
+			t,
+			f.client.Create(t.Context(), &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
+				Name: name, Labels: map[string]string{nmstate.NodeLabel: name[:2]},
+			}}),
+		)
 	}
 	unbound, err := f.ServiceAccountConfig(t.Context(), "bridgehead-agent", "bridgehead-agent")
 	require.NoError(t, err)

@@ -53,7 +53,14 @@ func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.
 
 	rendered, err := s.Kubectl(t.Context(), "kustomize", root+"/manifests")
 	require.NoError(t, err)
-	_, err = s.KubectlInput(t.Context(), without(t, rendered, "mutatevirtualmachines.kubemacpool.io"), "apply", "--server-side", "-f", "-")
+	_, err = s.KubectlInput(
+		t.Context(),
+		without(t, rendered, "mutatevirtualmachines.kubemacpool.io"),
+		"apply",
+		"--server-side",
+		"-f",
+		"-",
+	)
 	require.NoError(t, err)
 	waitUntil(t, func() bool { return len(webhookNames(t, s)) == len(all)-1 })
 	assert.NotContains(t, webhookNames(t, s), "mutatevirtualmachines.kubemacpool.io")

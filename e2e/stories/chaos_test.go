@@ -113,8 +113,17 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 	c.closeAll()
 	c.requireSettled()
 	s := &c.stats
-	t.Logf("%d VMs created, %d refused, %d undecided, %d rejected after admission, %d deleted; %d kills, %d pauses, %d API server restarts",
-		s.created.Load(), s.refused.Load(), s.undecided.Load(), s.dropped.Load(), s.deleted.Load(), s.kills.Load(), s.pauses.Load(), s.restarts.Load())
+	t.Logf(
+		"%d VMs created, %d refused, %d undecided, %d rejected after admission, %d deleted; %d kills, %d pauses, %d API server restarts",
+		s.created.Load(),
+		s.refused.Load(),
+		s.undecided.Load(),
+		s.dropped.Load(),
+		s.deleted.Load(),
+		s.kills.Load(),
+		s.pauses.Load(),
+		s.restarts.Load(),
+	)
 	assert.Greater(t, s.created.Load(), int64(chaosVMs/2), "most VMs were created")
 	assert.Positive(t, s.refused.Load())
 	assert.Positive(t, s.kills.Load())
@@ -123,8 +132,15 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 }
 
 func newChaos(t *testing.T) *chaos {
-	c := &chaos{t: t, plane: controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true}), scheme: runtime.NewScheme()}
-	require.NoError(t, errors.Join(clientgoscheme.AddToScheme(c.scheme), v1alpha1.AddToScheme(c.scheme), janitor.AddVMsToScheme(c.scheme)))
+	c := &chaos{
+		t:      t,
+		plane:  controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true}),
+		scheme: runtime.NewScheme(),
+	}
+	require.NoError(
+		t,
+		errors.Join(clientgoscheme.AddToScheme(c.scheme), v1alpha1.AddToScheme(c.scheme), janitor.AddVMsToScheme(c.scheme)),
+	)
 	root, err := suite.Root()
 	require.NoError(t, err)
 	require.NoError(t, c.plane.InstallKubeVirt(t.Context()))
@@ -349,11 +365,17 @@ func (c *chaos) closeAll() {
 // requireSettled waits until the ledger holds exactly what the VMs have, and nothing is reserved any more.
 func (c *chaos) requireSettled() {
 	var difference string
-	err := wait.PollUntilContextTimeout(c.t.Context(), 500*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
-		var err error
-		difference, err = c.difference(ctx)
-		return difference == "", err
-	})
+	err := wait.PollUntilContextTimeout(
+		c.t.Context(),
+		500*time.Millisecond,
+		90*time.Second,
+		true,
+		func(ctx context.Context) (bool, error) {
+			var err error
+			difference, err = c.difference(ctx)
+			return difference == "", err
+		},
+	)
 	require.NoError(c.t, err, "the ledger and the VMs differ: %s", difference)
 }
 

@@ -58,7 +58,12 @@ func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
 	cases, err := corpus.Read(filepath.Join(root, filepath.FromSlash(corpus.Dir)))
 	require.NoError(t, err)
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
-	room := courtroom{t: t, suite: s, store: cluster.KubeStore{Client: s.Client}, stamp: time.Now().UTC().Truncate(time.Microsecond)}
+	room := courtroom{
+		t:     t,
+		suite: s,
+		store: cluster.KubeStore{Client: s.Client},
+		stamp: time.Now().UTC().Truncate(time.Microsecond),
+	}
 	room.http, err = rest.HTTPClientFor(s.Config)
 	require.NoError(t, err)
 	for name, c := range cases {
@@ -85,10 +90,17 @@ func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
 // prepare brings about what a case wants to be there, past admission: its namespaces have not opted in yet.
 func (r courtroom) prepare(name string, c corpus.Case) {
 	for _, namespace := range []string{c.Home, c.Other} {
-		require.NoError(r.t, r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
+		require.NoError(
+			r.t,
+			r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
+		)
 	}
 	if c.Pool != nil && !c.Pool.None {
-		require.NoError(r.t, r.suite.Client.Create(r.t.Context(), poolFor(c.PoolName(), c.Home, c.Pool.Enforcement, c.Pool.Ranges...)), name)
+		require.NoError(
+			r.t,
+			r.suite.Client.Create(r.t.Context(), poolFor(c.PoolName(), c.Home, c.Pool.Enforcement, c.Pool.Ranges...)),
+			name,
+		)
 	}
 	if c.Operation == admissionv1.Update && c.Raw == "" {
 		response := r.send(http.MethodPost, c.Home, "", c.OldObject)
@@ -97,12 +109,19 @@ func (r courtroom) prepare(name string, c corpus.Case) {
 	for _, h := range c.Ledger {
 		r.hold(h.MAC, h.Holder, h.Interface)
 		namespace, vm, _ := strings.Cut(h.Holder, "/")
-		if h.Gone != "" || strings.HasSuffix(vm, "*") || c.Operation == admissionv1.Update && namespace == c.Home && vm == c.Name() {
+		if h.Gone != "" || strings.HasSuffix(vm, "*") ||
+			c.Operation == admissionv1.Update && namespace == c.Home && vm == c.Name() {
 			continue
 		}
 		m, err := macpool.ParseMAC(h.MAC)
 		require.NoError(r.t, err)
-		require.NoError(r.t, client.IgnoreAlreadyExists(r.suite.Client.Create(r.t.Context(), inNamespace(namespace, vmWith(vm, []macpool.MAC{m})))), name)
+		require.NoError(
+			r.t,
+			client.IgnoreAlreadyExists(
+				r.suite.Client.Create(r.t.Context(), inNamespace(namespace, vmWith(vm, []macpool.MAC{m}))),
+			),
+			name,
+		)
 	}
 }
 
@@ -125,26 +144,49 @@ func (r courtroom) hold(mac, holder, iface string) {
 	if generated, ok := strings.CutSuffix(name, "*"); ok {
 		object.Name, object.GenerateName, object.Claim = "", generated, "another"
 	}
-	claim := macpool.Claim{MAC: m, Holder: macpool.Holder{Object: object, Interface: iface}, Since: r.stamp, Regardless: true}
-	require.NoError(r.t, wait.PollUntilContextTimeout(r.t.Context(), 10*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		b, err := r.store.Get(ctx, m.Prefix())
-		if err != nil {
-			return false, err
-		}
-		if err := b.Claim(claim); err != nil {
-			return false, err
-		}
-		_, err = r.store.Put(ctx, b)
-		return err == nil, nil // the janitor writes too
-	}))
+	claim := macpool.Claim{
+		MAC:        m,
+		Holder:     macpool.Holder{Object: object, Interface: iface},
+		Since:      r.stamp,
+		Regardless: true,
+	}
+	require.NoError(
+		r.t,
+		wait.PollUntilContextTimeout(
+			r.t.Context(),
+			10*time.Millisecond,
+			time.Minute,
+			true,
+			func(ctx context.Context) (bool, error) {
+				b, err := r.store.Get(ctx, m.Prefix())
+				if err != nil {
+					return false, err
+				}
+				if err := b.Claim(claim); err != nil {
+					return false, err
+				}
+				_, err = r.store.Put(ctx, b)
+				return err == nil, nil // the janitor writes too
+			},
+		),
+	)
 }
 
 // open has all namespaces opt in, and returns when the API server and the replica know what has been prepared: the last
 // of it is a witness that watches, which tell things in order, have come so far.
 func (r courtroom) open(cases map[string]corpus.Case) {
 	const namespace, mac = "witness", "0e:ff:ff:00:00:07"
-	require.NoError(r.t, r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
-	require.NoError(r.t, r.suite.Client.Create(r.t.Context(), poolFor(namespace, namespace, "", v1alpha1.MACRange{Start: "0e:ff:ff:00:01:00", End: "0e:ff:ff:00:01:ff"})))
+	require.NoError(
+		r.t,
+		r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
+	)
+	require.NoError(
+		r.t,
+		r.suite.Client.Create(
+			r.t.Context(),
+			poolFor(namespace, namespace, "", v1alpha1.MACRange{Start: "0e:ff:ff:00:01:00", End: "0e:ff:ff:00:01:ff"}),
+		),
+	)
 	r.hold(mac, namespace+"/vm", "nic0")
 	others := []string{namespace}
 	for _, c := range cases {
@@ -169,7 +211,10 @@ func (r courtroom) open(cases map[string]corpus.Case) {
 func (r courtroom) optIn(name string) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	label := `{"metadata":{"labels":{"mutatevirtualmachines.kubemacpool.io":"allocate"}}}`
-	require.NoError(r.t, r.suite.Client.Patch(r.t.Context(), namespace, client.RawPatch(types.MergePatchType, []byte(label))))
+	require.NoError(
+		r.t,
+		r.suite.Client.Patch(r.t.Context(), namespace, client.RawPatch(types.MergePatchType, []byte(label))),
+	)
 }
 
 // keepDefaultPoolFrom has the default pool serve all namespaces but these.
@@ -254,7 +299,8 @@ func (r courtroom) checkPatched(c corpus.Case, got answer, holds map[string][]st
 		if want != corpus.Any {
 			assert.Equal(r.t, want, value, pointer)
 		}
-		if text, ok := value.(string); ok && strings.HasSuffix(pointer, "/macAddress") && !c.DryRun && (want == corpus.Any || c.Operation == admissionv1.Create) {
+		if text, ok := value.(string); ok && strings.HasSuffix(pointer, "/macAddress") && !c.DryRun &&
+			(want == corpus.Any || c.Operation == admissionv1.Create) {
 			holds[text] = []string{c.Home + "/" + c.Name()}
 		}
 	}
@@ -273,23 +319,29 @@ func (r courtroom) checkHolds(c corpus.Case, want map[string][]string) {
 		}
 	}
 	var differences []string
-	err := wait.PollUntilContextTimeout(r.t.Context(), 20*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
-		differences = nil
-		for mac, holders := range want {
-			m, err := macpool.ParseMAC(mac)
-			if err != nil {
-				return false, err
+	err := wait.PollUntilContextTimeout(
+		r.t.Context(),
+		20*time.Millisecond,
+		10*time.Second,
+		true,
+		func(ctx context.Context) (bool, error) {
+			differences = nil
+			for mac, holders := range want {
+				m, err := macpool.ParseMAC(mac)
+				if err != nil {
+					return false, err
+				}
+				b, err := r.store.Get(ctx, m.Prefix())
+				if err != nil {
+					return false, err
+				}
+				if has := namesOf(b.Entry(m), holders); !slices.Equal(has, slices.Sorted(slices.Values(holders))) {
+					differences = append(differences, fmt.Sprintf("%s is held by %v, want %v", mac, has, holders))
+				}
 			}
-			b, err := r.store.Get(ctx, m.Prefix())
-			if err != nil {
-				return false, err
-			}
-			if has := namesOf(b.Entry(m), holders); !slices.Equal(has, slices.Sorted(slices.Values(holders))) {
-				differences = append(differences, fmt.Sprintf("%s is held by %v, want %v", mac, has, holders))
-			}
-		}
-		return len(differences) == 0, nil
-	})
+			return len(differences) == 0, nil
+		},
+	)
 	assert.NoError(r.t, err, "%s", strings.Join(differences, "\n"))
 }
 
@@ -336,7 +388,10 @@ func (r courtroom) update(c corpus.Case) answer {
 	require.True(r.t, stored.allowed, stored.status.Message)
 	var object map[string]any
 	require.NoError(r.t, json.Unmarshal(c.Object, &object))
-	require.NoError(r.t, unstructured.SetNestedField(object, stored.object.GetResourceVersion(), "metadata", "resourceVersion"))
+	require.NoError(
+		r.t,
+		unstructured.SetNestedField(object, stored.object.GetResourceVersion(), "metadata", "resourceVersion"),
+	)
 	body, err := json.Marshal(object)
 	require.NoError(r.t, err)
 	return r.send(http.MethodPut, c.Home, "/"+c.Name()+dryRun(c), body)
@@ -408,7 +463,15 @@ func macsIn(text []byte) []string {
 
 // macsOf are the addresses of a VM's interfaces, empty where there is none.
 func macsOf(t *testing.T, vm *unstructured.Unstructured) []string {
-	interfaces, _, err := unstructured.NestedSlice(vm.Object, "spec", "template", "spec", "domain", "devices", "interfaces")
+	interfaces, _, err := unstructured.NestedSlice(
+		vm.Object,
+		"spec",
+		"template",
+		"spec",
+		"domain",
+		"devices",
+		"interfaces",
+	)
 	require.NoError(t, err)
 	var macs []string
 	for _, entry := range interfaces {

@@ -95,7 +95,9 @@ func (w *crew) work(ctx context.Context) {
 	for _, e := range enactments {
 		if state, ok := w.next(e); ok {
 			e.Status.PolicyGeneration = turnOf(e)
-			e.Status.Conditions = []nmstate.Condition{{Type: state, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
+			e.Status.Conditions = []nmstate.Condition{
+				{Type: state, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+			}
 			// It may be outdated, as an agent's view may be. Then the agent looks again.
 			if err := w.client.Status().Update(ctx, e); err != nil {
 				continue
@@ -225,7 +227,13 @@ func (w *crew) names(policy string) []string {
 }
 
 // requireMessage waits until the condition of a policy that is True has a message.
-func (w *crew) requireMessage(t *testing.T, policy string, is nmstate.ConditionType, message string, within time.Duration) {
+func (w *crew) requireMessage(
+	t *testing.T,
+	policy string,
+	is nmstate.ConditionType,
+	message string,
+	within time.Duration,
+) {
 	t.Helper()
 	var last []nmstate.Condition
 	require.Eventually(t, func() bool {

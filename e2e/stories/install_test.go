@@ -41,7 +41,16 @@ func TestNothingIsDoneBesideKubemacpoolUntilItIsGone(t *testing.T) {
 		return strings.HasPrefix(said, "kubemacpool is installed: there is MutatingWebhookConfiguration kubemacpool-mutator. To take over, ")
 	})
 	waitUntil(t, func() bool {
-		events, err := s.Kubectl(t.Context(), "get", "events", "-n", "bridgehead-system", "--field-selector=reason=InstalledBesideOthers", "-o", "name")
+		events, err := s.Kubectl(
+			t.Context(),
+			"get",
+			"events",
+			"-n",
+			"bridgehead-system",
+			"--field-selector=reason=InstalledBesideOthers",
+			"-o",
+			"name",
+		)
 		require.NoError(t, err)
 		return events != ""
 	})
@@ -93,7 +102,16 @@ func TestCustomResourcesOfKubernetesNmstateAreTakenOverWithTheirPolicies(t *test
 	name := "nodenetworkconfigurationpolicies.nmstate.io"
 	_, err = plane.Kubectl(t.Context(), "wait", "--for=condition=Established", "crd", name)
 	require.NoError(t, err)
-	_, err = plane.Kubectl(t.Context(), "patch", "crd", name, "--subresource=status", "--type=merge", "-p", `{"status":{"storedVersions":["v1alpha1","v1"]}}`)
+	_, err = plane.Kubectl(
+		t.Context(),
+		"patch",
+		"crd",
+		name,
+		"--subresource=status",
+		"--type=merge",
+		"-p",
+		`{"status":{"storedVersions":["v1alpha1","v1"]}}`,
+	)
 	require.NoError(t, err)
 	_, err = plane.KubectlInput(t.Context(), aPolicy, "create", "-f", "-")
 	require.NoError(t, err)

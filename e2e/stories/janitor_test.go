@@ -112,7 +112,12 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 
 	_, err := s.StartReplica(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"52:54:00:00:00:01": "Pod in/early"}, heldBy(t, s), "a replica that is ready knows what is in use")
+	assert.Equal(
+		t,
+		map[string]string{"52:54:00:00:00:01": "Pod in/early"},
+		heldBy(t, s),
+		"a replica that is ready knows what is in use",
+	)
 
 	require.NoError(t, s.Client.Update(t.Context(), namespaceWith("out", optedIn)))
 	waitUntil(t, func() bool { return heldBy(t, s)["52:54:00:00:00:02"] == "Pod out/early" })

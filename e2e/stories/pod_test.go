@@ -74,7 +74,14 @@ func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 	t.Run("labels of nodes come with the network", func(t *testing.T) {
 		create(t, s, pod("zoned", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {disk: fast}"))
 		assert.Equal(t, map[string]string{"disk": "fast", "zone": "a"}, podOf(t, s, "zoned").Spec.NodeSelector)
-		out, err := kubectl(t, s, pod("torn", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {zone: b}"), "create", "-f", "-")
+		out, err := kubectl(
+			t,
+			s,
+			pod("torn", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {zone: b}"),
+			"create",
+			"-f",
+			"-",
+		)
 		require.Error(t, err)
 		assert.Contains(t, out, `spec.nodeSelector[zone]: Invalid value: "b": network default/zoned is only on nodes where it is "a"`)
 	})
@@ -82,7 +89,15 @@ func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 	t.Run("mistakes are named", func(t *testing.T) {
 		_, err := s.Kubectl(t.Context(), "create", "namespace", "other")
 		require.NoError(t, err)
-		_, err = s.KubectlInput(t.Context(), network("far", "", `{"cniVersion":"0.3.1","type":"macvlan"}`), "create", "-n", "other", "-f", "-")
+		_, err = s.KubectlInput(
+			t.Context(),
+			network("far", "", `{"cniVersion":"0.3.1","type":"macvlan"}`),
+			"create",
+			"-n",
+			"other",
+			"-f",
+			"-",
+		)
 		require.NoError(t, err)
 		for annotation, want := range map[string]string{
 			"nope":                     "there is no NetworkAttachmentDefinition nope in namespace default",
@@ -139,7 +154,17 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 		return macs
 	}
 	waitUntil(t, func() bool { // the label is not known at once
-		out, err := kubectl(t, s, pod("dry", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-o", "yaml", "-f", "-")
+		out, err := kubectl(
+			t,
+			s,
+			pod("dry", "k8s.v1.cni.cncf.io/networks: l2", ""),
+			"create",
+			"--dry-run=server",
+			"-o",
+			"yaml",
+			"-f",
+			"-",
+		)
 		return err == nil && strings.Contains(out, `"mac":"`)
 	})
 	assert.Empty(t, heldBy(t, s), "a dry run holds nothing")
@@ -171,8 +196,12 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 		seen := map[string]bool{}
 		for range 3 {
 			p := &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{GenerateName: "many-", Namespace: "default", Annotations: map[string]string{"k8s.v1.cni.cncf.io/networks": "l2"}},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "pause"}}},
+				ObjectMeta: metav1.ObjectMeta{
+					GenerateName: "many-",
+					Namespace:    "default",
+					Annotations:  map[string]string{"k8s.v1.cni.cncf.io/networks": "l2"},
+				},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "pause"}}},
 			}
 			require.NoError(t, s.Client.Create(t.Context(), p))
 			require.Len(t, addresses(p), 1)
@@ -195,7 +224,13 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, ControlPlane: controlplane.Options{Scheduler: true}})
 	const room = "cpu: '8', memory: 8Gi, pods: '50'"
 	create(t, s, playedNode("without", room)+playedNode("with", room+", "+bridge0+": 1k"))
-	_, err := s.Kubectl(t.Context(), "taint", "nodes", "--all", "node.kubernetes.io/not-ready-") // which nothing else removes here
+	_, err := s.Kubectl(
+		t.Context(),
+		"taint",
+		"nodes",
+		"--all",
+		"node.kubernetes.io/not-ready-",
+	) // which nothing else removes here
 	require.NoError(t, err)
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 	for i := range 4 {
@@ -207,7 +242,15 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 
 	create(t, s, pod("stuck", "k8s.v1.cni.cncf.io/networks: l2", ", nodeSelector: {kubernetes.io/hostname: without}"))
 	waitUntil(t, func() bool {
-		out, err := s.Kubectl(t.Context(), "get", "events", "--field-selector", "involvedObject.name=stuck", "-o", "jsonpath={.items[*].message}")
+		out, err := s.Kubectl(
+			t.Context(),
+			"get",
+			"events",
+			"--field-selector",
+			"involvedObject.name=stuck",
+			"-o",
+			"jsonpath={.items[*].message}",
+		)
 		return err == nil && strings.Contains(out, "Insufficient "+bridge0)
 	})
 	assert.Empty(t, podOf(t, s, "stuck").Spec.NodeName)
@@ -224,7 +267,17 @@ func TestOnlyBridgesThatSomebodyOffersAreAskedFor(t *testing.T) {
 	create(t, s, "apiVersion: nmstate.io/v1\nkind: NodeNetworkConfigurationPolicy\nmetadata: {name: br0}\n"+
 		"spec: {desiredState: {interfaces: [{name: br0, type: linux-bridge, state: up}]}}\n")
 	waitUntil(t, func() bool {
-		out, err := kubectl(t, s, pod("after", "k8s.v1.cni.cncf.io/networks: demo", ""), "create", "--dry-run=server", "-o", "yaml", "-f", "-")
+		out, err := kubectl(
+			t,
+			s,
+			pod("after", "k8s.v1.cni.cncf.io/networks: demo", ""),
+			"create",
+			"--dry-run=server",
+			"-o",
+			"yaml",
+			"-f",
+			"-",
+		)
 		return err == nil && strings.Contains(out, bridge0)
 	})
 }
@@ -262,8 +315,12 @@ func networkReads(t *testing.T, s *suite.Suite) int {
 
 func podFor(name, networks string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Annotations: map[string]string{"k8s.v1.cni.cncf.io/networks": networks}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "pause"}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Namespace:   "default",
+			Annotations: map[string]string{"k8s.v1.cni.cncf.io/networks": networks},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "pause"}}},
 	}
 }
 
@@ -296,10 +353,23 @@ func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 			`{"op":"add","path":"/webhooks/2/matchConditions/-","value":{"name":"nobody","expression":"false"}}]`)
 	require.NoError(t, err)
 	waitUntil(t, func() bool {
-		out, err := kubectl(t, s, pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-f", "-")
+		out, err := kubectl(
+			t,
+			s,
+			pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""),
+			"create",
+			"--dry-run=server",
+			"-f",
+			"-",
+		)
 		return err != nil && strings.Contains(out, "the networks of the pod need "+bridge0+": 1, which it does not ask for")
 	})
-	asks := strings.Replace(pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""), "image: pause}", "image: pause, resources: {limits: {"+bridge0+": 1}}}", 1)
+	asks := strings.Replace(
+		pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""),
+		"image: pause}",
+		"image: pause, resources: {limits: {"+bridge0+": 1}}}",
+		1,
+	)
 	create(t, s, asks)
 	create(t, s, pod("on-the-node", "k8s.v1.cni.cncf.io/networks: l2", ", hostNetwork: true"))
 }

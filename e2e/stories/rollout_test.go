@@ -103,8 +103,17 @@ func (r rollout) testFailure(t *testing.T) {
 	r.apply("br-pair", "  maxUnavailable: 1\n  nodeSelector: {pair: \"yes\"}")
 	r.requireMessage(r.t, "br-pair", nmstate.PolicyDegraded, "1/2 nodes failed to configure, 1 nodes aborted configuration", within)
 	r.requireMost(r.t, "br-pair", 1)
-	assert.Equal(t, [][]string{{"n2.br-pair", "Aborted", "ConfigurationAborted"}}, r.kubectl("get", "nnce", "n2.br-pair", "-o",
-		`jsonpath={.metadata.name} {.status.conditions[?(@.status=="True")].type} {.status.conditions[?(@.status=="True")].reason}`))
+	assert.Equal(
+		t,
+		[][]string{{"n2.br-pair", "Aborted", "ConfigurationAborted"}},
+		r.kubectl(
+			"get",
+			"nnce",
+			"n2.br-pair",
+			"-o",
+			`jsonpath={.metadata.name} {.status.conditions[?(@.status=="True")].type} {.status.conditions[?(@.status=="True")].reason}`,
+		),
+	)
 	require.Eventually(t, func() bool {
 		events, err := r.Kubectl(t.Context(), "get", "events", "--field-selector", "involvedObject.name=br-pair",
 			"-o", "jsonpath={.items[*].reason}: {.items[*].message}")
@@ -147,15 +156,23 @@ func (r rollout) testChange(t *testing.T) {
 	r.set(func(w *crew) { w.held = false })
 	r.requireMessage(r.t, "br-turns", nmstate.PolicyAvailable, "6/6 nodes successfully configured", within)
 	r.requireMost(r.t, "br-turns", 2)
-	assert.Equal(t, [][]string{{"3", "3", "3", "3", "3", "3"}}, r.kubectl("get", "nnce", "-l", nmstate.PolicyLabel+"=br-turns",
-		"-o", "jsonpath={.items[*].status.policyGeneration}"))
+	assert.Equal(
+		t,
+		[][]string{{"3", "3", "3", "3", "3", "3"}},
+		r.kubectl("get", "nnce", "-l", nmstate.PolicyLabel+"=br-turns",
+			"-o", "jsonpath={.items[*].status.policyGeneration}"),
+	)
 }
 
 func (r rollout) testNobody(t *testing.T) {
 	r.t = t
 	r.apply("br-nobody", "  nodeSelector: {nobody: \"has-this\"}")
 	r.requireMessage(r.t, "br-nobody", nmstate.PolicyIgnored, "Policy does not match any node", within)
-	assert.Equal(t, [][]string{{"br-nobody", "Ignored", "NoMatchingNode"}}, r.kubectl("get", "nncp", "br-nobody", "--no-headers"))
+	assert.Equal(
+		t,
+		[][]string{{"br-nobody", "Ignored", "NoMatchingNode"}},
+		r.kubectl("get", "nncp", "br-nobody", "--no-headers"),
+	)
 }
 
 func (r rollout) testOrphan(t *testing.T) {
@@ -192,7 +209,14 @@ func (r rollout) testKill(t *testing.T) {
 func (r rollout) leader() *suite.Replica {
 	r.t.Helper()
 	var lease coordinationv1.Lease
-	require.NoError(r.t, r.Suite.Client.Get(r.t.Context(), types.NamespacedName{Namespace: "bridgehead-system", Name: "bridgehead-rollout"}, &lease))
+	require.NoError(
+		r.t,
+		r.Suite.Client.Get(
+			r.t.Context(),
+			types.NamespacedName{Namespace: "bridgehead-system", Name: "bridgehead-rollout"},
+			&lease,
+		),
+	)
 	for _, replica := range r.Running() {
 		if strings.HasPrefix(ptr.Deref(lease.Spec.HolderIdentity, ""), replica.Name+"-") {
 			return replica
@@ -208,5 +232,10 @@ func (r rollout) testDelete(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return len(r.names("br-turns"))+len(r.names("br-pair"))+len(r.names("br-kill")) == 0
 	}, within, moment)
-	require.Eventually(t, func() bool { return !strings.Contains(scrape(t, r.leader().Metrics), "bridgehead_policy_nodes{") }, within, moment)
+	require.Eventually(
+		t,
+		func() bool { return !strings.Contains(scrape(t, r.leader().Metrics), "bridgehead_policy_nodes{") },
+		within,
+		moment,
+	)
 }

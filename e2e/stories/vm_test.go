@@ -64,7 +64,11 @@ func TestBothVersionsOfAVMAreServedAlike(t *testing.T) {
 		require.NoError(t, unstructured.SetNestedSlice(thief.Object, []any{
 			map[string]any{"name": "nic0", "bridge": map[string]any{}, "macAddress": macs[0]},
 		}, "spec", "template", "spec", "domain", "devices", "interfaces"))
-		assert.ErrorContains(t, s.Client.Create(t.Context(), thief), macs[0]+" is held by VirtualMachine default/"+vm.GetName())
+		assert.ErrorContains(
+			t,
+			s.Client.Create(t.Context(), thief),
+			macs[0]+" is held by VirtualMachine default/"+vm.GetName(),
+		)
 	}
 }
 

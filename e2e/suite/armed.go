@@ -24,7 +24,9 @@ func (s *Suite) waitArmed(ctx context.Context) error {
 			Labels: map[string]string{discoveryv1.LabelServiceName: "bridgehead-webhook", discoveryv1.LabelManagedBy: "suite"},
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}},
+		},
 	}
 	if err := s.Client.Create(ctx, slice); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("tell that the webhooks are answered: %w", err)
@@ -36,10 +38,16 @@ func (s *Suite) waitArmed(ctx context.Context) error {
 func WaitArmed(ctx context.Context, c client.Client) error {
 	for _, bad := range []client.Object{brokenPod(), brokenPolicy()} {
 		var last error
-		err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-			last = c.Create(ctx, bad, client.DryRunAll)
-			return last != nil && strings.Contains(last.Error(), "denied the request"), nil
-		})
+		err := wait.PollUntilContextTimeout(
+			ctx,
+			20*time.Millisecond,
+			readyTimeout,
+			true,
+			func(ctx context.Context) (bool, error) {
+				last = c.Create(ctx, bad, client.DryRunAll)
+				return last != nil && strings.Contains(last.Error(), "denied the request"), nil
+			},
+		)
 		if err != nil {
 			return fmt.Errorf("wait until the API server calls the webhooks: %w: the answer to a %T was %w", err, bad, last)
 		}

@@ -68,16 +68,22 @@ func (r *Replica) start(program, kubeconfig string, flags []string) error {
 // WaitReady blocks until the replica says it is ready.
 func (r *Replica) WaitReady(ctx context.Context) error {
 	var last string
-	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		select {
-		case <-r.ended:
-			return false, errors.New("it has ended")
-		default:
-		}
-		var ready bool
-		ready, last = r.Probe(ctx)
-		return ready, nil
-	})
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		20*time.Millisecond,
+		readyTimeout,
+		true,
+		func(ctx context.Context) (bool, error) {
+			select {
+			case <-r.ended:
+				return false, errors.New("it has ended")
+			default:
+			}
+			var ready bool
+			ready, last = r.Probe(ctx)
+			return ready, nil
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("wait for %s to be ready: %w: %s", r.Name, err, last)
 	}

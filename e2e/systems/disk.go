@@ -54,11 +54,13 @@ func configuration() map[string]string {
 	}
 	for _, masked := range []string{
 		"getty.target", "systemd-logind.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
-		"systemd-random-seed.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-firstboot.service",
+		"systemd-random-seed.service", "systemd-binfmt.service", "systemd-firstboot.service",
+		"proc-sys-fs-binfmt_misc.automount",
 		"systemd-ask-password-wall.path", "systemd-ask-password-console.path", "systemd-user-sessions.service",
 		"systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "systemd-repart.service", "systemd-sysusers.service",
 		"systemd-tmpfiles-clean.timer", "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount",
-		"sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount", "systemd-modules-load.service",
+		"sys-kernel-tracing.mount", "sys-kernel-config.mount", "sys-fs-fuse-connections.mount",
+		"systemd-modules-load.service",
 		"systemd-machine-id-commit.service", "systemd-journal-flush.service",
 	} {
 		files[unit+masked] = "-> /dev/null"
@@ -66,7 +68,9 @@ func configuration() map[string]string {
 	for _, folder := range mergedFolders() {
 		files[folder] = "-> usr" + folder
 	}
-	for _, applet := range []string{"sh", "cat", "ls", "mkdir", "rm", "grep", "ps", "sleep", "env", "true", "touch", "kill", "date", "tail"} {
+	for _, applet := range []string{
+		"sh", "cat", "ls", "mkdir", "rm", "grep", "ps", "sleep", "env", "true", "touch", "kill", "date", "tail",
+	} {
 		files["/usr/bin/"+applet] = "-> busybox"
 	}
 	return files
@@ -172,8 +176,8 @@ func configure(root string, files map[string]string) error {
 	return nil
 }
 
-// makeFileSystem makes an ext4 image of a folder, all of it root's. Nothing is mounted and no root is needed: who is not
-// root does it in a user namespace of its own.
+// makeFileSystem makes an ext4 image of a folder, all of it root's. Nothing is mounted and no root is needed: who is
+// not root does it in a user namespace of its own.
 func makeFileSystem(ctx context.Context, root, image string) error {
 	f, err := os.Create(image)
 	if err != nil {

@@ -26,7 +26,9 @@ func wanted() []string {
 
 // unneeded are dependencies that only the installation of packages needs.
 func unneeded(deb string) bool {
-	for _, prefix := range []string{"perl", "libperl", "dpkg_", "debconf_", "usrmerge_", "adduser_", "gcc-12-base_", "libdb5.3_"} {
+	for _, prefix := range []string{
+		"perl", "libperl", "dpkg_", "debconf_", "usrmerge_", "adduser_", "gcc-12-base_", "libdb5.3_",
+	} {
 		if strings.HasPrefix(deb, prefix) {
 			return true
 		}
@@ -46,7 +48,9 @@ func closure(ctx context.Context, dir string) ([]download, error) {
 	if err := os.WriteFile(status, nil, 0o644); err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	args := append([]string{"-o", "Dir::State::status=" + status, "install", "--print-uris", "-qq", "--no-install-recommends"}, wanted()...)
+	args := append(
+		[]string{"-o", "Dir::State::status=" + status, "install", "--print-uris", "-qq", "--no-install-recommends"},
+		wanted()...)
 	out, err := run(ctx, dir, "apt-get", args...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (are the package lists there? try: apt-get update)", err)
@@ -91,8 +95,8 @@ func fetch(ctx context.Context, dir string, packages []download) error {
 	return err
 }
 
-// unpack unpacks a package below a folder, with what is in /bin, /sbin and /lib put below /usr. What only readers need is
-// left out.
+// unpack unpacks a package below a folder, with what is in /bin, /sbin and /lib put below /usr. What only readers need
+// is left out.
 func unpack(ctx context.Context, deb, root string) error {
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	out, err := cmd.StdoutPipe()
@@ -129,10 +133,13 @@ func unpackTar(files *tar.Reader, root string) error {
 	}
 }
 
-// merged is where a file of a package is on a system whose /bin, /sbin and /lib are links into /usr; "" if it is left out.
+// merged is where a file of a package is on a system whose /bin, /sbin and /lib are links into /usr; "" if it is left
+// out.
 func merged(name string) string {
 	path := filepath.Clean("/" + name)
-	for _, skip := range []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian", "/usr/share/info"} {
+	for _, skip := range []string{
+		"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian", "/usr/share/info",
+	} {
 		if path == skip || strings.HasPrefix(path, skip+"/") {
 			return ""
 		}

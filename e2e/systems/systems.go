@@ -1,6 +1,6 @@
-// Package systems runs Debian as it is on nodes, in qemu guests: systemd, D-Bus, NetworkManager or systemd-networkd with
-// systemd-resolved, from Debian's own packages. eth0 is in qemu's user network; eth1 is on a LAN with a router that is a
-// DHCP server. Nothing needs root or KVM, and nothing of it touches the network of the machine.
+// Package systems runs Debian as it is on nodes, in qemu guests: systemd, D-Bus, NetworkManager or systemd-networkd
+// with systemd-resolved, from Debian's own packages. eth0 is in qemu's user network; eth1 is on a LAN with a router
+// that is a DHCP server. Nothing needs root or KVM, and nothing of it touches the network of the machine.
 package systems
 
 import (
@@ -66,7 +66,10 @@ func Start(ctx context.Context, o Options) (*System, error) {
 		return nil, err
 	}
 	s := &System{options: o, init: filepath.Join(o.Dir, "diskinit")}
-	if s.kernel, err = guest.FetchKernel(ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: o.Log}); err != nil {
+	if s.kernel, err = guest.FetchKernel(
+		ctx,
+		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: o.Log},
+	); err != nil {
 		return nil, err
 	}
 	base, err := disk(ctx, cache, o.Log)
@@ -77,7 +80,9 @@ func Start(ctx context.Context, o Options) (*System, error) {
 		return nil, err
 	}
 	programs := map[string]string{
-		"./e2e/systems/diskinit": s.init, "./e2e/systems/guestd": s.path("guestd"), "./e2e/systems/applier": s.path("applier"),
+		"./e2e/systems/diskinit": s.init,
+		"./e2e/systems/guestd":   s.path("guestd"),
+		"./e2e/systems/applier":  s.path("applier"),
 		"./cmd/bridgehead-agent": s.path("bridgehead-agent"),
 	}
 	for pkg, to := range programs {
@@ -90,7 +95,20 @@ func Start(ctx context.Context, o Options) (*System, error) {
 
 // Build compiles a program of the repository for a guest.
 func Build(ctx context.Context, root, pkg, to string) error {
-	_, err := run(ctx, root, "env", "CGO_ENABLED=0", "GOOS=linux", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, pkg)
+	_, err := run(
+		ctx,
+		root,
+		"env",
+		"CGO_ENABLED=0",
+		"GOOS=linux",
+		"go",
+		"build",
+		"-trimpath",
+		"-ldflags=-s -w",
+		"-o",
+		to,
+		pkg,
+	)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", pkg, err)
 	}
@@ -155,9 +173,18 @@ func (s *System) Boot(ctx context.Context) error {
 	}
 	const lan = "hubport,hubid=7"
 	machine := guest.Machine{
-		Kernel: s.kernel.Image(), Initrd: s.path("initrd"), KernelArgs: args, Memory: 640,
-		Console: s.path("console"), Output: s.path("output"), Answer: s.path("answer"), Port: s.path("port"), Control: s.path("qmp"),
-		Disks: []guest.Disk{{Path: s.path("disk"), Format: "qcow2", Volatile: true}},
+		Kernel:     s.kernel.Image(),
+		Initrd:     s.path("initrd"),
+		KernelArgs: args,
+		Memory:     640,
+		Console: s.path(
+			"console",
+		),
+		Output:  s.path("output"),
+		Answer:  s.path("answer"),
+		Port:    s.path("port"),
+		Control: s.path("qmp"),
+		Disks:   []guest.Disk{{Path: s.path("disk"), Format: "qcow2", Volatile: true}},
 		NICs: []guest.NIC{
 			{MAC: "52:55:00:d1:55:00", Netdev: "user"}, {MAC: "52:55:00:d1:56:00", Netdev: lan},
 			{MAC: "52:55:00:d1:57:00", Netdev: lan},

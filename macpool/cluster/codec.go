@@ -12,9 +12,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// DecodeBlock reads a block from its API object. Rows that cannot be read are left out, and the error tells of them: the
-// block has the others. Two rows of one address are one with the holders of both. The block is nil if the object's name is
-// no prefix.
+// DecodeBlock reads a block from its API object. Rows that cannot be read are left out, and the error tells of them:
+// the block has the others. Two rows of one address are one with the holders of both. The block is nil if the object's
+// name is no prefix.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
@@ -60,7 +60,13 @@ func decodeEntry(a v1alpha1.MACAddress) macpool.Entry {
 	for _, h := range a.Holders {
 		e.Holds = append(e.Holds, macpool.Hold{
 			Holder: macpool.Holder{
-				Object:    macpool.Object{Kind: h.Kind, Namespace: h.Namespace, Name: h.Name, GenerateName: h.GenerateName, Claim: h.Claim},
+				Object: macpool.Object{
+					Kind:         h.Kind,
+					Namespace:    h.Namespace,
+					Name:         h.Name,
+					GenerateName: h.GenerateName,
+					Claim:        h.Claim,
+				},
 				Interface: h.Interface,
 			},
 			Shared: h.Shared,
@@ -97,7 +103,11 @@ func encodeEntry(m macpool.MAC, e macpool.Entry) v1alpha1.MACAddress {
 		})
 	}
 	if r := e.Reservation; r.Replica != "" {
-		a.Reservation = &v1alpha1.MACReservation{Replica: r.Replica, Since: metav1.NewMicroTime(r.Since), Contested: r.Contested}
+		a.Reservation = &v1alpha1.MACReservation{
+			Replica:   r.Replica,
+			Since:     metav1.NewMicroTime(r.Since),
+			Contested: r.Contested,
+		}
 	}
 	return a
 }

@@ -14,8 +14,30 @@ func TestBlockSurvivesEncoding(t *testing.T) {
 	b := macpool.NewBlock(macpool.Prefix{2, 0x4a, 0xbe})
 	b.Version = "7"
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(1), Holder: macpool.Holder{Object: macpool.Object{Kind: macpool.KindVM, Namespace: "n", GenerateName: "g", Claim: "c"}, Interface: "i"}, Since: now}))
-	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(1), Holder: holderOf("vma", "net"), Share: macpool.Sharing{Anyone: true}, Since: now}))
+	require.NoError(
+		t,
+		b.Claim(
+			macpool.Claim{
+				MAC: b.Prefix.Address(1),
+				Holder: macpool.Holder{
+					Object:    macpool.Object{Kind: macpool.KindVM, Namespace: "n", GenerateName: "g", Claim: "c"},
+					Interface: "i",
+				},
+				Since: now,
+			},
+		),
+	)
+	require.NoError(
+		t,
+		b.Claim(
+			macpool.Claim{
+				MAC:    b.Prefix.Address(1),
+				Holder: holderOf("vma", "net"),
+				Share:  macpool.Sharing{Anyone: true},
+				Since:  now,
+			},
+		),
+	)
 	b.Reserve(2, everything(), "r1", now)
 	b.Contest(b.Prefix.Address(2))
 	o := EncodeBlock(b)

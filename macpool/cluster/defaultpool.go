@@ -26,8 +26,8 @@ const (
 	maxRanges = 64
 )
 
-// EnsureDefaultPool makes a pool if there is none: from the range of a kubemacpool that is or was installed, else from a
-// random one.
+// EnsureDefaultPool makes a pool if there is none: from the range of a kubemacpool that is or was installed, else from
+// a random one.
 func EnsureDefaultPool(ctx context.Context, c client.Client, log logr.Logger) error {
 	var pools v1alpha1.MACPoolList
 	if err := c.List(ctx, &pools, client.Limit(1)); err != nil {
@@ -70,8 +70,8 @@ func rangesOfKubemacpool(ctx context.Context, c client.Client, log logr.Logger) 
 	return nil, nil
 }
 
-// unicastRanges are the unicast addresses from start to end, a range for each first octet: kubemacpool takes ranges that
-// have multicast addresses in between. Of more than a pool may have, the lowest are kept.
+// unicastRanges are the unicast addresses from start to end, a range for each first octet: kubemacpool takes ranges
+// that have multicast addresses in between. Of more than a pool may have, the lowest are kept.
 func unicastRanges(start, end string) ([]v1alpha1.MACRange, error) {
 	first, err := macpool.ParseMAC(start)
 	if err != nil {
@@ -107,8 +107,8 @@ func unicastRanges(start, end string) ([]v1alpha1.MACRange, error) {
 	return ranges, nil
 }
 
-// randomRange is 2^24 locally administered unicast addresses, 02:xx:xx:00:00:00 to 02:xx:xx:ff:ff:ff, where xx:xx are to
-// be random so that clusters on one wire differ.
+// randomRange is 2^24 locally administered unicast addresses, 02:xx:xx:00:00:00 to 02:xx:xx:ff:ff:ff, where xx:xx are
+// to be random so that clusters on one wire differ.
 func randomRange(oui int) v1alpha1.MACRange {
 	first := macpool.MAC{0x02, byte(oui >> 8), byte(oui)}
 	last := first

@@ -48,8 +48,12 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func addressesDesc() *prometheus.Desc {
-	return prometheus.NewDesc("bridgehead_macpool_addresses",
-		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.", []string{"pool", "state"}, nil)
+	return prometheus.NewDesc(
+		"bridgehead_macpool_addresses",
+		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.",
+		[]string{"pool", "state"},
+		nil,
+	)
 }
 
 func unreadableDesc() *prometheus.Desc {

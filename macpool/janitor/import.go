@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// importWhatIsThere imports all VMs and pods and reports that in the status of the pools. While KubeVirt is not installed
-// there are no VMs; it is looked for until it is.
+// importWhatIsThere imports all VMs and pods and reports that in the status of the pools. While KubeVirt is not
+// installed there are no VMs; it is looked for until it is.
 func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 	if err := j.importPods(ctx); err != nil {
 		return err

@@ -133,8 +133,8 @@ func (v *vmi) holder() macpool.Object {
 	return macpool.Object{Kind: macpool.KindVMI, Namespace: v.Namespace, Name: v.Name}
 }
 
-// NewVMCache is a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is apart
-// from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
+// NewVMCache is a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
+// apart from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
 	pods, err := podsByObject()
 	if err != nil {

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// A leaseMonitor notices which replicas have stopped renewing their Leases, on this process's own clock: what a Lease says
-// of time is only compared with what it said before.
+// A leaseMonitor notices which replicas have stopped renewing their Leases, on this process's own clock: what a Lease
+// says of time is only compared with what it said before.
 type leaseMonitor struct {
 	patience time.Duration
 	seen     map[string]pulse

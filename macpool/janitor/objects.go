@@ -84,7 +84,12 @@ func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.Par
 	}
 	found := podList()
 	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), notEnded())
-	if err := c.Reader.List(ctx, found, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: named}); err != nil {
+	if err := c.Reader.List(
+		ctx,
+		found,
+		client.InNamespace(key.Namespace),
+		client.MatchingFieldsSelector{Selector: named},
+	); err != nil {
 		return nil, fmt.Errorf("look for Pod %s: %w", key, err)
 	}
 	if len(found.Items) == 0 {
@@ -101,7 +106,10 @@ func notEnded() fields.Selector {
 }
 
 // addressesOfVM are what a VM and its instance, or an instance without a VM, have now.
-func (c Objects) addressesOfVM(ctx context.Context, key types.NamespacedName) (map[macpool.Object]map[macpool.MAC]string, error) {
+func (c Objects) addressesOfVM(
+	ctx context.Context,
+	key types.NamespacedName,
+) (map[macpool.Object]map[macpool.MAC]string, error) {
 	var v vm
 	var i vmi
 	errVM := c.Reader.Get(ctx, key, &v)
@@ -122,8 +130,8 @@ func (c Objects) addressesOfVM(ctx context.Context, key types.NamespacedName) (m
 	return found, nil
 }
 
-// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that the
-// API server does not know now are not seen: what they hold may be there all the same.
+// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that
+// the API server does not know now are not seen: what they hold may be there all the same.
 func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
 	has, unseen = map[macpool.MAC][]macpool.Holder{}, map[string]bool{}
 	note := func(o macpool.Object, addresses map[macpool.MAC]string) {

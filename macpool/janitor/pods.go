@@ -41,8 +41,8 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 	return n
 }
 
-// podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the cluster's.
-// The pod of a VM has none of its own: they are the VM's.
+// podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the
+// cluster's. The pod of a VM has none of its own: they are the VM's.
 func podAddresses(p *metav1.PartialObjectMetadata) map[macpool.MAC]string {
 	found := map[macpool.MAC]string{}
 	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
@@ -63,7 +63,8 @@ func podObject(key client.ObjectKey) macpool.Object {
 	return macpool.Object{Kind: macpool.KindPod, Namespace: key.Namespace, Name: key.Name}
 }
 
-// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted in.
+// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted
+// in.
 func podsByObject() (map[client.Object]cache.ByObject, error) {
 	notOfVMs, err := labels.NewRequirement(nad.LauncherLabel, selection.NotEquals, []string{nad.Launcher})
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 )
 
 func TestConditionOfAPoolNamesItsCollisions(t *testing.T) {
-	pool := macpool.Pool{Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 9}}}, nil)}
+	pool := macpool.Pool{
+		Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 9}}}, nil),
+	}
 	vma, vmb := macpool.Holder{Object: vmNamed("vma")}, macpool.Holder{Object: vmNamed("vmb")}
 	var all []macpool.Collision
 	for suffix := range byte(12) {

@@ -110,7 +110,12 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	}
 	// This is a consistent read: a replica that it shows silent has not renewed.
 	var leases coordinationv1.LeaseList
-	if err := j.Client.List(ctx, &leases, client.InNamespace(j.Namespace), client.HasLabels{cluster.ReplicaLabel}); err != nil {
+	if err := j.Client.List(
+		ctx,
+		&leases,
+		client.InNamespace(j.Namespace),
+		client.HasLabels{cluster.ReplicaLabel},
+	); err != nil {
 		return fmt.Errorf("list Leases of replicas: %w", err)
 	}
 	renewals := map[string]string{}
@@ -145,7 +150,12 @@ func renewal(lease coordinationv1.Lease) string {
 	return lease.Spec.RenewTime.String()
 }
 
-func (j *Janitor) endReplica(ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder) error {
+func (j *Janitor) endReplica(
+	ctx context.Context,
+	replica string,
+	blocks []*macpool.Block,
+	has map[macpool.MAC][]macpool.Holder,
+) error {
 	j.Log.Info("Replica is dead: settling what it had reserved", "replica", replica)
 	for _, b := range blocks {
 		if !b.ReservedBy(func(other string) bool { return other == replica }) {
@@ -207,7 +217,12 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 }
 
 func (j *Janitor) describe(pool *v1alpha1.MACPool) {
-	valid := metav1.Condition{Type: v1alpha1.ConditionValid, Status: metav1.ConditionTrue, Reason: "Valid", ObservedGeneration: pool.Generation}
+	valid := metav1.Condition{
+		Type:               v1alpha1.ConditionValid,
+		Status:             metav1.ConditionTrue,
+		Reason:             "Valid",
+		ObservedGeneration: pool.Generation,
+	}
 	rule, err := cluster.ReadPool(pool)
 	if err != nil {
 		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, "Invalid", err.Error()
@@ -226,7 +241,10 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
 	pool.Status.ImportedBy = j.Identity
 	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionImported, Status: metav1.ConditionTrue, Reason: "Imported", ObservedGeneration: pool.Generation,
-		Message: "every address that a VM of the cluster has is in the ledger",
+		Type:               v1alpha1.ConditionImported,
+		Status:             metav1.ConditionTrue,
+		Reason:             "Imported",
+		ObservedGeneration: pool.Generation,
+		Message:            "every address that a VM of the cluster has is in the ledger",
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// A blockCache is this process's copy of the stored blocks, kept up by watch events and by the process's own writes. What it
-// says may be old; every decision that gives an address away is checked against the store. The blocks in it are never
-// changed, only replaced.
+// A blockCache is this process's copy of the stored blocks, kept up by watch events and by the process's own writes.
+// What it says may be old; every decision that gives an address away is checked against the store. The blocks in it are
+// never changed, only replaced.
 type blockCache struct {
 	clock clock.PassiveClock
 

@@ -174,8 +174,8 @@ func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
 	return nil
 }
 
-// checkTaken looks whether the holder that a refusal would name still has the address. If it has given it up for good it
-// notes in c that it makes room and returns nil.
+// checkTaken looks whether the holder that a refusal would name still has the address. If it has given it up for good
+// it notes in c that it makes room and returns nil.
 func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
 	holder := taken.Holder.Object
 	if holder.Name == "" {
@@ -222,7 +222,10 @@ func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
 // whom it lent the address to, or gives it up.
 func (l *Ledger) contest(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
 	m := c.MAC
-	l.enqueue(m.Prefix(), change{apply: func(b *macpool.Block) error { b.Contest(m); return nil }, done: func(*macpool.Block, error) {}})
+	l.enqueue(
+		m.Prefix(),
+		change{apply: func(b *macpool.Block) error { b.Contest(m); return nil }, done: func(*macpool.Block, error) {}},
+	)
 	deadline := l.clock.NewTimer(contestFor)
 	defer deadline.Stop()
 	for {
@@ -237,7 +240,11 @@ func (l *Ledger) contest(ctx context.Context, c *macpool.Claim) (renewal bool, e
 		select {
 		case <-changed:
 		case <-deadline.C():
-			return false, &macpool.BusyError{MAC: m, After: time.Second, Why: "is set aside for automatic assignment and is being released"}
+			return false, &macpool.BusyError{
+				MAC:   m,
+				After: time.Second,
+				Why:   "is set aside for automatic assignment and is being released",
+			}
 		case <-ctx.Done():
 			return false, fmt.Errorf("wait for %s: %w", m, ctx.Err())
 		}

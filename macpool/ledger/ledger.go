@@ -1,5 +1,6 @@
 // Package ledger lends MAC addresses: it holds those that are asked for by compare-and-swap on blocks that all replicas
-// share, and gives the others from a window that it reserved ahead. docs/decisions/0001 says what makes its answers safe.
+// share, and gives the others from a window that it reserved ahead. docs/decisions/0001 says what makes its answers
+// safe.
 package ledger
 
 import (
@@ -217,7 +218,14 @@ func (l *Ledger) enqueue(p macpool.Prefix, ch change) {
 func (l *Ledger) enqueueLocked(p macpool.Prefix, ch change) {
 	c := l.committers[p]
 	if c == nil {
-		c = &committer{prefix: p, store: l.store, cache: l.cache, clock: l.clock, onNews: func(b *macpool.Block) { l.recheckWindows(b.Prefix) }, urgent: make(chan struct{}, 1)}
+		c = &committer{
+			prefix: p,
+			store:  l.store,
+			cache:  l.cache,
+			clock:  l.clock,
+			onNews: func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
+			urgent: make(chan struct{}, 1),
+		}
 		l.committers[p] = c
 	}
 	l.unwritten++
@@ -278,8 +286,8 @@ func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 // Blocks are all blocks as this replica knows them. They are never changed, only replaced.
 func (l *Ledger) Blocks() []*macpool.Block { return l.cache.all() }
 
-// recheckWindows takes out of the windows the addresses of a block that are not reserved for this replica and for nothing
-// else, as far as is known now.
+// recheckWindows takes out of the windows the addresses of a block that are not reserved for this replica and for
+// nothing else, as far as is known now.
 func (l *Ledger) recheckWindows(p macpool.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -60,14 +60,21 @@ func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, e
 
 func newWorld(t *testing.T, size int, replicas ...string) *world {
 	w := &world{
-		t: t, store: &MemoryStore{},
-		ledgers: map[string]*Ledger{}, leases: map[string]*fakeLease{}, exists: map[macpool.Object]bool{}, blind: map[string]bool{},
+		t:       t,
+		store:   &MemoryStore{},
+		ledgers: map[string]*Ledger{},
+		leases:  map[string]*fakeLease{},
+		exists:  map[macpool.Object]bool{},
+		blind:   map[string]bool{},
 	}
 	n := size - 1
 	w.pool = macpool.Pool{Name: "default", Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}}}, nil)}
 	for _, name := range replicas {
 		w.leases[name] = &fakeLease{name: name, ok: true}
-		w.ledgers[name] = New(t.Context(), Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}})
+		w.ledgers[name] = New(
+			t.Context(),
+			Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}},
+		)
 	}
 	w.store.Fail = func(string, macpool.Prefix) error {
 		if w.down.Load() {
@@ -113,7 +120,10 @@ func (w *world) has(vm string, there bool) {
 func (w *world) free(replica, vm string) {
 	w.has(vm, false)
 	for m, hold := range w.ledgers[replica].HoldsOf(vmNamed(vm)) {
-		require.NoError(w.t, w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }))
+		require.NoError(
+			w.t,
+			w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }),
+		)
 	}
 	synctest.Wait()
 }

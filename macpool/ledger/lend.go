@@ -65,8 +65,8 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	return w, nil
 }
 
-// serve lends to those who wait, in the order they came, as far as the window reaches: nobody is overtaken for ever. The
-// ledger's mutex is held.
+// serve lends to those who wait, in the order they came, as far as the window reaches: nobody is overtaken for ever.
+// The ledger's mutex is held.
 func (l *Ledger) serveLocked(w *window) {
 	replica, ok := l.lease.Replica()
 	if !ok || l.closed || replica != w.replica {
@@ -191,7 +191,13 @@ func (l *Ledger) needed(pool macpool.Pool) uint64 {
 // enough to be known to exist, may come back soon.
 func (l *Ledger) exhausted(pool macpool.Pool) error {
 	usage := l.Usage(pool)
-	e := &macpool.ExhaustedError{Pool: pool.Name, Used: usage.Used, Reserved: usage.Reserved, Total: usage.Total, Needed: l.needed(pool)}
+	e := &macpool.ExhaustedError{
+		Pool:     pool.Name,
+		Used:     usage.Used,
+		Reserved: usage.Reserved,
+		Total:    usage.Total,
+		Needed:   l.needed(pool),
+	}
 	ctx, cancel := context.WithTimeout(l.ctx, flushTimeout)
 	defer cancel()
 	looks := maxLooks

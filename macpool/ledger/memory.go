@@ -6,11 +6,11 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// A memory is what this process remembers of the addresses it gave out: a cache in front of the blocks, which is believed
-// no longer than they bear it out. It is guarded by the ledger's mutex.
+// A memory is what this process remembers of the addresses it gave out: a cache in front of the blocks, which is
+// believed no longer than they bear it out. It is guarded by the ledger's mutex.
 type memory struct {
-	// lent are addresses that were answered from a window while the store knows them only as reserved by this replica. They
-	// stay until the store has been told, however long that takes.
+	// lent are addresses that were answered from a window while the store knows them only as reserved by this replica.
+	// They stay until the store has been told, however long that takes.
 	lent map[macpool.MAC]lending
 	// recorded are holds that this process wrote. They count for reuseWithin from the write.
 	recorded map[macpool.MAC]recording
@@ -37,7 +37,8 @@ func newMemory() memory {
 	return memory{lent: map[macpool.MAC]lending{}, recorded: map[macpool.MAC]recording{}, filling: map[macpool.MAC]bool{}}
 }
 
-// spokenForLocked reports whether an address that this replica has reserved is lent, in a window or on its way into one.
+// spokenForLocked reports whether an address that this replica has reserved is lent, in a window or on its way into
+// one.
 func (l *Ledger) spokenForLocked(m macpool.MAC) bool {
 	_, lent := l.memory.lent[m]
 	return lent || l.memory.filling[m] || l.inWindowLocked(m)

@@ -49,8 +49,18 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 	return grant, nil
 }
 
-func (l *Ledger) previewClaim(ctx context.Context, r macpool.Request, a macpool.Ask, m macpool.MAC) (*macpool.TakenError, error) {
-	c := macpool.Claim{MAC: m, Holder: macpool.Holder{Object: r.Holder, Interface: a.Interface}, Share: a.Share, Since: l.Now()}
+func (l *Ledger) previewClaim(
+	ctx context.Context,
+	r macpool.Request,
+	a macpool.Ask,
+	m macpool.MAC,
+) (*macpool.TakenError, error) {
+	c := macpool.Claim{
+		MAC:    m,
+		Holder: macpool.Holder{Object: r.Holder, Interface: a.Interface},
+		Share:  a.Share,
+		Since:  l.Now(),
+	}
 	c.Replica, _ = l.lease.Replica()
 	current, err := l.store.Get(ctx, m.Prefix())
 	if err != nil {

@@ -93,9 +93,9 @@ func (l *Ledger) allowance(pool macpool.Pool, w *window) int {
 	return int(max(1, min(maxWindow, free/windowShare)))
 }
 
-// candidates are the blocks of a pool that look as if they had free addresses, beginning with the one in use: first those
-// that have few others in them, since a write costs the API server as much as the block has addresses; those in which
-// another replica has a window come last, to keep out of its way.
+// candidates are the blocks of a pool that look as if they had free addresses, beginning with the one in use: first
+// those that have few others in them, since a write costs the API server as much as the block has addresses; those in
+// which another replica has a window come last, to keep out of its way.
 func (l *Ledger) candidates(pool macpool.Pool, w *window) iter.Seq[macpool.Prefix] {
 	return func(yield func(macpool.Prefix) bool) {
 		var crowded, shared []macpool.Prefix
@@ -147,8 +147,8 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	return <-result
 }
 
-// take reserves up to n addresses of a block, orphans first, and notes that they are on their way into the window. Those
-// that an earlier attempt got are not any more.
+// take reserves up to n addresses of a block, orphans first, and notes that they are on their way into the window.
+// Those that an earlier attempt got are not any more.
 func (l *Ledger) take(b *macpool.Block, w *window, pool macpool.Pool, n int, earlier []macpool.MAC) []macpool.MAC {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,8 +163,8 @@ func (l *Ledger) take(b *macpool.Block, w *window, pool macpool.Pool, n int, ear
 	return got
 }
 
-// addToWindow adds addresses that were reserved, unless somebody took them since, and lends them to those who wait. What
-// is reserved and does not go into the window is given back.
+// addToWindow adds addresses that were reserved, unless somebody took them since, and lends them to those who wait.
+// What is reserved and does not go into the window is given back.
 func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,8 +185,8 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.serveLocked(w)
 }
 
-// orphansLocked are addresses of a block that are reserved by this replica and in no window: a write that was thought to
-// have failed reserved them.
+// orphansLocked are addresses of a block that are reserved by this replica and in no window: a write that was thought
+// to have failed reserved them.
 func (l *Ledger) orphansLocked(b *macpool.Block, w *window) []macpool.MAC {
 	var found []macpool.MAC
 	for m, e := range b.Entries() {

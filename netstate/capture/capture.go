@@ -1,7 +1,7 @@
-// Package capture evaluates the captures of a policy: nmpolicy's expressions over the current state of a node, which find
-// parts of it by what they say, change what was found, and put it into the desired state. It knows states as what JSON
-// decodes to (maps, slices, strings, numbers, booleans), so it needs no knowledge of links or routes. It reads no clock,
-// file or socket, and modifies no argument.
+// Package capture evaluates the captures of a policy: nmpolicy's expressions over the current state of a node, which
+// find parts of it by what they say, change what was found, and put it into the desired state. It knows states as what
+// JSON decodes to (maps, slices, strings, numbers, booleans), so it needs no knowledge of links or routes. It reads no
+// clock, file or socket, and modifies no argument.
 //
 //	expression = path | [ "capture." name "|" ] path ( "==" | ":=" ) value
 //	value      = quoted text | word | null | "capture." name "." path
@@ -95,8 +95,8 @@ func sorted(parsed map[string]capture) (order []capture, ring []string) {
 }
 
 // Resolve evaluates the captures against a current state. One that is in found is not evaluated again: what a policy
-// found first, it keeps, since it may move the very thing it looked for. The result has all captures. An expression that
-// finds nothing is an error.
+// found first, it keeps, since it may move the very thing it looked for. The result has all captures. An expression
+// that finds nothing is an error.
 func (p Program) Resolve(current any, found map[string]any) (map[string]any, error) {
 	all := maps.Clone(found)
 	if all == nil {

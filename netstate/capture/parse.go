@@ -59,7 +59,10 @@ func (p *parser) expression() (e expression, err error) {
 		return e, p.errorAt(0, "a capture is looked into by: capture.<name> | <path> == <value>")
 	}
 	if !contains(roots(), e.path[0]) {
-		return e, p.errorAt(strings.LastIndex(p.source[:p.at], e.path.String()), "a path begins with one of "+strings.Join(roots(), ", "))
+		return e, p.errorAt(
+			strings.LastIndex(p.source[:p.at], e.path.String()),
+			"a path begins with one of "+strings.Join(roots(), ", "),
+		)
 	}
 	return p.operation(e)
 }

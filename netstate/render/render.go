@@ -1,5 +1,5 @@
-// Package render works out what a policy comes to on a node. Admission and agent share it, so that they cannot disagree.
-// Like netstate it knows no client, clock or logger.
+// Package render works out what a policy comes to on a node. Admission and agent share it, so that they cannot
+// disagree. Like netstate it knows no client, clock or logger.
 package render
 
 import (
@@ -39,7 +39,12 @@ func Policy(spec nmstate.PolicySpec, current netstate.State, before map[string]n
 }
 
 // renderCaptures puts what the captures find into the desired state.
-func renderCaptures(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
+func renderCaptures(
+	spec nmstate.PolicySpec,
+	current netstate.State,
+	before map[string]nmstate.CapturedState,
+	now metav1.Time,
+) (
 	text []byte, found map[string]nmstate.CapturedState, err error,
 ) {
 	program, problems := capture.Parse(spec.Capture, field.NewPath("spec", "capture"))
@@ -79,7 +84,11 @@ func renderCaptures(spec nmstate.PolicySpec, current netstate.State, before map[
 }
 
 // captured is what the captures found, for the enactment. What was there before stays as it was.
-func captured(all map[string]any, before map[string]nmstate.CapturedState, now metav1.Time) (map[string]nmstate.CapturedState, error) {
+func captured(
+	all map[string]any,
+	before map[string]nmstate.CapturedState,
+	now metav1.Time,
+) (map[string]nmstate.CapturedState, error) {
 	found := map[string]nmstate.CapturedState{}
 	for name, value := range all {
 		if old, ok := before[name]; ok && old.State != nil {
@@ -90,7 +99,10 @@ func captured(all map[string]any, before map[string]nmstate.CapturedState, now m
 		if err != nil {
 			return nil, fmt.Errorf("write capture %s: %w", name, err)
 		}
-		found[name] = nmstate.CapturedState{State: &runtime.RawExtension{Raw: text}, MetaInfo: &nmstate.StateMetaInfo{TimeStamp: now}}
+		found[name] = nmstate.CapturedState{
+			State:    &runtime.RawExtension{Raw: text},
+			MetaInfo: &nmstate.StateMetaInfo{TimeStamp: now},
+		}
 	}
 	return found, nil
 }

@@ -49,7 +49,13 @@ func TestAnAddressThatIsRenewedIsNotCheckedAgain(t *testing.T) {
 }
 
 func TestWhoHasTheAddress(t *testing.T) {
-	address, none, other := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("192.0.2.9")
+	address, none, other := netip.MustParseAddr(
+		"192.0.2.7",
+	), netip.MustParseAddr(
+		"0.0.0.0",
+	), netip.MustParseAddr(
+		"192.0.2.9",
+	)
 	for name, c := range map[string]struct {
 		heard    arp
 		conflict bool
@@ -77,7 +83,12 @@ func TestWhoHasTheAddress(t *testing.T) {
 }
 
 func TestARPIsReadAsItIsWritten(t *testing.T) {
-	want := arp{operation: arpReply, mac: mac(3), sender: netip.MustParseAddr("192.0.2.7"), target: netip.MustParseAddr("192.0.2.9")}
+	want := arp{
+		operation: arpReply,
+		mac:       mac(3),
+		sender:    netip.MustParseAddr("192.0.2.7"),
+		target:    netip.MustParseAddr("192.0.2.9"),
+	}
 	have, ok := parseARP(want.marshal())
 	assert.True(t, ok)
 	assert.Equal(t, want, have)

@@ -229,7 +229,11 @@ func TestAnAgentThatIsAwayForLongerThanTheLeaseKeepsTheAddress(t *testing.T) {
 	awaitAddress(t, k, "away0", "192.0.2.7/24")
 	lease := awaitLease(t, clients)
 	stop()
-	eventually(t, func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) }, "more than a lease's time")
+	eventually(
+		t,
+		func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) },
+		"more than a lease's time",
+	)
 	have, _ := address(t, k, "away0")
 	assert.Equal(t, "192.0.2.7/24", have)
 	s.Told()
@@ -379,7 +383,10 @@ func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
 	k := openGuest(t)
 	s := dhcpserver.Start(t, "their0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
 	theirs := renewable("192.0.2.99/24", 3)
-	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}))
+	require.NoError(
+		t,
+		k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}),
+	)
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, set(clients, []Wanted{wanted("their0")}))
 	for have, _ := address(t, k, "their0"); have == "192.0.2.99/24"; have, _ = address(t, k, "their0") {
@@ -422,7 +429,10 @@ func TestARemovedAddressIsPutBack(t *testing.T) {
 	require.NoError(t, set(clients, []Wanted{wanted("heal0")}))
 	lease := awaitLease(t, clients)
 	taken := lease.address()
-	require.NoError(t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}))
+	require.NoError(
+		t,
+		k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}),
+	)
 	awaitAddress(t, k, "heal0", "")
 	awaitAddress(t, k, "heal0", "192.0.2.7/24")
 	eventually(t, func() bool { return len(waysOf(t, k)) == 1 }, "its route too")

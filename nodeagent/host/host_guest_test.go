@@ -40,9 +40,13 @@ func start(t *testing.T, dir string) agent {
 	k, err := kernel.Open()
 	require.NoError(t, err)
 	h := host.New(host.Options{
-		Kernel: k, Log: testr.New(t), Managers: managers.New(dir),
-		Clients: dhcp.New(dhcp.Options{Network: k, Folder: filepath.Join(dir, "leases"), Hostname: "node01", Boot: "one", Log: testr.New(t)}),
-		File:    resolver.File{Path: filepath.Join(dir, "etc", "resolv.conf"), Original: filepath.Join(dir, "original")},
+		Kernel:   k,
+		Log:      testr.New(t),
+		Managers: managers.New(dir),
+		Clients: dhcp.New(
+			dhcp.Options{Network: k, Folder: filepath.Join(dir, "leases"), Hostname: "node01", Boot: "one", Log: testr.New(t)},
+		),
+		File: resolver.File{Path: filepath.Join(dir, "etc", "resolv.conf"), Original: filepath.Join(dir, "original")},
 	})
 	require.NoError(t, h.Resume())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,7 +74,10 @@ func (a agent) apply(t *testing.T, policy, desired string) {
 	t.Helper()
 	state, errs := netstate.Parse([]byte(desired))
 	require.Empty(t, errs)
-	require.NoError(t, a.Apply(t.Context(), journal.Record{Policy: policy, Generation: 1, Desired: journal.State(state), Heal: true}))
+	require.NoError(
+		t,
+		a.Apply(t.Context(), journal.Record{Policy: policy, Generation: 1, Desired: journal.State(state), Heal: true}),
+	)
 	a.host.Committed()
 	healed, _ := a.Heal()
 	assert.Empty(t, healed, "what was just applied is in order")

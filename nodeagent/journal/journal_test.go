@@ -20,9 +20,14 @@ func open(t *testing.T, dir string) *Journal {
 
 // bridge is a record about a bridge without ports.
 func bridge(policy, name string) Record {
-	return Record{Policy: policy, Generation: 3, Heal: true, Desired: State{Interfaces: []netstate.Interface{{
-		Name: name, Type: netstate.TypeBridge, State: netstate.StateUp, Bridge: &netstate.Bridge{Port: []netstate.BridgePort{}},
-	}}}}
+	return Record{Policy: policy, Generation: 3, Heal: true, Desired: State{Interfaces: []netstate.Interface{
+		{
+			Name:   name,
+			Type:   netstate.TypeBridge,
+			State:  netstate.StateUp,
+			Bridge: &netstate.Bridge{Port: []netstate.BridgePort{}},
+		},
+	}}}
 }
 
 func TestARecordIsReadAsItWasKept(t *testing.T) {

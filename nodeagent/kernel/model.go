@@ -6,8 +6,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A Model is a node in memory: a kernel, its DHCP clients, which get no leases, and its resolver. It refuses what the kernel refuses, as far as plans can run into it, so
-// that what passes on a Model is worth trying on a Kernel. Make one with NewModel.
+// A Model is a node in memory: a kernel, its DHCP clients, which get no leases, and its resolver. It refuses what the
+// kernel refuses, as far as plans can run into it, so that what passes on a Model is worth trying on a Kernel. Make one
+// with NewModel.
 type Model struct {
 	mu    sync.Mutex
 	state netstate.State

@@ -110,7 +110,8 @@ func spread(r netstate.Route, hops []netstate.Route) []netstate.Route {
 	routes := make([]netstate.Route, len(hops))
 	for n, hop := range hops {
 		routes[n] = r
-		routes[n].NextHopInterface, routes[n].NextHopAddress, routes[n].Weight = hop.NextHopInterface, hop.NextHopAddress, hop.Weight
+		r := &routes[n]
+		r.NextHopInterface, r.NextHopAddress, r.Weight = hop.NextHopInterface, hop.NextHopAddress, hop.Weight
 	}
 	return routes
 }

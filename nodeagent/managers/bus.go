@@ -47,7 +47,10 @@ func (b *Bus) connect(ctx context.Context) (*dbus.Conn, error) {
 	if b.conn != nil && b.conn.Connected() {
 		return b.conn, nil
 	}
-	conn, err := dbus.Connect("unix:path="+filepath.Join("/", b.Root, busSocket), dbus.WithContext(context.WithoutCancel(ctx)))
+	conn, err := dbus.Connect(
+		"unix:path="+filepath.Join("/", b.Root, busSocket),
+		dbus.WithContext(context.WithoutCancel(ctx)),
+	)
 	var op *net.OpError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &op) && errors.Is(op.Err, syscall.ECONNREFUSED) {
 		return nil, errNoBus

@@ -81,7 +81,10 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 }
 
 func (m *Managers) programs() map[netstate.Manager]func() (Program, error) {
-	return map[netstate.Manager]func() (Program, error){netstate.NetworkManager: m.NetworkManager, netstate.Networkd: m.Networkd}
+	return map[netstate.Manager]func() (Program, error){
+		netstate.NetworkManager: m.NetworkManager,
+		netstate.Networkd:       m.Networkd,
+	}
 }
 
 // Do carries out a step of kind netstate.StepManager and ignores all others. A manager that does not run has nothing to
@@ -133,9 +136,9 @@ func (m *Managers) doNetworkd(step netstate.Step) error {
 	return program.Release(step.Link)
 }
 
-// Hold keeps links from managers, and gives back those that were kept before and are not in the list: for as long as the
-// node runs, whether the managers run now or start later. To call it again with the same list changes nothing. The error
-// joins what could not be done; calling it again tries again.
+// Hold keeps links from managers, and gives back those that were kept before and are not in the list: for as long as
+// the node runs, whether the managers run now or start later. To call it again with the same list changes nothing. The
+// error joins what could not be done; calling it again tries again.
 func (m *Managers) Hold(links []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,8 +146,8 @@ func (m *Managers) Hold(links []string) error {
 	return errors.Join(m.holdNetworkManager(slices.Compact(links)), m.holdNetworkd(slices.Compact(links)))
 }
 
-// holdNetworkManager writes the drop-in. NetworkManager must have let go of a link before it reads of it: it takes a link
-// down that it is about to activate.
+// holdNetworkManager writes the drop-in. NetworkManager must have let go of a link before it reads of it: it takes a
+// link down that it is about to activate.
 func (m *Managers) holdNetworkManager(links []string) error {
 	before, err := m.Files.unmanaged()
 	if err != nil {

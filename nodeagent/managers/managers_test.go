@@ -83,9 +83,19 @@ func TestLinksAreHeld(t *testing.T) {
 			[]string{"release eth1", "reload without br1 eth1"}},
 		"the same again is nothing": {netstate.NetworkManager, [][]string{{"eth1"}, {"eth1"}},
 			[]string{"release eth1", "reload without eth1"}},
-		"NetworkManager gets back what is not held any more": {netstate.NetworkManager, [][]string{{"eth1", "eth2"}, {"eth2"}, nil},
-			[]string{"release eth1", "release eth2", "reload without eth1 eth2", "reload without eth2", "take eth1", "reload without ",
-				"take eth2"}},
+		"NetworkManager gets back what is not held any more": {
+			netstate.NetworkManager,
+			[][]string{{"eth1", "eth2"}, {"eth2"}, nil},
+			[]string{
+				"release eth1",
+				"release eth2",
+				"reload without eth1 eth2",
+				"reload without eth2",
+				"take eth1",
+				"reload without ",
+				"take eth2",
+			},
+		},
 		"networkd reads of it": {netstate.Networkd, [][]string{{"eth1"}, {"eth1"}}, []string{"reload without eth1"}},
 		"networkd gets back what is not held any more": {netstate.Networkd, [][]string{{"eth1", "eth2"}, {"eth2"}},
 			[]string{"reload without eth1 eth2", "reload without eth2", "take eth1"}},
@@ -172,7 +182,10 @@ func TestNetworkManagersDevicesAreJudged(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			device := map[string]dbus.Variant{"Managed": dbus.MakeVariant(test.managed), "DeviceType": dbus.MakeVariant(test.kind)}
+			device := map[string]dbus.Variant{
+				"Managed":    dbus.MakeVariant(test.managed),
+				"DeviceType": dbus.MakeVariant(test.kind),
+			}
 			assert.Equal(t, test.want, deviceOf(device, test.active))
 		})
 	}

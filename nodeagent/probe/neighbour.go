@@ -29,7 +29,10 @@ func resolveARP(ctx context.Context, link string, addr netip.Addr) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	everybody := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	if _, err := conn.WriteTo(arpRequest(nic.HardwareAddr, from, addr), &packet.Addr{HardwareAddr: everybody}); err != nil {
+	if _, err := conn.WriteTo(
+		arpRequest(nic.HardwareAddr, from, addr),
+		&packet.Addr{HardwareAddr: everybody},
+	); err != nil {
 		return fmt.Errorf("send an ARP request: %w", err)
 	}
 	buffer := make([]byte, 128)

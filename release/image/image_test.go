@@ -117,7 +117,11 @@ func TestAnArchiveIsReadAsTheSameImage(t *testing.T) {
 			assert.Equal(t, plain, size > 6000, "bytes of the layer: %d", size)
 		})
 	}
-	require.ErrorContains(t, WriteTarball(filepath.Join(t.TempDir(), "x.tar"), "No Name", small(t, true)), "name of the image")
+	require.ErrorContains(
+		t,
+		WriteTarball(filepath.Join(t.TempDir(), "x.tar"), "No Name", small(t, true)),
+		"name of the image",
+	)
 }
 
 func TestAnIndexIsPushedAndWritten(t *testing.T) {

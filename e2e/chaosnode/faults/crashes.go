@@ -32,8 +32,12 @@ func (f *Field) killAgent(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("killed after %s: %w", whole*time.Duration(i)/kills, err)
 		}
 	}
-	return fmt.Sprintf("%d kills over %s, finished every time; undone from the journal %d times", kills, whole.Round(100*time.Millisecond),
-		strings.Count(n.Log(), "Undoing the change that was under way")), nil
+	return fmt.Sprintf(
+		"%d kills over %s, finished every time; undone from the journal %d times",
+		kills,
+		whole.Round(100*time.Millisecond),
+		strings.Count(n.Log(), "Undoing the change that was under way"),
+	), nil
 }
 
 // cutPower cuts the power of a node while it applies a policy.
@@ -55,7 +59,11 @@ func (f *Field) cutPower(ctx context.Context) (string, error) {
 		}
 		slowest = max(slowest, time.Since(began))
 	}
-	return fmt.Sprintf("%d cuts, each node configured at most %s after power came back", cuts, slowest.Round(100*time.Millisecond)), nil
+	return fmt.Sprintf(
+		"%d cuts, each node configured at most %s after power came back",
+		cuts,
+		slowest.Round(100*time.Millisecond),
+	), nil
 }
 
 // bootAlone boots a node that cannot reach the API server: its bridges must be there all the same.
@@ -74,12 +82,26 @@ func (f *Field) bootAlone(ctx context.Context) (string, error) {
 		return "", err
 	}
 	n.Partition(false)
-	return fmt.Sprintf("the bridge was there %s after the guest answered", took.Round(time.Millisecond)), errors.Join(f.bump(ctx), f.settled(ctx))
+	return fmt.Sprintf(
+			"the bridge was there %s after the guest answered",
+			took.Round(time.Millisecond),
+		), errors.Join(
+			f.bump(ctx),
+			f.settled(ctx),
+		)
 }
 
 // killManager kills the replica that hands out turns, while it does.
 func (f *Field) killManager(ctx context.Context) (string, error) {
-	holder, err := f.Kubectl(ctx, "get", "lease", "-n", "bridgehead-system", "bridgehead-rollout", "-o=jsonpath={.spec.holderIdentity}")
+	holder, err := f.Kubectl(
+		ctx,
+		"get",
+		"lease",
+		"-n",
+		"bridgehead-system",
+		"bridgehead-rollout",
+		"-o=jsonpath={.spec.holderIdentity}",
+	)
 	if err != nil {
 		return "", err
 	}

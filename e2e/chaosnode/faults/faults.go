@@ -52,7 +52,11 @@ spec:
         options: {stp: {enabled: false}}
         port:
         - name: eth1
-    - {name: br0.7, type: vlan, state: up, vlan: {base-iface: br0, id: 7}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+    - name: br0.7
+      type: vlan
+      state: up
+      vlan: {base-iface: br0, id: 7}
+      ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}
 `
 
 // New brings the nodes to where every fault starts.
@@ -138,13 +142,25 @@ func onNode(ctx context.Context, n *node.Node, line string) (string, error) {
 // enactmentSays waits until an enactment is in a state, and returns its message.
 func (f *Field) enactmentSays(ctx context.Context, n *node.Node, policy, state string) (string, time.Duration, error) {
 	took, err := f.until(ctx, n.Name+"."+policy+" "+state, func(ctx context.Context) (bool, error) {
-		out, err := f.Kubectl(ctx, "get", "nnce", n.Name+"."+policy, `-o=jsonpath={.status.conditions[?(@.status=="True")].type}`)
+		out, err := f.Kubectl(
+			ctx,
+			"get",
+			"nnce",
+			n.Name+"."+policy,
+			`-o=jsonpath={.status.conditions[?(@.status=="True")].type}`,
+		)
 		return err == nil && strings.TrimSpace(out) == state, nil
 	})
 	if err != nil {
 		return "", 0, err
 	}
-	message, err := f.Kubectl(ctx, "get", "nnce", n.Name+"."+policy, `-o=jsonpath={.status.conditions[?(@.status=="True")].message}`)
+	message, err := f.Kubectl(
+		ctx,
+		"get",
+		"nnce",
+		n.Name+"."+policy,
+		`-o=jsonpath={.status.conditions[?(@.status=="True")].message}`,
+	)
 	return message, took, err
 }
 
@@ -153,6 +169,15 @@ func (f *Field) remove(ctx context.Context, policy string) error {
 	if _, err := f.Kubectl(ctx, "delete", "nncp", policy); err != nil {
 		return err
 	}
-	_, err := f.Kubectl(ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", patience.String())
+	_, err := f.Kubectl(
+		ctx,
+		"wait",
+		"nnce",
+		"--for=delete",
+		"-l",
+		"nmstate.io/policy="+policy,
+		"--timeout",
+		patience.String(),
+	)
 	return err
 }

@@ -20,7 +20,16 @@ func (f *Field) deleteBridge(ctx context.Context) (string, error) {
 		return "", err
 	}
 	_, err = f.until(ctx, "event Healed", func(ctx context.Context) (bool, error) {
-		out, err := f.Kubectl(ctx, "get", "events", "-n", "default", "--field-selector", "reason=Healed", "-o=jsonpath={.items[*].message}")
+		out, err := f.Kubectl(
+			ctx,
+			"get",
+			"events",
+			"-n",
+			"default",
+			"--field-selector",
+			"reason=Healed",
+			"-o=jsonpath={.items[*].message}",
+		)
 		return err == nil && strings.Contains(out, "br0"), nil
 	})
 	return "back " + within(took) + ", event Healed", err
@@ -59,7 +68,9 @@ func (f *Field) shape(ctx context.Context, n *node.Node) (string, error) {
 
 func (f *Field) keepVeth(ctx context.Context) (string, error) {
 	n := f.Nodes[0]
-	for _, line := range []string{"ip link add vmtap type veth peer name vmtap-in", "ip link set vmtap master br0", "ip link set vmtap up"} {
+	for _, line := range []string{
+		"ip link add vmtap type veth peer name vmtap-in", "ip link set vmtap master br0", "ip link set vmtap up",
+	} {
 		if _, err := onNode(ctx, n, line); err != nil {
 			return "", err
 		}
@@ -88,7 +99,13 @@ func (f *Field) zeroCapacity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	took, err := f.until(ctx, "the capacity of "+n.Name, func(ctx context.Context) (bool, error) {
-		out, err := f.Kubectl(ctx, "get", "node", n.Name, "-o=jsonpath={.status.capacity."+resource+"} {.status.allocatable."+resource+"}")
+		out, err := f.Kubectl(
+			ctx,
+			"get",
+			"node",
+			n.Name,
+			"-o=jsonpath={.status.capacity."+resource+"} {.status.allocatable."+resource+"}",
+		)
 		return err == nil && out == "1k 1k", nil
 	})
 	return "repaired " + within(took), err

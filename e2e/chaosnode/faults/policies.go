@@ -63,7 +63,15 @@ func (f *Field) undone(ctx context.Context, policy, manifest, lost string) (stri
 	if !strings.Contains(message, lost) || strings.Contains(message, "\n") {
 		return "", fmt.Errorf("the reason is not readable: %q", message)
 	}
-	if _, err := f.Kubectl(ctx, "wait", "nncp", policy, "--for=condition=Degraded", "--timeout", patience.String()); err != nil {
+	if _, err := f.Kubectl(
+		ctx,
+		"wait",
+		"nncp",
+		policy,
+		"--for=condition=Degraded",
+		"--timeout",
+		patience.String(),
+	); err != nil {
 		return "", err
 	}
 	after, err := f.primary(ctx, n)

@@ -45,8 +45,8 @@ func prepare(config boot.Config) error {
 	return errors.Join(delegateControllers(), forward(), connect(config), masquerade(config.PodNetwork))
 }
 
-// delegateControllers leaves the root control group: controllers can be enabled below a group that has no processes only
-// (Documentation/admin-guide/cgroup-v2.rst, "no internal process constraint").
+// delegateControllers leaves the root control group: controllers can be enabled below a group that has no processes
+// only (Documentation/admin-guide/cgroup-v2.rst, "no internal process constraint").
 func delegateControllers() error {
 	const root = "/sys/fs/cgroup"
 	init := filepath.Join(root, "init")
@@ -69,7 +69,11 @@ func delegateControllers() error {
 	for _, c := range bytes.Fields(controllers) {
 		enable = append(enable, "+"+string(c))
 	}
-	if err := os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte(strings.Join(enable, " ")), 0); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(root, "cgroup.subtree_control"),
+		[]byte(strings.Join(enable, " ")),
+		0,
+	); err != nil {
 		return fmt.Errorf("enable controllers: %w", err)
 	}
 	return nil
@@ -88,7 +92,9 @@ func forward() error {
 
 // connect gives the machine its addresses and routes. eth1 comes up without an address: it is for policies.
 func connect(config boot.Config) error {
-	for _, l := range []struct{ name, address string }{{"lo", ""}, {"eth0", ownAddress}, {"eth1", ""}, {"eth2", config.Address}} {
+	for _, l := range []struct{ name, address string }{
+		{"lo", ""}, {"eth0", ownAddress}, {"eth1", ""}, {"eth2", config.Address},
+	} {
 		if err := linkUp(l.name, l.address); err != nil {
 			return err
 		}
@@ -101,7 +107,9 @@ func connect(config boot.Config) error {
 		if err != nil {
 			return fmt.Errorf("read a route: %w", err)
 		}
-		if err := netlink.RouteAdd(&netlink.Route{Dst: network, Gw: net.ParseIP(r.Via), Protocol: unix.RTPROT_STATIC}); err != nil {
+		if err := netlink.RouteAdd(
+			&netlink.Route{Dst: network, Gw: net.ParseIP(r.Via), Protocol: unix.RTPROT_STATIC},
+		); err != nil {
 			return fmt.Errorf("add a route to %s: %w", r.Network, err)
 		}
 	}

@@ -59,8 +59,8 @@ func CacheDir() (string, error) {
 
 // Ensure returns the folder that holds the programs of a set, having built those that are missing or
 // damaged. Programs whose version fits are taken from the folder of the environment variable
-// KUBEBUILDER_ASSETS, and a kubectl from the search path, instead of being built. It says at once what it builds and how long all of that takes. The first build takes minutes; afterwards
-// Ensure costs a few stat calls.
+// KUBEBUILDER_ASSETS, and a kubectl from the search path, instead of being built. It says at once what it builds and
+// how long all of that takes. The first build takes minutes; afterwards Ensure costs a few stat calls.
 //
 // It may be interrupted at any point and called by several processes at once: a binary appears under its
 // name only when it is complete, one process builds and the others wait. Cancelling ctx ends the build.

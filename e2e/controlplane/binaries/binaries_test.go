@@ -24,7 +24,11 @@ func newFake(t *testing.T) (*builder, *output) {
 	write(t, filepath.Join(folder, "go.mod"), "module example.com/hello\n\ngo 1.26.0\n")
 	write(t, filepath.Join(folder, "main.go"), "package main\n\nfunc main() { println(`hello`) }\n")
 	out := &output{}
-	hello := target{program: program{name: "hello", pkg: "example.com/hello", takes: time.Second}, version: "v1.2.3", folder: folder}
+	hello := target{
+		program: program{name: "hello", pkg: "example.com/hello", takes: time.Second},
+		version: "v1.2.3",
+		folder:  folder,
+	}
 	return &builder{dir: t.TempDir(), targets: []target{hello}, out: out}, out
 }
 

@@ -48,7 +48,10 @@ func TestProgramsThatExistAreTakenIfTheirVersionFits(t *testing.T) {
 func TestAKubectlOnTheSearchPathIsTaken(t *testing.T) {
 	b, out := newFake(t)
 	path := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(path, "kubectl"), []byte("#!/bin/sh\necho Client Version: v1.37.1\n"), 0o755))
+	require.NoError(
+		t,
+		os.WriteFile(filepath.Join(path, "kubectl"), []byte("#!/bin/sh\necho Client Version: v1.37.1\n"), 0o755),
+	)
 	goCommand, err := exec.LookPath("go")
 	require.NoError(t, err)
 	t.Setenv("PATH", path+":"+filepath.Dir(goCommand)+":/bin:/usr/bin")
@@ -64,6 +67,11 @@ func TestAssetsHaveAFolderOfTheirOwn(t *testing.T) {
 	t.Setenv("KUBEBUILDER_ASSETS", "/usr/local/kubebuilder/bin")
 	assets, err := newBuilder(Options{Cache: t.TempDir()})
 	require.NoError(t, err)
-	assert.NotEqual(t, filepath.Base(plain.dir), filepath.Base(assets.dir), "what was built is not mixed with what was found")
+	assert.NotEqual(
+		t,
+		filepath.Base(plain.dir),
+		filepath.Base(assets.dir),
+		"what was built is not mixed with what was found",
+	)
 	assert.Equal(t, "/usr/local/kubebuilder/bin", assets.assets)
 }

@@ -15,7 +15,11 @@ func TestPinnedModulesNameTheFolderOfBinaries(t *testing.T) {
 	versions := map[string]string{"etcd": "v3.7.3", "kubernetes": "v1.37.2"}
 	for _, m := range pinnedModules(ControlPlane) {
 		require.NoError(t, os.MkdirAll(filepath.Join(modules, m.folder), 0o755))
-		write(t, filepath.Join(modules, m.folder, "go.mod"), "module example.com/pins\n\nrequire "+m.path+" "+versions[filepath.Base(m.folder)]+" // indirect\n")
+		write(
+			t,
+			filepath.Join(modules, m.folder, "go.mod"),
+			"module example.com/pins\n\nrequire "+m.path+" "+versions[filepath.Base(m.folder)]+" // indirect\n",
+		)
 	}
 	b, err := newBuilder(Options{Cache: cache, Modules: modules})
 	require.NoError(t, err)

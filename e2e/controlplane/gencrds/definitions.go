@@ -59,7 +59,9 @@ func (d definition) complete(crd *apiextensionsv1.CustomResourceDefinition) {
 	version.AdditionalPrinterColumns = d.columns
 	version.Subresources = nil
 	if d.status {
-		version.Subresources = &apiextensionsv1.CustomResourceSubresources{Status: &apiextensionsv1.CustomResourceSubresourceStatus{}}
+		version.Subresources = &apiextensionsv1.CustomResourceSubresources{
+			Status: &apiextensionsv1.CustomResourceSubresourceStatus{},
+		}
 	}
 	if d.optional {
 		requireNothing(version.Schema.OpenAPIV3Schema)
@@ -83,7 +85,11 @@ func requireNothing(schema *apiextensionsv1.JSONSchemaProps) {
 
 // age is the column that shows how old an object is.
 func age() apiextensionsv1.CustomResourceColumnDefinition {
-	return apiextensionsv1.CustomResourceColumnDefinition{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"}
+	return apiextensionsv1.CustomResourceColumnDefinition{
+		Name:     "Age",
+		Type:     "date",
+		JSONPath: ".metadata.creationTimestamp",
+	}
 }
 
 // text is a column that shows a field.

@@ -1,5 +1,5 @@
-// Package tunnel is HTTP CONNECT, both ends: the API server's connections enter the cluster through it, first at a proxy
-// beside the API server, then at one in each node.
+// Package tunnel is HTTP CONNECT, both ends: the API server's connections enter the cluster through it, first at a
+// proxy beside the API server, then at one in each node.
 package tunnel
 
 import (
@@ -14,8 +14,8 @@ import (
 // ErrUnknown says that nothing has the address that was asked for. A client sees 502, and 503 for every other error.
 var ErrUnknown = errors.New("nothing has this address")
 
-// Serve answers one CONNECT: it dials the target ("10.96.0.1:443") and copies both ways until both directions have ended,
-// or the request's context has. Why it refuses is in the body; the API server quotes the status line only.
+// Serve answers one CONNECT: it dials the target ("10.96.0.1:443") and copies both ways until both directions have
+// ended, or the request's context has. Why it refuses is in the body; the API server quotes the status line only.
 func Serve(w http.ResponseWriter, r *http.Request, dial func(ctx context.Context, target string) (net.Conn, error)) {
 	if r.Method != http.MethodConnect {
 		http.Error(w, "this is a proxy: use CONNECT", http.StatusMethodNotAllowed)
@@ -44,8 +44,8 @@ func Serve(w http.ResponseWriter, r *http.Request, dial func(ctx context.Context
 	if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	// Only what is read already comes from the server's buffer: its reader would end the context at the client's end of file,
-	// and with it the other direction.
+	// Only what is read already comes from the server's buffer: its reader would end the context at the client's end of
+	// file, and with it the other direction.
 	early := io.LimitReader(buffered, int64(buffered.Reader.Buffered()))
 	splice(r.Context(), client, io.MultiReader(early, client), backend)
 }

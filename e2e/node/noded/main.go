@@ -1,6 +1,6 @@
 // Command noded is the one program of a guest that plays a Kubernetes node. It stands in for systemd and kubelet as far
-// as the node agent can tell: it mounts the disk, gives eth0 its address, keeps the agent running, and does what the test
-// asks for.
+// as the node agent can tell: it mounts the disk, gives eth0 its address, keeps the agent running, and does what the
+// test asks for.
 package main
 
 import (
@@ -99,7 +99,9 @@ func addressUp(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: via.IP, Protocol: unix.RTPROT_STATIC}); err != nil {
+	if err := netlink.RouteAdd(
+		&netlink.Route{LinkIndex: link.Attrs().Index, Gw: via.IP, Protocol: unix.RTPROT_STATIC},
+	); err != nil {
 		return fmt.Errorf("route by %s: %w", name, err)
 	}
 	return nil

@@ -98,7 +98,8 @@ func (n *node) Agent(_ wire.Nothing, reply *wire.AgentReply) error {
 	return nil
 }
 
-// usage reads the resident memory in bytes and the processor time in hundredths of a second; zeros if the process is gone.
+// usage reads the resident memory in bytes and the processor time in hundredths of a second; zeros if the process is
+// gone.
 func usage(pid int) (rss, cpu int64) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -25,20 +25,26 @@ type Client struct {
 	cause func() error    // why it is gone
 }
 
-// Dial reaches a guest through the Unix socket that qemu listens on for its port. It waits for qemu, not for the guest to
-// answer. ended is closed when the guest is gone; cause tells why then.
+// Dial reaches a guest through the Unix socket that qemu listens on for its port. It waits for qemu, not for the guest
+// to answer. ended is closed when the guest is gone; cause tells why then.
 func Dial(ctx context.Context, socket string, ended <-chan struct{}, cause func() error) (*Client, error) {
 	var conn net.Conn
-	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		select {
-		case <-ended:
-			return false, cause()
-		default:
-		}
-		var err error
-		conn, err = new(net.Dialer).DialContext(ctx, "unix", socket)
-		return err == nil, nil
-	})
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		20*time.Millisecond,
+		time.Minute,
+		true,
+		func(ctx context.Context) (bool, error) {
+			select {
+			case <-ended:
+				return false, cause()
+			default:
+			}
+			var err error
+			conn, err = new(net.Dialer).DialContext(ctx, "unix", socket)
+			return err == nil, nil
+		},
+	)
 	if err != nil {
 		return nil, err
 	}

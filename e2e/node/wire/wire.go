@@ -9,8 +9,8 @@ const ConfigPath = "/etc/bridgehead-node.json"
 type Config struct {
 	// Name is the node's name and the guest's host name.
 	Name string `json:"name"`
-	// Agent is the command line of the node agent. It is started again whenever it ends, as kubelet would. Empty means that
-	// there is none.
+	// Agent is the command line of the node agent. It is started again whenever it ends, as kubelet would. Empty means
+	// that there is none.
 	Agent []string `json:"agent,omitempty"`
 	// StateDir is where the disk is mounted.
 	StateDir string `json:"stateDir"`
@@ -53,8 +53,8 @@ type SignalArgs struct {
 	Hold   bool `json:"hold,omitempty"`
 }
 
-// AgentReply tells of the agent: its process, 0 if it does not run, how often it was started since boot, and its resident
-// memory and processor time.
+// AgentReply tells of the agent: its process, 0 if it does not run, how often it was started since boot, and its
+// resident memory and processor time.
 type AgentReply struct {
 	PID        int   `json:"pid"`
 	Starts     int   `json:"starts"`

@@ -25,7 +25,9 @@ func main() {
 }
 
 func run(ctx context.Context, stay bool) error {
-	fmt.Println("A cluster with two nodes in qemu: kubelet, containerd and Multus on a kernel of their own, Bridgehead from its image.")
+	fmt.Println(
+		"A cluster with two nodes in qemu: kubelet, containerd and Multus on a kernel of their own, Bridgehead from its image.",
+	)
 	c, err := cluster.Start(ctx, cluster.Options{Nodes: 2, Out: os.Stdout})
 	if err != nil {
 		return err
@@ -39,8 +41,11 @@ func run(ctx context.Context, stay bool) error {
 	}
 	fmt.Println("\nAll of it is so.")
 	if stay {
-		fmt.Printf("\nUse it with\n  export KUBECONFIG=%s\n  %s get nodes,pods,nncp,nnce,nns,vm,macpools,macblocks -A -o wide\nInterrupt to end.\n",
-			c.Kubeconfig, c.KubectlCommand(ctx).Path)
+		fmt.Printf(
+			"\nUse it with\n  export KUBECONFIG=%s\n  %s get nodes,pods,nncp,nnce,nns,vm,macpools,macblocks -A -o wide\nInterrupt to end.\n",
+			c.Kubeconfig,
+			c.KubectlCommand(ctx).Path,
+		)
 		<-ctx.Done()
 	}
 	return nil

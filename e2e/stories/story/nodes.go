@@ -31,7 +31,16 @@ func (t *teller) applyPolicy(ctx context.Context) error {
 	if err := t.show(ctx, "apply", "-f", t.file("10-policy-br0-eth1.yaml")); err != nil {
 		return err
 	}
-	if err := t.show(ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", settleTime.String()); err != nil {
+	if err := t.show(
+		ctx,
+		"wait",
+		"nncp",
+		policy,
+		"--for",
+		"condition=Available",
+		"--timeout",
+		settleTime.String(),
+	); err != nil {
 		return errors.Join(err, t.show(ctx, "get", "nnce", "-o", "yaml"))
 	}
 	if err := t.expect(ctx, []string{policy, "SuccessfullyConfigured"}, "get", "nncp"); err != nil {
@@ -68,11 +77,17 @@ func (t *teller) showNodes(ctx context.Context) error {
 // eventually shows a kubectl command once it prints what it should.
 func (t *teller) eventually(ctx context.Context, want string, args ...string) error {
 	var got string
-	err := wait.PollUntilContextTimeout(ctx, wait.Jitter(50e6, 0.1), settleTime, true, func(ctx context.Context) (bool, error) {
-		var err error
-		got, err = t.Kubectl(ctx, args...)
-		return err == nil && strings.TrimSpace(got) == want, nil
-	})
+	err := wait.PollUntilContextTimeout(
+		ctx,
+		wait.Jitter(50e6, 0.1),
+		settleTime,
+		true,
+		func(ctx context.Context) (bool, error) {
+			var err error
+			got, err = t.Kubectl(ctx, args...)
+			return err == nil && strings.TrimSpace(got) == want, nil
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("kubectl %s prints %q, not %q: %w", strings.Join(args, " "), got, want, err)
 	}
@@ -87,7 +102,16 @@ func (t *teller) deletePolicy(ctx context.Context) error {
 	if !strings.Contains(out, "Warning:") {
 		return errors.New("nobody says that the configuration stays")
 	}
-	if err := t.show(ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", settleTime.String()); err != nil {
+	if err := t.show(
+		ctx,
+		"wait",
+		"nnce",
+		"--for=delete",
+		"-l",
+		"nmstate.io/policy="+policy,
+		"--timeout",
+		settleTime.String(),
+	); err != nil {
 		return err
 	}
 	for _, n := range t.Nodes {

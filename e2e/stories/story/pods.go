@@ -66,7 +66,17 @@ func (t *teller) attachPods(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := t.expect(ctx, []string{mac}, "exec", podPrefix+name, "--", "ip", "addr", "show", podInterface("br0-100")); err != nil {
+		if err := t.expect(
+			ctx,
+			[]string{mac},
+			"exec",
+			podPrefix+name,
+			"--",
+			"ip",
+			"addr",
+			"show",
+			podInterface("br0-100"),
+		); err != nil {
 			return err
 		}
 	}
@@ -81,7 +91,11 @@ func launcherOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
 		if n.Multus == nil {
 			continue
 		}
-		element := map[string]string{"name": n.Multus.NetworkName, "namespace": vm.Namespace, "interface": podInterface(n.Name)}
+		element := map[string]string{
+			"name":      n.Multus.NetworkName,
+			"namespace": vm.Namespace,
+			"interface": podInterface(n.Name),
+		}
 		for _, i := range spec.Domain.Devices.Interfaces {
 			if i.Name == n.Name {
 				element["mac"] = i.MacAddress
@@ -117,8 +131,12 @@ func newPod(name, networks, iface, address string) *corev1.Pod {
 	}
 	grace := int64(0)
 	return &corev1.Pod{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{networksKey: networks}},
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   "default",
+			Name:        name,
+			Annotations: map[string]string{networksKey: networks},
+		},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: &grace,
 			Containers: []corev1.Container{{
@@ -240,8 +258,8 @@ func (t *teller) isolate(ctx context.Context) error {
 	return nil
 }
 
-// stayAway gives one node a bridge that the other has not: a pod that must run on the other is not bound to it, where it
-// could not be attached.
+// stayAway gives one node a bridge that the other has not: a pod that must run on the other is not bound to it, where
+// it could not be attached.
 func (t *teller) stayAway(ctx context.Context) error {
 	const policy = `{"apiVersion": "nmstate.io/v1", "kind": "NodeNetworkConfigurationPolicy", "metadata": {"name": "br9"},
 		"spec": {"nodeSelector": {"kubernetes.io/hostname": "node01"},
@@ -266,7 +284,15 @@ func (t *teller) stayAway(ctx context.Context) error {
 		return err
 	}
 	condition := `jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}`
-	if _, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String()); err != nil {
+	if _, err := t.Kubectl(
+		ctx,
+		"wait",
+		"pod",
+		pod.Name,
+		"--for=condition=PodScheduled=false",
+		"--timeout",
+		settleTime.String(),
+	); err != nil {
 		return err
 	}
 	return t.expect(ctx, []string{"Insufficient " + resource}, "get", "pod", pod.Name, "-o="+condition)

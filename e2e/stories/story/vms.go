@@ -108,7 +108,16 @@ func (t *teller) showLedger(ctx context.Context) error {
 		return err
 	}
 	used := fmt.Sprintf("jsonpath={.status.used}=%d", len(held))
-	if _, err := t.Kubectl(ctx, "wait", "macpool", "default", "--for", used, "--timeout", settleTime.String()); err != nil {
+	if _, err := t.Kubectl(
+		ctx,
+		"wait",
+		"macpool",
+		"default",
+		"--for",
+		used,
+		"--timeout",
+		settleTime.String(),
+	); err != nil {
 		return fmt.Errorf("the pool does not count the %d addresses that are held: %w", len(held), err)
 	}
 	if err := t.show(ctx, "get", "macpools"); err != nil {
@@ -145,11 +154,17 @@ func (t *teller) printNICs(ctx context.Context, vms ...string) error {
 
 // waitHeld waits until the ledger says that an address is held by who it should be.
 func (t *teller) waitHeld(ctx context.Context, mac, owner string) (holder string, err error) {
-	err = wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, settleTime, true, func(ctx context.Context) (bool, error) {
-		held, err := t.held(ctx)
-		holder = held[mac]
-		return holder == owner, err
-	})
+	err = wait.PollUntilContextTimeout(
+		ctx,
+		20*time.Millisecond,
+		settleTime,
+		true,
+		func(ctx context.Context) (bool, error) {
+			held, err := t.held(ctx)
+			holder = held[mac]
+			return holder == owner, err
+		},
+	)
 	if err != nil {
 		return "", fmt.Errorf("%q is held by %q, not by %s: %w", mac, holder, owner, err)
 	}

@@ -1,5 +1,5 @@
-// Command applier applies policies to the system it runs on, and reverts them, as the node agent does when it has a turn,
-// without an API server and without healing: whatever holds afterwards holds by itself.
+// Command applier applies policies to the system it runs on, and reverts them, as the node agent does when it has a
+// turn, without an API server and without healing: whatever holds afterwards holds by itself.
 //
 //	applier apply NAME FILE   apply the desired state in a file as the policy NAME
 //	applier fail NAME FILE    apply it with a probe that then finds nothing, so that it is undone

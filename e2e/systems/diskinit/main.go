@@ -1,5 +1,5 @@
-// Command diskinit is the init of the initramfs of a system: it loads the modules, mounts the disk, puts the files of the
-// test on it, and becomes the init that is there.
+// Command diskinit is the init of the initramfs of a system: it loads the modules, mounts the disk, puts the files of
+// the test on it, and becomes the init that is there.
 package main
 
 import (
@@ -59,7 +59,10 @@ func run() error {
 	if err := errors.Join(unix.Chroot("."), os.Chdir("/")); err != nil {
 		return fmt.Errorf("make the disk the root: %w", err)
 	}
-	return fmt.Errorf("start init: %w", unix.Exec("/sbin/init", []string{"init"}, []string{"PATH=/usr/sbin:/usr/bin", "TERM=dumb"}))
+	return fmt.Errorf(
+		"start init: %w",
+		unix.Exec("/sbin/init", []string{"init"}, []string{"PATH=/usr/sbin:/usr/bin", "TERM=dumb"}),
+	)
 }
 
 func mount(source, target, fstype string) error {

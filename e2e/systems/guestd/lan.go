@@ -17,7 +17,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
 )
 
-// lan, which tells systemd at the socket notify when it runs, plays a network with a router that is its DHCP server, in a network namespace of its own. It does not return.
+// lan, which tells systemd at the socket notify when it runs, plays a network with a router that is its DHCP server, in
+// a network namespace of its own. It does not return.
 func lan(notify string) error {
 	link, err := netlink.LinkByName(layout.LANInterface)
 	if err != nil {

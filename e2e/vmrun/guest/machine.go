@@ -85,11 +85,27 @@ func (m Machine) Command() (*exec.Cmd, error) {
 // microvm hangs. panic=-1 with -no-reboot turns a guest's panic into an exit.
 func (m Machine) args() []string {
 	args := []string{
-		"-M", "pc", "-accel", orDefault(m.Accel, "tcg"), "-cpu", orDefault(m.CPU, "max"),
-		"-smp", strconv.Itoa(max(1, m.Cores)), "-m", strconv.Itoa(m.memory()),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", m.Kernel, "-initrd", m.Initrd,
-		"-append", strings.TrimSpace("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off rcupdate.rcu_expedited=1 " + m.KernelArgs),
+		"-M",
+		"pc",
+		"-accel",
+		orDefault(m.Accel, "tcg"),
+		"-cpu",
+		orDefault(m.CPU, "max"),
+		"-smp",
+		strconv.Itoa(max(1, m.Cores)),
+		"-m",
+		strconv.Itoa(m.memory()),
+		"-nodefaults",
+		"-no-user-config",
+		"-display",
+		"none",
+		"-no-reboot",
+		"-kernel",
+		m.Kernel,
+		"-initrd",
+		m.Initrd,
+		"-append",
+		strings.TrimSpace("console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off rcupdate.rcu_expedited=1 " + m.KernelArgs),
 	}
 	args = append(args, serial("console", m.Console)...)
 	args = append(args, serial("output", m.Output)...)
