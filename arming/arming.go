@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package arming puts the webhook configurations in force once somebody answers. The manifests have templates of them,
 // which the API server never calls; the replicas make the real ones, so that an install whose pods never start stops
 // nobody from creating anything. Why it is so is in docs/decisions/0010-webhooks-are-armed-by-replicas.md.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package certs gets the webhook server its certificate and the API server the CA to check it with. In the built-in
 // mode one CA is in a Secret, every replica signs a leaf of its own in memory, and nothing has to be mounted.
 package certs

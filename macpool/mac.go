@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package macpool has the values of the ledger of MAC addresses, so that no two interfaces of a cluster have the same:
 // what an address, a range and a holder are, and what may become of the 256 addresses of a block. It decides and does
 // nothing: package ledger lends addresses, cluster keeps blocks in the API server, janitor keeps them true to what

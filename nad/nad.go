@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nad reads what pods and NetworkAttachmentDefinitions (NADs) say about networks: the annotations in which a
 // pod names NADs, the CNI configuration inside a NAD, and the resource that a network asks of a node. All of it but the
 // Cache is pure, and total: any text has an answer, in which problems are told with their place.

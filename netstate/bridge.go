@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package netstate
 
 // A Bridge is the bridge part of a linux-bridge interface.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netstate holds the network state of a node as a plain value, in the shape kubernetes-nmstate
 // calls desiredState and currentState, and decides everything that can be decided about it without
 // touching a node: Parse reads it strictly, Validate lists what is wrong with it, Merge says where a

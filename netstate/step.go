@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package netstate
 
 // A StepKind says what a Step is about, and so which field of its two values is used.

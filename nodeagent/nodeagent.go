@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nodeagent is the agent of a node: it makes the node's network be as policies say and keeps it so, reports how
 // it is, and offers its bridges to pods.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command release makes what users of Bridgehead install: the container image, for every platform, its bills of
 // materials, and archives for nodes without a registry. It needs the go command and no container daemon.
 package main

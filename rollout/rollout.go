@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rollout hands out the turns by which nodes apply policies, and sums up how they took them.
 //
 // Decide is the whole of it: a plain function from what there is (a policy, the nodes it selects, their enactments) to

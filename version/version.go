@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package version says which build of Bridgehead this is: one stamp for --version, for the metric
 // bridgehead_build_info, for the labels of the image and for NodeNetworkStates.
 package version

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package webhooks
 
 // A Route is the path of one webhook, and who reviews what the API server sends there.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package webhooks decides on admission requests. A rule is a plain function from an object to problems with field
 // paths; a reviewer strings rules and the ledger together into a Verdict; the server turns that into an
 // AdmissionReview.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nmstate holds what all served versions of API group nmstate.io have in common: the specs and statuses of
 // policies, enactments and node states, in the very fields kubernetes-nmstate gives them. The versions differ in
 // nothing but their names, so objects need no conversion.

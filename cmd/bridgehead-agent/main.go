@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bridgehead-agent makes the network of its node be as policies say, reports how it is, and offers its
 // bridges to pods.
 package main

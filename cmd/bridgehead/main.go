@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bridgehead serves the admission webhooks of the suite and runs its controllers. Any number of replicas serve
 // at once; the controllers run in one of them.
 package main

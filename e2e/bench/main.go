@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench compares the creation of VMs with no webhook, with a webhook that only allows, and with ours, on a real
 // control plane. All figures are ratios to the webhook that only allows, taken in the same run in turns, so that a busy
 // machine slows both alike.

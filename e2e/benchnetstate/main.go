@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command benchnetstate measures the network state of a node on a real kernel: reading it, planning, and carrying out a
 // plan compared with ip -batch and bridge -batch doing the same work. It changes the network of the machine it runs on,
 // so it runs in a guest only:

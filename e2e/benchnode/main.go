@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command benchnode measures what a policy takes from nodes and from the API server: on two nodes with real kernels in
 // qemu, and on fleets of hollow nodes, whose agents are real and whose kernels are models. It prints tables and writes
 // JSON. Figures of guests are those of a processor that qemu emulates: compare them with the floor beside them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command chaosnode does to nodes what happens to nodes: it kills the agent, cuts the power, cuts networks, applies
 // policies that cut the node off, and interferes with what was configured. It prints what became of it, and fails if
 // any of it is not as it should be.

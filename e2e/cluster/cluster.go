@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cluster runs Kubernetes clusters whose nodes are nodes: qemu guests with kubelet, kube-proxy, containerd,
 // Multus and the CNI project's plugins, under a control plane on this machine. What runs on them are pods, from images,
 // by the manifests that users apply. Nothing needs root, KVM or a registry.

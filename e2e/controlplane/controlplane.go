@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controlplane runs a real Kubernetes control plane for tests: etcd and kube-apiserver, and on
 // demand kube-controller-manager and kube-scheduler, all on the loopback interface and without root.
 //

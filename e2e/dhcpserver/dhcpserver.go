@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build linux
 
 // Package dhcpserver is a DHCP server for tests in a guest of e2e/vmrun, that does what the test tells it to.

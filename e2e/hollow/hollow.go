@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hollow makes nodes that exist in memory only: the agent's code on a model of a kernel, for tests and figures
 // that are about the API and not about the kernel.
 package hollow

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command mutants breaks the code on purpose, one committed line at a time, and fails if the tests of a package do not
 // notice. It reads testdata/mutants.yaml below every folder it is given (all folders of the module if none); the tests
 // that must notice are those of the folder that testdata stands in, and below it. The files of the module are not

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package node runs bare nodes as qemu guests: a real kernel with VLAN filtering, the node agent under a supervisor as
 // kubelet would keep it, a disk that survives reboots and power cuts, and networks that can be cut. Nothing needs root
 // or KVM. They boot in seconds and run no pods: for faults and figures. Nodes with kubelet are package cluster's.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package suite runs Bridgehead as its users do: the manifests applied to a real control plane, and replicas of the
 // program serving behind the Service that the manifests name, each with the permissions of its service account.
 package suite

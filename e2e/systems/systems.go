@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package systems runs Debian as it is on nodes, in qemu guests: systemd, D-Bus, NetworkManager or systemd-networkd
 // with systemd-resolved, from Debian's own packages. eth0 is in qemu's user network; eth1 is on a LAN with a router
 // that is a DHCP server. Nothing needs root or KVM, and nothing of it touches the network of the machine.

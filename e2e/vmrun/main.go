@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command vmrun runs a test binary in a qemu guest with Debian's cloud kernel:
 //
 //	go test -exec "go run github.com/bridgehead-dev/bridgehead/e2e/vmrun" ./nodeagent/kernel/...

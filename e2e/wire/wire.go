@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build linux
 
 // Package wire makes neighbours for tests in a guest of e2e/vmrun: hosts with a network of their own (a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cluster is the ledger's side of the API server: it keeps blocks as MACBlock objects, renews the Lease of a
 // replica, and follows MACPools, MACBlocks and the labels of namespaces.
 package cluster

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package janitor keeps the ledger true to what exists: it imports the addresses of VMs and pods, frees those whose
 // holder is gone, ends the reservations of dead replicas and reports collisions.
 package janitor

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ledger lends MAC addresses: it holds those that are asked for by compare-and-swap on blocks that all replicas
 // share, and gives the others from a window that it reserved ahead. docs/decisions/0001 says what makes its answers
 // safe.

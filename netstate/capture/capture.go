@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package capture evaluates the captures of a policy: nmpolicy's expressions over the current state of a node, which
 // find parts of it by what they say, change what was found, and put it into the desired state. It knows states as what
 // JSON decodes to (maps, slices, strings, numbers, booleans), so it needs no knowledge of links or routes. It reads no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package render works out what a policy comes to on a node. Admission and agent share it, so that they cannot
 // disagree. Like netstate it knows no client, clock or logger.
 package render

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package dhcp is the DHCPv4 client of the node agent (RFC 2131): it gets addresses for the links whose
 // configuration says `dhcp: true` and keeps them renewed for as long as no step says otherwise.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package host is the whole network of a node as one value: the kernel's links, addresses and routes, the DHCP clients
 // of its links, and its resolver.
 package host

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package journal keeps on disk what the agent of a node must not forget: what each policy was committed to, and the
 // change that is under way, with what undoes it. Every file is written beside its place, flushed, and renamed into
 // it, so it is there whole or not at all, whenever the machine stops.

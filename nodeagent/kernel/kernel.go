@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kernel is the only code that talks to the kernel's network: Kernel.Read returns what there is
 // as a netstate.State, Kernel.Do carries out one netstate.Step, Kernel.Watch says when something changed,
 // and Apply carries out a plan and undoes it when a step fails. Model does the same in memory, for tests

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package managers knows which program manages each link of a node, NetworkManager or systemd-networkd, and takes links
 // over from them and gives them back, by D-Bus and by files below /run.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package probe finds out whether a node can still reach what it could reach before its network was changed:
 // its default gateways, the API server, and DNS.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package resolver writes the node's resolv.conf(5): what policies say in dns-resolver.config, and what DHCP
 // servers say besides.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package image makes the container image of Bridgehead without a container daemon: both programs on an empty root, for
 // several platforms under one index. The same source gives the same bytes.
 package image

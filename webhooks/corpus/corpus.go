@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package corpus reads the reviews of webhooks/testdata: one file a case, with the review, the state of the ledger
 // before it, and the answer that is wanted. The same cases are put to the webhook in memory, by a fuzzer, and through a
 // real API server.

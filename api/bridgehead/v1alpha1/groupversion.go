@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1alpha1 holds the API types of group bridgehead.dev: the pools MAC addresses are drawn from and the
 // ledger of who holds which address.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1 holds the types of nmstate.io/v1.
 //
 // +kubebuilder:object:generate=true

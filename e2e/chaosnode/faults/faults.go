@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package faults has the faults that nodes must survive. Each leaves the cluster as it found it: two nodes with br0 on
 // eth1, by a policy.
 package faults

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package boot holds what the guest of a real node is told when it boots.
 package boot
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command nodeinit is all of ours that runs in a real node: it makes of a kernel and a disk a machine that kubelet can
 // run on. Busybox's init is process 1 and calls it by the lines of its inittab:
 //

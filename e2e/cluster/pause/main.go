@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pause holds the namespaces of a pod: it does nothing, buries orphans, and ends when it is told to.
 package main
 

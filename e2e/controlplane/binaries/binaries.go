@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package binaries compiles the programs of a Kubernetes control plane, and those of a node, from their Go
 // modules and keeps them in the user's cache folder: a test needs no download of binaries, no container
 // and no root.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Build compiles the programs of the test control plane and of its nodes, unless the cache has them, and
 // prints the folders they are in. Tests do the same by themselves; this is for having it done beforehand,
 // and for using the programs by hand. The environment variable BRIDGEHEAD_CACHE moves the cache.

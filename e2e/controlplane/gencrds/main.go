@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Gencrds writes the custom resource definitions of KubeVirt and of network attachments that the test
 // control plane installs. Neither project publishes theirs in a Go module, so they are generated from the
 // Go types by controller-gen and then given what the types do not say: names, columns, the status

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tunnel is HTTP CONNECT, both ends: the API server's connections enter the cluster through it, first at a
 // proxy beside the API server, then at one in each node.
 package tunnel

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command noded is the one program of a guest that plays a Kubernetes node. It stands in for systemd and kubelet as far
 // as the node agent can tell: it mounts the disk, gives eth0 its address, keeps the agent running, and does what the
 // test asks for.

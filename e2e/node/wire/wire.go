@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire holds what a test and the guest that plays a node say to each other: JSON-RPC over a virtio port, which
 // works whatever becomes of the guest's networks.
 package wire

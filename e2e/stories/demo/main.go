@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo tells the story of the suite on a cluster of two real nodes, and fails if any of it is not so.
 package main
 

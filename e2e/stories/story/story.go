@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package story tells the story of the suite on a cluster with real nodes, on which Bridgehead runs from its image by
 // its manifests, and checks every word of it: two nodes get a bridge by a policy, two VMs get unique addresses, and
 // their pods reach each other through the bridge on VLAN 100. `make demo` tells it to people; a test tells it to

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command applier applies policies to the system it runs on, and reverts them, as the node agent does when it has a
 // turn, without an API server and without healing: whatever holds afterwards holds by itself.
 //

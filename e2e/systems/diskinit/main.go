@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command diskinit is the init of the initramfs of a system: it loads the modules, mounts the disk, puts the files of
 // the test on it, and becomes the init that is there.
 package main

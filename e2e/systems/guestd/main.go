@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command guestd is what a test runs in a system besides Debian's own programs:
 //
 //	guestd serve   what the test asks for, over a port of the machine

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package layout holds what the host side of a system and the programs in it agree on.
 package layout
 

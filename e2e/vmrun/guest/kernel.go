@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guest builds and runs qemu guests out of a distribution kernel and an
 // initramfs made on the spot: no disk image, no root, no network on the host.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command guestinit is process 1 of a guest: it mounts the kernel's file
 // systems, loads modules, runs the script's one program, sends back the answer
 // and powers off. It prints its own troubles on the console.

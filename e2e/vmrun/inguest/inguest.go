@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inguest tells tests whether they run in a guest of e2e/vmrun.
 package inguest
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package script holds what the host side of a guest and the guest's init
 // agree on: where the script lies in the initramfs, what it may ask for, and
 // how the answer comes back.

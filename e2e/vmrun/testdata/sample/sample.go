@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sample is what the tests of vmrun run in a guest.
 package sample
 
