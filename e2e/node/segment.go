@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// longestFrame bounds a frame: the largest a virtio card sends, with room for headers.
-const longestFrame = 68 << 10
+// maxFrame bounds a frame: the largest a virtio card sends, with room for headers.
+const maxFrame = 68 << 10
 
 // A Segment is a hub on the loopback interface: what one network card of a guest sends, all others get. Cards are
 // attached by qemu's "socket" back end, a TCP stream of frames with their lengths in front (32 bits, big endian).
@@ -167,7 +167,7 @@ func readFrame(r io.Reader) (Frame, error) {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(size[:])
-	if n > longestFrame {
+	if n > maxFrame {
 		return nil, errors.New("frame too long")
 	}
 	frame := make(Frame, n)

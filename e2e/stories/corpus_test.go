@@ -37,8 +37,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
-// A courtroom is a cluster in which the cases of the corpus are heard, each in namespaces of its own.
-type courtroom struct {
+// A corpusRun is a cluster in which the cases of the corpus are reviewed, each in namespaces of its own.
+type corpusRun struct {
 	t     *testing.T
 	suite *suite.Suite
 	store cluster.KubeStore
@@ -60,37 +60,37 @@ func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
 	cases, err := corpus.Read(filepath.Join(root, filepath.FromSlash(corpus.Dir)))
 	require.NoError(t, err)
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
-	room := courtroom{
+	run := corpusRun{
 		t:     t,
 		suite: s,
 		store: cluster.KubeStore{Client: s.Client},
 		stamp: time.Now().UTC().Truncate(time.Microsecond),
 	}
-	room.http, err = rest.HTTPClientFor(s.Config)
+	run.http, err = rest.HTTPClientFor(s.Config)
 	require.NoError(t, err)
 	for name, c := range cases {
 		if c.Unit == "" {
-			room.prepare(name, c)
+			run.prepare(name, c)
 		}
 	}
-	room.open(cases)
-	heard := 0
+	run.optInAll(cases)
+	reviewed := 0
 	for name, c := range cases {
 		if c.Unit != "" {
 			continue // a running replica cannot be brought to this; the same case is put to the webhook in memory
 		}
-		heard++
+		reviewed++
 		t.Run(name, func(t *testing.T) {
-			room := room
-			room.t = t
-			room.hear(c)
+			run := run
+			run.t = t
+			run.review(c)
 		})
 	}
-	assert.Greater(t, heard, 100)
+	assert.Greater(t, reviewed, 100)
 }
 
 // prepare brings about what a case wants to be there, past admission: its namespaces have not opted in yet.
-func (r courtroom) prepare(name string, c corpus.Case) {
+func (r corpusRun) prepare(name string, c corpus.Case) {
 	for _, namespace := range []string{c.Home, c.Other} {
 		require.NoError(
 			r.t,
@@ -138,7 +138,7 @@ func poolFor(name, namespace string, enforcement v1alpha1.Enforcement, ranges ..
 }
 
 // hold writes that a VM holds an address into the ledger, past all replicas.
-func (r courtroom) hold(mac, holder, iface string) {
+func (r corpusRun) hold(mac, holder, iface string) {
 	m, err := macpool.ParseMAC(mac)
 	require.NoError(r.t, err)
 	namespace, name, _ := strings.Cut(holder, "/")
@@ -174,9 +174,9 @@ func (r courtroom) hold(mac, holder, iface string) {
 	)
 }
 
-// open has all namespaces opt in, and returns when the API server and the replica know what has been prepared: the last
+// optInAll has all namespaces opt in, and returns when the API server and the replica know what has been prepared: the last
 // of it is a witness that watches, which tell things in order, have come so far.
-func (r courtroom) open(cases map[string]corpus.Case) {
+func (r corpusRun) optInAll(cases map[string]corpus.Case) {
 	const namespace, mac = "witness", "0e:ff:ff:00:00:07"
 	require.NoError(
 		r.t,
@@ -210,7 +210,7 @@ func (r courtroom) open(cases map[string]corpus.Case) {
 	})
 }
 
-func (r courtroom) optIn(name string) {
+func (r corpusRun) optIn(name string) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	label := `{"metadata":{"labels":{"mutatevirtualmachines.kubemacpool.io":"allocate"}}}`
 	require.NoError(
@@ -220,7 +220,7 @@ func (r courtroom) optIn(name string) {
 }
 
 // keepDefaultPoolFrom has the default pool serve all namespaces but these.
-func (r courtroom) keepDefaultPoolFrom(namespaces []string) {
+func (r corpusRun) keepDefaultPoolFrom(namespaces []string) {
 	pool := &v1alpha1.MACPool{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultPool}}
 	require.NoError(r.t, r.suite.Client.Get(r.t.Context(), client.ObjectKeyFromObject(pool), pool))
 	before := pool.DeepCopy()
@@ -230,9 +230,9 @@ func (r courtroom) keepDefaultPoolFrom(namespaces []string) {
 	require.NoError(r.t, r.suite.Client.Patch(r.t.Context(), pool, client.MergeFrom(before)))
 }
 
-// hear puts one case to the API server, or to the replica if the API server cannot be made to send it, and checks the
+// review puts one case to the API server, or to the replica if the API server cannot be made to send it, and checks the
 // answer and what the ledger says afterwards.
-func (r courtroom) hear(c corpus.Case) {
+func (r corpusRun) review(c corpus.Case) {
 	want := c.Want
 	var got answer
 	switch {
@@ -274,7 +274,7 @@ func dryRun(c corpus.Case) string {
 	return ""
 }
 
-func (r courtroom) checkRefusal(want corpus.Want, got answer) {
+func (r corpusRun) checkRefusal(want corpus.Want, got answer) {
 	if want.Allowed {
 		return
 	}
@@ -294,7 +294,7 @@ func (r courtroom) checkRefusal(want corpus.Want, got answer) {
 }
 
 // checkPatched checks the fields that the webhook sets, and adds who holds the addresses among them to holds.
-func (r courtroom) checkPatched(c corpus.Case, got answer, holds map[string][]string) {
+func (r corpusRun) checkPatched(c corpus.Case, got answer, holds map[string][]string) {
 	for pointer, want := range c.Want.Patch {
 		value := at(got.object.Object, pointer)
 		require.NotNil(r.t, value, pointer)
@@ -314,7 +314,7 @@ func (r courtroom) checkPatched(c corpus.Case, got answer, holds map[string][]st
 }
 
 // checkHolds waits until the ledger has every address as it is to be, and nobody holds an address in vain.
-func (r courtroom) checkHolds(c corpus.Case, want map[string][]string) {
+func (r corpusRun) checkHolds(c corpus.Case, want map[string][]string) {
 	for _, mac := range macsIn(c.Object) {
 		if _, ok := want[mac]; !ok && !slices.Contains(macsIn(c.OldObject), mac) {
 			want[mac] = nil
@@ -365,7 +365,7 @@ func namesOf(e macpool.Entry, spelled []string) []string {
 }
 
 // send sends a request about a VM to the API server.
-func (r courtroom) send(method, namespace, rest string, body []byte) answer {
+func (r corpusRun) send(method, namespace, rest string, body []byte) answer {
 	url := r.suite.Config.Host + "/apis/kubevirt.io/v1/namespaces/" + namespace + "/virtualmachines" + rest
 	request, err := http.NewRequestWithContext(r.t.Context(), method, url, bytes.NewReader(body))
 	require.NoError(r.t, err)
@@ -385,7 +385,7 @@ func (r courtroom) send(method, namespace, rest string, body []byte) answer {
 }
 
 // update replaces the stored VM by the object of the case.
-func (r courtroom) update(c corpus.Case) answer {
+func (r corpusRun) update(c corpus.Case) answer {
 	stored := r.send(http.MethodGet, c.Home, "/"+c.Name(), nil)
 	require.True(r.t, stored.allowed, stored.status.Message)
 	var object map[string]any
@@ -400,7 +400,7 @@ func (r courtroom) update(c corpus.Case) answer {
 }
 
 // post sends the review of a case to the replica, as the API server would.
-func (r courtroom) post(c corpus.Case) answer {
+func (r corpusRun) post(c corpus.Case) answer {
 	body, err := c.Review("uid")
 	require.NoError(r.t, err)
 	authorities := x509.NewCertPool()

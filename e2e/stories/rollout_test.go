@@ -26,10 +26,10 @@ import (
 // takeover is how long it may take another replica to get a lease and to finish a rollout.
 const takeover = time.Minute
 
-// A rollout is a cluster with a manager, whose nodes are played by a crew.
+// A rollout is a cluster with a manager, whose nodes have fake agents.
 type rollout struct {
 	*suite.Suite
-	*crew
+	*fakeAgents
 	t *testing.T
 }
 
@@ -68,7 +68,7 @@ func TestRollout(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2, WithoutKubeVirt: true})
 	c, err := client.NewWithWatch(s.Config, client.Options{Scheme: newNetworkClient(t, s.Config).Scheme()})
 	require.NoError(t, err)
-	r := rollout{Suite: s, crew: startCrew(t, c, "n1", "n2", "n3", "n4", "n5", "n6"), t: t}
+	r := rollout{Suite: s, fakeAgents: startAgents(t, c, "n1", "n2", "n3", "n4", "n5", "n6"), t: t}
 	t.Run("no more nodes than maxUnavailable take their turns at a time", r.testTurns)
 	t.Run("a failure has the others abort, until the policy changes", r.testFailure)
 	t.Run("nodes come, go and change their labels", r.testNodes)
@@ -101,7 +101,7 @@ func (r rollout) testTurns(t *testing.T) {
 func (r rollout) testFailure(t *testing.T) {
 	r.t = t
 	r.label("pair=yes", "n1", "n2")
-	r.set(func(w *crew) { w.broken["n1"] = true })
+	r.set(func(w *fakeAgents) { w.broken["n1"] = true })
 	r.apply("br-pair", "  maxUnavailable: 1\n  nodeSelector: {pair: \"yes\"}")
 	r.requireMessage(r.t, "br-pair", nmstate.PolicyDegraded, "1/2 nodes failed to configure, 1 nodes aborted configuration", within)
 	r.requireMost(r.t, "br-pair", 1)
@@ -121,7 +121,7 @@ func (r rollout) testFailure(t *testing.T) {
 			"-o", "jsonpath={.items[*].reason}: {.items[*].message}")
 		return err == nil && events == `ReconcileFailed: reconciliation of enactment "n2.br-pair" has aborted`
 	}, within, 10*moment)
-	r.set(func(w *crew) { clear(w.broken) })
+	r.set(func(w *fakeAgents) { clear(w.broken) })
 	r.kubectl("patch", "nncp", "br-pair", "--type=merge", "-p", `{"spec": {"maxUnavailable": "50%"}}`)
 	r.requireMessage(r.t, "br-pair", nmstate.PolicyAvailable, "2/2 nodes successfully configured", within)
 	r.requireMost(r.t, "br-pair", 1)
@@ -148,14 +148,14 @@ func (r rollout) testNodes(t *testing.T) {
 
 func (r rollout) testChange(t *testing.T) {
 	r.t = t
-	r.set(func(w *crew) { w.held = true })
+	r.set(func(w *fakeAgents) { w.held = true })
 	r.kubectl("patch", "nncp", "br-turns", "--type=merge", "-p", `{"spec": {"desiredState": {"interfaces": [{"name": "br-second", "type": "linux-bridge", "state": "up"}]}}}`)
 	r.requireMessage(r.t, "br-turns", nmstate.PolicyProgressing, "Policy is progressing 0/6 nodes finished, 4 pending", within)
 	r.kubectl("patch", "nncp", "br-turns", "--type=merge", "-p", `{"spec": {"desiredState": {"interfaces": [{"name": "br-third", "type": "linux-bridge", "state": "up"}]}}}`)
 	require.Eventually(t, func() bool {
 		return r.turn("n1.br-turns") == 3 && r.turn("n2.br-turns") == 3
 	}, within, moment, "those at work go on with the newest")
-	r.set(func(w *crew) { w.held = false })
+	r.set(func(w *fakeAgents) { w.held = false })
 	r.requireMessage(r.t, "br-turns", nmstate.PolicyAvailable, "6/6 nodes successfully configured", within)
 	r.requireMost(r.t, "br-turns", 2)
 	assert.Equal(
@@ -182,16 +182,16 @@ func (r rollout) testOrphan(t *testing.T) {
 	orphan := &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{
 		Name: "n1.nothing", Labels: map[string]string{nmstate.NodeLabel: "n1", nmstate.PolicyLabel: "nothing"},
 	}}
-	require.NoError(t, r.crew.client.Create(t.Context(), orphan))
+	require.NoError(t, r.fakeAgents.client.Create(t.Context(), orphan))
 	require.Eventually(t, func() bool {
-		return apierrors.IsNotFound(r.crew.client.Get(t.Context(), client.ObjectKeyFromObject(orphan), orphan))
+		return apierrors.IsNotFound(r.fakeAgents.client.Get(t.Context(), client.ObjectKeyFromObject(orphan), orphan))
 	}, within, moment)
 }
 
 // The replica that hands out turns is killed while a node is at work, and another goes on.
 func (r rollout) testKill(t *testing.T) {
 	r.t = t
-	r.set(func(w *crew) { w.held = true })
+	r.set(func(w *fakeAgents) { w.held = true })
 	r.label("kill=yes", "n1", "n2", "n3", "n4", "n5")
 	for _, node := range []string{"n1", "n2", "n3", "n4", "n5"} {
 		r.addState(r.t, node)
@@ -201,7 +201,7 @@ func (r rollout) testKill(t *testing.T) {
 	leader := r.leader()
 	require.NoError(t, r.Suite.Kill(leader))
 	killed := time.Now()
-	r.set(func(w *crew) { w.held = false })
+	r.set(func(w *fakeAgents) { w.held = false })
 	r.requireMessage(r.t, "br-kill", nmstate.PolicyAvailable, "5/5 nodes successfully configured", takeover)
 	t.Logf("%s was killed; the rollout was done %.1f s later", leader.Name, time.Since(killed).Seconds())
 	r.requireMost(r.t, "br-kill", 1)

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// longestReason bounds what is quoted of a refusal.
-const longestReason = 500
+// maxReason bounds what is quoted of a refusal.
+const maxReason = 500
 
 // handshake makes of a connection to a proxy one to a target.
 func handshake(conn net.Conn, target string) (net.Conn, error) {
@@ -28,7 +28,7 @@ func handshake(conn net.Conn, target string) (net.Conn, error) {
 		return nil, fmt.Errorf("ask for %s: %w", target, err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		reason, err := io.ReadAll(io.LimitReader(answer.Body, longestReason))
+		reason, err := io.ReadAll(io.LimitReader(answer.Body, maxReason))
 		return nil, errors.Join(
 			fmt.Errorf("connect to %s: %s: %s", target, answer.Status, strings.TrimSpace(string(reason))),
 			err,

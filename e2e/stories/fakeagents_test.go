@@ -24,9 +24,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
-// A crew plays the agents of nodes: each takes the turns it is granted, and says how they went. Some fail, and some do
+// fakeAgents plays the agents of nodes: each takes the turns it is granted, and says how they went. Some fail, and some do
 // not finish before they are told to.
-type crew struct {
+type fakeAgents struct {
 	t      *testing.T
 	client client.WithWatch
 
@@ -38,10 +38,10 @@ type crew struct {
 	most   map[string]int
 }
 
-// startCrew makes Nodes that are ready and have agents, and has their agents played until the test is over.
-func startCrew(t *testing.T, c client.WithWatch, nodes ...string) *crew {
+// startAgents makes Nodes that are ready and have agents, and has their agents played until the test is over.
+func startAgents(t *testing.T, c client.WithWatch, nodes ...string) *fakeAgents {
 	t.Helper()
-	w := &crew{
+	w := &fakeAgents{
 		t: t, client: c, broken: map[string]bool{},
 		latest: map[string]*v1beta1.NodeNetworkConfigurationEnactment{}, most: map[string]int{},
 	}
@@ -68,7 +68,7 @@ func startCrew(t *testing.T, c client.WithWatch, nodes ...string) *crew {
 	return w
 }
 
-func (w *crew) addNode(t *testing.T, name string) {
+func (w *fakeAgents) addNode(t *testing.T, name string) {
 	t.Helper()
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}},
@@ -81,13 +81,13 @@ func (w *crew) addNode(t *testing.T, name string) {
 }
 
 // addState has the node's agent show itself.
-func (w *crew) addState(t *testing.T, node string) {
+func (w *fakeAgents) addState(t *testing.T, node string) {
 	t.Helper()
 	require.NoError(t, w.client.Create(t.Context(), &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: node}}))
 }
 
 // work has every agent do what is next for it.
-func (w *crew) work(ctx context.Context) {
+func (w *fakeAgents) work(ctx context.Context) {
 	w.mu.Lock()
 	enactments := make([]*v1beta1.NodeNetworkConfigurationEnactment, 0, len(w.latest))
 	for _, e := range w.latest {
@@ -109,7 +109,7 @@ func (w *crew) work(ctx context.Context) {
 }
 
 // next is what an agent says next of its enactment, if anything.
-func (w *crew) next(e *v1beta1.NodeNetworkConfigurationEnactment) (state nmstate.ConditionType, ok bool) {
+func (w *fakeAgents) next(e *v1beta1.NodeNetworkConfigurationEnactment) (state nmstate.ConditionType, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	turn := turnOf(e)
@@ -137,7 +137,7 @@ func turnOf(e *v1beta1.NodeNetworkConfigurationEnactment) int64 {
 }
 
 // observe takes in what the watch says, and counts who is unavailable.
-func (w *crew) observe(event watch.Event) {
+func (w *fakeAgents) observe(event watch.Event) {
 	e, ok := event.Object.(*v1beta1.NodeNetworkConfigurationEnactment)
 	if !ok {
 		w.t.Errorf("watch of enactments: %v", event.Object)
@@ -175,7 +175,7 @@ func unavailable(e *v1beta1.NodeNetworkConfigurationEnactment, newest int64) boo
 }
 
 // requireMost checks how many nodes of a policy were unavailable at a time, of all times.
-func (w *crew) requireMost(t *testing.T, policy string, want int) {
+func (w *fakeAgents) requireMost(t *testing.T, policy string, want int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,14 +183,14 @@ func (w *crew) requireMost(t *testing.T, policy string, want int) {
 }
 
 // set changes how the agents behave.
-func (w *crew) set(change func(w *crew)) {
+func (w *fakeAgents) set(change func(w *fakeAgents)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	change(w)
 }
 
 // says is what an enactment says, as types of the conditions that are True; empty if there is no such enactment.
-func (w *crew) says(enactment string) []nmstate.ConditionType {
+func (w *fakeAgents) says(enactment string) []nmstate.ConditionType {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var types []nmstate.ConditionType
@@ -205,7 +205,7 @@ func (w *crew) says(enactment string) []nmstate.ConditionType {
 }
 
 // turn is the turn of an enactment; zero if it has none.
-func (w *crew) turn(enactment string) int64 {
+func (w *fakeAgents) turn(enactment string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if e := w.latest[enactment]; e != nil {
@@ -215,7 +215,7 @@ func (w *crew) turn(enactment string) int64 {
 }
 
 // names are the enactments of a policy.
-func (w *crew) names(policy string) []string {
+func (w *fakeAgents) names(policy string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var names []string
@@ -229,7 +229,7 @@ func (w *crew) names(policy string) []string {
 }
 
 // requireMessage waits until the condition of a policy that is True has a message.
-func (w *crew) requireMessage(
+func (w *fakeAgents) requireMessage(
 	t *testing.T,
 	policy string,
 	is nmstate.ConditionType,
