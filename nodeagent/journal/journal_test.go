@@ -76,6 +76,12 @@ func TestAChangeIsPendingUntilItIsCommittedOrAbandoned(t *testing.T) {
 				policies = append(policies, r.Policy)
 			}
 			assert.Equal(t, c.want, policies)
+			require.NoError(t, open(t, dir).Drop(change.Key()))
+			records, err = open(t, dir).Records()
+			require.NoError(t, err)
+			for _, r := range records {
+				assert.NotEqual(t, change.Key(), r.Key(), "what was committed is found by its key")
+			}
 		})
 	}
 }
@@ -121,4 +127,80 @@ func TestEarlierWishes(t *testing.T) {
 			assert.Equal(t, c.want, Earlier(Record{Desired: one, Earlier: c.earlier}, c.desired))
 		})
 	}
+}
+
+func TestAPolicyThatHasTheNameOfAnotherIsAnother(t *testing.T) {
+	j := open(t, t.TempDir())
+	first, second, other := bridge("p", "br0"), bridge("p", "br1"), bridge("o", "br2")
+	first.UID, second.UID, other.UID = "b", "a", "c"
+	for _, r := range []Record{first, second, other} {
+		require.NoError(t, j.Keep(r))
+	}
+	records, err := j.Records()
+	require.NoError(t, err)
+	assert.Equal(t, []Record{other, second, first}, records, "by name, whatever their files are called")
+	require.NoError(t, j.Drop("b"))
+	records, err = j.Records()
+	require.NoError(t, err)
+	assert.Equal(t, []Record{other, second}, records)
+}
+
+// A change that is set aside is no longer pending, and what the policy was committed to before stays on record.
+func TestAChangeIsSetAside(t *testing.T) {
+	j := open(t, t.TempDir())
+	require.NoError(t, j.Keep(bridge("p", "br0")))
+	require.NoError(t, j.Begin(Change{Record: bridge("p", "br1"), Failures: 5}))
+	require.NoError(t, j.SetAside(Change{Record: bridge("p", "br1")}))
+	pending, err := j.Pending()
+	require.NoError(t, err)
+	assert.Nil(t, pending)
+	aside, err := j.Aside()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"p"}, aside)
+	records, err := j.Records()
+	require.NoError(t, err)
+	assert.Equal(t, []Record{bridge("p", "br0")}, records)
+	require.NoError(t, j.DropAside("p"))
+	aside, err = j.Aside()
+	require.NoError(t, err)
+	assert.Empty(t, aside)
+}
+
+func TestWhatIsNotedIsReadAndNothingNotedIsNothing(t *testing.T) {
+	dir := t.TempDir()
+	boot, err := open(t, dir).Boot()
+	require.NoError(t, err)
+	assert.Zero(t, boot)
+	lost, err := open(t, dir).Lost()
+	require.NoError(t, err)
+	assert.Empty(t, lost)
+	require.NoError(t, open(t, dir).NoteBoot(Boot{ID: "one", Left: []string{"p"}}))
+	require.NoError(t, open(t, dir).NoteLost(map[string]int64{"p": 3}))
+	boot, err = open(t, dir).Boot()
+	require.NoError(t, err)
+	assert.Equal(t, Boot{ID: "one", Left: []string{"p"}}, boot)
+	lost, err = open(t, dir).Lost()
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int64{"p": 3}, lost)
+	for _, damaged := range []string{"boot.json", "lost.json", "change.json"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, damaged), []byte(`{`), 0o600))
+	}
+	_, err = open(t, dir).Boot()
+	require.ErrorContains(t, err, "boot.json")
+	_, err = open(t, dir).Lost()
+	require.ErrorContains(t, err, "lost.json")
+	_, err = open(t, dir).Pending()
+	require.ErrorContains(t, err, "change.json")
+}
+
+// What cannot be written leaves what was there: nothing is written into a file that is in use.
+func TestAFailedWriteLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	require.NoError(t, j.Keep(bridge("p", "br0")))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "policies", "p.json.new"), 0o700))
+	require.ErrorContains(t, j.Keep(bridge("p", "br1")), "write journal")
+	records, err := j.Records()
+	require.NoError(t, err)
+	assert.Equal(t, []Record{bridge("p", "br0")}, records)
 }
