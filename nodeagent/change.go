@@ -58,12 +58,47 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 	if err := kernel.Apply(k.Node, steps); err != nil {
 		return k.abandon(c, err)
 	}
+	if err := k.catchUp(&c); err != nil {
+		return k.abandon(c, err)
+	}
 	applied := k.Clock.Now()
 	if err := k.check(ctx, c, after); err != nil {
 		return k.abandon(c, err)
 	}
 	k.Log.Info("Verified", "policy", c.Policy, "took", k.Clock.Since(applied).String())
 	return k.Journal.Commit(c)
+}
+
+// catchUp carries out what a change has to do besides because a manager was at work on a link when it was told to let go
+// of it, as with a lease that had just come. That becomes part of the change.
+func (k *Keeper) catchUp(c *journal.Change) error {
+	if !slices.ContainsFunc(c.Steps, func(s netstate.Step) bool { return s.Kind == netstate.StepManager }) {
+		return nil
+	}
+	current, err := k.Read()
+	if err != nil {
+		return err
+	}
+	more, err := plan(netstate.Own(current, netstate.State(c.Desired)), c.Wishes)
+	if err != nil {
+		return fmt.Errorf("plan what managers left to do: %w", err)
+	}
+	if more = withoutManagers(more); len(more) == 0 {
+		return nil
+	}
+	k.Log.Info("A manager was at work meanwhile", "policy", c.Policy, "plan", netstate.Explain(current, more))
+	before := len(c.Steps)
+	c.Steps = slices.Concat(c.Steps, more)
+	if err := k.Journal.Begin(*c); err != nil {
+		return err
+	}
+	err = kernel.Apply(k.Node, more)
+	var failed *kernel.ApplyError
+	if errors.As(err, &failed) {
+		c.Steps = c.Steps[:before+failed.Number-1]
+		return fmt.Errorf("after a manager was at work: %w", failed.Cause)
+	}
+	return err
 }
 
 // check finds out whether a change did what it should and nothing else.

@@ -55,6 +55,7 @@ type Keeper struct {
 	retry healing
 	// undoing is when the pending change is tried to be undone again.
 	undoing healing
+	holding holding
 	// latest is the state as it was read last; nil if it may be another by now.
 	latest *netstate.State
 	// lost are the generations of policies, by key, that cost the node its connectivity.
@@ -72,18 +73,6 @@ func (e *LostError) Error() string {
 
 // Unwrap is what was lost.
 func (e *LostError) Unwrap() error { return e.Cause }
-
-// hold keeps the links of committed policies from the programs that managed them, those of policies that are gone too:
-// what they made stays.
-func (k *Keeper) hold() {
-	if k.HoldLinks == nil {
-		return
-	}
-	links := netstate.Held(k.sum(func(journal.Record) bool { return true }))
-	if err := k.HoldLinks(slices.Sorted(maps.Keys(links))); err != nil {
-		k.Log.Error(err, "Links not kept from their managers, trying again")
-	}
-}
 
 // Records are what the node is committed to, by key.
 func (k *Keeper) Records() map[string]journal.Record { return maps.Clone(k.records) }
@@ -217,6 +206,7 @@ func (k *Keeper) Refused(key string, generation int64) bool {
 
 // Revert undoes what a policy did, by its key, and forgets it; or leaves the node as it was.
 func (k *Keeper) Revert(ctx context.Context, key string) error {
+	defer k.hold()
 	r, ok := k.records[key]
 	if !ok {
 		return nil

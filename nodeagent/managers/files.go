@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,9 @@ import (
 const (
 	// unmanagedFile tells NetworkManager of links (NetworkManager.conf(5), unmanaged-devices).
 	unmanagedFile = "/run/NetworkManager/conf.d/95-bridgehead.conf"
+	// releasedFile notes, one a line, the links that NetworkManager was told to let go of, each with the UUID of the
+	// profile it had, if any. NetworkManager reads no file with such a name.
+	releasedFile = "/run/NetworkManager/conf.d/95-bridgehead.released"
 	// networkFolder has a file for each link (systemd.network(5)), whose name comes before any other: the first file that
 	// matches a link counts.
 	networkFolder = "/run/systemd/network"
@@ -87,6 +91,28 @@ func (f Files) unmanaged() ([]string, error) {
 
 func (f Files) writeUnmanaged(links []string) error {
 	return f.put(unmanagedFile, formatUnmanaged(links))
+}
+
+// released are the links that NetworkManager was told to let go of, with the UUIDs of the profiles they had.
+func (f Files) released() (map[string]string, error) {
+	links := map[string]string{}
+	text, err := os.ReadFile(f.at(releasedFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read which links NetworkManager was told to let go of: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		link, uuid, _ := strings.Cut(strings.TrimSpace(line), " ")
+		links[link] = uuid
+	}
+	return links, nil
+}
+
+func (f Files) writeReleased(links map[string]string) error {
+	var text strings.Builder
+	for _, link := range slices.Sorted(maps.Keys(links)) {
+		text.WriteString(strings.TrimSpace(link+" "+links[link]) + "\n")
+	}
+	return f.put(releasedFile, text.String())
 }
 
 // networks are the links that are kept from networkd, sorted.

@@ -10,6 +10,7 @@ package managers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -22,6 +23,8 @@ type Device struct {
 	Managed bool
 	// Profile is what the manager configures the link by, as people know it.
 	Profile string
+	// UUID is what the manager knows the profile by; "" for one without.
+	UUID string
 	// Legacy says that kubernetes-nmstate left the profile.
 	Legacy bool
 }
@@ -32,8 +35,8 @@ type Program interface {
 	Devices() (map[string]Device, error)
 	// Release has it leave a link alone, with addresses and routes as they are, until Take.
 	Release(link string) error
-	// Take has it manage a link again.
-	Take(link string) error
+	// Take has it manage a link again, by the profile with a UUID if it is still there. "" leaves the choice to it.
+	Take(link, uuid string) error
 	// Reload has it read its files again.
 	Reload() error
 }
@@ -46,8 +49,8 @@ type Managers struct {
 	NetworkManager, Networkd func() (Program, error)
 
 	mu sync.Mutex
-	// read says that networkd has read its files since they changed.
-	read bool
+	// read and readNM say that networkd and NetworkManager have read their files since they changed.
+	read, readNM bool
 }
 
 // Read returns a state with the managers of its links, and the profiles they are managed by.
@@ -115,9 +118,41 @@ func (m *Managers) doNetworkManager(step netstate.Step) error {
 		return err
 	}
 	if step.To.Manager == "" {
-		return program.Release(step.Link)
+		devices, err := program.Devices()
+		if err != nil {
+			return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
+		}
+		return m.release(program, step.Link, devices[step.Link])
 	}
-	return program.Take(step.Link)
+	return m.giveBack(program, step.Link)
+}
+
+// release has NetworkManager let go of a link. By which profile it had it is noted before that.
+func (m *Managers) release(program Program, link string, device Device) error {
+	released, err := m.Files.released()
+	if err != nil {
+		return err
+	}
+	if _, noted := released[link]; !noted || device.UUID != "" {
+		released[link] = device.UUID
+		if err := m.Files.writeReleased(released); err != nil {
+			return err
+		}
+	}
+	return program.Release(link)
+}
+
+// giveBack has NetworkManager take a link by the profile it had, and forgets that it was let go.
+func (m *Managers) giveBack(program Program, link string) error {
+	released, err := m.Files.released()
+	if err != nil {
+		return err
+	}
+	if err := program.Take(link, released[link]); err != nil {
+		return err
+	}
+	delete(released, link)
+	return m.Files.writeReleased(released)
 }
 
 // doNetworkd takes a link over by a file that networkd reads at once, and gives it back by removing the file: networkd
@@ -149,7 +184,7 @@ func (m *Managers) Hold(links []string) error {
 }
 
 // holdNetworkManager writes the drop-in. NetworkManager must have let go of a link before it reads of it: it takes a
-// link down that it is about to activate.
+// link down that it is about to activate. It takes none back that the drop-in names.
 func (m *Managers) holdNetworkManager(links []string) error {
 	before, err := m.Files.unmanaged()
 	if err != nil {
@@ -167,26 +202,48 @@ func (m *Managers) holdNetworkManager(links []string) error {
 		return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
 	}
 	for _, link := range links {
-		if devices[link].Managed {
-			if err := program.Release(link); err != nil {
+		if d := devices[link]; d.Managed {
+			if err := m.release(program, link, d); err != nil {
 				return fmt.Errorf("take %s over from NetworkManager: %w", link, err)
 			}
 		}
 	}
-	if slices.Equal(before, links) {
-		return nil
+	released, err := m.Files.released()
+	if err != nil {
+		return err
 	}
-	if err := errors.Join(m.Files.writeUnmanaged(links), program.Reload()); err != nil {
-		return fmt.Errorf("tell NetworkManager of the links that are not its own: %w", err)
-	}
-	for _, link := range before {
-		if _, there := devices[link]; there && !slices.Contains(links, link) {
-			if err := program.Take(link); err != nil {
-				return fmt.Errorf("give %s back to NetworkManager: %w", link, err)
-			}
+	if !slices.Equal(before, links) || !m.readNM && len(links)+len(released) > 0 {
+		m.readNM = false
+		if err := errors.Join(m.Files.writeUnmanaged(links), program.Reload()); err != nil {
+			return fmt.Errorf("tell NetworkManager of the links that are not its own: %w", err)
 		}
 	}
-	return nil
+	m.readNM = true
+	return m.giveBackOthers(program, devices, released, links)
+}
+
+// giveBackOthers gives back what NetworkManager was told to let go of, but for some links. Those that are gone are
+// forgotten.
+func (m *Managers) giveBackOthers(
+	program Program, devices map[string]Device, released map[string]string, but []string,
+) error {
+	var failed []error
+	for _, link := range slices.Sorted(maps.Keys(released)) {
+		if slices.Contains(but, link) {
+			continue
+		}
+		if _, there := devices[link]; !there {
+			delete(released, link)
+			failed = append(failed, m.Files.writeReleased(released))
+			continue
+		}
+		if err := m.giveBack(program, link); err != nil {
+			failed = append(failed, fmt.Errorf("give %s back to NetworkManager: %w", link, err))
+			continue
+		}
+		delete(released, link)
+	}
+	return errors.Join(failed...)
 }
 
 // holdNetworkd writes a file for each link.
@@ -219,7 +276,7 @@ func (m *Managers) holdNetworkd(links []string) error {
 		}
 		for _, link := range before {
 			if !slices.Contains(links, link) {
-				err = errors.Join(err, program.Take(link))
+				err = errors.Join(err, program.Take(link, ""))
 			}
 		}
 	}

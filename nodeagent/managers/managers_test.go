@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
@@ -39,9 +40,9 @@ func (m *model) Release(link string) error {
 	return m.tell("release " + link)
 }
 
-func (m *model) Take(link string) error {
+func (m *model) Take(link, uuid string) error {
 	m.devices[link] = Device{Managed: true}
-	return m.tell("take " + link)
+	return m.tell(strings.TrimSpace("take " + link + " " + uuid))
 }
 
 func (m *model) Reload() error {
@@ -62,7 +63,10 @@ func (m *model) Reload() error {
 func node(t *testing.T, runs netstate.Manager) (*Managers, *model) {
 	m := &Managers{Files: Files{Root: t.TempDir()}}
 	program := &model{files: m.Files, manager: runs, told: &[]string{},
-		devices: map[string]Device{"eth1": {Managed: true, Profile: "Wired"}, "eth2": {Managed: true}}}
+		devices: map[string]Device{"eth1": {Managed: true, Profile: "Wired", UUID: "u1"}, "eth2": {Managed: true}}}
+	if runs == netstate.Networkd {
+		program.devices["eth1"] = Device{Managed: true, Profile: "Wired"}
+	}
 	find := func(which netstate.Manager) func() (Program, error) {
 		return func() (Program, error) {
 			if which != runs {
@@ -93,7 +97,7 @@ func TestLinksAreHeld(t *testing.T) {
 				"release eth2",
 				"reload without eth1 eth2",
 				"reload without eth2",
-				"take eth1",
+				"take eth1 u1",
 				"reload without ",
 				"take eth2",
 			},
@@ -124,7 +128,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	m, _ := node(t, netstate.NetworkManager)
 	require.NoError(t, m.Hold([]string{"eth1"}))
 	require.NoError(t, m.Hold(nil))
-	for _, file := range []string{unmanagedFile, foreignFile, networkFile("eth1")} {
+	for _, file := range []string{unmanagedFile, releasedFile, foreignFile, networkFile("eth1")} {
 		assert.NoFileExists(t, m.Files.at(file))
 	}
 }
@@ -138,12 +142,67 @@ func TestAManagerThatFailsIsToldAgain(t *testing.T) {
 	assert.Equal(t, []string{"reload without eth1", "reload without eth1"}, *program.told)
 }
 
+func TestALinkIsGivenBackUntilThatWorks(t *testing.T) {
+	m, program := node(t, netstate.NetworkManager)
+	require.NoError(t, m.Hold([]string{"eth1"}))
+	program.fails = true
+	require.ErrorContains(t, m.Hold(nil), "tell NetworkManager of the links that are not its own: it hangs")
+	program.fails = false
+	require.NoError(t, m.Hold(nil))
+	require.NoError(t, m.Hold(nil))
+	assert.Equal(t, []string{
+		"release eth1", "reload without eth1", "reload without ", "reload without ", "take eth1 u1",
+	}, *program.told)
+}
+
+func TestAStepThatNobodyUndidIsUndoneByHold(t *testing.T) {
+	m, program := node(t, netstate.NetworkManager)
+	require.NoError(t, m.Do(netstate.Step{
+		Kind: netstate.StepManager, Link: "eth1", From: netstate.Value{Manager: netstate.NetworkManager},
+	}))
+	delete(program.devices, "eth2")
+	again := &Managers{Files: m.Files, NetworkManager: m.NetworkManager, Networkd: m.Networkd}
+	require.NoError(t, again.Hold(nil))
+	assert.Equal(t, []string{"release eth1", "reload without ", "take eth1 u1"}, *program.told)
+	assert.NoFileExists(t, m.Files.at(releasedFile))
+}
+
+func TestADeviceThatWasGivenBackIsJudged(t *testing.T) {
+	const device, active = dbus.ObjectPath("/device"), dbus.ObjectPath("/active")
+	tests := map[string]struct {
+		state, flags uint32
+		ago          time.Duration
+		want         nmNext
+	}{
+		"it is being configured":                             {state: 70, want: nmDone},
+		"it is configured":                                   {state: nmActivated, want: nmDone},
+		"it is only shown, since it has addresses":           {state: nmActivated, flags: nmExternal, want: nmWait},
+		"it is still only shown":                             {nmActivated, nmExternal, nmSettles, nmActivate},
+		"NetworkManager may still choose a profile":          {state: nmDisconnected, want: nmWait},
+		"NetworkManager has chosen none":                     {state: nmDisconnected, ago: nmSettles, want: nmActivate},
+		"whether it has a carrier is not known yet":          {state: nmUnavailable, want: nmWait},
+		"it has no carrier":                                  {state: nmUnavailable, ago: nmSettles, want: nmDone},
+		"it could not be configured and is to be once again": {state: 120, ago: nmSettles, want: nmActivate},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tree := nmTree{
+				device: {nmDevice: {
+					"State": dbus.MakeVariant(test.state), "ActiveConnection": dbus.MakeVariant(active),
+				}},
+				active: {nmActive: {"StateFlags": dbus.MakeVariant(test.flags)}},
+			}
+			assert.Equal(t, test.want, tree.next(device, test.ago))
+		})
+	}
+}
+
 func TestStepsTakeLinksOverAndGiveThemBack(t *testing.T) {
 	tests := map[string]struct {
 		runs netstate.Manager
 		told []string
 	}{
-		"NetworkManager":   {netstate.NetworkManager, []string{"release eth1", "take eth1"}},
+		"NetworkManager":   {netstate.NetworkManager, []string{"release eth1", "take eth1 u1"}},
 		"systemd-networkd": {netstate.Networkd, []string{"release eth1", "reload without "}},
 	}
 	for name, test := range tests {

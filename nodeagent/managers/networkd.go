@@ -71,8 +71,8 @@ func (n networkd) Release(link string) error {
 	})
 }
 
-// Take implements Program. networkd looks at a link again only when it is told.
-func (n networkd) Take(link string) error {
+// Take implements Program. networkd looks at a link again only when it is told, and chooses by its files.
+func (n networkd) Take(link, _ string) error {
 	links, err := n.links()
 	if err != nil {
 		return err

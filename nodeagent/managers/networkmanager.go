@@ -23,6 +23,13 @@ const (
 	nmExternal = uint32(0x80)
 	// nmEthernet and the others are those NMDeviceType values that are hardware, which NetworkManager activates by itself.
 	nmEthernet, nmWiFi, nmInfiniband = uint32(1), uint32(2), uint32(11)
+	// nmUnavailable and the others are NMDeviceState values. A device that is being configured is between the last two.
+	nmUnavailable, nmDisconnected, nmActivated = uint32(20), uint32(30), uint32(100)
+	// nmSettings is where the profiles are.
+	nmSettings     = nmName + ".Settings"
+	nmSettingsPath = nmPath + "/Settings"
+	// nmNoProfile is the error for a UUID that no profile has.
+	nmNoProfile = nmSettings + ".InvalidConnection"
 )
 
 // networkManager implements Program for a NetworkManager that runs.
@@ -73,7 +80,7 @@ func (t nmTree) devices() map[string]Device {
 // (connected externally), and a virtual one that it does nothing with, are not managed: it manages what it made, and
 // hardware.
 func deviceOf(device, active map[string]dbus.Variant) Device {
-	d := Device{Profile: value[string](active, "Id")}
+	d := Device{Profile: value[string](active, "Id"), UUID: value[string](active, "Uuid")}
 	if !value[bool](device, "Managed") || value[uint32](active, "StateFlags")&nmExternal != 0 {
 		return Device{}
 	}
@@ -109,8 +116,83 @@ func (n networkManager) device(link string) (object, error) {
 // Release implements Program.
 func (n networkManager) Release(link string) error { return n.manage(link, false) }
 
-// Take implements Program.
-func (n networkManager) Take(link string) error { return n.manage(link, true) }
+// Take implements Program. NetworkManager activates profiles by itself that say so (connection.autoconnect); others,
+// that somebody activated, are activated as they were.
+func (n networkManager) Take(link, uuid string) error {
+	if err := n.manage(link, true); err != nil {
+		return err
+	}
+	device, err := n.device(link)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	return settled(func() (bool, error) {
+		tree, err := n.tree()
+		if err != nil {
+			return false, err
+		}
+		switch tree.next(device.path, time.Since(began)) {
+		case nmDone:
+			return true, nil
+		case nmActivate:
+			return true, n.activate(device, uuid)
+		default:
+			return false, nil
+		}
+	})
+}
+
+// nmNext is what is to be done about a device that is being given back.
+type nmNext int
+
+const (
+	nmWait nmNext = iota
+	nmDone
+	nmActivate
+)
+
+// nmSettles is how long NetworkManager has to see that a device has a carrier, and to choose a profile by itself.
+const nmSettles = 3 * time.Second
+
+// next judges a device that was given back some time ago.
+func (t nmTree) next(path dbus.ObjectPath, ago time.Duration) nmNext {
+	device := t[path][nmDevice]
+	active := t[value[dbus.ObjectPath](device, "ActiveConnection")][nmActive]
+	external := value[uint32](active, "StateFlags")&nmExternal != 0
+	state := value[uint32](device, "State")
+	switch {
+	case state > nmDisconnected && state <= nmActivated && !external:
+		return nmDone
+	case ago < nmSettles:
+		return nmWait
+	case state <= nmUnavailable:
+		return nmDone // without a carrier; NetworkManager goes on when it comes
+	default:
+		return nmActivate
+	}
+}
+
+// activate activates a profile if it is still there, and without one has NetworkManager choose.
+func (n networkManager) activate(device object, uuid string) error {
+	profile := dbus.ObjectPath("/")
+	if uuid != "" {
+		err := object{n.bus, nmName, nmSettingsPath}.call(nmSettings+".GetConnectionByUuid", []any{uuid}, &profile)
+		var refused dbus.Error
+		if errors.As(err, &refused) && refused.Name == nmNoProfile {
+			profile, err = "/", nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if profile == "/" {
+		return nil // it had none, or one that is gone: what NetworkManager does by itself is all there is
+	}
+	var active dbus.ObjectPath
+	args := []any{profile, device.path, dbus.ObjectPath("/")}
+	return object{n.bus, nmName, nmPath}.call(nmName+".ActivateConnection", args, &active)
+}
 
 // manage sets whether a device is managed and waits until it is so.
 func (n networkManager) manage(link string, managed bool) error {
