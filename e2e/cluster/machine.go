@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/cluster/boot"
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
 )
@@ -39,7 +39,7 @@ type machine struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{}
 	died   error
-	client *wire.Client
+	client *guestrpc.Client
 }
 
 // path is a file of the machine.
@@ -134,7 +134,7 @@ func (m *machine) inittab() string {
 func (m *machine) connect(ctx context.Context, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("it does not answer"))
 	defer cancel()
-	client, err := wire.Dial(ctx, m.path("port"), ended, m.deathCause)
+	client, err := guestrpc.Dial(ctx, m.path("port"), ended, m.deathCause)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", m.config.Name, err)
 	}
@@ -234,10 +234,10 @@ func importImages(ctx context.Context, p *programs, dir, disk string) error {
 		return fmt.Errorf("wait for containerd: %w\n%s", err, lastLines(log, 20))
 	}
 	for i := range p.images {
-		var reply wire.ExecReply
+		var reply guestrpc.ExecReply
 		device := "/dev/vd" + string(rune('b'+i))
 		argv := []string{"ctr", "--namespace", "k8s.io", "images", "import", device}
-		err := m.client.Call(ctx, wire.Exec, wire.ExecArgs{Argv: argv, Seconds: int(bootTimeout.Seconds())}, &reply)
+		err := m.client.Call(ctx, guestrpc.Exec, guestrpc.ExecArgs{Argv: argv, Seconds: int(bootTimeout.Seconds())}, &reply)
 		if err != nil || reply.Code != 0 {
 			return fmt.Errorf("import an image: %w: %s", err, reply.Stderr)
 		}

@@ -20,12 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
 )
 
 // A Server is a DHCP server on a host at the far end of a cable. It lends one address. Change its fields in Set.
 type Server struct {
-	wire.Host
+	hosts.Host
 	// Own is what it calls itself, and Lends the address it lends.
 	Own, Lends netip.Addr
 	// Options are what it tells besides addresses, mask and itself.
@@ -48,7 +48,7 @@ func Start(t *testing.T, near, network string, options ...dhcpv4.Option) *Server
 	own := prefix.Addr().Next()
 	lends := own.As4()
 	lends[3] = 7
-	s := &Server{Host: wire.NewHost(t), Own: own, Lends: netip.AddrFrom4(lends), Options: options}
+	s := &Server{Host: hosts.New(t), Own: own, Lends: netip.AddrFrom4(lends), Options: options}
 	s.Plug(t, near, "server", netip.PrefixFrom(own, 24).String())
 	var listener *server4.Server
 	s.Do(t, func() (err error) {

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/binaries"
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
 )
@@ -81,7 +81,7 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 }
 
 // archive is the file system of one node.
-func (p *programs) archive(config wire.Config, access []byte) (*guest.Archive, error) {
+func (p *programs) archive(config guestrpc.Config, access []byte) (*guest.Archive, error) {
 	files := &guest.Archive{}
 	for _, f := range []struct{ guest, host string }{
 		{nodedProgram, p.noded}, {agentProgram, p.agent}, {"/bin/busybox", p.busybox},
@@ -103,7 +103,7 @@ func (p *programs) archive(config wire.Config, access []byte) (*guest.Archive, e
 	if err != nil {
 		return nil, fmt.Errorf("write the node's configuration: %w", err)
 	}
-	files.AddBytes(wire.ConfigPath, text, 0o644)
+	files.AddBytes(guestrpc.ConfigPath, text, 0o644)
 	files.AddBytes(kubeconfig, access, 0o600)
 	files.AddBytes("/etc/hosts", []byte("127.0.0.1 localhost\n::1 localhost\n"), 0o644)
 	files.AddBytes("/etc/passwd", []byte("root:x:0:0:root:/tmp:/bin/sh\n"), 0o644)

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/script"
 )
@@ -48,12 +48,12 @@ type Node struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{}
 	died   error
-	client *wire.Client
+	client *guestrpc.Client
 }
 
 // start boots the guest and returns when it answers.
 func (n *Node) start(ctx context.Context) error {
-	config := wire.Config{Name: n.Name, StateDir: stateDir, Agent: append([]string{
+	config := guestrpc.Config{Name: n.Name, StateDir: stateDir, Agent: append([]string{
 		agentProgram, "--node-name", n.Name, "--kubeconfig", kubeconfig, "--state-dir", stateDir,
 	}, n.AgentFlags...)}
 	files, err := n.programs.archive(config, n.access)
@@ -139,7 +139,7 @@ func (n *Node) connect(ctx context.Context) error {
 	n.mu.Lock()
 	ended := n.ended
 	n.mu.Unlock()
-	client, err := wire.Dial(ctx, n.path("port"), ended, n.deathCause)
+	client, err := guestrpc.Dial(ctx, n.path("port"), ended, n.deathCause)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
@@ -192,21 +192,21 @@ func (n *Node) ExecInput(ctx context.Context, stdin string, argv ...string) (str
 }
 
 // Agent tells of the agent.
-func (n *Node) Agent(ctx context.Context) (wire.AgentReply, error) {
-	var reply wire.AgentReply
-	return reply, n.call(ctx, wire.Agent, wire.Nothing{}, &reply)
+func (n *Node) Agent(ctx context.Context) (guestrpc.AgentReply, error) {
+	var reply guestrpc.AgentReply
+	return reply, n.call(ctx, guestrpc.Agent, guestrpc.Nothing{}, &reply)
 }
 
 // SignalAgent sends the agent a signal. The supervisor starts it again if it dies of it.
 func (n *Node) SignalAgent(ctx context.Context, s syscall.Signal) error {
-	var reply wire.AgentReply
-	return n.call(ctx, wire.Signal, wire.SignalArgs{Signal: int(s)}, &reply)
+	var reply guestrpc.AgentReply
+	return n.call(ctx, guestrpc.Signal, guestrpc.SignalArgs{Signal: int(s)}, &reply)
 }
 
 // HoldAgent kills the agent with -9 and keeps it dead until the next SignalAgent.
 func (n *Node) HoldAgent(ctx context.Context) error {
-	var reply wire.AgentReply
-	return n.call(ctx, wire.Signal, wire.SignalArgs{Signal: int(syscall.SIGKILL), Hold: true}, &reply)
+	var reply guestrpc.AgentReply
+	return n.call(ctx, guestrpc.Signal, guestrpc.SignalArgs{Signal: int(syscall.SIGKILL), Hold: true}, &reply)
 }
 
 // SetLink plugs or unplugs the cable of eth0 or eth1.
@@ -229,7 +229,7 @@ func (n *Node) Boot(ctx context.Context) error { return n.start(ctx) }
 // Reboot ends the guest in order and starts it again.
 func (n *Node) Reboot(ctx context.Context) error {
 	// The answer may be lost as the guest goes.
-	if err := n.call(ctx, wire.Shutdown, wire.Nothing{}, &wire.Nothing{}); err != nil && ctx.Err() != nil {
+	if err := n.call(ctx, guestrpc.Shutdown, guestrpc.Nothing{}, &guestrpc.Nothing{}); err != nil && ctx.Err() != nil {
 		return fmt.Errorf("shut %s down: %w", n.Name, err)
 	}
 	select {

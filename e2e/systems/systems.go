@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/binaries"
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/guest"
@@ -54,7 +54,7 @@ type System struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{}
 	died   error
-	client *wire.Client
+	client *guestrpc.Client
 }
 
 // Start makes a system and boots it, and returns when it answers. ctx bounds the start only.
@@ -208,7 +208,7 @@ func (s *System) Boot(ctx context.Context) error {
 
 // connect reaches the guest through its port and waits until it answers.
 func (s *System) connect(ctx context.Context) error {
-	client, err := wire.Dial(ctx, s.path("port"), s.ended, s.deathCause)
+	client, err := guestrpc.Dial(ctx, s.path("port"), s.ended, s.deathCause)
 	if err != nil {
 		return fmt.Errorf("start the system: %w", err)
 	}

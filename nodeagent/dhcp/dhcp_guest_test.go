@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/dhcpserver"
-	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
@@ -373,7 +373,7 @@ func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
 	assert.Equal(t, "192.0.2.7/24", have)
 
 	s.Told()
-	wire.SetMAC(t, "flap0", "02:00:00:00:00:99")
+	hosts.SetMAC(t, "flap0", "02:00:00:00:00:99")
 	s.Await(t, "DISCOVER")
 	eventually(t, func() bool {
 		leases := clients.Leases()

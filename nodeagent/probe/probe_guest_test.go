@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
@@ -55,7 +55,7 @@ func defaultRoute(link, gateway string, metric int) netstate.Step {
 }
 
 // serveDNS answers every question with a refusal.
-func serveDNS(t *testing.T, h wire.Host) {
+func serveDNS(t *testing.T, h hosts.Host) {
 	var conn net.PacketConn
 	h.Do(t, func() (err error) {
 		conn, err = net.ListenPacket("udp4", "192.0.2.1:53")
@@ -83,7 +83,7 @@ func serveDNS(t *testing.T, h wire.Host) {
 }
 
 // serveHTTPS is a TLS server on the host, and what its clients trust.
-func serveHTTPS(t *testing.T, h wire.Host) (url string, config *tls.Config) {
+func serveHTTPS(t *testing.T, h hosts.Host) (url string, config *tls.Config) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
@@ -107,7 +107,7 @@ func within(t *testing.T, c Chosen, patience time.Duration) error {
 }
 
 func TestANodeThatLosesItsNetworkIsToldSo(t *testing.T) {
-	h := wire.NewHost(t)
+	h := hosts.New(t)
 	h.Plug(t, "up0", "router", "192.0.2.1/24")
 	k, err := kernel.Open()
 	require.NoError(t, err)
@@ -141,7 +141,7 @@ func TestANodeThatLosesItsNetworkIsToldSo(t *testing.T) {
 }
 
 func TestADefaultGatewayThatMovesIsFollowed(t *testing.T) {
-	first, second := wire.NewHost(t), wire.NewHost(t)
+	first, second := hosts.New(t), hosts.New(t)
 	first.Plug(t, "old0", "router", "192.0.2.1/24")
 	second.Plug(t, "new0", "router", "198.51.100.1/24")
 	k, err := kernel.Open()

@@ -26,7 +26,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/e2e/cluster/boot"
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane/tunnel"
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 )
 
 // failure has the reason if the node could not be prepared.
@@ -73,22 +73,22 @@ func readConfig() (boot.Config, error) {
 	return config, nil
 }
 
-// A node serves the procedures of package wire that a real node has.
+// A node serves the procedures of package guestrpc that a real node has.
 type node struct{}
 
-// Exec implements wire.Exec. Nothing can be done on a node that could not be prepared.
-func (node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
+// Exec implements guestrpc.Exec. Nothing can be done on a node that could not be prepared.
+func (node) Exec(args guestrpc.ExecArgs, reply *guestrpc.ExecReply) error {
 	reason, err := os.ReadFile(failure)
 	if err == nil {
 		return fmt.Errorf("prepare the node: %s", reason)
 	}
-	*reply, err = wire.Run(args)
+	*reply, err = guestrpc.Run(args)
 	return err
 }
 
 // serve answers tests through the port and the API server through CONNECT.
 func serve() error {
-	port, err := wire.OpenPort()
+	port, err := guestrpc.OpenPort()
 	if err != nil {
 		return err
 	}

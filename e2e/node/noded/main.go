@@ -16,7 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 )
 
 // The addresses of a guest of qemu's user network: its own, and the host's.
@@ -33,18 +33,18 @@ func main() {
 }
 
 func run() error {
-	text, err := os.ReadFile(wire.ConfigPath)
+	text, err := os.ReadFile(guestrpc.ConfigPath)
 	if err != nil {
 		return err
 	}
-	var config wire.Config
+	var config guestrpc.Config
 	if err := json.Unmarshal(text, &config); err != nil {
-		return fmt.Errorf("read %s: %w", wire.ConfigPath, err)
+		return fmt.Errorf("read %s: %w", guestrpc.ConfigPath, err)
 	}
 	if err := prepare(config); err != nil {
 		return err
 	}
-	port, err := wire.OpenPort()
+	port, err := guestrpc.OpenPort()
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func run() error {
 }
 
 // prepare makes the guest what a node is before kubelet starts.
-func prepare(config wire.Config) error {
+func prepare(config guestrpc.Config) error {
 	if err := unix.Sethostname([]byte(config.Name)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}

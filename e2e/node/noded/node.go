@@ -13,15 +13,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 )
 
 // restartDelay is how long a dead agent stays dead, as under kubelet at first.
 const restartDelay = 500 * time.Millisecond
 
-// A node serves the procedures of package wire.
+// A node serves the procedures of package guestrpc.
 type node struct {
-	config wire.Config
+	config guestrpc.Config
 	over   chan struct{} // closed by Shutdown
 
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ type node struct {
 	changed *sync.Cond
 }
 
-func newNode(config wire.Config) *node {
+func newNode(config guestrpc.Config) *node {
 	n := &node{config: config, over: make(chan struct{})}
 	n.changed = sync.NewCond(&n.mu)
 	return n
@@ -64,31 +64,31 @@ func (n *node) keepAgent() {
 	}
 }
 
-// Exec implements wire.Exec.
-func (n *node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
+// Exec implements guestrpc.Exec.
+func (n *node) Exec(args guestrpc.ExecArgs, reply *guestrpc.ExecReply) error {
 	var err error
-	*reply, err = wire.Run(args)
+	*reply, err = guestrpc.Run(args)
 	return err
 }
 
-// Signal implements wire.Signal.
-func (n *node) Signal(args wire.SignalArgs, reply *wire.AgentReply) error {
+// Signal implements guestrpc.Signal.
+func (n *node) Signal(args guestrpc.SignalArgs, reply *guestrpc.AgentReply) error {
 	n.mu.Lock()
 	n.held = args.Hold
 	n.changed.Broadcast()
 	agent := n.agent
 	n.mu.Unlock()
 	if agent == nil {
-		return n.Agent(wire.Nothing{}, reply)
+		return n.Agent(guestrpc.Nothing{}, reply)
 	}
 	if err := agent.Process.Signal(syscall.Signal(args.Signal)); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	return n.Agent(wire.Nothing{}, reply)
+	return n.Agent(guestrpc.Nothing{}, reply)
 }
 
-// Agent implements wire.Agent.
-func (n *node) Agent(_ wire.Nothing, reply *wire.AgentReply) error {
+// Agent implements guestrpc.Agent.
+func (n *node) Agent(_ guestrpc.Nothing, reply *guestrpc.AgentReply) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	reply.Starts = n.starts
@@ -120,10 +120,10 @@ func usage(pid int) (rss, cpu int64) {
 	return number(21) * int64(os.Getpagesize()), number(11) + number(12)
 }
 
-// Shutdown implements wire.Shutdown: the agent ends as a rollout ends it, then the guest.
-func (n *node) Shutdown(_ wire.Nothing, _ *wire.Nothing) error {
-	var reply wire.AgentReply
-	if err := n.Signal(wire.SignalArgs{Signal: int(syscall.SIGTERM), Hold: true}, &reply); err != nil {
+// Shutdown implements guestrpc.Shutdown: the agent ends as a rollout ends it, then the guest.
+func (n *node) Shutdown(_ guestrpc.Nothing, _ *guestrpc.Nothing) error {
+	var reply guestrpc.AgentReply
+	if err := n.Signal(guestrpc.SignalArgs{Signal: int(syscall.SIGTERM), Hold: true}, &reply); err != nil {
 		return err
 	}
 	n.mu.Lock()

@@ -13,7 +13,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/node/wire"
+	"github.com/bridgehead-dev/bridgehead/e2e/guestrpc"
 )
 
 func main() {
@@ -29,18 +29,18 @@ func main() {
 	}
 }
 
-// A node serves those procedures of package wire that need no agent.
+// A node serves those procedures of package guestrpc that need no agent.
 type node struct{}
 
-// Exec implements wire.Exec.
-func (node) Exec(args wire.ExecArgs, reply *wire.ExecReply) error {
+// Exec implements guestrpc.Exec.
+func (node) Exec(args guestrpc.ExecArgs, reply *guestrpc.ExecReply) error {
 	var err error
-	*reply, err = wire.Run(args)
+	*reply, err = guestrpc.Run(args)
 	return err
 }
 
 func serve() error {
-	port, err := wire.OpenPort()
+	port, err := guestrpc.OpenPort()
 	if err != nil {
 		return err
 	}

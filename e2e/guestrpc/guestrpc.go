@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire holds what a test and the guest that plays a node say to each other: JSON-RPC over a virtio port, which
+// Package guestrpc holds what a test and the guest that plays a node say to each other: JSON-RPC over a virtio port, which
 // works whatever becomes of the guest's networks.
-package wire
+package guestrpc
 
 // ConfigPath is where the guest finds its Config, as JSON.
 const ConfigPath = "/etc/bridgehead-node.json"

@@ -2,9 +2,9 @@
 
 //go:build linux
 
-// Package wire makes neighbours for tests in a guest of e2e/vmrun: hosts with a network of their own (a
+// Package hosts makes neighbours for tests in a guest of e2e/vmrun: hosts with a network of their own (a
 // network namespace), and cables (veth pairs) between them and the network of the test.
-package wire
+package hosts
 
 import (
 	"net"
@@ -28,8 +28,8 @@ type Host struct {
 	Path string
 }
 
-// NewHost makes a Host.
-func NewHost(tb testing.TB) Host {
+// New makes a Host.
+func New(tb testing.TB) Host {
 	tb.Helper()
 	inguest.Require(tb)
 	h := Host{Path: filepath.Join(tb.TempDir(), "net")}
