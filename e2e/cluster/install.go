@@ -53,15 +53,9 @@ func (c *Cluster) Reinstall(ctx context.Context) error {
 // WaitInstalled waits until every pod of Bridgehead is ready and its webhooks are called.
 func (c *Cluster) WaitInstalled(ctx context.Context) error {
 	for _, what := range [][]string{{Namespace, "deployment/bridgehead"}, {AgentNamespace, "daemonset/bridgehead-agent"}} {
-		if _, err := c.Kubectl(
-			ctx,
-			"-n",
-			what[0],
-			"rollout",
-			"status",
-			what[1],
-			"--timeout="+settleTime.String(),
-		); err != nil {
+		namespace, workload := what[0], what[1]
+		_, err := c.Kubectl(ctx, "-n", namespace, "rollout", "status", workload, "--timeout="+settleTime.String())
+		if err != nil {
 			return err
 		}
 	}
