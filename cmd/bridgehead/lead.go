@@ -114,6 +114,7 @@ func (r *replica) clean(ctx context.Context) error {
 	janitor := &janitor.Janitor{
 		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Identity: r.identity,
 		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
+		Unreadable: r.feed.Unreadable,
 	}
 	r.janitor.Store(janitor)
 	defer r.janitor.Store(nil)

@@ -5,6 +5,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -105,11 +107,11 @@ func (f *Feed) setUnreadable(block string, broken bool) {
 	}
 }
 
-// Unreadable is the number of blocks that have rows which cannot be read.
-func (f *Feed) Unreadable() int {
+// Unreadable are the names of the blocks that have rows which cannot be read, in order.
+func (f *Feed) Unreadable() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.broken)
+	return slices.Sorted(maps.Keys(f.broken))
 }
 
 func (f *Feed) blockDeleted(o client.Object) {

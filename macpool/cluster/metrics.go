@@ -42,7 +42,7 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	if c.Feed != nil {
-		out <- prometheus.MustNewConstMetric(unreadableDesc(), prometheus.GaugeValue, float64(c.Feed.Unreadable()))
+		out <- prometheus.MustNewConstMetric(unreadableDesc(), prometheus.GaugeValue, float64(len(c.Feed.Unreadable())))
 	}
 	if c.Collisions != nil {
 		out <- prometheus.MustNewConstMetric(collisionsDesc(), prometheus.GaugeValue, float64(len(c.Collisions())))

@@ -47,6 +47,27 @@ func compare(
 	return s
 }
 
+// unheld are the objects that have an address and do not hold it.
+func unheld(blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder) map[macpool.Object]bool {
+	byPrefix := map[macpool.Prefix]*macpool.Block{}
+	for _, b := range blocks {
+		byPrefix[b.Prefix] = b
+	}
+	found := map[macpool.Object]bool{}
+	for m, holders := range has {
+		var e macpool.Entry
+		if b := byPrefix[m.Prefix()]; b != nil {
+			e = b.Entry(m)
+		}
+		for _, h := range holders {
+			if _, held := e.HoldOf(h.Object); !held {
+				found[h.Object] = true
+			}
+		}
+	}
+	return found
+}
+
 // A stray is a hold whose object was not seen to have the address.
 type stray struct {
 	mac  macpool.MAC

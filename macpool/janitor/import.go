@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,7 +39,7 @@ func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 
 func (j *Janitor) importLater(ctx context.Context) {
 	_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
-		err := j.importVMs(ctx)
+		err := safely(ctx, j.importVMs)
 		if err != nil && !meta.IsNoMatchError(err) {
 			j.Log.Error(err, "Import of VMs failed, retrying")
 		}
@@ -95,8 +97,10 @@ func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
 	begun := j.Clock.Now()
 	imports, importCtx := errgroup.WithContext(ctx)
 	imports.SetLimit(importWorkers)
+	var failed atomic.Pointer[error] // the last error of any subject
+	defer j.sayWhile(ctx, fmt.Sprintf("Importing the addresses of %d objects", len(all)), &failed)()
 	for who := range all {
-		imports.Go(func() error { return j.retry(importCtx, who) })
+		imports.Go(func() error { return j.retry(importCtx, who, &failed) })
 	}
 	if err := imports.Wait(); err != nil {
 		return fmt.Errorf("import addresses: %w", err)
@@ -105,10 +109,36 @@ func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
 	return nil
 }
 
+// sayWhile has the log say, now and then, what is being waited for and the last error met on the way, until the function
+// it returns is called.
+func (j *Janitor) sayWhile(ctx context.Context, what string, failed *atomic.Pointer[error]) (done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		ticker := j.Clock.NewTicker(sayInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C():
+			}
+			if err := failed.Swap(nil); err != nil {
+				j.Log.Error(*err, what+" goes on, retrying")
+				continue
+			}
+			j.Log.Info(what + " goes on")
+		}
+	}()
+	return cancel
+}
+
 // retry settles one subject, again and again while the API server is away.
-func (j *Janitor) retry(ctx context.Context, who subject) error {
+func (j *Janitor) retry(ctx context.Context, who subject, failed *atomic.Pointer[error]) error {
 	return wait.PollUntilContextCancel(ctx, debounce, true, func(ctx context.Context) (bool, error) {
-		_, err := j.reconcile(ctx, who, false)
+		_, err := j.reconcileSafely(ctx, who, false)
+		if err != nil {
+			failed.Store(&err)
+		}
 		return err == nil, nil
 	})
 }
@@ -132,6 +162,11 @@ func (j *Janitor) adopts(ctx context.Context, who subject) (bool, error) {
 // watch has kinds of objects cached, and what happens to them handled. It returns when everything that exists has been.
 func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHandler, kinds ...client.Object) error {
 	var synced []toolscache.InformerSynced
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, nameOf(kind))
+	}
+	defer j.sayWhile(ctx, "Waiting for the API server to list "+strings.Join(names, " and "), &atomic.Pointer[error]{})()
 	for _, kind := range kinds {
 		informer, err := j.VMs.GetInformer(ctx, kind)
 		if err != nil {
@@ -147,6 +182,17 @@ func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHan
 		return ctx.Err()
 	}
 	return nil
+}
+
+// nameOf is what people call the objects of a kind.
+func nameOf(kind client.Object) string {
+	switch kind.(type) {
+	case *vm:
+		return "VirtualMachines"
+	case *vmi:
+		return "VirtualMachineInstances"
+	}
+	return kind.GetObjectKind().GroupVersionKind().Kind + "s"
 }
 
 // queueing queues a pod, or a VM or instance, a moment after it changed.

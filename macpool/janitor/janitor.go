@@ -36,6 +36,8 @@ const (
 	reportInterval = 2 * time.Second
 	// importWorkers is how many VMs are imported, or settled, at a time.
 	importWorkers = 32
+	// sayInterval is how often the log says what an import waits for.
+	sayInterval = 10 * time.Second
 	// kubevirtPoll is how often the janitor looks whether KubeVirt is there by now.
 	kubevirtPoll = 5 * time.Second
 )
@@ -60,6 +62,8 @@ type Janitor struct {
 	Patience time.Duration
 	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
 	SweepEvery time.Duration
+	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
+	Unreadable func() []string
 	// Events is where Collisions are told; nil for nowhere.
 	Events events.EventRecorder
 
@@ -88,7 +92,7 @@ func (j *Janitor) Start(ctx context.Context) error {
 	jobs.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
 	jobs.Go(func() error { return j.VMs.Start(ctx) })
 	jobs.Go(func() error {
-		if err := j.importWhatIsThere(ctx); err != nil {
+		if err := safely(ctx, j.importWhatIsThere); err != nil {
 			return err
 		}
 		for range importWorkers {
@@ -108,7 +112,7 @@ func (j *Janitor) work(ctx context.Context) {
 		if stop {
 			return
 		}
-		recheck, err := j.reconcileSafely(ctx, next)
+		recheck, err := j.reconcileSafely(ctx, next, true)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			j.Log.Error(err, "Not settled, retrying", "pod", next.pod, "key", next.key)
@@ -124,9 +128,13 @@ func (j *Janitor) work(ctx context.Context) {
 }
 
 // reconcileSafely turns a panic over one object into an error, so that the others are seen to.
-func (j *Janitor) reconcileSafely(ctx context.Context, who subject) (recheck time.Duration, err error) {
+func (j *Janitor) reconcileSafely(
+	ctx context.Context,
+	who subject,
+	lazy bool,
+) (recheck time.Duration, err error) {
 	defer recovered(&err)
-	return j.reconcile(ctx, who, true)
+	return j.reconcile(ctx, who, lazy)
 }
 
 // recovered makes a panic the error of the function that defers it.

@@ -115,11 +115,11 @@ func (c Objects) addressesOfVM(
 	var v vm
 	var i vmi
 	errVM := c.Reader.Get(ctx, key, &v)
-	if errVM != nil && !apierrors.IsNotFound(errVM) {
+	if errVM != nil && !isGone(errVM) {
 		return nil, fmt.Errorf("get VirtualMachine %s: %w", key, errVM)
 	}
 	errVMI := c.Reader.Get(ctx, key, &i)
-	if errVMI != nil && !apierrors.IsNotFound(errVMI) {
+	if errVMI != nil && !isGone(errVMI) {
 		return nil, fmt.Errorf("get VirtualMachineInstance %s: %w", key, errVMI)
 	}
 	found := map[macpool.Object]map[macpool.MAC]string{}
@@ -172,6 +172,12 @@ func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder,
 		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i]))
 	}
 	return has, unseen, nil
+}
+
+// isGone reports whether an error says that an object is not there. An API server that does not serve its kind, now or
+// any more, says nothing of the kind, though it answers by the same status.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 func add(found map[macpool.Object]map[macpool.MAC]string, o macpool.Object, addresses map[macpool.MAC]string) {

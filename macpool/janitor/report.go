@@ -74,6 +74,26 @@ func (j *Janitor) report(c macpool.Collision) {
 	}
 }
 
+// readable is the condition of a pool about the blocks that have rows which cannot be read, whichever pool they are of.
+func readable(unreadable []string, generation int64) metav1.Condition {
+	if len(unreadable) == 0 {
+		return metav1.Condition{
+			Type: v1alpha1.ConditionReadable, Status: metav1.ConditionTrue, Reason: "Readable",
+			ObservedGeneration: generation,
+		}
+	}
+	named := slices.Clone(unreadable[:min(maxReported, len(unreadable))])
+	if more := len(unreadable) - maxReported; more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	return metav1.Condition{
+		Type: v1alpha1.ConditionReadable, Status: metav1.ConditionFalse, Reason: "RowsLeftOut",
+		ObservedGeneration: generation,
+		Message: "rows that cannot be read are left out of MACBlock " + strings.Join(named, ", ") +
+			": the log of the manager says which; addresses in use are taken in again",
+	}
+}
+
 // collided is the condition of a pool about the Collisions among its addresses.
 func collided(pool macpool.Pool, all []macpool.Collision, generation int64) metav1.Condition {
 	ours := slices.DeleteFunc(slices.Clone(all), func(c macpool.Collision) bool { return !pool.Set.Contains(c.MAC) })

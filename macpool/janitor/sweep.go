@@ -44,7 +44,7 @@ func safely(ctx context.Context, do func(context.Context) error) (err error) {
 // sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks.
 func (j *Janitor) sweep(ctx context.Context) error {
 	blocks := j.Ledger.Blocks()
-	if err := j.queueStrays(ctx, blocks); err != nil {
+	if err := j.queueDoubtful(ctx, blocks); err != nil {
 		return err
 	}
 	if err := j.endReservationsOfDead(ctx, blocks); err != nil {
@@ -55,11 +55,18 @@ func (j *Janitor) sweep(ctx context.Context) error {
 	return nil
 }
 
-// queueStrays queues the holders of addresses that nobody has been seen to have for as long as an admission takes.
-func (j *Janitor) queueStrays(ctx context.Context, blocks []*macpool.Block) error {
+// queueDoubtful queues the holders of addresses that nobody has been seen to have for as long as an admission takes,
+// and the objects whose addresses the ledger lost: somebody deleted a block, or the store is older than it was.
+func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block) error {
 	has, unseen, err := Objects{Reader: j.VMs, Cached: true}.all(ctx)
 	if err != nil {
 		return err
+	}
+	for o := range unheld(blocks, has) {
+		who := subjectOf(o)
+		if adopts, err := j.adopts(ctx, who); err == nil && adopts { // an error is seen again by who looks at the subject
+			j.queue.Add(who)
+		}
 	}
 	nameless := false
 	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
@@ -230,6 +237,11 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, "Invalid", err.Error()
 	}
 	meta.SetStatusCondition(&pool.Status.Conditions, valid)
+	var unreadable []string
+	if j.Unreadable != nil {
+		unreadable = j.Unreadable()
+	}
+	meta.SetStatusCondition(&pool.Status.Conditions, readable(unreadable, pool.Generation))
 	usage := j.Ledger.Usage(rule.Pool)
 	pool.Status.Total = int64(usage.Total)
 	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)

@@ -31,6 +31,9 @@ const (
 	// ConditionCollided is True while several objects have an address of the pool, not on purpose. Its reason is
 	// MACCollision or Unique.
 	ConditionCollided = "Collided"
+	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. Such rows are
+	// left out. Its reason is Readable or RowsLeftOut.
+	ConditionReadable = "BlocksReadable"
 )
 
 // ReasonMACCollision is the reason of ConditionCollided, and of the events on the objects that have the address.

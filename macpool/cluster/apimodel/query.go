@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apimodel
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// errNoPath is what an API server answers, as plain text, where it serves nothing.
+var errNoPath = errors.New("404 page not found")
+
+// A query is one request, read.
+type query struct {
+	method string
+	kind   Kind
+	at     address // without a name for many objects
+	sub    string
+	body   []byte
+
+	labels labels.Selector
+	fields fields.Selector
+	watch  bool
+	// from is the resourceVersion that a watch goes on from; initial says that it begins with all there is.
+	from    int
+	initial bool
+	// partial asks for metadata only.
+	partial bool
+}
+
+// read reads a request: /api/v1/[namespaces/NAMESPACE/]RESOURCE[/NAME[/SUB]] or /apis/GROUP/VERSION/...
+func (s *Server) read(r *http.Request) (query, error) {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	var group string
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		parts = parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		group, parts = parts[1], parts[3:]
+	default:
+		return query{}, errNoPath
+	}
+	q := query{method: r.Method, at: address{group: group}}
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		q.at.Namespace, parts = parts[1], parts[2:]
+	}
+	q.at.resource = parts[0]
+	if len(parts) > 1 {
+		q.at.Name = parts[1]
+	}
+	if len(parts) > 2 {
+		q.sub = parts[2]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind, served := s.kinds[group+"/"+q.at.resource]
+	if !served {
+		return query{}, errNoPath
+	}
+	q.kind = kind
+	return q, q.readOptions(r)
+}
+
+func (q *query) readOptions(r *http.Request) error {
+	values := r.URL.Query()
+	var failed [2]error
+	q.labels, failed[0] = labels.Parse(values.Get("labelSelector"))
+	q.fields, failed[1] = fields.ParseSelector(values.Get("fieldSelector"))
+	if err := errors.Join(failed[:]...); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	q.watch = values.Get("watch") == "true" || values.Get("watch") == "1"
+	q.initial = values.Get("sendInitialEvents") == "true"
+	q.from, _ = strconv.Atoi(values.Get("resourceVersion")) // none is from now on
+	q.partial = strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")
+	if r.Body == nil {
+		return nil
+	}
+	var err error
+	q.body, err = io.ReadAll(r.Body)
+	return err
+}
+
+// matches reports whether an object is one of those asked for.
+func (q query) matches(at address, o object) bool {
+	if o == nil || at.group != q.at.group || at.resource != q.at.resource ||
+		q.at.Namespace != "" && at.Namespace != q.at.Namespace {
+		return false
+	}
+	u := unstructured.Unstructured{Object: o}
+	phase, _, _ := unstructured.NestedString(o, "status", "phase")
+	known := fields.Set{"metadata.name": at.Name, "metadata.namespace": at.Namespace, "status.phase": phase}
+	return q.labels.Matches(labels.Set(u.GetLabels())) && q.fields.Matches(known)
+}
+
+// show is an object as it was asked for.
+func (q query) show(o object) object {
+	if !q.partial {
+		return o
+	}
+	return object{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": o["metadata"]}
+}
+
+func (s *Server) listLocked(q query) object {
+	items := []any{}
+	for _, at := range s.sortedLocked() {
+		if o := s.objects[at]; q.matches(at, o) {
+			items = append(items, q.show(o))
+		}
+	}
+	list := object{
+		"kind": q.kind.Kind + "List", "apiVersion": q.kind.GroupVersion().String(),
+		"metadata": object{"resourceVersion": strconv.Itoa(s.last)}, "items": items,
+	}
+	if q.partial {
+		list["kind"], list["apiVersion"] = "PartialObjectMetadataList", "meta.k8s.io/v1"
+	}
+	return list
+}
+
+func (s *Server) sortedLocked() []address {
+	all := make([]address, 0, len(s.objects))
+	for at := range s.objects {
+		all = append(all, at)
+	}
+	sort.Slice(all, func(i, j int) bool { return fmt.Sprint(all[i]) < fmt.Sprint(all[j]) })
+	return all
+}
+
+func respond(r *http.Request, code int, body any) *http.Response {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // it is made of what came from JSON
+	}
+	return &http.Response{
+		Status: http.StatusText(code), StatusCode: code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(text)),
+		Body: io.NopCloser(bytes.NewReader(text)),
+	}
+}
+
+func refuse(r *http.Request, err error) *http.Response {
+	if errors.Is(err, errNoPath) {
+		answer := respond(r, http.StatusNotFound, nil)
+		answer.Header.Set("Content-Type", "text/plain")
+		answer.Body, answer.ContentLength = io.NopCloser(strings.NewReader(err.Error())), int64(len(err.Error()))
+		return answer
+	}
+	var known apierrors.APIStatus
+	status := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}
+	if errors.As(err, &known) {
+		status = known.Status()
+	}
+	status.Kind, status.APIVersion = "Status", "v1"
+	return respond(r, int(status.Code), status)
+}
