@@ -82,7 +82,9 @@ func kindOf(group, version, kind, resource string, inCluster bool) apimodel.Kind
 	return k
 }
 
-func vmKind() apimodel.Kind { return kindOf("kubevirt.io", "v1", macpool.KindVM, "virtualmachines", false) }
+func vmKind() apimodel.Kind {
+	return kindOf("kubevirt.io", "v1", macpool.KindVM, "virtualmachines", false)
+}
 
 func vmiKind() apimodel.Kind {
 	return kindOf("kubevirt.io", "v1", macpool.KindVMI, "virtualmachineinstances", false)
@@ -511,4 +513,6 @@ func (p *panicking) Get(ctx context.Context, key client.ObjectKey, o client.Obje
 // panickingEvents panics when it is to tell something.
 type panickingEvents struct{ events.EventRecorder }
 
-func (panickingEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) { panic("told") }
+func (panickingEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
+	panic("told")
+}
