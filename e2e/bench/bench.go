@@ -82,11 +82,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	for _, name := range []string{"one", "two", "explicit", "fleet"} {
 		if _, err := b.suite.Kubectl(
-			ctx,
-			"label",
-			"namespace",
-			namespaceOf(name),
-			"mutatevirtualmachines.kubemacpool.io=allocate",
+			ctx, "label", "namespace", namespaceOf(name), "mutatevirtualmachines.kubemacpool.io=allocate",
 		); err != nil {
 			return err
 		}
@@ -139,12 +135,7 @@ func (b *bench) compare(ctx context.Context, replicas int) error {
 		concurrency, n := load[0], load[1]
 		for round := range b.options.Rounds {
 			fmt.Fprintf(
-				os.Stderr,
-				"\r%d replicas, %d at a time: round %d of %d   ",
-				replicas,
-				concurrency,
-				round+1,
-				b.options.Rounds,
+				os.Stderr, "\r%d replicas, %d at a time: round %d of %d   ", replicas, concurrency, round+1, b.options.Rounds,
 			)
 			samples := make([]sample, len(all))
 			for i := range all {

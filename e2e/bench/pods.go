@@ -115,14 +115,10 @@ func (b *bench) createNetwork(ctx context.Context, namespace, name string) error
 	}
 	body := fmt.Sprintf(
 		`{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":%q,"annotations":%s},"spec":{"config":%q}}`,
-		name,
-		annotations,
-		config,
+		name, annotations, config,
 	)
 	_, err := b.postJSON(
-		ctx,
-		"/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions",
-		body,
+		ctx, "/apis/k8s.cni.cncf.io/v1/namespaces/"+namespaceOf(namespace)+"/network-attachment-definitions", body,
 	)
 	return err
 }

@@ -81,10 +81,7 @@ func measureFleet(ctx context.Context, nodes int) (f fleet, err error) {
 	}
 	if err := await(ctx, func(ctx context.Context) (bool, error) {
 		out, err := s.Kubectl(
-			ctx,
-			"get",
-			"nns",
-			"-o=jsonpath={range .items[*]}{.status.currentState.interfaces[0].name}{' '}{end}",
+			ctx, "get", "nns", "-o=jsonpath={range .items[*]}{.status.currentState.interfaces[0].name}{' '}{end}",
 		)
 		return err == nil && countWords(out) == nodes, nil
 	}); err != nil {
@@ -95,13 +92,7 @@ func measureFleet(ctx context.Context, nodes int) (f fleet, err error) {
 		return f, err
 	}
 	if _, err := s.Kubectl(
-		ctx,
-		"wait",
-		"nncp",
-		"fleet",
-		"--for=condition=Available",
-		"--timeout",
-		patience.String(),
+		ctx, "wait", "nncp", "fleet", "--for=condition=Available", "--timeout", patience.String(),
 	); err != nil {
 		return f, err
 	}

@@ -116,18 +116,7 @@ func makeFileSystem(ctx context.Context, tree, image string) error {
 		mke2fs = "/sbin/mke2fs" // not on the search path of everybody
 	}
 	cmd := exec.CommandContext(
-		ctx,
-		mke2fs,
-		"-q",
-		"-t",
-		"ext4",
-		"-O",
-		"^has_journal",
-		"-E",
-		"root_owner=0:0",
-		"-d",
-		tree,
-		image,
+		ctx, mke2fs, "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", tree, image,
 	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make a file system: %w: %s", err, strings.TrimSpace(string(out)))

@@ -57,8 +57,7 @@ func provide(ctx context.Context, dir string, out io.Writer) (*programs, error) 
 	}
 	p := &programs{cache: cache, init: filepath.Join(dir, "nodeinit")}
 	if p.kernel, err = guest.FetchKernel(
-		ctx,
-		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
+		ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
 	); err != nil {
 		return nil, err
 	}
@@ -91,9 +90,7 @@ func (p *programs) makeImages(ctx context.Context, dir string) error {
 	}
 	platform := v1.Platform{OS: "linux", Architecture: "amd64"}
 	bridgehead, err := image.Build(
-		ctx,
-		image.Options{Source: source, Version: "e2e", Commit: "e2e", Plain: true},
-		platform,
+		ctx, image.Options{Source: source, Version: "e2e", Commit: "e2e", Plain: true}, platform,
 	)
 	if err != nil {
 		return err

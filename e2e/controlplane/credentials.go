@@ -40,18 +40,14 @@ func (c *ControlPlane) ServiceAccountConfig(ctx context.Context, namespace, name
 // ServiceAccountConfigOn returns the access of a service account on a node, which must exist: the token names the node,
 // as the tokens that kubelet mounts into pods do, so that admission policies can tell nodes apart.
 func (c *ControlPlane) ServiceAccountConfigOn(
-	ctx context.Context,
-	namespace, name string,
-	node *corev1.Node,
+	ctx context.Context, namespace, name string, node *corev1.Node,
 ) (*rest.Config, error) {
 	return c.tokenConfig(ctx, namespace, name,
 		&authenticationv1.BoundObjectReference{Kind: "Node", APIVersion: "v1", Name: node.Name, UID: node.UID})
 }
 
 func (c *ControlPlane) tokenConfig(
-	ctx context.Context,
-	namespace, name string,
-	bound *authenticationv1.BoundObjectReference,
+	ctx context.Context, namespace, name string, bound *authenticationv1.BoundObjectReference,
 ) (*rest.Config, error) {
 	seconds := int64(tokenSeconds)
 	request := &authenticationv1.TokenRequest{
@@ -130,8 +126,7 @@ func (c *ControlPlane) issueCredentials(address string) error {
 		return err
 	}
 	admin, err := ca.issue(
-		pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
-		x509.ExtKeyUsageClientAuth,
+		pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, x509.ExtKeyUsageClientAuth,
 	)
 	if err != nil {
 		return err

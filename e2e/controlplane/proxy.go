@@ -35,8 +35,7 @@ func newProxy(socket string, lookup func(context.Context, string) (string, error
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"listen for the API server's connections (the path of the cache folder may be too long): %w",
-			err,
+			"listen for the API server's connections (the path of the cache folder may be too long): %w", err,
 		)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

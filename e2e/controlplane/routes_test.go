@@ -200,11 +200,7 @@ func awaitDenial(t *testing.T, c *ControlPlane, ns string) {
 func awaitCreation(t *testing.T, c *ControlPlane, ns, why string) {
 	t.Helper()
 	require.Eventually(
-		t,
-		func() bool { return createMany(t.Context(), c, ns, 20) == nil },
-		30*time.Second,
-		50*time.Millisecond,
-		why,
+		t, func() bool { return createMany(t.Context(), c, ns, 20) == nil }, 30*time.Second, 50*time.Millisecond, why,
 	)
 }
 

@@ -54,8 +54,7 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 	}
 	p := &programs{}
 	if p.kernel, err = guest.FetchKernel(
-		ctx,
-		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
+		ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: out},
 	); err != nil {
 		return nil, err
 	}

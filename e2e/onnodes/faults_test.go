@@ -125,15 +125,7 @@ func agentWithoutCapability(t *testing.T, c *cluster.Cluster) {
 func spoil(t *testing.T, c *cluster.Cluster, patch, policy, reason string) {
 	kubectl(t, c, "patch", "-n", cluster.AgentNamespace, agents, "--type=strategic", "-p", patch)
 	eventually(
-		t,
-		c,
-		reason,
-		"logs",
-		"-n",
-		cluster.AgentNamespace,
-		"-l",
-		"app.kubernetes.io/name=bridgehead-agent",
-		"--tail=-1",
+		t, c, reason, "logs", "-n", cluster.AgentNamespace, "-l", "app.kubernetes.io/name=bridgehead-agent", "--tail=-1",
 	)
 	apply(t, c, dummyPolicy(policy))
 	eventually(t, c, reason, "get", "nnce", "-l", "nmstate.io/policy="+policy, "-o", "yaml")
@@ -188,15 +180,7 @@ func createVM(t *testing.T, c *cluster.Cluster, name string) {
 func noEndpoints(t *testing.T, c *cluster.Cluster) {
 	kubectl(t, c, "scale", "-n", cluster.Namespace, "deployment/bridgehead", "--replicas=0")
 	kubectl(
-		t,
-		c,
-		"wait",
-		"-n",
-		cluster.Namespace,
-		"pods",
-		"-l",
-		"app.kubernetes.io/name=bridgehead",
-		"--for=delete",
+		t, c, "wait", "-n", cluster.Namespace, "pods", "-l", "app.kubernetes.io/name=bridgehead", "--for=delete",
 		"--timeout="+within.String(),
 	)
 	_, err := c.KubectlInput(t.Context(), newVM("while-nobody-answers"), "create", "-f", "-")

@@ -54,8 +54,7 @@ func TestTwoNodes(t *testing.T) {
 
 func TestOneNodeWithoutIPv6(t *testing.T) {
 	c := cluster.StartForTest(
-		t,
-		cluster.Options{Nodes: 1, Manifests: "manifests/single-node", KernelArgs: "ipv6.disable=1"},
+		t, cluster.Options{Nodes: 1, Manifests: "manifests/single-node", KernelArgs: "ipv6.disable=1"},
 	)
 	require.NoError(t, c.Install(t.Context()))
 	apply(t, c, bridgePolicy("single", "br0", "eth1"))

@@ -57,11 +57,7 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 	require.NoError(t, err)
 	for n, agent := range agents {
 		require.Eventually(
-			t,
-			func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 },
-			within,
-			moment,
-			"applied",
+			t, func() bool { return f.available(t, agent.name) && f.offers(t, agent.name) == 1000 }, within, moment, "applied",
 		)
 		require.True(t, networks[n].bridged())
 	}
@@ -104,11 +100,7 @@ func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
 	_, err := f.KubectlInput(t.Context(), policy, "apply", "-f", "-")
 	require.NoError(t, err)
 	require.Eventually(
-		t,
-		func() bool { return f.available(t, "n1") && f.offers(t, "n1") == 1000 },
-		within,
-		moment,
-		"applied",
+		t, func() bool { return f.available(t, "n1") && f.offers(t, "n1") == 1000 }, within, moment, "applied",
 	)
 
 	_, err = f.Kubectl(t.Context(), "delete", "nncp", "uplink")
@@ -149,11 +141,7 @@ func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {
 	_, err = f.KubectlInput(t.Context(), agentPolicy, "apply", "-f", "-")
 	require.NoError(t, err)
 	require.Eventually(
-		t,
-		func() bool { return f.available(t, "n1") },
-		within,
-		moment,
-		"a policy that is put right is applied",
+		t, func() bool { return f.available(t, "n1") }, within, moment, "a policy that is put right is applied",
 	)
 }
 

@@ -56,12 +56,7 @@ func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.
 	rendered, err := s.Kubectl(t.Context(), "kustomize", root+"/manifests")
 	require.NoError(t, err)
 	_, err = s.KubectlInput(
-		t.Context(),
-		without(t, rendered, "mutatevirtualmachines.kubemacpool.io"),
-		"apply",
-		"--server-side",
-		"-f",
-		"-",
+		t.Context(), without(t, rendered, "mutatevirtualmachines.kubemacpool.io"), "apply", "--server-side", "-f", "-",
 	)
 	require.NoError(t, err)
 	waitUntil(t, func() bool { return len(webhookNames(t, s)) == len(all)-1 })

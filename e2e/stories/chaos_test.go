@@ -117,14 +117,8 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 	s := &c.stats
 	t.Logf(
 		"%d VMs created, %d refused, %d undecided, %d rejected after admission, %d deleted; %d kills, %d pauses, %d API server restarts",
-		s.created.Load(),
-		s.refused.Load(),
-		s.undecided.Load(),
-		s.dropped.Load(),
-		s.deleted.Load(),
-		s.kills.Load(),
-		s.pauses.Load(),
-		s.restarts.Load(),
+		s.created.Load(), s.refused.Load(), s.undecided.Load(), s.dropped.Load(), s.deleted.Load(), s.kills.Load(),
+		s.pauses.Load(), s.restarts.Load(),
 	)
 	assert.Greater(t, s.created.Load(), int64(chaosVMs/2), "most VMs were created")
 	assert.Positive(t, s.refused.Load())

@@ -25,10 +25,7 @@ func TestCollisionsOfVMsThatPassedAdmissionAreReported(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{})
 	m := macpool.MAC{0x02, 0xaa, 0xbb, 0, 0, 1}
 	pool := poolFor(
-		v1alpha1.DefaultPool,
-		"default",
-		"",
-		v1alpha1.MACRange{Start: "02:aa:bb:00:00:00", End: "02:aa:bb:00:00:ff"},
+		v1alpha1.DefaultPool, "default", "", v1alpha1.MACRange{Start: "02:aa:bb:00:00:00", End: "02:aa:bb:00:00:ff"},
 	)
 	pool.Spec.NamespaceSelector = nil
 	require.NoError(t, s.Client.Create(t.Context(), pool))

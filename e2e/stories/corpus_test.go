@@ -93,15 +93,12 @@ func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
 func (r corpusRun) prepare(name string, c corpus.Case) {
 	for _, namespace := range []string{c.Home, c.Other} {
 		require.NoError(
-			r.t,
-			r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
+			r.t, r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
 		)
 	}
 	if c.Pool != nil && !c.Pool.None {
 		require.NoError(
-			r.t,
-			r.suite.Client.Create(r.t.Context(), poolFor(c.PoolName(), c.Home, c.Pool.Enforcement, c.Pool.Ranges...)),
-			name,
+			r.t, r.suite.Client.Create(r.t.Context(), poolFor(c.PoolName(), c.Home, c.Pool.Enforcement, c.Pool.Ranges...)), name,
 		)
 	}
 	if c.Operation == admissionv1.Update && c.Raw == "" {
@@ -179,8 +176,7 @@ func (r corpusRun) hold(mac, holder, iface string) {
 func (r corpusRun) optInAll(cases map[string]corpus.Case) {
 	const namespace, mac = "witness", "0e:ff:ff:00:00:07"
 	require.NoError(
-		r.t,
-		r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
+		r.t, r.suite.Client.Create(r.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}),
 	)
 	require.NoError(
 		r.t,
@@ -214,8 +210,7 @@ func (r corpusRun) optIn(name string) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	label := `{"metadata":{"labels":{"mutatevirtualmachines.kubemacpool.io":"allocate"}}}`
 	require.NoError(
-		r.t,
-		r.suite.Client.Patch(r.t.Context(), namespace, client.RawPatch(types.MergePatchType, []byte(label))),
+		r.t, r.suite.Client.Patch(r.t.Context(), namespace, client.RawPatch(types.MergePatchType, []byte(label))),
 	)
 }
 
@@ -391,8 +386,7 @@ func (r corpusRun) update(c corpus.Case) answer {
 	var object map[string]any
 	require.NoError(r.t, json.Unmarshal(c.Object, &object))
 	require.NoError(
-		r.t,
-		unstructured.SetNestedField(object, stored.object.GetResourceVersion(), "metadata", "resourceVersion"),
+		r.t, unstructured.SetNestedField(object, stored.object.GetResourceVersion(), "metadata", "resourceVersion"),
 	)
 	body, err := json.Marshal(object)
 	require.NoError(r.t, err)
@@ -466,13 +460,7 @@ func macsIn(text []byte) []string {
 // macsOf are the addresses of a VM's interfaces, empty where there is none.
 func macsOf(t *testing.T, vm *unstructured.Unstructured) []string {
 	interfaces, _, err := unstructured.NestedSlice(
-		vm.Object,
-		"spec",
-		"template",
-		"spec",
-		"domain",
-		"devices",
-		"interfaces",
+		vm.Object, "spec", "template", "spec", "domain", "devices", "interfaces",
 	)
 	require.NoError(t, err)
 	var macs []string

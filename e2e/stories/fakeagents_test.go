@@ -230,11 +230,7 @@ func (w *fakeAgents) names(policy string) []string {
 
 // requireMessage waits until the condition of a policy that is True has a message.
 func (w *fakeAgents) requireMessage(
-	t *testing.T,
-	policy string,
-	is nmstate.ConditionType,
-	message string,
-	within time.Duration,
+	t *testing.T, policy string, is nmstate.ConditionType, message string, within time.Duration,
 ) {
 	t.Helper()
 	var last []nmstate.Condition

@@ -115,9 +115,7 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 	_, err := s.StartReplica(t.Context())
 	require.NoError(t, err)
 	assert.Equal(
-		t,
-		map[string]string{"52:54:00:00:00:01": "Pod in/early"},
-		heldBy(t, s),
+		t, map[string]string{"52:54:00:00:00:01": "Pod in/early"}, heldBy(t, s),
 		"a replica that is ready knows what is in use",
 	)
 

@@ -52,13 +52,7 @@ func startLoad(t *testing.T, s *suite.Suite, clients int) *load {
 
 func bothNICsHaveAddresses(vm *unstructured.Unstructured) error {
 	interfaces, _, err := unstructured.NestedSlice(
-		vm.Object,
-		"spec",
-		"template",
-		"spec",
-		"domain",
-		"devices",
-		"interfaces",
+		vm.Object, "spec", "template", "spec", "domain", "devices", "interfaces",
 	)
 	if err != nil {
 		return err

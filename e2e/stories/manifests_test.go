@@ -43,14 +43,7 @@ func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 			rendered, err := plane.Kubectl(t.Context(), "kustomize", folder)
 			require.NoError(t, err)
 			out, err := plane.KubectlInput(
-				t.Context(),
-				rendered,
-				"apply",
-				"--server-side",
-				"--validate=strict",
-				"--dry-run=server",
-				"-f",
-				"-",
+				t.Context(), rendered, "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-",
 			)
 			require.NoError(t, err)
 			assert.NotEmpty(t, out)

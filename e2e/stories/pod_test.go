@@ -77,12 +77,7 @@ func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 		create(t, s, pod("zoned", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {disk: fast}"))
 		assert.Equal(t, map[string]string{"disk": "fast", "zone": "a"}, podOf(t, s, "zoned").Spec.NodeSelector)
 		out, err := kubectl(
-			t,
-			s,
-			pod("torn", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {zone: b}"),
-			"create",
-			"-f",
-			"-",
+			t, s, pod("torn", "k8s.v1.cni.cncf.io/networks: zoned", ", nodeSelector: {zone: b}"), "create", "-f", "-",
 		)
 		require.Error(t, err)
 		assert.Contains(t, out, `spec.nodeSelector[zone]: Invalid value: "b": network default/zoned is only on nodes where it is "a"`)
@@ -92,13 +87,7 @@ func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
 		_, err := s.Kubectl(t.Context(), "create", "namespace", "other")
 		require.NoError(t, err)
 		_, err = s.KubectlInput(
-			t.Context(),
-			network("far", "", `{"cniVersion":"0.3.1","type":"macvlan"}`),
-			"create",
-			"-n",
-			"other",
-			"-f",
-			"-",
+			t.Context(), network("far", "", `{"cniVersion":"0.3.1","type":"macvlan"}`), "create", "-n", "other", "-f", "-",
 		)
 		require.NoError(t, err)
 		for annotation, want := range map[string]string{
@@ -157,15 +146,7 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 	}
 	waitUntil(t, func() bool { // the label is not known at once
 		out, err := kubectl(
-			t,
-			s,
-			pod("dry", "k8s.v1.cni.cncf.io/networks: l2", ""),
-			"create",
-			"--dry-run=server",
-			"-o",
-			"yaml",
-			"-f",
-			"-",
+			t, s, pod("dry", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-o", "yaml", "-f", "-",
 		)
 		return err == nil && strings.Contains(out, `"mac":"`)
 	})
@@ -227,11 +208,7 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 	const room = "cpu: '8', memory: 8Gi, pods: '50'"
 	create(t, s, playedNode("without", room)+playedNode("with", room+", "+bridge0+": 1k"))
 	_, err := s.Kubectl(
-		t.Context(),
-		"taint",
-		"nodes",
-		"--all",
-		"node.kubernetes.io/not-ready-",
+		t.Context(), "taint", "nodes", "--all", "node.kubernetes.io/not-ready-",
 	) // which nothing else removes here
 	require.NoError(t, err)
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
@@ -245,13 +222,7 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 	create(t, s, pod("stuck", "k8s.v1.cni.cncf.io/networks: l2", ", nodeSelector: {kubernetes.io/hostname: without}"))
 	waitUntil(t, func() bool {
 		out, err := s.Kubectl(
-			t.Context(),
-			"get",
-			"events",
-			"--field-selector",
-			"involvedObject.name=stuck",
-			"-o",
-			"jsonpath={.items[*].message}",
+			t.Context(), "get", "events", "--field-selector", "involvedObject.name=stuck", "-o", "jsonpath={.items[*].message}",
 		)
 		return err == nil && strings.Contains(out, "Insufficient "+bridge0)
 	})
@@ -270,15 +241,7 @@ func TestOnlyBridgesThatSomebodyOffersAreAskedFor(t *testing.T) {
 		"spec: {desiredState: {interfaces: [{name: br0, type: linux-bridge, state: up}]}}\n")
 	waitUntil(t, func() bool {
 		out, err := kubectl(
-			t,
-			s,
-			pod("after", "k8s.v1.cni.cncf.io/networks: demo", ""),
-			"create",
-			"--dry-run=server",
-			"-o",
-			"yaml",
-			"-f",
-			"-",
+			t, s, pod("after", "k8s.v1.cni.cncf.io/networks: demo", ""), "create", "--dry-run=server", "-o", "yaml", "-f", "-",
 		)
 		return err == nil && strings.Contains(out, bridge0)
 	})
@@ -356,21 +319,13 @@ func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 	require.NoError(t, err)
 	waitUntil(t, func() bool {
 		out, err := kubectl(
-			t,
-			s,
-			pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""),
-			"create",
-			"--dry-run=server",
-			"-f",
-			"-",
+			t, s, pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-f", "-",
 		)
 		return err != nil && strings.Contains(out, "the networks of the pod need "+bridge0+": 1, which it does not ask for")
 	})
 	asks := strings.Replace(
-		pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""),
-		"image: pause}",
-		"image: pause, resources: {limits: {"+bridge0+": 1}}}",
-		1,
+		pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""), "image: pause}",
+		"image: pause, resources: {limits: {"+bridge0+": 1}}}", 1,
 	)
 	create(t, s, asks)
 	create(t, s, pod("on-the-node", "k8s.v1.cni.cncf.io/networks: l2", ", hostNetwork: true"))

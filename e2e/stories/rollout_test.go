@@ -109,10 +109,7 @@ func (r rollout) testFailure(t *testing.T) {
 		t,
 		[][]string{{"n2.br-pair", "Aborted", "ConfigurationAborted"}},
 		r.kubectl(
-			"get",
-			"nnce",
-			"n2.br-pair",
-			"-o",
+			"get", "nnce", "n2.br-pair", "-o",
 			`jsonpath={.metadata.name} {.status.conditions[?(@.status=="True")].type} {.status.conditions[?(@.status=="True")].reason}`,
 		),
 	)
@@ -171,9 +168,7 @@ func (r rollout) testNobody(t *testing.T) {
 	r.apply("br-nobody", "  nodeSelector: {nobody: \"has-this\"}")
 	r.requireMessage(r.t, "br-nobody", nmstate.PolicyIgnored, "Policy does not match any node", within)
 	assert.Equal(
-		t,
-		[][]string{{"br-nobody", "Ignored", "NoMatchingNode"}},
-		r.kubectl("get", "nncp", "br-nobody", "--no-headers"),
+		t, [][]string{{"br-nobody", "Ignored", "NoMatchingNode"}}, r.kubectl("get", "nncp", "br-nobody", "--no-headers"),
 	)
 }
 
@@ -214,9 +209,7 @@ func (r rollout) leader() *suite.Replica {
 	require.NoError(
 		r.t,
 		r.Suite.Client.Get(
-			r.t.Context(),
-			types.NamespacedName{Namespace: "bridgehead-system", Name: "bridgehead-rollout"},
-			&lease,
+			r.t.Context(), types.NamespacedName{Namespace: "bridgehead-system", Name: "bridgehead-rollout"}, &lease,
 		),
 	)
 	for _, replica := range r.Running() {
@@ -235,9 +228,7 @@ func (r rollout) testDelete(t *testing.T) {
 		return len(r.names("br-turns"))+len(r.names("br-pair"))+len(r.names("br-kill")) == 0
 	}, within, moment)
 	require.Eventually(
-		t,
-		func() bool { return !strings.Contains(scrape(t, r.leader().Metrics), "bridgehead_policy_nodes{") },
-		within,
+		t, func() bool { return !strings.Contains(scrape(t, r.leader().Metrics), "bridgehead_policy_nodes{") }, within,
 		moment,
 	)
 }

@@ -67,9 +67,7 @@ func TestBothVersionsOfAVMAreServedAlike(t *testing.T) {
 			map[string]any{"name": "nic0", "bridge": map[string]any{}, "macAddress": macs[0]},
 		}, "spec", "template", "spec", "domain", "devices", "interfaces"))
 		assert.ErrorContains(
-			t,
-			s.Client.Create(t.Context(), thief),
-			macs[0]+" is held by VirtualMachine default/"+vm.GetName(),
+			t, s.Client.Create(t.Context(), thief), macs[0]+" is held by VirtualMachine default/"+vm.GetName(),
 		)
 	}
 }

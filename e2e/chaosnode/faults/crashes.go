@@ -35,9 +35,7 @@ func (f *Field) killAgent(ctx context.Context) (string, error) {
 		}
 	}
 	return fmt.Sprintf(
-		"%d kills over %s, finished every time; undone from the journal %d times",
-		kills,
-		whole.Round(100*time.Millisecond),
+		"%d kills over %s, finished every time; undone from the journal %d times", kills, whole.Round(100*time.Millisecond),
 		strings.Count(n.Log(), "Undoing the change that was under way"),
 	), nil
 }
@@ -62,9 +60,7 @@ func (f *Field) cutPower(ctx context.Context) (string, error) {
 		slowest = max(slowest, time.Since(began))
 	}
 	return fmt.Sprintf(
-		"%d cuts, each node configured at most %s after power came back",
-		cuts,
-		slowest.Round(100*time.Millisecond),
+		"%d cuts, each node configured at most %s after power came back", cuts, slowest.Round(100*time.Millisecond),
 	), nil
 }
 
@@ -85,24 +81,15 @@ func (f *Field) bootAlone(ctx context.Context) (string, error) {
 	}
 	n.Partition(false)
 	return fmt.Sprintf(
-			"the bridge was there %s after the guest answered",
-			took.Round(time.Millisecond),
-		), errors.Join(
-			f.bump(ctx),
-			f.settled(ctx),
-		)
+		"the bridge was there %s after the guest answered",
+		took.Round(time.Millisecond),
+	), errors.Join(f.bump(ctx), f.settled(ctx))
 }
 
 // killManager kills the replica that hands out turns, while it does.
 func (f *Field) killManager(ctx context.Context) (string, error) {
 	holder, err := f.Kubectl(
-		ctx,
-		"get",
-		"lease",
-		"-n",
-		"bridgehead-system",
-		"bridgehead-rollout",
-		"-o=jsonpath={.spec.holderIdentity}",
+		ctx, "get", "lease", "-n", "bridgehead-system", "bridgehead-rollout", "-o=jsonpath={.spec.holderIdentity}",
 	)
 	if err != nil {
 		return "", err

@@ -145,11 +145,7 @@ func onNode(ctx context.Context, n *node.Node, line string) (string, error) {
 func (f *Field) enactmentSays(ctx context.Context, n *node.Node, policy, state string) (string, time.Duration, error) {
 	took, err := f.until(ctx, n.Name+"."+policy+" "+state, func(ctx context.Context) (bool, error) {
 		out, err := f.Kubectl(
-			ctx,
-			"get",
-			"nnce",
-			n.Name+"."+policy,
-			`-o=jsonpath={.status.conditions[?(@.status=="True")].type}`,
+			ctx, "get", "nnce", n.Name+"."+policy, `-o=jsonpath={.status.conditions[?(@.status=="True")].type}`,
 		)
 		return err == nil && strings.TrimSpace(out) == state, nil
 	})
@@ -157,11 +153,7 @@ func (f *Field) enactmentSays(ctx context.Context, n *node.Node, policy, state s
 		return "", 0, err
 	}
 	message, err := f.Kubectl(
-		ctx,
-		"get",
-		"nnce",
-		n.Name+"."+policy,
-		`-o=jsonpath={.status.conditions[?(@.status=="True")].message}`,
+		ctx, "get", "nnce", n.Name+"."+policy, `-o=jsonpath={.status.conditions[?(@.status=="True")].message}`,
 	)
 	return message, took, err
 }
@@ -172,14 +164,7 @@ func (f *Field) remove(ctx context.Context, policy string) error {
 		return err
 	}
 	_, err := f.Kubectl(
-		ctx,
-		"wait",
-		"nnce",
-		"--for=delete",
-		"-l",
-		"nmstate.io/policy="+policy,
-		"--timeout",
-		patience.String(),
+		ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", patience.String(),
 	)
 	return err
 }

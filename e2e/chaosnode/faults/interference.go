@@ -23,14 +23,7 @@ func (f *Field) deleteBridge(ctx context.Context) (string, error) {
 	}
 	_, err = f.until(ctx, "event Healed", func(ctx context.Context) (bool, error) {
 		out, err := f.Kubectl(
-			ctx,
-			"get",
-			"events",
-			"-n",
-			"default",
-			"--field-selector",
-			"reason=Healed",
-			"-o=jsonpath={.items[*].message}",
+			ctx, "get", "events", "-n", "default", "--field-selector", "reason=Healed", "-o=jsonpath={.items[*].message}",
 		)
 		return err == nil && strings.Contains(out, "br0"), nil
 	})
@@ -102,11 +95,7 @@ func (f *Field) zeroCapacity(ctx context.Context) (string, error) {
 	}
 	took, err := f.until(ctx, "the capacity of "+n.Name, func(ctx context.Context) (bool, error) {
 		out, err := f.Kubectl(
-			ctx,
-			"get",
-			"node",
-			n.Name,
-			"-o=jsonpath={.status.capacity."+resource+"} {.status.allocatable."+resource+"}",
+			ctx, "get", "node", n.Name, "-o=jsonpath={.status.capacity."+resource+"} {.status.allocatable."+resource+"}",
 		)
 		return err == nil && out == "1k 1k", nil
 	})

@@ -66,13 +66,7 @@ func (f *Field) undone(ctx context.Context, policy, manifest, lost string) (stri
 		return "", fmt.Errorf("the reason is not readable: %q", message)
 	}
 	if _, err := f.Kubectl(
-		ctx,
-		"wait",
-		"nncp",
-		policy,
-		"--for=condition=Degraded",
-		"--timeout",
-		patience.String(),
+		ctx, "wait", "nncp", policy, "--for=condition=Degraded", "--timeout", patience.String(),
 	); err != nil {
 		return "", err
 	}

@@ -72,9 +72,7 @@ func delegateControllers() error {
 		enable = append(enable, "+"+string(c))
 	}
 	if err := os.WriteFile(
-		filepath.Join(root, "cgroup.subtree_control"),
-		[]byte(strings.Join(enable, " ")),
-		0,
+		filepath.Join(root, "cgroup.subtree_control"), []byte(strings.Join(enable, " ")), 0,
 	); err != nil {
 		return fmt.Errorf("enable controllers: %w", err)
 	}

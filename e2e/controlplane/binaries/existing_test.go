@@ -51,8 +51,7 @@ func TestAKubectlOnTheSearchPathIsTaken(t *testing.T) {
 	b, out := newFake(t)
 	path := t.TempDir()
 	require.NoError(
-		t,
-		os.WriteFile(filepath.Join(path, "kubectl"), []byte("#!/bin/sh\necho Client Version: v1.37.1\n"), 0o755),
+		t, os.WriteFile(filepath.Join(path, "kubectl"), []byte("#!/bin/sh\necho Client Version: v1.37.1\n"), 0o755),
 	)
 	goCommand, err := exec.LookPath("go")
 	require.NoError(t, err)
@@ -70,10 +69,7 @@ func TestAssetsHaveAFolderOfTheirOwn(t *testing.T) {
 	assets, err := newBuilder(Options{Cache: t.TempDir()})
 	require.NoError(t, err)
 	assert.NotEqual(
-		t,
-		filepath.Base(plain.dir),
-		filepath.Base(assets.dir),
-		"what was built is not mixed with what was found",
+		t, filepath.Base(plain.dir), filepath.Base(assets.dir), "what was built is not mixed with what was found",
 	)
 	assert.Equal(t, "/usr/local/kubebuilder/bin", assets.assets)
 }

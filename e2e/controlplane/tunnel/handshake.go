@@ -30,8 +30,7 @@ func handshake(conn net.Conn, target string) (net.Conn, error) {
 	if answer.StatusCode != http.StatusOK {
 		reason, err := io.ReadAll(io.LimitReader(answer.Body, maxReason))
 		return nil, errors.Join(
-			fmt.Errorf("connect to %s: %s: %s", target, answer.Status, strings.TrimSpace(string(reason))),
-			err,
+			fmt.Errorf("connect to %s: %s: %s", target, answer.Status, strings.TrimSpace(string(reason))), err,
 		)
 	}
 	return &connection{Conn: conn, reader: reader}, nil

@@ -45,8 +45,7 @@ func run(ctx context.Context, stay bool) error {
 	if stay {
 		fmt.Printf(
 			"\nUse it with\n  export KUBECONFIG=%s\n  %s get nodes,pods,nncp,nnce,nns,vm,macpools,macblocks -A -o wide\nInterrupt to end.\n",
-			c.Kubeconfig,
-			c.KubectlCommand(ctx).Path,
+			c.Kubeconfig, c.KubectlCommand(ctx).Path,
 		)
 		<-ctx.Done()
 	}

@@ -34,14 +34,7 @@ func (t *teller) applyPolicy(ctx context.Context) error {
 		return err
 	}
 	if err := t.show(
-		ctx,
-		"wait",
-		"nncp",
-		policy,
-		"--for",
-		"condition=Available",
-		"--timeout",
-		settleTime.String(),
+		ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", settleTime.String(),
 	); err != nil {
 		return errors.Join(err, t.show(ctx, "get", "nnce", "-o", "yaml"))
 	}
@@ -105,14 +98,7 @@ func (t *teller) deletePolicy(ctx context.Context) error {
 		return errors.New("nobody says that the configuration stays")
 	}
 	if err := t.show(
-		ctx,
-		"wait",
-		"nnce",
-		"--for=delete",
-		"-l",
-		"nmstate.io/policy="+policy,
-		"--timeout",
-		settleTime.String(),
+		ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", settleTime.String(),
 	); err != nil {
 		return err
 	}

@@ -69,15 +69,7 @@ func (t *teller) attachPods(ctx context.Context) error {
 			return err
 		}
 		if err := t.expect(
-			ctx,
-			[]string{mac},
-			"exec",
-			podPrefix+name,
-			"--",
-			"ip",
-			"addr",
-			"show",
-			podInterface("br0-100"),
+			ctx, []string{mac}, "exec", podPrefix+name, "--", "ip", "addr", "show", podInterface("br0-100"),
 		); err != nil {
 			return err
 		}
@@ -287,13 +279,7 @@ func (t *teller) stayAway(ctx context.Context) error {
 	}
 	condition := `jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}`
 	if _, err := t.Kubectl(
-		ctx,
-		"wait",
-		"pod",
-		pod.Name,
-		"--for=condition=PodScheduled=false",
-		"--timeout",
-		settleTime.String(),
+		ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String(),
 	); err != nil {
 		return err
 	}

@@ -88,10 +88,7 @@ func (t *teller) createMany(ctx context.Context, count int) error {
 		names = append(names, name)
 	}
 	fmt.Fprintf(
-		t.out,
-		"   %d VMs created since; %d attempts in the first seconds still met who was gone\n",
-		len(names),
-		refused,
+		t.out, "   %d VMs created since; %d attempts in the first seconds still met who was gone\n", len(names), refused,
 	)
 	return t.printNICs(ctx, names...)
 }

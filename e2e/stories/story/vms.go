@@ -111,14 +111,7 @@ func (t *teller) showLedger(ctx context.Context) error {
 	}
 	used := fmt.Sprintf("jsonpath={.status.used}=%d", len(held))
 	if _, err := t.Kubectl(
-		ctx,
-		"wait",
-		"macpool",
-		"default",
-		"--for",
-		used,
-		"--timeout",
-		settleTime.String(),
+		ctx, "wait", "macpool", "default", "--for", used, "--timeout", settleTime.String(),
 	); err != nil {
 		return fmt.Errorf("the pool does not count the %d addresses that are held: %w", len(held), err)
 	}
