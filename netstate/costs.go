@@ -10,8 +10,8 @@ import (
 
 // Costs says what the steps take from the node, as opposed to what they change: addresses and routes
 // that are not put back, the default route first of all, ports of bridges that lose their VLAN isolation,
-// links that are gone or down for a moment; and which foreign ports of the bridges concerned stay where
-// they are. Each is one sentence.
+// links that are gone or down for a moment; which foreign ports of the bridges concerned stay where they are; and
+// which managers of links cannot be told. Each is one sentence.
 func Costs(current State, steps []Step) []string {
 	var costs []string
 	links := current.index()
@@ -28,7 +28,7 @@ func Costs(current State, steps []Step) []string {
 			costs = append(costs, foreignCosts(*links[name], links, steps)...)
 		}
 	}
-	return costs
+	return append(costs, managerCosts(links, steps)...)
 }
 
 // controllers returns the links a step concerns as controllers of others.

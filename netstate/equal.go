@@ -60,7 +60,7 @@ func (s State) normal() State {
 
 func (i Interface) normal() Interface {
 	i.PermanentMAC, i.MinMTU, i.MaxMTU, i.Owned, i.CopyMACFrom = nil, nil, nil, false, nil
-	i.ProfileName, i.WaitIP, i.LLDP, i.Identifier, i.Manager = nil, nil, nil, nil, ""
+	i.ProfileName, i.WaitIP, i.LLDP, i.Identifier, i.Manager, i.Legacy = nil, nil, nil, nil, "", false
 	if i.Description != nil && *i.Description == "" {
 		i.Description = nil
 	}

@@ -112,6 +112,9 @@ type Interface struct {
 	// Manager is the program that configures the link, if we do not. Like ProfileName it says something about a
 	// current state; in a desired one it has no effect.
 	Manager Manager `json:"managed-by,omitzero"`
+	// Legacy says that the profile by which the manager configures the link was left by kubernetes-nmstate. Like
+	// Manager it says something about a current state.
+	Legacy bool `json:"profile-of-nmstate,omitzero"`
 
 	IPv4 *IP `json:"ipv4,omitzero"`
 	IPv6 *IP `json:"ipv6,omitzero"`

@@ -50,7 +50,7 @@ func (p *planner) record(link Interface, state LinkState, links map[string]*Inte
 	link.State = state
 	link.PermanentMAC, link.CopyMACFrom, link.Controller, link.IPv4 = nil, nil, nil, nil
 	link.ProfileName, link.WaitIP, link.LLDP, link.Identifier, link.Ethernet = nil, nil, nil, nil, nil
-	link.Owned, link.Manager = false, ""
+	link.Owned, link.Manager, link.Legacy = false, "", false
 	link.IPv6 = ipv6Settings(link.IPv6)
 	if inheritsMAC(link, links) {
 		link.MAC = nil

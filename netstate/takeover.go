@@ -16,6 +16,13 @@ const (
 	Networkd       Manager = "systemd-networkd"
 )
 
+// The managers that have no switch: what they do to a link has to be ended in their own configuration.
+const (
+	Ifupdown Manager = "ifupdown"
+	Wicked   Manager = "wicked"
+	Connman  Manager = "connman"
+)
+
 // Yields reports whether the manager can be told to leave a link alone.
 func (m Manager) Yields() bool { return m == NetworkManager || m == Networkd }
 
@@ -201,6 +208,39 @@ func (s *State) applyManager(step Step) error {
 	}
 	link.Manager = step.To.Manager
 	return nil
+}
+
+// Unyielding says of the links that a desired state names, and of their ports, which are managed by a program that cannot
+// be told to leave them alone. Each is one sentence.
+func Unyielding(current, desired State) []string { return unyielding(current.index(), Held(desired)) }
+
+func unyielding(links map[string]*Interface, touched map[string]bool) []string {
+	var warnings []string
+	for _, name := range slices.Sorted(maps.Keys(touched)) {
+		link := links[name]
+		if link == nil || link.Manager == "" || link.Manager.Yields() {
+			continue
+		}
+		warnings = append(warnings, name+" is managed by "+string(link.Manager)+
+			", which cannot be told to leave it alone: take it out of the configuration of "+string(link.Manager))
+	}
+	return warnings
+}
+
+// managerCosts are what the steps mean to managers of links: those that cannot be told, and profiles of
+// kubernetes-nmstate that have no effect meanwhile.
+func managerCosts(links map[string]*Interface, steps []Step) []string {
+	touched := map[string]bool{}
+	var costs []string
+	for _, step := range steps {
+		touched[step.Link] = true
+		link := links[step.Link]
+		if step.Kind == StepManager && step.To.Manager == "" && link != nil && link.Legacy && link.ProfileName != nil {
+			costs = append(costs, "the profile "+*link.ProfileName+" of "+step.Link+
+				", which kubernetes-nmstate left, stays on disk and has no effect")
+		}
+	}
+	return append(costs, unyielding(links, touched)...)
 }
 
 const errOtherManager = constError("somebody else manages it")

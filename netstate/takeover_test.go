@@ -86,3 +86,49 @@ func TestAddressesAreInherited(t *testing.T) {
 		})
 	}
 }
+
+func TestManagersThatCannotBeToldAreNamed(t *testing.T) {
+	const overEth0 = "interfaces: [{name: br1, type: linux-bridge, state: up, bridge: {port: [{name: eth0}]}}]"
+	tests := map[string]struct {
+		manager Manager
+		desired string
+		want    []string
+	}{
+		"a port": {Ifupdown, overEth0, []string{
+			"eth0 is managed by ifupdown, which cannot be told to leave it alone: take it out of the configuration of ifupdown",
+		}},
+		"a link that is not named": {Wicked, "interfaces: [{name: dummy0, type: dummy, state: up}]", nil},
+		"a manager that yields":    {Networkd, overEth0, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			current := managedNode(test.manager)
+			desired, problems := Parse([]byte(test.desired))
+			require.Empty(t, problems)
+			assert.Subset(t, Unyielding(current, desired), test.want)
+			steps, err := Plan(current, desired)
+			require.NoError(t, err)
+			if len(test.want) == 0 {
+				assert.NotContains(t, Explain(current, steps), "cannot be told")
+				assert.Empty(t, Unyielding(current, desired))
+				return
+			}
+			assert.Contains(t, Explain(current, steps), "! "+test.want[0]+"\n", "in the plan of a dry run")
+		})
+	}
+}
+
+func TestProfilesOfKubernetesNMStateAreNamed(t *testing.T) {
+	current := managedNode(NetworkManager)
+	for n := range current.Interfaces {
+		if current.Interfaces[n].Name == "eth1" {
+			current.Interfaces[n].Legacy, current.Interfaces[n].ProfileName = true, new("eth1")
+		}
+	}
+	desired, problems := Parse([]byte("interfaces: [{name: eth1, mtu: 1400}]"))
+	require.Empty(t, problems)
+	steps, err := Plan(current, desired)
+	require.NoError(t, err)
+	assert.Contains(t, Explain(current, steps),
+		"! the profile eth1 of eth1, which kubernetes-nmstate left, stays on disk and has no effect\n")
+}

@@ -211,7 +211,7 @@ func (n *Node) HoldAgent(ctx context.Context) error {
 
 // SetLink plugs or unplugs the cable of eth0 or eth1.
 func (n *Node) SetLink(ctx context.Context, nic int, up bool) error {
-	return qmp(ctx, n.path("qmp"), "set_link", map[string]any{"name": fmt.Sprintf("net%d", nic), "up": up})
+	return guest.SetLink(ctx, n.path("qmp"), nic, up)
 }
 
 // Partition cuts the node off from the API server, and only that: its links stay up.

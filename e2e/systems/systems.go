@@ -272,6 +272,11 @@ func (s *System) SetLAN(ctx context.Context, lan layout.LAN) error {
 	return s.Write(ctx, LANConfig, string(text))
 }
 
+// SetCable plugs or unplugs the cable of eth0 or eth1, by number.
+func (s *System) SetCable(ctx context.Context, nic int, up bool) error {
+	return guest.SetLink(ctx, s.path("qmp"), nic, up)
+}
+
 // PowerCut ends the guest as a power failure does; what was flushed to its disk is kept.
 func (s *System) PowerCut() {
 	s.mu.Lock()

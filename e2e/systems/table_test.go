@@ -3,8 +3,11 @@
 package systems_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,6 +20,13 @@ import (
 const bridgeOverEth1 = `interfaces:
 - {name: br1, type: linux-bridge, state: up, ipv4: {enabled: false}, ipv6: {enabled: false}, bridge: {port: [{name: eth1}]}}
 `
+
+// By hand, eth1 becomes a port of br1 as by netlink alone, and is set free again.
+const (
+	byHand = `/usr/sbin/ip link add br1 type bridge && /usr/sbin/ip link set br1 up && /usr/sbin/ip addr flush dev eth1 &&
+	/usr/sbin/ip link set eth1 master br1 up`
+	undoneByHand = "/usr/sbin/ip link set eth1 nomaster; /usr/sbin/ip link del br1"
+)
 
 // do runs a line of shell in the guest.
 func do(t *testing.T, s *systems.System, line string) string {
@@ -39,32 +49,164 @@ func apply(t *testing.T, s *systems.System, verb, desired string) (string, error
 	return s.Exec(t.Context(), "applier", verb, "p", "/tmp/policy.yaml")
 }
 
-// leased waits until eth1 has its lease from the LAN.
-func leased(t *testing.T, s *systems.System) {
-	t.Helper()
-	says(t, s, layout.LeasedAddress, "ip", "addr", "show", "eth1")
+// A row is something that happens to a node whose eth1 is a port of br1.
+type row struct {
+	name string
+	// lan is how the DHCP server of the LAN behaves meanwhile.
+	lan layout.LAN
+	// given is what is so before eth1 becomes a port, and back what eth1 has then, and has again in the end: a line of
+	// shell that succeeds.
+	given, back string
+	// happens is what happens, as a line of shell that ends when it is over. unplugged says that the cable of eth1 is
+	// out meanwhile.
+	happens   string
+	unplugged bool
+	// loses says that without us eth1 does not stay in the bridge, sooner or later.
+	loses bool
 }
 
-// trials are what happens to a node whose eth1 is a port of br1, as lines of shell that end when it is over.
-func trials() map[string]string {
-	return map[string]string{
-		"nmcli con up":                "nmcli -w 60 con up 'Wired connection 2' || true",
-		"NetworkManager is restarted": "systemctl restart NetworkManager; nmcli -w 60 general status; sleep 8",
+const (
+	ipOfEth1 = "/usr/sbin/ip -4 addr show dev eth1 | grep -q "
+	hasLease = ipOfEth1 + "192.0.2.7/24 && /usr/sbin/ip route show default dev eth1 | grep -q 192.0.2.1"
+)
+
+// long is a lease that does not end.
+func long() layout.LAN { return layout.LAN{Lease: 3600} }
+
+// rowsOfNetworkManager are what was seen with NetworkManager.
+func rowsOfNetworkManager() []row {
+	const again = "nmcli -w 60 con up 'Wired connection 2'"
+	return []row{
+		{name: "nmcli con up eth1", lan: long(), given: again, back: hasLease, happens: again + " || true", loses: true},
+		{name: "NetworkManager is restarted", lan: long(), given: again, back: hasLease,
+			happens: "systemctl restart NetworkManager; nmcli -w 60 general status; sleep 8"},
+		{name: "the bridge was made before NetworkManager starts", lan: long(), given: "systemctl stop NetworkManager",
+			back: "systemctl start NetworkManager; " + hasLease, happens: "systemctl start NetworkManager; sleep 8"},
+		{name: "the cable is out for a while", lan: long(), given: again, back: hasLease, happens: "sleep 8", unplugged: true},
+		{name: "the lease ends", lan: layout.LAN{Lease: 20}, given: again, back: hasLease, happens: "true", loses: true},
+		{name: "no DHCP server answers", lan: layout.LAN{Silent: true},
+			given: "nmcli device disconnect eth1; (nmcli con up 'Wired connection 2' >/dev/null 2>&1 &) ; sleep 3",
+			back:  "nmcli -g GENERAL.STATE device show eth1 | grep -q connecting", happens: "true", loses: true},
+		{name: "a profile with a static address that is activated by hand", lan: long(),
+			given: "nmcli con add type ethernet ifname eth1 con-name fixed ip4 192.0.2.9/24 autoconnect no; nmcli con up fixed",
+			back:  ipOfEth1 + "192.0.2.9/24", happens: "sleep 8"},
 	}
 }
 
-// What becomes of the link when the policy is reverted, and networkd, are not tried here yet.
-func TestLinksTakenOverFromNetworkManagerStayWhereTheyAre(t *testing.T) {
+// rowsOfNetworkd are what was seen with systemd-networkd.
+func rowsOfNetworkd() []row {
+	const again = "networkctl reconfigure eth1"
+	return []row{
+		{name: "systemd-networkd runs", lan: long(), given: again, back: hasLease, happens: "sleep 8"},
+		{name: "systemd-networkd reads its files again", lan: long(), given: again, back: hasLease,
+			happens: "networkctl reload; sleep 5"},
+		{name: "systemd-networkd is restarted", lan: long(), given: again, back: hasLease,
+			happens: "systemctl restart systemd-networkd; sleep 5", loses: true},
+		{name: "systemd-networkd is stopped and started", lan: long(), given: again, back: hasLease,
+			happens: "systemctl stop systemd-networkd; systemctl start systemd-networkd; sleep 5", loses: true},
+		{name: "networkctl reconfigure eth1", lan: long(), given: again, back: hasLease,
+			happens: again + " || true; sleep 5", loses: true},
+		{name: "the lease ends", lan: layout.LAN{Lease: 20}, given: again, back: hasLease, happens: "sleep 40"},
+		{name: "the cable is out for a while", lan: long(), given: again, back: hasLease, happens: "sleep 8", unplugged: true},
+	}
+}
+
+func TestTheTableOfNetworkManager(t *testing.T) {
 	const manager = "NetworkManager"
 	s := start(t, managers()[manager])
-	leased(t, s)
+	succeeds(t, s, hasLease)
+	for _, r := range rowsOfNetworkManager() {
+		t.Run(r.name, func(t *testing.T) { tryRow(t, s, manager, r) })
+	}
+}
+
+func TestTheTableOfNetworkd(t *testing.T) {
+	const manager = "systemd-networkd"
+	s := start(t, managers()[manager])
+	succeeds(t, s, hasLease)
+	for _, r := range rowsOfNetworkd() {
+		t.Run(r.name, func(t *testing.T) { tryRow(t, s, manager, r) })
+	}
+}
+
+// succeeds waits until a line of shell succeeds in the guest.
+func succeeds(t *testing.T, s *systems.System, line string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := s.Exec(t.Context(), "sh", "-c", line)
+		return err == nil
+	}, patience, time.Second, "this succeeds: %s", line)
+}
+
+// uptime is the guest's clock, in seconds.
+func uptime(t *testing.T, s *systems.System) float64 {
+	t.Helper()
+	first, _, _ := strings.Cut(do(t, s, "cat /proc/uptime"), " ")
+	seconds, err := strconv.ParseFloat(first, 64)
+	require.NoError(t, err)
+	return seconds
+}
+
+// tryRow tries a row without us, with us, and when we are gone again.
+func tryRow(t *testing.T, s *systems.System, manager string, r row) {
+	require.NoError(t, s.SetLAN(t.Context(), r.lan))
+	do(t, s, r.given)
+	if !strings.HasPrefix(r.given, "systemctl stop") {
+		succeeds(t, s, r.back)
+	}
+	do(t, s, byHand)
+	began := uptime(t, s)
+	happen(t, s, r)
+	if r.loses {
+		require.Eventually(t, func() bool { return !inBridge(t, s) }, patience, time.Second, "without us it leaves the bridge")
+	} else {
+		require.True(t, inBridge(t, s), "without us it stays, too")
+	}
+	took := uptime(t, s) - began
+	do(t, s, undoneByHand)
+	if strings.HasPrefix(r.given, "systemctl stop") {
+		succeeds(t, s, r.back)
+	}
+	do(t, s, r.given+" || true")
+	if !strings.HasPrefix(r.given, "systemctl stop") {
+		succeeds(t, s, r.back)
+	}
+
 	out, err := apply(t, s, "apply", bridgeOverEth1)
 	require.NoError(t, err, out)
-	assert.Contains(t, out, "~ eth1 taken over from "+manager)
-	assert.True(t, inBridge(t, s), "after the change")
-	for what, line := range trials() {
-		do(t, s, line)
-		assert.True(t, inBridge(t, s), what)
-		assert.NotContains(t, do(t, s, "/usr/sbin/ip addr show eth1"), "inet ", what)
+	if !strings.HasPrefix(r.given, "systemctl stop") {
+		assert.Contains(t, out, "~ eth1 taken over from "+manager)
+	}
+	began = uptime(t, s)
+	happen(t, s, r)
+	for r.loses && uptime(t, s) < began+2*took {
+		require.True(t, inBridge(t, s), "with us, as long as it takes without us")
+		do(t, s, "sleep 1")
+	}
+	require.True(t, inBridge(t, s), "with us")
+	assert.NotContains(t, do(t, s, "/usr/sbin/ip addr show eth1"), "inet ")
+
+	out = do(t, s, "applier revert p")
+	assert.False(t, inBridge(t, s), "reverted: %s", out)
+	succeeds(t, s, r.back)
+	assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)), "nothing of ours is left")
+	fmt.Fprintf(t.Output(), "| %s | %s | stays | as before |\n", r.name, map[bool]string{true: fmt.Sprintf("leaves the bridge (%.0f s)",
+		took), false: "stays"}[r.loses])
+}
+
+const leftovers = "ls /run/systemd/network /run/systemd/networkd.conf.d /run/NetworkManager/conf.d 2>/dev/null | grep bridgehead || true"
+
+// happen has happen what happens.
+func happen(t *testing.T, s *systems.System, r row) {
+	t.Helper()
+	if r.unplugged {
+		require.NoError(t, s.SetCable(t.Context(), 1, false))
+		says(t, s, "NO-CARRIER", "/usr/sbin/ip", "link", "show", "eth1")
+	}
+	do(t, s, r.happens)
+	if r.unplugged {
+		require.NoError(t, s.SetCable(t.Context(), 1, true))
+		says(t, s, "LOWER_UP", "/usr/sbin/ip", "link", "show", "eth1")
+		do(t, s, "sleep 3")
 	}
 }

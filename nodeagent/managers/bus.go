@@ -36,7 +36,10 @@ type Bus struct {
 // New returns the managers that are found on the bus of a host whose files are below root.
 func New(root string) *Managers {
 	bus := &Bus{Root: root}
-	return &Managers{Files: Files{Root: root}, NetworkManager: bus.networkManager, Networkd: bus.networkd}
+	return &Managers{
+		Files: Files{Root: root}, NetworkManager: bus.networkManager, Networkd: bus.networkd,
+		Switchless: bus.switchless(),
+	}
 }
 
 // errNoBus says that the node has no system bus, as one without systemd.

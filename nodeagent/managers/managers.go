@@ -47,6 +47,8 @@ type Managers struct {
 	Files Files
 	// NetworkManager and Networkd return the programs if they run, and nil if not.
 	NetworkManager, Networkd func() (Program, error)
+	// Switchless are programs that manage links and cannot be told: they are only named.
+	Switchless []Switchless
 
 	mu sync.Mutex
 	// read and readNM say that networkd and NetworkManager have read their files since they changed.
@@ -60,6 +62,7 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 	state.Interfaces = slices.Clone(state.Interfaces)
 	for n := range state.Interfaces {
 		state.Interfaces[n].Manager, state.Interfaces[n].ProfileName = "", nil
+		state.Interfaces[n].Legacy = false
 	}
 	for manager, find := range m.programs() {
 		program, err := find()
@@ -75,14 +78,14 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 		}
 		for n := range state.Interfaces {
 			if d := devices[state.Interfaces[n].Name]; d.Managed {
-				state.Interfaces[n].Manager = manager
+				state.Interfaces[n].Manager, state.Interfaces[n].Legacy = manager, d.Legacy
 				if d.Profile != "" {
 					state.Interfaces[n].ProfileName = &d.Profile
 				}
 			}
 		}
 	}
-	return state, nil
+	return state, mark(state, m.Switchless)
 }
 
 func (m *Managers) programs() map[netstate.Manager]func() (Program, error) {

@@ -262,3 +262,31 @@ func TestANodeWithoutABusHasNoManagers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, note+"[keyfile]\nunmanaged-devices+=interface-name:=eth0\n", string(text))
 }
+
+func TestProfilesOfKubernetesNMStateAreRecognised(t *testing.T) {
+	type setting = map[string]dbus.Variant
+	text := func(words ...string) setting {
+		s := setting{}
+		for n := 0; n < len(words); n += 2 {
+			s[words[n]] = dbus.MakeVariant(words[n+1])
+		}
+		return s
+	}
+	bridge := text("id", "br1", "interface-name", "br1")
+	bridge["autoconnect-slaves"] = dbus.MakeVariant(int32(1))
+	described := map[string]string{"nmstate.interface.description": "VMs"}
+	tests := map[string]struct {
+		settings map[string]setting
+		want     bool
+	}{
+		"a bridge":               {map[string]setting{"connection": bridge}, true},
+		"a port":                 {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1", "master", "br1")}, true},
+		"a described NIC":        {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1"), "user": {"data": dbus.MakeVariant(described)}}, true},
+		"a profile made by hand": {map[string]setting{"connection": text("id", "ethernet-eth1", "interface-name", "eth1", "master", "br1")}, false},
+		"a NIC by its name":      {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1")}, false},
+		"any NIC":                {map[string]setting{"connection": text("id", "Wired connection 2")}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, leftByNMState(test.settings)) })
+	}
+}

@@ -58,7 +58,52 @@ func (n networkManager) Devices() (map[string]Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree.devices(), nil
+	devices := tree.devices()
+	for name, d := range devices {
+		if d.Managed && d.Profile == name {
+			d.Legacy, err = n.legacy(d.UUID)
+			if err != nil {
+				return nil, fmt.Errorf("look at the profile of %s: %w", name, err)
+			}
+			devices[name] = d
+		}
+	}
+	return devices, nil
+}
+
+// legacy reports whether kubernetes-nmstate seems to have left a profile. One that is gone meanwhile it has not.
+func (n networkManager) legacy(uuid string) (bool, error) {
+	profile, err := n.profile(uuid)
+	if err != nil || profile == "" {
+		return false, err
+	}
+	var settings map[string]map[string]dbus.Variant
+	err = object{n.bus, nmName, profile}.call(nmSettings+".Connection.GetSettings", nil, &settings)
+	return leftByNMState(settings), err
+}
+
+// leftByNMState judges a profile as kubernetes-nmstate writes them: it bears the name of its link, and is of a
+// controller whose ports are activated with it, or of a port, or has the description of the policy. Others that look
+// like that are treated alike: they have no effect while we have the link.
+func leftByNMState(settings map[string]map[string]dbus.Variant) bool {
+	connection := settings["connection"]
+	if name := value[string](connection, "interface-name"); name == "" || value[string](connection, "id") != name {
+		return false
+	}
+	_, described := value[map[string]string](settings["user"], "data")["nmstate.interface.description"]
+	return described || value[int32](connection, "autoconnect-slaves") == 1 ||
+		value[string](connection, "master") != "" || value[string](connection, "controller") != ""
+}
+
+// profile finds a profile by its UUID; "" if there is none.
+func (n networkManager) profile(uuid string) (dbus.ObjectPath, error) {
+	var path dbus.ObjectPath
+	err := object{n.bus, nmName, nmSettingsPath}.call(nmSettings+".GetConnectionByUuid", []any{uuid}, &path)
+	var refused dbus.Error
+	if errors.As(err, &refused) && refused.Name == nmNoProfile {
+		return "", nil
+	}
+	return path, err
 }
 
 // devices picks what counts of a tree.
@@ -175,19 +220,12 @@ func (t nmTree) next(path dbus.ObjectPath, ago time.Duration) nmNext {
 
 // activate activates a profile if it is still there, and without one has NetworkManager choose.
 func (n networkManager) activate(device object, uuid string) error {
-	profile := dbus.ObjectPath("/")
-	if uuid != "" {
-		err := object{n.bus, nmName, nmSettingsPath}.call(nmSettings+".GetConnectionByUuid", []any{uuid}, &profile)
-		var refused dbus.Error
-		if errors.As(err, &refused) && refused.Name == nmNoProfile {
-			profile, err = "/", nil
-		}
-		if err != nil {
-			return err
-		}
+	if uuid == "" {
+		return nil // what NetworkManager does by itself is all there is
 	}
-	if profile == "/" {
-		return nil // it had none, or one that is gone: what NetworkManager does by itself is all there is
+	profile, err := n.profile(uuid)
+	if err != nil || profile == "" {
+		return err
 	}
 	var active dbus.ObjectPath
 	args := []any{profile, device.path, dbus.ObjectPath("/")}

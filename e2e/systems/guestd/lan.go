@@ -50,18 +50,32 @@ func lan(notify string) error {
 	return server.Serve()
 }
 
-// configure gives the far end its address.
+// configure gives the far end its addresses: one without a tag and one in a VLAN.
 func configure() error {
 	link, err := netlink.LinkByName(layout.LANInterface)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
 	}
-	address, err := netlink.ParseAddr(layout.LANAddress)
-	if err != nil {
+	if err := address(link, layout.LANAddress); err != nil {
 		return err
 	}
-	if err := errors.Join(netlink.AddrAdd(link, address), netlink.LinkSetUp(link)); err != nil {
-		return fmt.Errorf("configure %s: %w", layout.LANInterface, err)
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name, attributes.ParentIndex = "tagged", link.Attrs().Index
+	vlan := &netlink.Vlan{LinkAttrs: attributes, VlanId: layout.TaggedVLAN}
+	if err := netlink.LinkAdd(vlan); err != nil {
+		return fmt.Errorf("add VLAN %d: %w", layout.TaggedVLAN, err)
+	}
+	return address(vlan, layout.TaggedAddress)
+}
+
+// address gives a link an address and sets it up.
+func address(link netlink.Link, text string) error {
+	parsed, err := netlink.ParseAddr(text)
+	if err == nil {
+		err = errors.Join(netlink.AddrAdd(link, parsed), netlink.LinkSetUp(link))
+	}
+	if err != nil {
+		return fmt.Errorf("give %s its address: %w", link.Attrs().Name, err)
 	}
 	return nil
 }

@@ -16,6 +16,10 @@ const (
 	LANAddress = "192.0.2.1/24"
 	// LeasedAddress is the one address it leases, with its prefix length.
 	LeasedAddress = "192.0.2.7/24"
+	// TaggedAddress is the address of the router in VLAN 100 of the LAN, with its prefix length.
+	TaggedAddress = "198.51.100.1/24"
+	// TaggedVLAN is that VLAN.
+	TaggedVLAN = 100
 	// LANInterface is the far end of the cable of eth1. It is moved into a network namespace of its own before anything
 	// else looks at links.
 	LANInterface = "eth2"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package guest
 
 import (
 	"context"
@@ -9,6 +9,11 @@ import (
 	"net"
 	"time"
 )
+
+// SetLink plugs or unplugs the cable of a card of the machine that is controlled at a socket (see Machine.Control).
+func SetLink(ctx context.Context, socket string, nic int, up bool) error {
+	return qmp(ctx, socket, "set_link", map[string]any{"name": fmt.Sprintf("net%d", nic), "up": up})
+}
 
 // qmp asks qemu to do one thing by its machine protocol: a JSON object a line, after a greeting and an exchange of
 // capabilities (QEMU Machine Protocol specification).

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package systems_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/e2e/systems"
+)
+
+// A boot is a policy that a node boots by.
+type boot struct {
+	name, policy string
+	// up succeeds once the node is as the policy says.
+	up string
+}
+
+func boots() []boot {
+	const bridged = "bridge link show dev eth1 | grep -q 'master br1'"
+	return []boot{
+		{"bridge on second NIC", bridgeOverEth1, bridged},
+		{"DHCP bridge over the only NIC", `interfaces:
+- name: br1
+  type: linux-bridge
+  state: up
+  ipv4: {enabled: true, dhcp: true}
+  ipv6: {enabled: false}
+  bridge: {port: [{name: eth1}]}
+`, bridged + " && /usr/sbin/ip -4 addr show br1 | grep -q 192.0.2.7/24 && ping -c1 -W1 192.0.2.1"},
+		{"bond + VLAN as the API path", `interfaces:
+- name: bond0
+  type: bond
+  state: up
+  ipv4: {enabled: false}
+  ipv6: {enabled: false}
+  link-aggregation: {mode: active-backup, port: [eth1]}
+- name: bond0.100
+  type: vlan
+  state: up
+  vlan: {base-iface: bond0, id: 100}
+  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.7, prefix-length: 24}]}
+  ipv6: {enabled: false}
+`, "ping -c1 -W1 198.51.100.1"},
+	}
+}
+
+// restoreUnit is the unit of the documentation.
+func restoreUnit(t *testing.T) string {
+	t.Helper()
+	root, err := suite.Root()
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(root, "docs", "boot.md"))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "```ini\n")
+	require.True(t, found, "docs/boot.md has a unit")
+	unit, _, found := strings.Cut(rest, "```\n")
+	require.True(t, found)
+	return unit
+}
+
+// reached is when a unit was active, in seconds since the kernel started.
+func reached(t *testing.T, s *systems.System, unit string) float64 {
+	t.Helper()
+	text := do(t, s, "systemctl show -P ActiveEnterTimestampMonotonic "+unit)
+	micros, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	require.NoError(t, err)
+	require.NotZero(t, micros, "%s is active", unit)
+	return micros / 1e6
+}
+
+func TestNodesBootByPolicies(t *testing.T) {
+	for manager, options := range managers() {
+		t.Run(manager, func(t *testing.T) {
+			s := start(t, options)
+			succeeds(t, s, hasLease)
+			require.NoError(t, s.Write(t.Context(), "/etc/systemd/system/bridgehead-restore.service", restoreUnit(t)))
+			do(t, s, "mkdir -p /usr/local/bin; cp /usr/bin/bridgehead-agent /usr/local/bin/; sync")
+			for _, b := range boots() {
+				t.Run(b.name, func(t *testing.T) { bootBy(t, s, manager, b) })
+			}
+			t.Run("without the agent", func(t *testing.T) {
+				do(t, s, "rm -f /etc/systemd/system/bridgehead-restore.service; rm -rf /var/lib/bridgehead; sync")
+				require.NoError(t, s.Reboot(t.Context()))
+				succeeds(t, s, hasLease)
+				assert.NotContains(t, do(t, s, "/usr/sbin/ip -br link"), "bond0", "as the distribution meant it")
+				assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)))
+			})
+		})
+	}
+}
+
+// bootBy applies a policy, boots, and finds the node as the policy says before its manager or kubelet had a say.
+func bootBy(t *testing.T, s *systems.System, manager string, b boot) {
+	out, err := apply(t, s, "apply", b.policy)
+	require.NoError(t, err, out)
+	do(t, s, "systemctl enable bridgehead-restore.service; sync")
+	require.NoError(t, s.Reboot(t.Context()))
+	succeeds(t, s, "systemctl is-active bridgehead-restore.service "+manager+".service")
+	succeeds(t, s, b.up)
+	restored, managed := reached(t, s, "bridgehead-restore.service"), reached(t, s, manager+".service")
+	assert.Less(t, restored, managed, "before the manager runs")
+	do(t, s, "systemctl restart "+manager)
+	succeeds(t, s, b.up)
+	do(t, s, "systemctl stop bridgehead-restore.service")
+	succeeds(t, s, b.up) // who takes over finds links and leases as they were
+	do(t, s, "systemctl disable bridgehead-restore.service")
+	fmt.Fprintf(t.Output(), "| %s | %s | %.1f s | %.1f s |\n", b.name, manager, restored, managed)
+	do(t, s, "applier revert p")
+	succeeds(t, s, hasLease)
+}
