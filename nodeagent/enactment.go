@@ -29,6 +29,8 @@ type Result struct {
 	Err error
 	// Waits says what it waits for if it failed; "" for nothing.
 	Waits string
+	// Notes are what people have to see to themselves, failed or not.
+	Notes []string
 }
 
 // begin is the status of an enactment whose node begins with a generation.
@@ -74,7 +76,7 @@ func outcome(old []nmstate.Condition, node string, r Result, now metav1.Time) []
 	reason := nmstate.ReasonSuccessfullyConfigured
 	return conditions(old, now,
 		nmstate.Condition{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionTrue, Reason: reason,
-			Message: "successfully reconciled"},
+			Message: strings.Join(append([]string{"successfully reconciled"}, r.Notes...), "; ")},
 		nmstate.Condition{Type: nmstate.EnactmentFailing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentProgressing, Status: corev1.ConditionFalse, Reason: reason},
 		nmstate.Condition{Type: nmstate.EnactmentPending, Status: corev1.ConditionFalse, Reason: reason},
@@ -89,6 +91,9 @@ func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []n
 	}
 	if r.Waits != "" {
 		message += "; " + r.Waits
+	}
+	for _, note := range r.Notes {
+		message += "; " + note
 	}
 	reason := nmstate.ReasonFailedToConfigure
 	return conditions(old, now,

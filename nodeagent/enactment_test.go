@@ -10,9 +10,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // condition is one condition as text.
@@ -99,4 +101,23 @@ func TestAnErrorIsOneLineOfSomeLength(t *testing.T) {
 	assert.LessOrEqual(t, len(text), 1000+len("…"))
 	assert.True(t, strings.HasPrefix(text, "é; é; "))
 	assert.Equal(t, text, strings.ToValidUTF8(text, "?"))
+}
+
+func TestWhatPeopleHaveToSeeToIsInTheEnactment(t *testing.T) {
+	const note = "eth1 is managed by ifupdown, which cannot be told to leave it alone"
+	for name, test := range map[string]struct {
+		result Result
+		want   string
+	}{
+		"applied": {Result{Notes: []string{note}}, "successfully reconciled; " + note},
+		"failed":  {Result{Notes: []string{note}, Desired: &netstate.State{}, Err: errNoMemory}, "no memory; " + note},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := false
+			for _, c := range outcome(nil, "node01", test.result, metav1.Time{}) {
+				found = found || c.Status == corev1.ConditionTrue && strings.HasSuffix(c.Message, test.want)
+			}
+			assert.True(t, found)
+		})
+	}
 }

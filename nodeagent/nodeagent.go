@@ -355,6 +355,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 		desired, record.Captured, err = render.Policy(p.Spec, current, a.foundBefore(p), now)
 		if err == nil {
 			result.Desired, record.Desired = &desired, journal.State(desired)
+			result.Notes = netstate.Unyielding(current, desired)
 		}
 	}
 	result.Captured = record.Captured
