@@ -56,6 +56,10 @@ IMAGE ?= bridgehead:dev
 image: ## Make the container image for all platforms, in dist, without a container daemon; PUSH=yes sends it to IMAGE
 	@go run ./release --image $(IMAGE) $(if $(PUSH),--push)
 
+.PHONY: release
+release: ## Make the image and, in dist, the install.yaml of every kind of cluster with its name and digest; PUSH=yes sends it
+	@go run ./release --image $(IMAGE) --manifests manifests $(if $(PUSH),--push)
+
 .PHONY: bench
 bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
 	@go run ./e2e/bench -json bench.json

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/bridgehead-dev/bridgehead/release/image"
+	"github.com/bridgehead-dev/bridgehead/release/install"
 )
 
 // Options are what the command line says.
@@ -37,6 +38,8 @@ type Options struct {
 	Date string
 	// Push sends the image to its registry.
 	Push bool
+	// Manifests is the folder of manifests that install files are made of, with the image; empty for none.
+	Manifests string
 }
 
 func main() {
@@ -50,6 +53,7 @@ func main() {
 	pflag.StringVar(&o.Dist, "dist", "dist", "`folder` to write to")
 	pflag.StringSliceVar(&o.Platforms, "platforms", all, "`platforms` to make the image for")
 	pflag.BoolVar(&o.Push, "push", false, "send the image to its registry")
+	pflag.StringVar(&o.Manifests, "manifests", "", "`folder` of manifests to make install files of, with the image (default none)")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,6 +89,9 @@ func run(ctx context.Context, o Options, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s: %d platforms, OCI layout\n%s %s\n", filepath.Join(o.Dist, "oci"), len(built), o.Image, digest)
+	if err := writeInstall(o, digest, out); err != nil {
+		return err
+	}
 	if !o.Push {
 		return nil
 	}
@@ -94,6 +101,22 @@ func run(ctx context.Context, o Options, out io.Writer) error {
 	}
 	fmt.Fprintln(out, "pushed", pushed)
 	return nil
+}
+
+// writeInstall writes what users apply, if that is wanted.
+func writeInstall(o Options, digest v1.Hash, out io.Writer) error {
+	if o.Manifests == "" {
+		return nil
+	}
+	reference, err := install.Image(o.Image, digest)
+	if err != nil {
+		return err
+	}
+	written, err := install.Write(o.Manifests, o.Dist, reference)
+	for _, path := range written {
+		fmt.Fprintln(out, path)
+	}
+	return err
 }
 
 // write writes the archive and the bill of materials of one platform.

@@ -4,31 +4,17 @@ package stories
 
 import (
 	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/release/install"
 )
-
-// clusters are the folders of manifests that users apply.
-func clusters(t *testing.T) map[string]string {
-	t.Helper()
-	root, err := suite.Root()
-	require.NoError(t, err)
-	found := map[string]string{}
-	for _, pattern := range []string{"", "*"} {
-		paths, err := filepath.Glob(filepath.Join(root, "manifests", pattern, "kustomization.yaml"))
-		require.NoError(t, err)
-		for _, path := range paths {
-			found[filepath.Base(filepath.Dir(path))] = filepath.Dir(path)
-		}
-	}
-	return found
-}
 
 func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 	plane := controlplane.StartForTest(t, controlplane.Options{})
@@ -36,14 +22,26 @@ func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 	require.NoError(t, err)
 	_, err = plane.KubectlInput(t.Context(), string(scc), "apply", "--server-side", "-f", "-")
 	require.NoError(t, err)
-	folders := clusters(t)
-	require.NoError(t, plane.Apply(t.Context(), folders["manifests"])) // a dry run makes no namespaces
-	for name, folder := range folders {
-		t.Run(name, func(t *testing.T) {
-			rendered, err := plane.Kubectl(t.Context(), "kustomize", folder)
+	root, err := suite.Root()
+	require.NoError(t, err)
+	require.NoError(t, plane.Apply(t.Context(), root+"/manifests")) // a dry run makes no namespaces
+	clusters, err := install.Clusters(root + "/manifests")
+	require.NoError(t, err)
+	require.Contains(t, clusters, "install-openshift.yaml")
+	digest, _, err := v1.SHA256(strings.NewReader("an index"))
+	require.NoError(t, err)
+	image, err := install.Image("registry.example.org/bridgehead:v1.2.3", digest)
+	require.NoError(t, err)
+	for file, folder := range clusters {
+		t.Run(file, func(t *testing.T) {
+			rendered, err := install.Render(folder, image)
 			require.NoError(t, err)
+			byKubectl, err := plane.Kubectl(t.Context(), "kustomize", folder)
+			require.NoError(t, err)
+			assert.Equal(t, strings.ReplaceAll(byKubectl, "image: bridgehead\n", "image: registry.example.org/bridgehead:v1.2.3@"+digest.String()+"\n"),
+				string(rendered), "what is released is what the folder gives")
 			out, err := plane.KubectlInput(
-				t.Context(), rendered, "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-",
+				t.Context(), string(rendered), "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-",
 			)
 			require.NoError(t, err)
 			assert.NotEmpty(t, out)
