@@ -72,6 +72,10 @@ bench-netstate: ## Compare reading, planning and applying network state with ip 
 bench-node: ## Measure policies, bridges made by hand and idle agents on nodes in qemu, and fleets of hollow nodes
 	@go run ./e2e/benchnode -json bench-node.json
 
+.PHONY: chaos
+chaos: ## Create, update and delete VMs and pods while replicas, API server and etcd fail, for ten minutes or FOR=1m; print what clients saw
+	@go run ./e2e/chaos $(if $(FOR),-for $(FOR))
+
 .PHONY: chaos-node
 chaos-node: ## Kill agents, cut power and networks, apply policies that cut nodes off; print what becomes of it
 	@go run ./e2e/chaosnode

@@ -69,8 +69,8 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 	return k.Journal.Commit(c)
 }
 
-// catchUp carries out what a change has to do besides because a manager was at work on a link when it was told to let go
-// of it, as with a lease that had just come. That becomes part of the change.
+// catchUp carries out what a change has to do besides because a manager was at work on a link when it was told to let
+// go of it, as with a lease that had just come. That becomes part of the change.
 func (k *Keeper) catchUp(c *journal.Change) error {
 	if !slices.ContainsFunc(c.Steps, func(s netstate.Step) bool { return s.Kind == netstate.StepManager }) {
 		return nil

@@ -69,6 +69,7 @@ type ControlPlane struct {
 	binaries  string
 	proxy     *proxy
 	clients   kubernetes.Interface
+	etcd      *process
 	apiServer *process
 	processes []*process // in the order they were started
 }

@@ -79,6 +79,19 @@ func (p *process) runs() bool {
 	}
 }
 
+// signal sends the program a signal, which must run.
+func (p *process) signal(s syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.runs() {
+		return fmt.Errorf("signal %s: it does not run", p.name)
+	}
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("signal %s: %w", p.name, err)
+	}
+	return nil
+}
+
 // kill ends the program at once and waits until it is gone. To kill what does not run is fine.
 func (p *process) kill() error {
 	p.mu.Lock()

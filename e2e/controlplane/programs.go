@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +29,8 @@ func (c *ControlPlane) startEtcd(ctx context.Context, o Options, address string)
 	if o.UnsafeNoFsync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	p := c.program("etcd", args...)
-	return c.startAndWait(ctx, p, http.DefaultClient, "http://"+address+"/health")
+	c.etcd = c.program("etcd", args...)
+	return c.startAndWait(ctx, c.etcd, http.DefaultClient, "http://"+address+"/health")
 }
 
 // startAPIServer starts kube-apiserver and waits until it serves, default namespace included.
@@ -71,6 +72,10 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, o Options, etcd strin
 	}
 	return c.waitForDefaultNamespace(ctx)
 }
+
+// SignalEtcd sends etcd a signal: one that is stopped (SIGSTOP) answers nothing until it goes on (SIGCONT), as one
+// whose disk hangs.
+func (c *ControlPlane) SignalEtcd(s syscall.Signal) error { return c.etcd.signal(s) }
 
 // KillAPIServer ends the API server at once, as a crash of its machine would; connections to it are reset
 // or refused until RestartAPIServer.

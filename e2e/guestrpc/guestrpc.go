@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guestrpc holds what a test and the guest that plays a node say to each other: JSON-RPC over a virtio port, which
-// works whatever becomes of the guest's networks.
+// Package guestrpc holds what a test and the guest that plays a node say to each other: JSON-RPC over a virtio port,
+// which works whatever becomes of the guest's networks.
 package guestrpc
 
 // ConfigPath is where the guest finds its Config, as JSON.

@@ -82,9 +82,15 @@ func nodeReboots(t *testing.T, c *cluster.Cluster) {
 	require.NoError(t, c.WaitReady(t.Context(), n))
 	require.NoError(t, c.WaitInstalled(t.Context()))
 	eventually(t, c, "1k", "get", "node", n.Name, `-o=jsonpath={.status.allocatable.bridge\.network\.kubevirt\.io/br0}`)
-	links, err := n.Exec(t.Context(), "ip", "-br", "link", "show", "master", "br0")
-	require.NoError(t, err)
-	assert.Contains(t, links, "eth1")
+	// What the API has of the node may be from before: the kernel has not.
+	var links string
+	err := wait.PollUntilContextTimeout(
+		t.Context(), 500*time.Millisecond, within, true, func(ctx context.Context) (bool, error) {
+			links, _ = n.Exec(ctx, "ip", "-br", "link", "show", "master", "br0")
+			return strings.Contains(links, "eth1"), nil
+		},
+	)
+	require.NoError(t, err, "ports of br0: %s", links)
 	available(t, c, "br0-eth1")
 	ping(t, c)
 }

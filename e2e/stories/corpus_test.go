@@ -171,8 +171,8 @@ func (r corpusRun) hold(mac, holder, iface string) {
 	)
 }
 
-// optInAll has all namespaces opt in, and returns when the API server and the replica know what has been prepared: the last
-// of it is a witness that watches, which tell things in order, have come so far.
+// optInAll has all namespaces opt in, and returns when the API server and the replica know what has been prepared: the
+// last of it is a witness that watches, which tell things in order, have come so far.
 func (r corpusRun) optInAll(cases map[string]corpus.Case) {
 	const namespace, mac = "witness", "0e:ff:ff:00:00:07"
 	require.NoError(

@@ -24,8 +24,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
-// fakeAgents plays the agents of nodes: each takes the turns it is granted, and says how they went. Some fail, and some do
-// not finish before they are told to.
+// fakeAgents plays the agents of nodes: each takes the turns it is granted, and says how they went. Some fail, and some
+// do not finish before they are told to.
 type fakeAgents struct {
 	t      *testing.T
 	client client.WithWatch

@@ -36,6 +36,8 @@ type Replica struct {
 	log     string
 	process *exec.Cmd
 	ended   chan struct{}
+	// unrouted is guarded by the suite's mutex.
+	unrouted bool
 }
 
 func (r *Replica) start(program, kubeconfig string, flags []string) error {

@@ -228,6 +228,19 @@ func (s *Suite) forget(r *Replica) {
 	s.route()
 }
 
+// Unroute takes a replica out of the Service, as happens to one whose readiness probes fail. It runs on.
+func (s *Suite) Unroute(r *Replica) { s.setRouted(r, false) }
+
+// Reroute has the Service route to a replica again.
+func (s *Suite) Reroute(r *Replica) { s.setRouted(r, true) }
+
+func (s *Suite) setRouted(r *Replica, routed bool) {
+	s.mu.Lock()
+	r.unrouted = !routed
+	s.mu.Unlock()
+	s.route()
+}
+
 // Running are the replicas that were started and not ended.
 func (s *Suite) Running() []*Replica {
 	s.mu.Lock()
@@ -237,9 +250,13 @@ func (s *Suite) Running() []*Replica {
 
 func (s *Suite) route() {
 	var backends []string
-	for _, r := range s.Running() {
-		backends = append(backends, r.Address)
+	s.mu.Lock()
+	for _, r := range s.running {
+		if !r.unrouted {
+			backends = append(backends, r.Address)
+		}
 	}
+	s.mu.Unlock()
 	s.Route(Service, backends...)
 }
 

@@ -109,8 +109,8 @@ func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
 	return nil
 }
 
-// sayWhile has the log say, now and then, what is being waited for and the last error met on the way, until the function
-// it returns is called.
+// sayWhile has the log say, now and then, what is being waited for and the last error met on the way, until the
+// function it returns is called.
 func (j *Janitor) sayWhile(ctx context.Context, what string, failed *atomic.Pointer[error]) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

@@ -31,8 +31,8 @@ const (
 	// ConditionCollided is True while several objects have an address of the pool, not on purpose. Its reason is
 	// MACCollision or Unique.
 	ConditionCollided = "Collided"
-	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. Such rows are
-	// left out. Its reason is Readable or RowsLeftOut.
+	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. Such rows
+	// are left out. Its reason is Readable or RowsLeftOut.
 	ConditionReadable = "BlocksReadable"
 )
 

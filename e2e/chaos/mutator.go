@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+)
+
+// A mutator is a webhook that comes after ours and changes every VM and every pod, as KubeVirt's own and those of policy
+// engines do: ours is called a second time for each of them.
+type mutator struct{ *httptest.Server }
+
+// configuration sorts behind all others.
+const configuration = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: zzzz-mutator}
+webhooks:
+- name: mutator.chaos.example
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Ignore
+  timeoutSeconds: 5
+  clientConfig: {url: URL, caBundle: CABUNDLE}
+  rules:
+  - {apiGroups: [kubevirt.io], apiVersions: [v1], operations: [CREATE], resources: [virtualmachines]}
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  namespaceSelector:
+    matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: [first, second]}
+`
+
+func startMutator(ctx context.Context, s *suite.Suite) (*mutator, error) {
+	m := &mutator{httptest.NewTLSServer(http.HandlerFunc(label))}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.Certificate().Raw})
+	manifest := strings.NewReplacer("URL", m.URL, "CABUNDLE", base64.StdEncoding.EncodeToString(ca)).Replace(configuration)
+	if _, err := s.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// label gives whatever it is sent a label.
+func label(w http.ResponseWriter, r *http.Request) {
+	var review admissionv1.AdmissionReview
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Request == nil {
+		http.Error(w, "want an AdmissionReview", http.StatusBadRequest)
+		return
+	}
+	review.Response = &admissionv1.AdmissionResponse{
+		UID: review.Request.UID, Allowed: true, PatchType: ptr.To(admissionv1.PatchTypeJSONPatch),
+		Patch: []byte(`[{"op": "add", "path": "/metadata/labels", "value": {"mutated": "true"}}]`),
+	}
+	review.Request = nil
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(review) // the API server notices an answer that is cut short
+}
