@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestPanicsOfJobsAreErrors(t *testing.T) {
+	assert.NotPanics(t, func() {
+		err := safely(t.Context(), func(context.Context) error { panic("odd") })
+		assert.ErrorContains(t, err, "panic: odd")
+	})
+	assert.NotPanics(t, func() {
+		j := &Janitor{VMs: &panicking{name: "odd"}}
+		_, err := j.reconcileSafely(t.Context(), subject{key: types.NamespacedName{Name: "odd"}}, true)
+		assert.ErrorContains(t, err, "panic: odd")
+	})
+}
