@@ -210,8 +210,8 @@ func (s *State) applyManager(step Step) error {
 	return nil
 }
 
-// Unyielding says of the links that a desired state names, and of their ports, which are managed by a program that cannot
-// be told to leave them alone. Each is one sentence.
+// Unyielding says of the links that a desired state names, and of their ports, which are managed by a program that
+// cannot be told to leave them alone. Each is one sentence.
 func Unyielding(current, desired State) []string { return unyielding(current.index(), Held(desired)) }
 
 func unyielding(links map[string]*Interface, touched map[string]bool) []string {

@@ -34,8 +34,8 @@ const kept = 20
 // backoff is how long a client that was refused waits before it goes on.
 const backoff = 50 * time.Millisecond
 
-// serveClient creates, updates and deletes objects of its own, until ctx ends. What fails is not tried again, as an object
-// of the next name is as good.
+// serveClient creates, updates and deletes objects of its own, until ctx ends. What fails is not tried again, as an
+// object of the next name is as good.
 func (f *field) serveClient(ctx context.Context, n int) {
 	namespace := []string{"first", "second"}[n%2]
 	var mine []client.Object

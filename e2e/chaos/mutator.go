@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// A mutator is a webhook that comes after ours and changes every VM and every pod, as KubeVirt's own and those of policy
-// engines do: ours is called a second time for each of them.
+// A mutator is a webhook that comes after ours and changes every VM and every pod, as KubeVirt's own and those of
+// policy engines do: ours is called a second time for each of them.
 type mutator struct{ *httptest.Server }
 
 // configuration sorts behind all others.

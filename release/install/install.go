@@ -40,8 +40,8 @@ func Clusters(manifests string) (map[string]string, error) {
 	return found, nil
 }
 
-// Image returns the reference of an image by name, tag and digest, as <name>:<tag>@<digest>. The tag is for people; nodes
-// pull by digest.
+// Image returns the reference of an image by name, tag and digest, as <name>:<tag>@<digest>. The tag is for people;
+// nodes pull by digest.
 func Image(reference string, digest v1.Hash) (types.Image, error) {
 	tag, err := name.NewTag(reference)
 	if err != nil {
