@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// ErrNotReady says that this replica may not lend an address now: its Lease has not been renewed in time. Whatever was
-// asked for has not been given.
-var ErrNotReady = errors.New("this replica has lost touch with the API server and lends no address until it is back")
+// ErrNotReady says that this replica may not lend an address now: its Lease has not been renewed in time, or the
+// addresses in use are still being imported. Whatever was asked for has not been given.
+var ErrNotReady = errors.New(
+	"this replica lends no address now: it has just started, or has lost touch with the API server")
 
 // ErrConflict is returned by a Store for a change that was decided on an older version of the block.
 var ErrConflict = errors.New("the block has changed")

@@ -9,17 +9,19 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 
-	"github.com/bridgehead-dev/bridgehead/rollout"
-
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
+	"github.com/bridgehead-dev/bridgehead/rollout"
 )
 
 const (
@@ -107,18 +109,36 @@ func (r *replica) rollOut(ctx context.Context, leads func() error) {
 }
 
 func (r *replica) clean(ctx context.Context) error {
+	term, err := r.term(ctx)
+	if err != nil {
+		return err
+	}
 	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme())
 	if err != nil {
 		return err
 	}
 	janitor := &janitor.Janitor{
-		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Identity: r.identity,
+		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Term: term,
 		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
 		Unreadable: r.feed.Unreadable,
 	}
 	r.janitor.Store(janitor)
 	defer r.janitor.Store(nil)
 	return janitor.Start(ctx)
+}
+
+// term is the one for which this replica holds the lease of the janitor now.
+func (r *replica) term(ctx context.Context) (cluster.Term, error) {
+	var lease coordinationv1.Lease
+	key := types.NamespacedName{Namespace: r.options.Namespace, Name: janitorLease}
+	if err := r.direct.Get(ctx, key, &lease); err != nil {
+		return cluster.Term{}, fmt.Errorf("look for how long the lease of the janitor is ours: %w", err)
+	}
+	term := cluster.ReadLeadership(&lease).Term
+	if term.Holder != r.identity {
+		return cluster.Term{}, fmt.Errorf("the lease of the janitor is that of %q", term.Holder)
+	}
+	return term, nil
 }
 
 // waitForNeighbours blocks until nobody else does our work, and tells once what does. Until then no node has a turn, so

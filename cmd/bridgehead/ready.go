@@ -4,19 +4,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
-	"time"
-
-	coordinationv1 "k8s.io/api/coordination/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
-
-	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 )
 
 // probes serves /healthz, and /readyz, whose body says what the replica waits for. It goes on while the replica
@@ -40,7 +31,6 @@ func (r *replica) probes() everywhere {
 }
 
 func (r *replica) readyz() http.HandlerFunc {
-	var imported atomic.Bool
 	return func(w http.ResponseWriter, request *http.Request) {
 		_, leased := r.tenure.Replica()
 		var waiting []string
@@ -59,16 +49,10 @@ func (r *replica) readyz() http.HandlerFunc {
 				waiting = append(waiting, check.not)
 			}
 		}
-		// The import is looked for once: later ones are those of a janitor that took over from one that had imported.
-		if len(waiting) == 0 && !imported.Load() {
-			if err := r.checkImport(request.Context()); err != nil {
-				waiting = append(waiting, err.Error())
-			} else {
-				imported.Store(true)
+		for _, check := range []error{r.gate.Check(), r.neighbours.Check(request.Context())} {
+			if check != nil {
+				waiting = append(waiting, check.Error())
 			}
-		}
-		if err := r.neighbours.Check(request.Context()); err != nil {
-			waiting = append(waiting, err.Error())
 		}
 		if len(waiting) > 0 {
 			http.Error(w, strings.Join(waiting, "\n"), http.StatusServiceUnavailable)
@@ -76,29 +60,4 @@ func (r *replica) readyz() http.HandlerFunc {
 		}
 		fmt.Fprintln(w, "ok")
 	}
-}
-
-// checkImport asks whether the janitor that is at work, in whichever replica, has imported every address in use.
-func (r *replica) checkImport(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	var lease coordinationv1.Lease
-	if err := r.direct.Get(
-		ctx,
-		types.NamespacedName{Namespace: r.options.Namespace, Name: janitorLease},
-		&lease,
-	); err != nil {
-		return fmt.Errorf("look who imports: %w", err)
-	}
-	var pools v1alpha1.MACPoolList
-	if err := r.direct.List(ctx, &pools); err != nil {
-		return fmt.Errorf("look for pools: %w", err)
-	}
-	leader := ptr.Deref(lease.Spec.HolderIdentity, "")
-	for _, pool := range pools.Items {
-		if leader != "" && pool.Status.ImportedBy == leader {
-			return nil
-		}
-	}
-	return errors.New("the addresses of existing VMs are being imported")
 }

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -113,6 +114,7 @@ type replica struct {
 	direct   client.Client // reads and writes past the cache
 	ledger   *ledger.Ledger
 	tenure   *cluster.Lease
+	gate     *cluster.Gate // holds the tenure back until the addresses in use are imported
 	pools    *cluster.Pools
 	feed     *cluster.Feed
 	looking  client.WithWatch // what the webhooks look at the cluster with
@@ -149,10 +151,14 @@ func newReplica(
 	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
+	r.gate = &cluster.Gate{
+		Lease: r.tenure, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
+		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
+	}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store:   cluster.CountedStore{Store: cluster.KubeStore{Client: direct}, Writes: r.counts.writes},
-		Lease:   r.tenure,
+		Lease:   r.gate,
 		Objects: janitor.Objects{Reader: direct},
 		Clock:   clock.RealClock{},
 	})
@@ -195,7 +201,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), books, turns} {
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), books, turns} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
@@ -210,6 +216,14 @@ func (r *replica) watchNetworks() everywhere {
 		running.Go(func() { r.sources.NADs.Run(ctx) })
 		running.Go(func() { r.sources.Bridges.Run(ctx, r.looking) })
 		running.Wait()
+		return nil
+	}
+}
+
+// openGate has the replica lend once the addresses in use are imported.
+func (r *replica) openGate() everywhere {
+	return func(ctx context.Context) error {
+		r.gate.Run(ctx)
 		return nil
 	}
 }

@@ -204,7 +204,7 @@ func (c *chaos) startJanitor() {
 				continue // the API server is away now and then
 			}
 			janitor := &janitor.Janitor{
-				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Identity: "janitor",
+				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Term: cluster.Term{Holder: "janitor"},
 				Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
 			}
 			_ = janitor.Start(c.t.Context())

@@ -54,10 +54,10 @@ type Janitor struct {
 	Client client.Client
 	// Namespace holds the Leases of the replicas.
 	Namespace string
-	// Identity goes into the status of the pools when the import is done.
-	Identity string
-	Log      logr.Logger
-	Clock    clock.WithTicker
+	// Term goes into the status of the pools when the import is done.
+	Term  cluster.Term
+	Log   logr.Logger
+	Clock clock.WithTicker
 	// Patience replaces LeaseDuration + MaxAdmission, for tests on a shorter scale; zero leaves it.
 	Patience time.Duration
 	// SweepEvery replaces the constant of that name, for tests; zero leaves it.

@@ -253,7 +253,7 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 		return
 	}
 	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
-	pool.Status.ImportedBy = j.Identity
+	pool.Status.ImportedBy, pool.Status.ImportTransitions = j.Term.Holder, &j.Term.Transitions
 	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
 		Type:               v1alpha1.ConditionImported,
 		Status:             metav1.ConditionTrue,

@@ -110,6 +110,11 @@ type MACPoolStatus struct {
 	//
 	// +optional
 	ImportedBy string `json:"importedBy,omitempty"`
+	// importTransitions is how often the lease of the janitor had changed hands when that import was done: it counts for
+	// as long as the janitor keeps the lease.
+	//
+	// +optional
+	ImportTransitions *int32 `json:"importTransitions,omitempty"`
 	// conditions tell what the pool is ready for.
 	//
 	// +optional
