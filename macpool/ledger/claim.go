@@ -160,10 +160,17 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 func (l *Ledger) checkOwnWindow(c macpool.Claim) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.windows {
-		w.withdraw(c.MAC)
-	}
+	l.withdrawLocked(c.MAC)
 	return l.lentToAnotherLocked(c)
+}
+
+// withdrawLocked takes an address out of this replica's windows and says whether it was in one.
+func (l *Ledger) withdrawLocked(m macpool.MAC) bool {
+	found := false
+	for _, w := range l.windows {
+		found = w.withdraw(m) || found
+	}
+	return found
 }
 
 // lentToAnother refuses a claim to an address that was lent to another object, which the store does not know yet. The

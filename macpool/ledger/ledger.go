@@ -103,7 +103,7 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 			newcomers = append(newcomers, macpool.Holder{Object: r.Holder, Interface: a.Interface})
 		}
 	}
-	lent, err := l.lend(ctx, r.Pool, newcomers)
+	lent, err := l.lend(ctx, r.Pool, newcomers, r.Kept)
 	if err != nil {
 		l.takeBack(claims.fresh)
 		return macpool.Grant{}, err

@@ -16,18 +16,24 @@ const maxLooks = 16
 // A waiter is a request that waits for addresses from a window.
 type waiter struct {
 	holders []macpool.Holder
-	served  chan struct{} // closed when macs or err is set
-	macs    []macpool.MAC // one for every holder
-	err     error
+	// kept are addresses that the object of the holders has already.
+	kept   []macpool.MAC
+	served chan struct{} // closed when macs or err is set
+	macs   []macpool.MAC // one for every holder
+	err    error
 }
 
 // lend takes an address for every holder from the window, in order, and notes them as lent. It waits for the window to
 // be filled where it has too few, and fails with ErrNotReady, an *ExhaustedError, or what kept it from being filled.
-func (l *Ledger) lend(ctx context.Context, pool macpool.Pool, holders []macpool.Holder) ([]macpool.MAC, error) {
+//
+// An address of the window that the object keeps on another interface is not lent: it is recorded as the object's.
+func (l *Ledger) lend(
+	ctx context.Context, pool macpool.Pool, holders []macpool.Holder, kept []macpool.MAC,
+) ([]macpool.MAC, error) {
 	if len(holders) == 0 {
 		return nil, nil
 	}
-	who := &waiter{holders: holders, served: make(chan struct{})}
+	who := &waiter{holders: holders, kept: kept, served: make(chan struct{})}
 	w, err := l.queueUp(pool, who)
 	if err != nil {
 		return nil, err
@@ -79,6 +85,11 @@ func (l *Ledger) serveLocked(w *window) {
 	}
 	for len(w.queue) > 0 {
 		first := w.queue[0]
+		for _, m := range first.kept {
+			if l.withdrawLocked(m) {
+				l.noteLentLocked(m, macpool.Holder{Object: first.holders[0].Object}, replica)
+			}
+		}
 		macs := w.pop(len(first.holders))
 		if macs == nil {
 			return

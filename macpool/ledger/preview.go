@@ -15,6 +15,9 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 	grant := macpool.Grant{MACs: make([]macpool.MAC, len(r.Asks))}
 	known := l.recall(r)
 	chosen := map[macpool.MAC]bool{}
+	for _, m := range r.Kept {
+		chosen[m] = true
+	}
 	var failures []error
 	for i, a := range r.Asks {
 		m, recalled := known[a.Interface]

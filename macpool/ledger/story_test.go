@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -359,5 +360,30 @@ func TestOlderStatesOfABlockAreNoNews(t *testing.T) {
 		w.ledgers["r1"].Observe(older)
 		w.ledgers["r1"].Forget(ask.MAC.Prefix(), "1")
 		assert.Contains(t, w.ledgers["r1"].HoldsOf(vmNamed("vma")), ask.MAC)
+	})
+}
+
+func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		l := w.ledgers["r1"]
+		// vmb was made past admission, with addresses that are set aside in the window.
+		kept := slices.Clone(l.windows["default"].free[:2])
+		r := macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: anyFor("more"), Kept: kept}
+		preview, err := l.Preview(t.Context(), r)
+		require.NoError(t, err)
+		assert.NotContains(t, kept, preview.MACs[0])
+		grant, err := l.Assign(t.Context(), r)
+		require.NoError(t, err)
+		assert.NotContains(t, kept, grant.MACs[0])
+		for i := range 20 {
+			other, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.NotContains(t, kept, other.MACs[0], "nor is it given to another VM")
+		}
+		w.settleWrites()
+		assert.Contains(t, l.HoldsOf(vmNamed("vmb")), kept[0])
 	})
 }
