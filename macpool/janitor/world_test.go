@@ -194,7 +194,7 @@ func (w *world) startJanitor() {
 	vms, err := NewVMCache(w.api.Config(), w.scheme)
 	require.NoError(w.t, err)
 	w.janitor = &Janitor{
-		Ledger: r.ledger, VMs: vms, Client: w.newClient(), Namespace: system, Identity: "r1",
+		Ledger: r.ledger, VMs: vms, Client: w.newClient(), Namespace: system, Term: cluster.Term{Holder: "r1"},
 		Log: w.logger(), Clock: clock.RealClock{}, Events: w.events, Unreadable: r.feed.Unreadable,
 	}
 	if w.alter != nil {
