@@ -105,6 +105,7 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, links.Close())
 	}
+	reloadNM, reloadResolved := managers.ReloadNameServers(o.HostRoot)
 	h := host.New(host.Options{
 		Kernel: links,
 		Clients: dhcp.New(dhcp.Options{
@@ -112,8 +113,11 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 			Log: log.WithName("dhcp"),
 		}),
 		Managers: managers.New(o.HostRoot),
-		File:     resolver.File{Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf")},
-		Log:      log.WithName("host"),
+		File: resolver.File{
+			Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf"),
+			Keepers: []resolver.Keeper{resolver.NetworkManager(reloadNM), resolver.Resolved(reloadResolved)},
+		},
+		Log: log.WithName("host"),
 	})
 	if err := h.Resume(); err != nil {
 		log.Error(err, "Not all goes on that ran before")

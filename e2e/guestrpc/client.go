@@ -18,7 +18,7 @@ import (
 )
 
 // execSeconds bounds a program in a guest.
-const execSeconds = 60
+const execSeconds = 240
 
 // A Client calls the procedures of one guest, during one boot.
 type Client struct {

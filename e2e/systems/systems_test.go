@@ -3,6 +3,7 @@
 package systems_test
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func start(t *testing.T, o systems.Options) *systems.System {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
-			log, err := s.Exec(t.Context(), "journalctl", "--no-pager", "-n", "200")
+			log, err := s.Exec(context.WithoutCancel(t.Context()), "journalctl", "--no-pager", "-n", "200")
 			t.Log(log, err)
 		}
 		s.PowerCut()

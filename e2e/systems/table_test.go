@@ -88,7 +88,7 @@ func rowsOfNetworkManager() []row {
 			given: "nmcli device disconnect eth1; (nmcli con up 'Wired connection 2' >/dev/null 2>&1 &) ; sleep 3",
 			back:  "nmcli -g GENERAL.STATE device show eth1 | grep -q connecting", happens: "true", loses: true},
 		{name: "a profile with a static address that is activated by hand", lan: long(),
-			given: "nmcli con add type ethernet ifname eth1 con-name fixed ip4 192.0.2.9/24 autoconnect no; nmcli con up fixed",
+			given: "nmcli con show fixed || nmcli con add type ethernet ifname eth1 con-name fixed ip4 192.0.2.9/24 autoconnect no; nmcli con up fixed",
 			back:  ipOfEth1 + "192.0.2.9/24", happens: "sleep 8"},
 	}
 }
@@ -118,6 +118,10 @@ func TestTheTableOfNetworkManager(t *testing.T) {
 	for _, r := range rowsOfNetworkManager() {
 		t.Run(r.name, func(t *testing.T) { tryRow(t, s, manager, r) })
 	}
+	t.Run("a profile that kubernetes-nmstate left", func(t *testing.T) { tryProfileOfNMState(t, s) })
+	t.Run("name servers", func(t *testing.T) {
+		tryNameServers(t, s, "cat /etc/resolv.conf", "systemctl restart NetworkManager; nmcli -w 60 general status")
+	})
 }
 
 func TestTheTableOfNetworkd(t *testing.T) {
@@ -127,6 +131,10 @@ func TestTheTableOfNetworkd(t *testing.T) {
 	for _, r := range rowsOfNetworkd() {
 		t.Run(r.name, func(t *testing.T) { tryRow(t, s, manager, r) })
 	}
+	t.Run("name servers", func(t *testing.T) {
+		do(t, s, "rm -f /etc/resolv.conf; busybox ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf")
+		tryNameServers(t, s, "resolvectl dns", "systemctl restart systemd-resolved")
+	})
 }
 
 // succeeds waits until a line of shell succeeds in the guest.
@@ -150,7 +158,7 @@ func uptime(t *testing.T, s *systems.System) float64 {
 // tryRow tries a row without us, with us, and when we are gone again.
 func tryRow(t *testing.T, s *systems.System, manager string, r row) {
 	require.NoError(t, s.SetLAN(t.Context(), r.lan))
-	do(t, s, r.given)
+	succeeds(t, s, r.given)
 	if !strings.HasPrefix(r.given, "systemctl stop") {
 		succeeds(t, s, r.back)
 	}
@@ -167,7 +175,7 @@ func tryRow(t *testing.T, s *systems.System, manager string, r row) {
 	if strings.HasPrefix(r.given, "systemctl stop") {
 		succeeds(t, s, r.back)
 	}
-	do(t, s, r.given+" || true")
+	succeeds(t, s, r.given+" || true")
 	if !strings.HasPrefix(r.given, "systemctl stop") {
 		succeeds(t, s, r.back)
 	}
@@ -194,7 +202,35 @@ func tryRow(t *testing.T, s *systems.System, manager string, r row) {
 		took), false: "stays"}[r.loses])
 }
 
-const leftovers = "ls /run/systemd/network /run/systemd/networkd.conf.d /run/NetworkManager/conf.d 2>/dev/null | grep bridgehead || true"
+// tryProfileOfNMState has NetworkManager keep eth1 in br1 by profiles such as kubernetes-nmstate writes, and a policy that
+// takes it out.
+func tryProfileOfNMState(t *testing.T, s *systems.System) {
+	const profiles = "nmcli con add type bridge ifname br1 con-name br1 ipv4.method disabled ipv6.method disabled bridge.stp no " +
+		"connection.autoconnect-slaves 1 && nmcli con add type ethernet ifname eth1 con-name eth1 master br1 slave-type bridge && " +
+		"nmcli -w 60 con up br1 && nmcli -w 60 con up eth1"
+	do(t, s, profiles)
+	require.True(t, inBridge(t, s))
+	do(t, s, "/usr/sbin/ip link set eth1 nomaster")
+	require.Eventually(t, func() bool { return inBridge(t, s) }, patience, time.Second, "without us NetworkManager puts it back")
+
+	out, err := apply(t, s, "apply", `interfaces:
+- {name: br1, type: linux-bridge, state: up, bridge: {port: []}}
+- {name: eth1, type: ethernet, state: up}
+`)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "the profile br1 of br1, which kubernetes-nmstate left, stays on disk and has no effect")
+	assert.Contains(t, out, "the profile eth1 of eth1, which kubernetes-nmstate left, stays on disk and has no effect")
+	do(t, s, "sleep 20")
+	assert.False(t, inBridge(t, s), "with us")
+	assert.Contains(t, do(t, s, "ls /etc/NetworkManager/system-connections"), "br1.nmconnection")
+
+	do(t, s, "applier revert p")
+	require.Eventually(t, func() bool { return inBridge(t, s) }, patience, time.Second, "given back by its profiles")
+	assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)))
+	do(t, s, "nmcli con del br1 eth1")
+}
+
+const leftovers = "ls /run/systemd/network /run/systemd/networkd.conf.d /run/systemd/resolved.conf.d /run/NetworkManager/conf.d 2>/dev/null | grep bridgehead || true"
 
 // happen has happen what happens.
 func happen(t *testing.T, s *systems.System, r row) {

@@ -42,6 +42,21 @@ func New(root string) *Managers {
 	}
 }
 
+// ReloadNameServers returns what has NetworkManager, and what has systemd-resolved, on the bus of a host whose files are
+// below root, read the files that tell of name servers. systemd-resolved is restarted: Debian's cannot reload.
+func ReloadNameServers(root string) (ofNetworkManager, ofResolved func() error) {
+	bus := &Bus{Root: root}
+	ofNetworkManager = func() error {
+		return object{bus, nmName, nmPath}.call(nmName+".Reload", []any{nmReloadConf | nmReloadDNS})
+	}
+	ofResolved = func() error {
+		var job dbus.ObjectPath
+		return object{bus, systemdName, systemdPath}.call(
+			systemdName+".Manager.ReloadOrRestartUnit", []any{"systemd-resolved.service", "replace"}, &job)
+	}
+	return ofNetworkManager, ofResolved
+}
+
 // errNoBus says that the node has no system bus, as one without systemd.
 var errNoBus = errors.New("the node has no system bus")
 

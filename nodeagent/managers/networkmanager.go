@@ -19,6 +19,7 @@ const (
 	nmObjects    = "org.freedesktop.DBus.ObjectManager.GetManagedObjects"
 	nmRootPath   = "/org/freedesktop"
 	nmReloadConf = uint32(1) // NM_MANAGER_RELOAD_FLAG_CONF
+	nmReloadDNS  = uint32(2) // NM_MANAGER_RELOAD_FLAG_DNS_RC
 	// nmExternal is NM_ACTIVATION_STATE_FLAG_EXTERNAL: NetworkManager shows a link that somebody else configured.
 	nmExternal = uint32(0x80)
 	// nmEthernet and the others are those NMDeviceType values that are hardware, which NetworkManager activates by itself.

@@ -54,19 +54,34 @@ type File struct {
 	Path string
 	// Original is where the file as we found it is kept meanwhile.
 	Original string
+	// Keepers are the programs that can be told of name servers where they keep the file.
+	Keepers []Keeper
 }
 
-// Read returns what the file says, nothing if there is none. See Parse.
+// Read returns what the file says, nothing if there is none. See Parse. Where a Keeper has the file, what it was told is
+// configured and nothing else is.
 func (f File) Read() (netstate.DNS, error) {
 	text, err := f.text()
-	return Parse(text), err
+	dns := Parse(text)
+	if k, found := f.kept(text); found && err == nil {
+		var static netstate.DNSConfig
+		static, err = f.told(k)
+		dns.Config = &static
+	}
+	return dns, err
 }
 
 // Configured is what was written as configured, nothing for a file that is not ours.
 func (f File) Configured() (netstate.DNSConfig, error) {
 	text, err := f.text()
-	if err != nil || !ours(text) {
+	if err != nil {
 		return netstate.DNSConfig{}, err
+	}
+	if k, found := f.kept(text); found {
+		return f.told(k)
+	}
+	if !ours(text) {
+		return netstate.DNSConfig{}, nil
 	}
 	return *Parse(text).Config, nil
 }
@@ -103,12 +118,15 @@ func (f File) follow() string {
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.
 // Where nothing is configured, what the file said before the first Write still counts as that: a lease of one
 // more network must not take the name servers the node had. When nothing was leased either, the file is put
-// back as it was; a file that is not ours then stays. The error is a *KeptError for a file that another
-// program keeps.
+// back as it was; a file that is not ours then stays. A Keeper is told by a file of its own, and what it does not use
+// is an error. The error is a *KeptError for a file that any other program keeps.
 func (f File) Write(static, leased netstate.DNSConfig) error {
 	now, err := f.text()
 	if err != nil {
 		return err
+	}
+	if k, found := f.kept(now); found {
+		return f.tell(k, static, leased)
 	}
 	nothing := empty(static) && empty(leased)
 	if !ours(now) {

@@ -72,10 +72,14 @@ func newKeeper(fails bool) (*nodeagent.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	reloadNM, reloadResolved := managers.ReloadNameServers("/")
 	h := host.New(host.Options{
 		Kernel: links, Clients: dhcp.New(dhcp.Options{Network: links, Folder: layout.StateDir + "/leases", Log: log}),
 		Managers: managers.New("/"), Log: log,
-		File: resolver.File{Path: "/etc/resolv.conf", Original: layout.StateDir + "/resolv.conf"},
+		File: resolver.File{
+			Path: "/etc/resolv.conf", Original: layout.StateDir + "/resolv.conf",
+			Keepers: []resolver.Keeper{resolver.NetworkManager(reloadNM), resolver.Resolved(reloadResolved)},
+		},
 	})
 	j, err := journal.Open(layout.StateDir)
 	if err != nil {
