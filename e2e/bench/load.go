@@ -110,8 +110,10 @@ func address(m mode, n int64) string {
 	if !m.explicit {
 		return ""
 	}
-	// 40503 is coprime to 2^24: neighbours land in different blocks, as addresses that people choose do.
-	n = n * 40503 % (1 << 24)
+	if m.namespace != "import" { // whose VMs got theirs one after the other
+		// 40503 is coprime to 2^24: neighbours land in different blocks, as addresses that people choose do.
+		n = n * 40503 % (1 << 24)
+	}
 	return fmt.Sprintf(`"macAddress":"52:54:00:%02x:%02x:%02x",`, n>>16&0xff, n>>8&0xff, n&0xff)
 }
 

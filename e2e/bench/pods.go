@@ -32,11 +32,11 @@ const (
 	wantsBr0 = `"bridge.network.kubevirt.io/br0":"1"`
 )
 
-// podModes are all modes. The first names a network and meets a webhook that only allows; pods without networks are
-// compared with others that meet no webhook.
+// podModes are all modes. The first names a network and meets a webhook that has them ask for a resource; pods without
+// networks are compared with others that meet no webhook.
 func podModes() []podMode {
 	return []podMode{
-		{name: allowing + ", pods", namespace: allowing, network: bare},
+		{name: patching + ", pods", namespace: patching, network: bare},
 		{name: "no webhook, pods", namespace: "none", network: bare},
 		{name: "bridgehead, pods", namespace: "pods", network: bridged, wants: wantsBr0},
 		{name: "bridgehead, pods, network without annotations", namespace: "pods", network: bare},
@@ -77,12 +77,12 @@ func (b *bench) preparePods(ctx context.Context) error {
 	if _, err := b.suite.Kubectl(ctx, "create", "namespace", namespaceOf("pods")); err != nil {
 		return err
 	}
-	for _, name := range []string{allowing, "none"} { // which ours leaves alone
+	for _, name := range []string{patching, "none"} { // which ours leaves alone
 		if _, err := b.suite.Kubectl(ctx, "label", "namespace", namespaceOf(name), "runlevel=1"); err != nil {
 			return err
 		}
 	}
-	for _, namespace := range []string{allowing, "none", "pods"} {
+	for _, namespace := range []string{patching, "none", "pods"} {
 		for _, network := range []string{bridged, bare} {
 			if err := b.createNetwork(ctx, namespace, network); err != nil {
 				return err

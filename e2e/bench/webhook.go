@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,8 +34,14 @@ import (
 
 // Kinds of webhooks that this program serves.
 const (
+	// allowing allows everything.
 	allowing = "noop"
-	durable  = "durable"
+	// patching gives a VM two addresses and a pod a request, and remembers nothing.
+	patching = "patching"
+	// durable writes a record of every request, as a ledger without windows would.
+	durable = "durable"
+	// mutating changes every VM at another place, as KubeVirt's own webhook does.
+	mutating = "mutating"
 )
 
 // A reviewerFunc is a webhooks.Reviewer.
@@ -45,13 +52,52 @@ func (f reviewerFunc) Review(ctx context.Context, r *admissionv1.AdmissionReques
 	return f(ctx, r)
 }
 
-// reviewer allows everything; the durable one after a write per request, as a ledger without windows would.
+// reviewer is the webhook of a kind. It allows everything.
 func reviewer(kind, kubeconfig string) (webhooks.Reviewer, error) {
-	if kind == allowing {
-		return reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (webhooks.Verdict, error) {
-			return webhooks.Verdict{}, nil
-		}), nil
+	var decide func(*admissionv1.AdmissionRequest) webhooks.Patch
+	switch kind {
+	case allowing:
+		decide = func(*admissionv1.AdmissionRequest) webhooks.Patch { return nil }
+	case patching:
+		decide = newPatcher()
+	case mutating:
+		decide = mutate
+	default:
+		return newRecorder(kubeconfig)
 	}
+	return reviewerFunc(func(_ context.Context, r *admissionv1.AdmissionRequest) (webhooks.Verdict, error) {
+		return webhooks.Verdict{Patch: decide(r)}, nil
+	}), nil
+}
+
+// newPatcher makes what gives each VM the next two addresses, and each pod a request.
+func newPatcher() func(*admissionv1.AdmissionRequest) webhooks.Patch {
+	var given atomic.Uint64
+	return func(r *admissionv1.AdmissionRequest) (p webhooks.Patch) {
+		if r.Resource.Resource == "pods" {
+			p.Set("/spec/containers/0/resources/requests/example.com~1br0", "1")
+			p.Set("/spec/containers/0/resources/limits", map[string]string{"example.com/br0": "1"})
+			return p
+		}
+		n := given.Add(2)
+		for i := range uint64(2) {
+			address := fmt.Sprintf("02:b0:%02x:%02x:%02x:%02x", (n+i)>>24&0xff, (n+i)>>16&0xff, (n+i)>>8&0xff, (n+i)&0xff)
+			p.Set(fmt.Sprintf("/spec/template/spec/domain/devices/interfaces/%d/macAddress", i), address)
+		}
+		return p
+	}
+}
+
+// mutate sets the machine type, as KubeVirt does.
+func mutate(r *admissionv1.AdmissionRequest) (p webhooks.Patch) {
+	if r.Resource.Resource != "pods" {
+		p.Set("/spec/template/spec/domain/machine/type", "q35")
+	}
+	return p
+}
+
+// newRecorder makes the one that writes before it answers.
+func newRecorder(kubeconfig string) (webhooks.Reviewer, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
@@ -110,7 +156,7 @@ func selfSigned() (tls.Certificate, error) {
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{serviceName(allowing) + ".default.svc", serviceName(durable) + ".default.svc"},
+		DNSNames:    []string{"*.default.svc"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -120,8 +166,8 @@ func selfSigned() (tls.Certificate, error) {
 }
 
 // startWebhook runs this program again as a webhook, so that it is a process of its own as ours is, and has the API
-// server call it for the namespace of its mode.
-func (b *bench) startWebhook(ctx context.Context, kind string) error {
+// server call it for the namespaces of these modes.
+func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -143,7 +189,17 @@ func (b *bench) startWebhook(ctx context.Context, kind string) error {
 		return fmt.Errorf("start webhook: %w", err)
 	}
 	address, ca, _ := strings.Cut(strings.TrimSpace(line), " ")
-	manifest := strings.NewReplacer("KIND", kind, "CABUNDLE", ca, "NAMESPACE", namespaceOf(kind)).Replace(webhookManifest)
+	name, again := serviceName(kind), "IfNeeded"
+	if kind == mutating {
+		name, again = "virt-api-mutator", "Never" // as KubeVirt calls it: the order of webhooks is that of their names
+	}
+	var namespaces []string
+	for _, mode := range modes {
+		namespaces = append(namespaces, namespaceOf(mode))
+	}
+	manifest := strings.NewReplacer(
+		"KIND", kind, "NAME", name, "AGAIN", again, "CABUNDLE", ca, "SPACES", strings.Join(namespaces, ", "),
+	).Replace(webhookManifest)
 	if _, err := b.suite.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
 		return err
 	}
@@ -161,14 +217,14 @@ spec:
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {name: bench-KIND}
+metadata: {name: NAME}
 webhooks:
 - name: KIND.bench.example
   admissionReviewVersions: [v1]
   sideEffects: None
   failurePolicy: Fail
   timeoutSeconds: 5
-  reinvocationPolicy: IfNeeded
+  reinvocationPolicy: AGAIN
   clientConfig:
     caBundle: CABUNDLE
     service: {name: bench-KIND, namespace: default, path: /, port: 443}
@@ -184,13 +240,14 @@ webhooks:
       request.operation == 'CREATE' ||
       object.?spec.template.spec.domain.devices.interfaces != oldObject.?spec.template.spec.domain.devices.interfaces
   namespaceSelector:
-    matchLabels: {kubernetes.io/metadata.name: NAMESPACE}
+    matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}
 - name: KIND-pods.bench.example
   admissionReviewVersions: [v1]
   sideEffects: None
   failurePolicy: Fail
   timeoutSeconds: 3
-  reinvocationPolicy: IfNeeded
+  reinvocationPolicy: AGAIN
   clientConfig:
     caBundle: CABUNDLE
     service: {name: bench-KIND, namespace: default, path: /, port: 443}
@@ -208,5 +265,6 @@ webhooks:
   - name: not-a-mirror
     expression: "!object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()"
   namespaceSelector:
-    matchLabels: {kubernetes.io/metadata.name: NAMESPACE}
+    matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}
 `

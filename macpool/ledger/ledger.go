@@ -25,7 +25,7 @@ const (
 	// reuseWithin is how long a replica repeats an answer without asking the store. It counts for MaxAdmission.
 	reuseWithin = 5 * time.Second
 	// contestFor is how long a request for an address in another replica's window waits for that to be settled.
-	contestFor = 300 * time.Millisecond
+	contestFor = 2 * time.Second
 )
 
 // A ReplicaLease is a replica's right to lend the addresses it has reserved.
