@@ -201,7 +201,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), books, turns} {
+	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.endIfRewound(), books, turns} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
@@ -225,6 +225,19 @@ func (r *replica) openGate() everywhere {
 	return func(ctx context.Context) error {
 		r.gate.Run(ctx)
 		return nil
+	}
+}
+
+// endIfRewound ends the program when etcd turned out to be older than it was: nothing that a process remembers is true
+// then, and the next one begins with an import.
+func (r *replica) endIfRewound() everywhere {
+	return func(ctx context.Context) error {
+		select {
+		case <-r.ledger.Rewound():
+			return r.ledger.Err()
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -109,6 +111,10 @@ func (t *Lease) renew(ctx context.Context) error {
 		lease = lease.DeepCopy()
 		lease.Spec.RenewTime = &stamp
 		err = t.Client.Patch(ctx, lease, client.MergeFrom(before))
+		if err == nil && rewound(before, lease) {
+			err = errors.New("it is older than it was: etcd was restored")
+			t.abandon(lease.Name)
+		}
 	}
 	if apierrors.IsNotFound(err) {
 		t.abandon(lease.Name) // the janitor took this replica for dead
@@ -122,6 +128,13 @@ func (t *Lease) renew(ctx context.Context) error {
 	return nil
 }
 
+// rewound reports whether a Lease that was written has an earlier version than before that.
+func rewound(before, written *coordinationv1.Lease) bool {
+	order, err := resourceversion.CompareResourceVersion(written.ResourceVersion, before.ResourceVersion)
+	return err == nil && order < 0
+}
+
+// abandon has the replica go on under another name.
 func (t *Lease) abandon(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

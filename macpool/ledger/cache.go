@@ -47,15 +47,18 @@ func (k *blockCache) put(b *macpool.Block) bool {
 	return true
 }
 
-// forget notes that a block was deleted, unless a newer state of it is known.
-func (k *blockCache) forget(p macpool.Prefix, version string) {
+// forget notes that a block was deleted, unless a newer state of it is known, and says whether it is forgotten.
+func (k *blockCache) forget(p macpool.Prefix, version string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old := k.blocks[p]
-	if old == nil || newer(old.Version, version) {
-		return
+	if old != nil && newer(old.Version, version) {
+		return false
 	}
-	k.replace(p, old, nil)
+	if old != nil {
+		k.replace(p, old, nil)
+	}
+	return true
 }
 
 func (k *blockCache) replace(p macpool.Prefix, old, next *macpool.Block) {

@@ -38,6 +38,8 @@ type committer struct {
 	cache  *blockCache
 	clock  clock.Clock
 	onNews func(*macpool.Block)
+	// onVersions is told of a version that the store has after it had another.
+	onVersions func(p macpool.Prefix, before, now string)
 
 	mu      sync.Mutex
 	queue   []change
@@ -138,10 +140,12 @@ func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, 
 				return nil, nil, err
 			}
 		}
+		known := c.cache.block(c.prefix).Version
 		fresh, err := c.store.Get(ctx, c.prefix)
 		if err != nil {
 			return nil, nil, err
 		}
+		c.onVersions(c.prefix, known, fresh.Version)
 		c.learn(fresh)
 		current, live = fresh, true
 	}
@@ -155,6 +159,7 @@ func (c *committer) put(ctx context.Context, current, next *macpool.Block) (*mac
 	if err != nil {
 		return nil, err
 	}
+	c.onVersions(c.prefix, current.Version, written.Version)
 	c.learn(written)
 	return written, nil
 }

@@ -60,6 +60,9 @@ type Ledger struct {
 	unwritten  int // changes that are queued or being written
 	drained    chan struct{}
 	closed     bool
+	failed     error                     // the store is older than it was
+	rewound    chan struct{}             // closed when failed is set
+	watched    map[macpool.Prefix]string // the versions that the watch told of last
 }
 
 // Options are what a Ledger is made of.
@@ -83,6 +86,8 @@ func New(ctx context.Context, o Options) *Ledger {
 		windows:    map[string]*window{},
 		memory:     newMemory(),
 		drained:    make(chan struct{}),
+		rewound:    make(chan struct{}),
+		watched:    map[macpool.Prefix]string{},
 	}
 }
 
@@ -119,8 +124,14 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 func (l *Ledger) ready() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.lease.Replica()
-	return ok && !l.closed
+	_, ok := l.mayLendLocked()
+	return ok
+}
+
+// mayLendLocked is the name that this replica reserves addresses by, and whether it may lend them now.
+func (l *Ledger) mayLendLocked() (replica string, ok bool) {
+	replica, ok = l.lease.Replica()
+	return replica, ok && !l.closed && l.failed == nil
 }
 
 // recall says which address each interface that asks for any had before, so that a request that is made again gets the
@@ -157,17 +168,21 @@ func (l *Ledger) Now() time.Time {
 	return l.clock.Now().UTC().Truncate(time.Microsecond)
 }
 
-// Observe takes in a state of a block from a watch. Addresses in this replica's windows that the block says are no
+// Observe takes in a state of a block from a watch, in the watch's order. Addresses in this replica's windows that the block says are no
 // longer its alone are given up.
 func (l *Ledger) Observe(b *macpool.Block) {
-	if l.cache.put(b) {
-		l.recheckWindows(b.Prefix)
-	}
+	l.noteWatched(b.Prefix, b.Version)
+	l.cache.put(b)
+	l.recheckWindows(b.Prefix)
 }
 
-// Forget takes in that a block was deleted, at this resourceVersion.
+// Forget takes in that a block was deleted, at this resourceVersion. If a later state of it is known, since the watch
+// was cut off, the store is asked.
 func (l *Ledger) Forget(p macpool.Prefix, version string) {
-	l.cache.forget(p, version)
+	l.noteWatched(p, version)
+	if !l.cache.forget(p, version) {
+		go l.lookAgain(p)
+	}
 	l.recheckWindows(p)
 }
 
@@ -221,12 +236,13 @@ func (l *Ledger) enqueueLocked(p macpool.Prefix, ch change) {
 	c := l.committers[p]
 	if c == nil {
 		c = &committer{
-			prefix: p,
-			store:  l.store,
-			cache:  l.cache,
-			clock:  l.clock,
-			onNews: func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
-			urgent: make(chan struct{}, 1),
+			prefix:     p,
+			store:      l.store,
+			cache:      l.cache,
+			clock:      l.clock,
+			onNews:     func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
+			onVersions: l.noteVersions,
+			urgent:     make(chan struct{}, 1),
 		}
 		l.committers[p] = c
 	}

@@ -84,22 +84,50 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 		}
 		return nil
 	}
+	tell := w.watches()
 	w.store.Deleted = func(p macpool.Prefix, version string) {
-		for _, l := range w.ledgers {
-			go l.Forget(p, version)
-		}
+		tell(func(l *Ledger) { l.Forget(p, version) })
 	}
 	w.store.Watch = func(b *macpool.Block) {
-		for name, l := range w.ledgers {
+		tell(func(l *Ledger) { l.Observe(b.Clone()) })
+	}
+	return w
+}
+
+// watches has every ledger told of events, in order, unless its watch has stalled.
+func (w *world) watches() func(event func(*Ledger)) {
+	queues := map[string]chan func(*Ledger){}
+	for name, l := range w.ledgers {
+		queue := make(chan func(*Ledger), 1<<12)
+		queues[name] = queue
+		go func() {
+			for {
+				select {
+				case event := <-queue:
+					event(l)
+				case <-w.t.Context().Done():
+					return
+				}
+			}
+		}()
+	}
+	return func(event func(*Ledger)) {
+		for name := range w.ledgers {
 			w.mu.Lock()
 			blind := w.blind[name]
 			w.mu.Unlock()
 			if !blind {
-				go l.Observe(b.Clone())
+				queues[name] <- event
 			}
 		}
 	}
-	return w
+}
+
+// stall has the watch of a replica tell nothing from now on.
+func (w *world) stall(replica string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blind[replica] = true
 }
 
 // pass lets time go by, and everything happen that is to happen by then.

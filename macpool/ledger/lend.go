@@ -52,8 +52,8 @@ func (l *Ledger) lend(
 func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	replica, ok := l.lease.Replica()
-	if !ok || l.closed {
+	replica, ok := l.mayLendLocked()
+	if !ok {
 		return nil, macpool.ErrNotReady
 	}
 	w := l.windowOfLocked(pool, replica)
@@ -76,8 +76,8 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 // serve lends to those who wait, in the order they came, as far as the window reaches: nobody is overtaken for ever.
 // The ledger's mutex is held.
 func (l *Ledger) serveLocked(w *window) {
-	replica, ok := l.lease.Replica()
-	if !ok || l.closed || replica != w.replica {
+	replica, ok := l.mayLendLocked()
+	if !ok || replica != w.replica {
 		for len(w.queue) > 0 {
 			w.refuseFirst(macpool.ErrNotReady)
 		}

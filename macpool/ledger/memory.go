@@ -52,7 +52,7 @@ func (l *Ledger) spokenForLocked(m macpool.MAC) bool {
 func (l *Ledger) justGiven(m macpool.MAC, o macpool.Object) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	replica, ok := l.lease.Replica()
+	replica, ok := l.mayLendLocked()
 	if !ok {
 		return false
 	}

@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -77,6 +78,38 @@ func (s *MemoryStore) Delete(p macpool.Prefix) {
 	s.last++
 	if s.Deleted != nil {
 		s.Deleted(p, strconv.FormatUint(s.last, 10))
+	}
+}
+
+// A Snapshot is all that a MemoryStore has at one moment.
+type Snapshot struct {
+	last   uint64
+	blocks map[macpool.Prefix]*macpool.Block
+}
+
+// Snapshot saves what is stored.
+func (s *MemoryStore) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Snapshot{last: s.last, blocks: maps.Clone(s.blocks)}
+}
+
+// Restore makes the store what it was, versions included, as a restore of etcd does. A watch tells of the difference as
+// one does that has to begin anew: of blocks that are there, and of those that are not by their last state.
+func (s *MemoryStore) Restore(to Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.blocks
+	s.last, s.blocks = to.last, maps.Clone(to.blocks)
+	for p, b := range before {
+		if _, there := s.blocks[p]; !there && s.Deleted != nil {
+			s.Deleted(p, b.Version)
+		}
+	}
+	for _, b := range s.blocks {
+		if s.Watch != nil {
+			s.Watch(b.Clone())
+		}
 	}
 }
 

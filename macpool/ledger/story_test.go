@@ -262,9 +262,7 @@ func TestAnAddressOfTheOwnWindowThatIsAskedForLeavesIt(t *testing.T) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
 		w.settleWrites()
-		w.mu.Lock()
-		w.blind["r1"] = true // its watch tells it nothing
-		w.mu.Unlock()
+		w.stall("r1")
 		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
 		_, err = w.assign("r1", "vmb", ask)
 		require.NoError(t, err)
@@ -336,9 +334,7 @@ func TestNothingIsRefusedOnWhatACacheSays(t *testing.T) {
 		require.NoError(t, err)
 		w.has("vma", true)
 		synctest.Wait()
-		w.mu.Lock()
-		w.blind["r2"] = true
-		w.mu.Unlock()
+		w.stall("r2")
 		for m, hold := range w.ledgers["r1"].HoldsOf(vmNamed("vma")) {
 			require.NoError(t, w.ledgers["r1"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }))
 		}
@@ -349,41 +345,75 @@ func TestNothingIsRefusedOnWhatACacheSays(t *testing.T) {
 
 func TestOlderStatesOfABlockAreNoNews(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		w.stall("r1") // it knows what it wrote itself, and the watch is behind
 		ask := named(t, "net", "52:54:00:00:00:01")
-		_, err := w.assign("r1", "vma", ask)
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:09"))
 		require.NoError(t, err)
-		w.pass(2 * reuseWithin)
 		_, err = w.assign("r1", "vma", ask)
 		require.NoError(t, err)
+		l := w.ledgers["r1"]
 		older := macpool.NewBlock(ask.MAC.Prefix())
 		older.Version = "1"
-		w.ledgers["r1"].Observe(older)
-		w.ledgers["r1"].Forget(ask.MAC.Prefix(), "1")
-		assert.Contains(t, w.ledgers["r1"].HoldsOf(vmNamed("vma")), ask.MAC)
+		l.Observe(older)
+		synctest.Wait()
+		assert.Contains(t, l.HoldsOf(vmNamed("vma")), ask.MAC)
+		l.Forget(ask.MAC.Prefix(), "1")
+		synctest.Wait()
+		assert.Contains(t, l.HoldsOf(vmNamed("vma")), ask.MAC)
+		assert.NoError(t, l.Err(), "a watch that is behind is nothing unusual")
 	})
 }
 
-func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
+func TestABlockThatWasDeletedWhileTheWatchWasCutOffIsInNoWindow(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		w.stall("r1")
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
 		w.settleWrites()
 		l := w.ledgers["r1"]
-		// vmb was made past admission, with addresses that are set aside in the window.
-		kept := slices.Clone(l.windows["default"].free[:2])
-		r := macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: anyFor("more"), Kept: kept}
-		preview, err := l.Preview(t.Context(), r)
-		require.NoError(t, err)
-		assert.NotContains(t, kept, preview.MACs[0])
-		grant, err := l.Assign(t.Context(), r)
-		require.NoError(t, err)
-		assert.NotContains(t, kept, grant.MACs[0])
-		for i := range 20 {
-			other, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
-			require.NoError(t, err)
-			assert.NotContains(t, kept, other.MACs[0], "nor is it given to another VM")
-		}
-		w.settleWrites()
-		assert.Contains(t, l.HoldsOf(vmNamed("vmb")), kept[0])
+		lost := slices.Clone(l.windows["default"].free)
+		require.NotEmpty(t, lost)
+		w.store.Delete(lost[0].Prefix())
+		l.Forget(lost[0].Prefix(), "1") // the last state that the watch had seen
+		synctest.Wait()
+		assert.NotContains(t, l.windows["default"].free, lost[0])
+		assert.Empty(t, l.HoldsOf(vmNamed("vma")))
 	})
+}
+
+func TestAStoreThatIsOlderThanItWasEndsTheLedger(t *testing.T) {
+	for name, notice := range map[string]func(*testing.T, *world, Snapshot){
+		"the watch tells of an older state": func(_ *testing.T, w *world, s Snapshot) {
+			w.store.Restore(s)
+		},
+		"a live read tells of an older state": func(t *testing.T, w *world, s Snapshot) {
+			w.stall("r1")
+			w.store.Restore(s)
+			_, err := w.assign("r1", "vmc", named(t, "net", "02:00:00:00:00:f9")) // on a state that is no more
+			require.NoError(t, err, "it was decided on what is stored")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+				w.pool.Set = macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 255}}}, nil)
+				_, err := w.assign("r1", "vma", anyFor("net")...)
+				require.NoError(t, err)
+				w.settleWrites()
+				saved := w.store.Snapshot()
+				_, err = w.assign("r1", "vmb", anyFor("net")...)
+				require.NoError(t, err)
+				w.settleWrites()
+				l := w.ledgers["r1"]
+				require.NoError(t, l.Err())
+				notice(t, w, saved)
+				synctest.Wait()
+				_, rewound := <-l.Rewound()
+				require.False(t, rewound)
+				require.ErrorContains(t, l.Err(), "etcd was restored")
+				_, err = w.assign("r1", "vmd", anyFor("net")...)
+				require.ErrorIs(t, err, macpool.ErrNotReady, "what it remembers is not so any more")
+				require.NoError(t, l.Close(t.Context()))
+			})
+		})
+	}
 }
