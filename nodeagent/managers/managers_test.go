@@ -171,15 +171,15 @@ func TestADeviceThatWasGivenBackIsJudged(t *testing.T) {
 	const device, active = dbus.ObjectPath("/device"), dbus.ObjectPath("/active")
 	tests := map[string]struct {
 		state, flags uint32
+		profile      string
 		ago          time.Duration
 		want         nmNext
 	}{
-		"it is being configured":                             {state: 70, want: nmDone},
-		"it is configured":                                   {state: nmActivated, want: nmDone},
-		"it is only shown, since it has addresses":           {state: nmActivated, flags: nmExternal, want: nmWait},
-		"it is still only shown":                             {nmActivated, nmExternal, nmSettles, nmActivate},
-		"NetworkManager may still choose a profile":          {state: nmDisconnected, want: nmWait},
-		"NetworkManager has chosen none":                     {state: nmDisconnected, ago: nmSettles, want: nmActivate},
+		"it is being configured by the profile it had":       {state: 70, profile: "its", want: nmDone},
+		"it is configured by it":                             {state: nmActivated, profile: "its", want: nmDone},
+		"NetworkManager has chosen another profile":          {state: 70, profile: "another", want: nmActivate},
+		"it is only shown, since it has addresses":           {state: nmActivated, flags: nmExternal, want: nmActivate},
+		"NetworkManager has chosen none":                     {state: nmDisconnected, want: nmActivate},
 		"whether it has a carrier is not known yet":          {state: nmUnavailable, want: nmWait},
 		"it has no carrier":                                  {state: nmUnavailable, ago: nmSettles, want: nmDone},
 		"it could not be configured and is to be once again": {state: 120, ago: nmSettles, want: nmActivate},
@@ -190,9 +190,14 @@ func TestADeviceThatWasGivenBackIsJudged(t *testing.T) {
 				device: {nmDevice: {
 					"State": dbus.MakeVariant(test.state), "ActiveConnection": dbus.MakeVariant(active),
 				}},
-				active: {nmActive: {"StateFlags": dbus.MakeVariant(test.flags)}},
+				active: {nmActive: {
+					"StateFlags": dbus.MakeVariant(test.flags), "Uuid": dbus.MakeVariant(test.profile),
+				}},
 			}
-			assert.Equal(t, test.want, tree.next(device, test.ago))
+			assert.Equal(t, test.want, tree.next(device, "its", test.ago))
+			if test.profile == "another" {
+				assert.Equal(t, nmDone, tree.next(device, "", test.ago), "it had none")
+			}
 		})
 	}
 }

@@ -178,7 +178,7 @@ func (n networkManager) Take(link, uuid string) error {
 		if err != nil {
 			return false, err
 		}
-		switch tree.next(device.path, time.Since(began)) {
+		switch tree.next(device.path, uuid, time.Since(began)) {
 		case nmDone:
 			return true, nil
 		case nmActivate:
@@ -198,32 +198,30 @@ const (
 	nmActivate
 )
 
-// nmSettles is how long NetworkManager has to see that a device has a carrier, and to choose a profile by itself.
+// nmSettles is how long NetworkManager has to see that a device has a carrier.
 const nmSettles = 3 * time.Second
 
-// next judges a device that was given back some time ago.
-func (t nmTree) next(path dbus.ObjectPath, ago time.Duration) nmNext {
+// next judges a device that was given back some time ago, and had a profile with a UUID, or none. NetworkManager may
+// have chosen another one by itself meanwhile.
+func (t nmTree) next(path dbus.ObjectPath, uuid string, ago time.Duration) nmNext {
 	device := t[path][nmDevice]
 	active := t[value[dbus.ObjectPath](device, "ActiveConnection")][nmActive]
-	external := value[uint32](active, "StateFlags")&nmExternal != 0
 	state := value[uint32](device, "State")
+	configured := state > nmDisconnected && state <= nmActivated && value[uint32](active, "StateFlags")&nmExternal == 0
 	switch {
-	case state > nmDisconnected && state <= nmActivated && !external:
+	case configured && (uuid == "" || value[string](active, "Uuid") == uuid):
 		return nmDone
+	case state >= nmDisconnected && uuid != "":
+		return nmActivate
 	case ago < nmSettles:
 		return nmWait
-	case state <= nmUnavailable:
-		return nmDone // without a carrier; NetworkManager goes on when it comes
 	default:
-		return nmActivate
+		return nmDone // it has no carrier, or no profile: NetworkManager goes on when one comes
 	}
 }
 
-// activate activates a profile if it is still there, and without one has NetworkManager choose.
+// activate activates a profile if it is still there. Else what NetworkManager chooses is all there is.
 func (n networkManager) activate(device object, uuid string) error {
-	if uuid == "" {
-		return nil // what NetworkManager does by itself is all there is
-	}
 	profile, err := n.profile(uuid)
 	if err != nil || profile == "" {
 		return err
