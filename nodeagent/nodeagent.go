@@ -67,6 +67,8 @@ type Options struct {
 	Committed func()
 	// Hold keeps links from the programs that manage links, and gives others back. Nil knows no such program.
 	Hold func(links []string) error
+	// RestoredAtBoot reports whether the host restores its network before kubelet starts. Nil asks nobody.
+	RestoredAtBoot func() (bool, error)
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
 	IgnoredBridges []string
 	// Event tells people of something about a policy, or about the node if the policy is "". Nil tells nobody.
@@ -368,6 +370,9 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 		result.Waits = waitsFor(err)
 		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
 		return result
+	}
+	if note := a.bootNote(netstate.State(record.Desired)); note != "" {
+		result.Notes = append(result.Notes, note)
 	}
 	a.options.Log.Info("Policy applied", "policy", p.Name, "generation", p.Generation)
 	return result

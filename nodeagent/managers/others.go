@@ -25,6 +25,8 @@ const (
 	ifupdownUnit = "networking.service"
 	// noUnit is the error for a unit that is not loaded.
 	noUnit = systemdName + ".NoSuchUnit"
+	// noFile is the error for a unit that has no file.
+	noFile = "org.freedesktop.DBus.Error.FileNotFound"
 
 	// interfacesFile and what it sources say what ifupdown configures (interfaces(5)).
 	interfacesFile = "/etc/network/interfaces"
@@ -73,6 +75,33 @@ func (b *Bus) active(unit string) (bool, error) {
 		return false, fmt.Errorf("ask systemd for %s: %w", unit, err)
 	}
 	return value[string](state, "ActiveState") == "active", nil
+}
+
+// RestoreUnit is the unit that restores the network of a host before kubelet starts (docs/boot.md).
+const RestoreUnit = "bridgehead-restore.service"
+
+// RestoredAtBoot returns the question whether RestoreUnit is enabled on the host whose files are below root. A host
+// without systemd has none.
+func RestoredAtBoot(root string) func() (bool, error) {
+	bus := &Bus{Root: root}
+	return func() (bool, error) { return bus.enabled(RestoreUnit) }
+}
+
+// enabled reports whether a unit of systemd is enabled.
+func (b *Bus) enabled(unit string) (bool, error) {
+	if there, err := b.owned(systemdName); err != nil || !there {
+		return false, err
+	}
+	var state string
+	err := object{b, systemdName, systemdPath}.call(systemdName+".Manager.GetUnitFileState", []any{unit}, &state)
+	var refused dbus.Error
+	if errors.As(err, &refused) && (refused.Name == noUnit || refused.Name == noFile) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask systemd for %s: %w", unit, err)
+	}
+	return state == "enabled", nil
 }
 
 // mark names the switchless programs that manage links of a state. Those that another manager has stay its own.
