@@ -26,6 +26,40 @@ const (
 	FromAnnotation = "bridgehead.dev/template"
 )
 
+const (
+	// Mutating and Validating are the kinds of configurations.
+	Mutating   = "MutatingWebhookConfiguration"
+	Validating = "ValidatingWebhookConfiguration"
+	// last begins the name of the mutating configuration.
+	last = "zz-"
+)
+
+// NameOf returns the name of a configuration by its kind. The API server calls mutating webhooks in the order of the
+// names of their configurations. Ours comes last: what KubeVirt (virt-api-mutator) and policy engines add to a VM or a
+// pod is there when it is called, and nobody changes the object after, which would have it called twice.
+func NameOf(kind, configuration string) string {
+	if kind == Mutating {
+		return last + configuration
+	}
+	return configuration
+}
+
+// Retires reports whether a mutating configuration is ours by a name that we no longer use: all of its webhooks are
+// answered by our Service. It may be nil.
+func Retires(c *unstructured.Unstructured, namespace, service string) bool {
+	if c == nil || len(webhooksOf(c)) == 0 {
+		return false
+	}
+	for _, h := range webhooksOf(c) {
+		inNamespace, _, _ := unstructured.NestedString(h, "clientConfig", "service", "namespace")
+		called, _, _ := unstructured.NestedString(h, "clientConfig", "service", "name")
+		if inNamespace != namespace || called != service {
+			return false
+		}
+	}
+	return true
+}
+
 // A Situation is what decides whether a configuration may be put in force.
 type Situation struct {
 	// CA is what the replicas' certificates are signed by, in PEM; empty while there is none.

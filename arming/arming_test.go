@@ -15,7 +15,7 @@ import (
 const template = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {name: bridgehead-template, uid: u1, labels: {app: bridgehead}}
+metadata: {name: zz-bridgehead-template, uid: u1, labels: {app: bridgehead}}
 webhooks:
 - name: a
   clientConfig: {service: {path: /a}}
@@ -30,11 +30,11 @@ const made = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata:
-  name: bridgehead
+  name: zz-bridgehead
   labels: {app: bridgehead}
-  annotations: {bridgehead.dev/template: bridgehead-template}
+  annotations: {bridgehead.dev/template: zz-bridgehead-template}
   ownerReferences:
-  - {apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, name: bridgehead-template, uid: u1}
+  - {apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, name: zz-bridgehead-template, uid: u1}
 webhooks:
 - name: a
   clientConfig: {service: {path: /a}, caBundle: Q0E=}
@@ -48,7 +48,7 @@ webhooks:
 const older = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {name: bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
+metadata: {name: zz-bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
 webhooks:
 - {name: a, clientConfig: {service: {path: /a}, caBundle: b2xk}}
 - {name: gone, clientConfig: {service: {path: /gone}}}
@@ -103,7 +103,7 @@ func TestDecide(t *testing.T) {
 			live: older, situation: ready, do: Update, wanted: `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
-metadata: {name: bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
+metadata: {name: zz-bridgehead, labels: {app: bridgehead}, resourceVersion: "7"}
 webhooks:
 - {name: a, clientConfig: {service: {path: /a}, caBundle: Q0E=}}
 - {name: gone, clientConfig: {service: {path: /gone}, caBundle: Q0E=}}
@@ -111,14 +111,14 @@ webhooks:
 		},
 		"a template of a newer release is left to a newer replica": {
 			template: template, situation: with(func(s *Situation) { s.Paths = []string{"/a"} }),
-			lacking: "bridgehead-template has a webhook at /b, where this release does not answer",
+			lacking: "zz-bridgehead-template has a webhook at /b, where this release does not answer",
 		},
 		"and what is in force is not changed for it": {
 			template: template, live: made, situation: with(func(s *Situation) { s.Paths = []string{"/a"} }),
-			lacking: "bridgehead-template has a webhook at /b, where this release does not answer",
+			lacking: "zz-bridgehead-template has a webhook at /b, where this release does not answer",
 		},
 		"a template that is called itself is no template": {
-			template: made, situation: ready, lacking: `webhook a of bridgehead lacks the match condition "template"`,
+			template: made, situation: ready, lacking: `webhook a of zz-bridgehead lacks the match condition "template"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,4 +150,32 @@ func roundTrip(t *testing.T, u *unstructured.Unstructured) map[string]any {
 	text, err := yaml.Marshal(u.Object)
 	require.NoError(t, err)
 	return parse(t, string(text)).Object
+}
+
+func TestTheMutatingConfigurationIsCalledLast(t *testing.T) {
+	for _, other := range []string{
+		"virt-api-mutator", "kyverno-resource-mutating-webhook-cfg", "gatekeeper-mutating-webhook-configuration",
+		"istio-sidecar-injector", "vault-agent-injector-cfg", "vpa-webhook-config", "webhook.pipeline.tekton.dev",
+	} {
+		assert.Less(t, other, NameOf(Mutating, "bridgehead"))
+	}
+	assert.Equal(t, "bridgehead", NameOf(Validating, "bridgehead"))
+}
+
+func TestOnlyOursIsRetired(t *testing.T) {
+	const ours = `{webhooks: [{name: a, clientConfig: {service: {namespace: ns, name: s, port: 443}}}]}`
+	for name, tc := range map[string]struct {
+		text    string
+		retires bool
+	}{
+		"one that our Service answers":           {text: ours, retires: true},
+		"none":                                   {},
+		"one without webhooks":                   {text: `{metadata: {name: bridgehead}}`},
+		"one that another Service answers":       {text: `{webhooks: [{clientConfig: {service: {namespace: ns, name: x}}}]}`},
+		"one of another namespace":               {text: `{webhooks: [{clientConfig: {service: {namespace: x, name: s}}}]}`},
+		"one that is answered at a URL":          {text: `{webhooks: [{clientConfig: {url: "https://x"}}]}`},
+		"one of which not every webhook is ours": {text: `{webhooks: [{clientConfig: {service: {namespace: ns, name: s}}}, {clientConfig: {url: "https://x"}}]}`},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tc.retires, Retires(parse(t, tc.text), "ns", "s")) })
+	}
 }

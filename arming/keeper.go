@@ -38,7 +38,7 @@ const wait = time.Second
 type Keeper struct {
 	// Client reads and writes past the cache.
 	Client client.Client
-	// Configuration is the name of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration.
+	// Configuration is the name of the ValidatingWebhookConfiguration; NameOf makes that of the other kind of it.
 	Configuration string
 	// Namespace has the Secret of the CA and the Service of the webhooks.
 	Namespace, Service string
@@ -56,9 +56,15 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := func(name string) predicate.Predicate {
 		return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == name })
 	}
-	named := fields.OneTermEqualSelector("metadata.name", k.Configuration+TemplateSuffix)
+	mutating, validating := NameOf(Mutating, k.Configuration), NameOf(Validating, k.Configuration)
+	named := func(name string) cache.ByObject {
+		return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name+TemplateSuffix)}
+	}
 	templates, err := cache.New(mgr.GetConfig(), cache.Options{
-		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), DefaultFieldSelector: named,
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), ByObject: map[client.Object]cache.ByObject{
+			&admissionregistrationv1.MutatingWebhookConfiguration{}:   named(mutating),
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}: named(validating),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("make cache of templates: %w", err)
@@ -71,9 +77,9 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("webhook-configurations").
-		For(&admissionregistrationv1.MutatingWebhookConfiguration{}, builder.WithPredicates(one(k.Configuration))).
+		For(&admissionregistrationv1.MutatingWebhookConfiguration{}, builder.WithPredicates(one(mutating))).
 		Watches(
-			&admissionregistrationv1.ValidatingWebhookConfiguration{}, ours, builder.WithPredicates(one(k.Configuration)),
+			&admissionregistrationv1.ValidatingWebhookConfiguration{}, ours, builder.WithPredicates(one(validating)),
 		).
 		Watches(&corev1.Secret{}, ours, builder.WithPredicates(one(certs.SecretName))).
 		WatchesRawSource(source.Kind(
@@ -101,10 +107,13 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	var trusted [][]byte
 	var lacking []string
 	var failed []error
-	for _, kind := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"} {
+	for _, kind := range []string{Mutating, Validating} {
 		live, said, err := k.keep(ctx, kind, situation)
 		trusted = append(trusted, Bundles(live)...)
 		lacking, failed = append(lacking, said...), append(failed, err)
+		if kind == Mutating && live != nil && err == nil {
+			failed = append(failed, k.retire(ctx))
+		}
 	}
 	k.Source.Trust(trusted...)
 	k.say(lacking)
@@ -121,11 +130,12 @@ func (k *Keeper) keep(
 	kind string,
 	s Situation,
 ) (live *unstructured.Unstructured, lacking []string, err error) {
-	template, err := k.read(ctx, kind, k.Configuration+TemplateSuffix)
+	name := NameOf(kind, k.Configuration)
+	template, err := k.read(ctx, kind, name+TemplateSuffix)
 	if err != nil {
 		return nil, nil, err
 	}
-	if live, err = k.read(ctx, kind, k.Configuration); err != nil {
+	if live, err = k.read(ctx, kind, name); err != nil {
 		return nil, nil, err
 	}
 	do, wanted, said := Decide(template, live, s)
@@ -140,10 +150,29 @@ func (k *Keeper) keep(
 		return live, lacking, nil // another replica was first; we are called again with what it wrote
 	}
 	if err != nil {
-		return live, lacking, fmt.Errorf("%s %s %s: %w", do, kind, k.Configuration, err)
+		return live, lacking, fmt.Errorf("%s %s %s: %w", do, kind, name, err)
 	}
-	k.Log.Info("Wrote webhook configuration", "action", do, "kind", kind, "name", k.Configuration)
+	k.Log.Info("Wrote webhook configuration", "action", do, "kind", kind, "name", name)
 	return live, lacking, nil
+}
+
+// retire deletes the mutating configuration of an earlier release, which had another name, and first its template: its
+// replicas, where there are some still, make none without.
+func (k *Keeper) retire(ctx context.Context) error {
+	for _, name := range []string{k.Configuration + TemplateSuffix, k.Configuration} {
+		old, err := k.read(ctx, Mutating, name)
+		if err != nil {
+			return err
+		}
+		if !Retires(old, k.Namespace, k.Service) {
+			continue
+		}
+		if err := k.write(ctx, Delete, old); client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+			return fmt.Errorf("delete %s %s of an earlier release: %w", Mutating, name, err)
+		}
+		k.Log.Info("Deleted what an earlier release had by another name", "kind", Mutating, "name", name)
+	}
+	return nil
 }
 
 func (k *Keeper) write(ctx context.Context, do Action, wanted *unstructured.Unstructured) error {

@@ -81,11 +81,7 @@ func (w *Watch) Check(ctx context.Context) error {
 	if w.clear.Load() {
 		return nil
 	}
-	own, err := w.exists(
-		ctx,
-		admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
-		w.Configuration,
-	)
+	own, err := w.own(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,6 +101,17 @@ func (w *Watch) Check(ctx context.Context) error {
 	}
 	w.clear.Store(len(found) == 0)
 	return errors.Join(found...)
+}
+
+// own reports whether there is a configuration of ours, by its name or by that of an earlier release.
+func (w *Watch) own(ctx context.Context) (bool, error) {
+	kind := admissionregistrationv1.SchemeGroupVersion.WithKind(Mutating)
+	for _, name := range []string{NameOf(Mutating, w.Configuration), w.Configuration} {
+		if there, err := w.exists(ctx, kind, name); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
 }
 
 func (w *Watch) exists(ctx context.Context, kind schema.GroupVersionKind, name string) (bool, error) {

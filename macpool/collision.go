@@ -9,7 +9,7 @@ import (
 )
 
 // A Collision is an address that several objects have, not on purpose: admission was passed by, or the pool tolerates
-// it.
+// it, or those who shared it on purpose are both at work with it.
 type Collision struct {
 	MAC MAC
 	// Holders are at least two.
@@ -25,25 +25,25 @@ func (c Collision) String() string {
 	return fmt.Sprintf("%s is the address of %s", c.MAC, strings.Join(names, " and of "))
 }
 
-// Collisions are the addresses in these blocks that have several holders, by address. sharing says with whom an object
-// shares its addresses on purpose.
-func Collisions(blocks []*Block, sharing func(Object) Sharing) []Collision {
+// A Condition is how an object stands now. The zero Condition is of one that is not there, or does not run.
+type Condition struct {
+	// Sharing says with whom the object shares its addresses.
+	Sharing Sharing
+	// Running is true while its interfaces are on the network, Migrating while a live migration is under way.
+	Running, Migrating bool
+}
+
+// Collisions are the addresses in these blocks that have several holders, by address. Two may have one on purpose, as
+// long as one of them shares it now and they do not both run; a third may not.
+func Collisions(blocks []*Block, now func(Object) Condition) []Collision {
 	var found []Collision
 	for _, b := range blocks {
 		for m, e := range b.Entries() {
-			holds := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool { return h.Shared })
-			if len(holds) < 2 {
-				continue
-			}
-			holds = slices.DeleteFunc(holds, func(h Hold) bool {
-				others := slices.DeleteFunc(slices.Clone(e.Holds), func(other Hold) bool { return other.Object == h.Object })
-				return sharing(h.Object).allows(others)
-			})
-			if len(holds) < 2 {
+			if len(e.Holds) < 2 || len(e.Holds) == 2 && inTurn(e.Holds[0], e.Holds[1], now) {
 				continue
 			}
 			c := Collision{MAC: m}
-			for _, h := range holds {
+			for _, h := range e.Holds {
 				c.Holders = append(c.Holders, h.Holder)
 			}
 			found = append(found, c)
@@ -51,4 +51,23 @@ func Collisions(blocks []*Block, sharing func(Object) Sharing) []Collision {
 	}
 	slices.SortFunc(found, func(a, b Collision) int { return a.MAC.Compare(b.MAC) })
 	return found
+}
+
+// inTurn reports whether two objects share an address and are not at work with it at once.
+func inTurn(a, b Hold, now func(Object) Condition) bool {
+	first, second := now(a.Object), now(b.Object)
+	if first.Running && second.Running && !first.Migrating && !second.Migrating {
+		return false
+	}
+	return joins(a, first, b, second) || joins(b, second, a, first)
+}
+
+// joins reports whether a newcomer has an address with another on purpose: it waits for that one's live migration, or
+// names it, with its consent at admission or now.
+func joins(newcomer Hold, n Condition, other Hold, o Condition) bool {
+	if n.Sharing.Anyone {
+		return true
+	}
+	named := n.Sharing.With == other.Object
+	return named && (newcomer.Shared || o.Sharing.With == newcomer.Object)
 }

@@ -3,6 +3,7 @@
 package macpool
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,25 +12,52 @@ import (
 func TestCollisions(t *testing.T) {
 	m := MAC{2, 0, 0, 0, 0, 1}
 	vma, vmb, vmc := Holder{Object: vmNamed("vma")}, Holder{Object: vmNamed("vmb")}, Holder{Object: vmNamed("vmc")}
+	anyone := Condition{Sharing: Sharing{Anyone: true}}
+	names := func(o Holder) Condition { return Condition{Sharing: Sharing{With: o.Object}} }
+	running := func(c Condition) Condition { c.Running = true; return c }
+	two := []Hold{{Holder: vma}, {Holder: vmb}}
+	consented := []Hold{{Holder: vma}, {Holder: vmb, Shared: true}}
 	for name, tc := range map[string]struct {
-		holds   []Hold
-		sharing map[Object]Sharing
-		want    []Holder
+		holds []Hold
+		now   map[Object]Condition
+		want  []Holder
 	}{
-		"one holder":                         {holds: []Hold{{Holder: vma}}},
-		"two holders":                        {holds: []Hold{{Holder: vma}, {Holder: vmb}}, want: []Holder{vma, vmb}},
-		"one of two shares by admission":     {holds: []Hold{{Holder: vma}, {Holder: vmb, Shared: true}}},
-		"two of three do not share":          {holds: []Hold{{Holder: vma}, {Holder: vmb, Shared: true}, {Holder: vmc}}, want: []Holder{vma, vmc}},
-		"a receiver that passed admission":   {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {Anyone: true}}},
-		"one that names the other":           {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vma.Object}}},
-		"one that names somebody else":       {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vmc.Object}}, want: []Holder{vma, vmb}},
-		"one that names itself":              {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vmb.Object: {With: vmb.Object}}, want: []Holder{vma, vmb}},
-		"both are receivers, of one another": {holds: []Hold{{Holder: vma}, {Holder: vmb}}, sharing: map[Object]Sharing{vma.Object: {Anyone: true}, vmb.Object: {Anyone: true}}},
+		"one holder":                      {holds: two[:1]},
+		"two holders":                     {holds: two, want: []Holder{vma, vmb}},
+		"a receiver waits for its source": {holds: two, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: anyone}},
+		"a receiver runs, and its source does no more": {
+			holds: two, now: map[Object]Condition{vmb.Object: running(anyone)},
+		},
+		"a receiver and its source run, as it migrates": {
+			holds: two, now: map[Object]Condition{vma.Object: {Running: true, Migrating: true}, vmb.Object: running(anyone)},
+		},
+		"a receiver and its source run, and nothing migrates": {
+			holds: two, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: running(anyone)}, want: []Holder{vma, vmb},
+		},
+		"one that shared by admission and shares no more": {
+			holds: consented, now: map[Object]Condition{vma.Object: {Running: true}}, want: []Holder{vma, vmb},
+		},
+		"one that names the other, which consented": {holds: consented, now: map[Object]Condition{vmb.Object: names(vma)}},
+		"one that names the other, which consented, and both run": {
+			holds: consented, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: running(names(vma))}, want: []Holder{vma, vmb},
+		},
+		"one that names the other, which never consented": {
+			holds: two, now: map[Object]Condition{vmb.Object: names(vma)}, want: []Holder{vma, vmb},
+		},
+		"two that name one another": {holds: two, now: map[Object]Condition{vma.Object: names(vmb), vmb.Object: names(vma)}},
+		"one that names somebody else": {
+			holds: consented, now: map[Object]Condition{vmb.Object: names(vmc)}, want: []Holder{vma, vmb},
+		},
+		"one that names itself": {holds: consented, now: map[Object]Condition{vmb.Object: names(vmb)}, want: []Holder{vma, vmb}},
+		"a third is one too many": {
+			holds: append(slices.Clone(consented), Hold{Holder: vmc, Shared: true}),
+			now:   map[Object]Condition{vmb.Object: anyone, vmc.Object: anyone}, want: []Holder{vma, vmb, vmc},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := NewBlock(m.Prefix())
 			b.Set(m, Entry{Holds: tc.holds})
-			found := Collisions([]*Block{b}, func(o Object) Sharing { return tc.sharing[o] })
+			found := Collisions([]*Block{b}, func(o Object) Condition { return tc.now[o] })
 			if tc.want == nil {
 				assert.Empty(t, found)
 				return

@@ -76,6 +76,14 @@ func (c *Cache) Find(ctx context.Context, ref Ref) (Definition, error) {
 	}
 }
 
+// TakesMAC reports whether interfaces on a network can have an address that is asked for, as far as the cache knows.
+func (c *Cache) TakesMAC(ref Ref) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	d, known := c.known[ref]
+	return !known || d.TakesMAC()
+}
+
 func (c *Cache) namespacesOf(name string) []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -57,8 +57,8 @@ func Interfaces(namespace string, annotations map[string]string) []Interface {
 		return all
 	}
 	for _, s := range status {
-		if s.Default || s.Interface == "" {
-			continue
+		if s.Default || s.Interface == "" || s.Interface == "eth0" {
+			continue // the cluster's network, which a primary user-defined one makes to be no default
 		}
 		i := slices.IndexFunc(all, func(known Interface) bool { return known.Name == s.Interface })
 		if i < 0 {

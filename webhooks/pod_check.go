@@ -46,7 +46,7 @@ func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRe
 		slices.Sort(short)
 		return Verdict{Denied: field.ErrorList{field.Forbidden(field.NewPath("spec"), fmt.Sprintf(
 			"the networks of the pod need %s, which it does not ask for: a webhook that is called after bridgehead named the networks; "+
-				"have its configuration sort before that of bridgehead",
+				"have its configuration sort before zz-bridgehead",
 			strings.Join(short, ", "),
 		))}}, nil
 	}

@@ -26,9 +26,7 @@ type vmChange struct {
 type vmNIC struct {
 	nic
 	index int
-	// served is true where the address of an interface is ours: on a Multus network whatever the binding, and on the pod
-	// network with masquerade. With other bindings an interface on the pod network lives on the pod's own address, or on
-	// one that the network there looks after, such as a primary user-defined network.
+	// served is true where the address of an interface is ours to look after.
 	served bool
 	// networked is false if there is no network of the interface's name.
 	networked bool
@@ -79,7 +77,8 @@ func nicsOf(vm *virtualMachine) []vmNIC {
 		}
 		network, networked := networks[face.Name]
 		n := vmNIC{nic: nic{name: face.Name, text: face.MACAddress}, index: i, networked: networked}
-		n.served = networked && (present(network.Multus) || present(network.Pod) && present(face.Masquerade))
+		n.served = networked &&
+			macpool.Serves(present(network.Multus), present(network.Pod), present(face.Masquerade))
 		n.path = n.at().Child("macAddress")
 		n.mac, _ = macpool.ParseInterfaceMAC(n.text) // what is wrong with it is a rule's to say
 		nics = append(nics, n)

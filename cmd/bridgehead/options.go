@@ -27,7 +27,8 @@ type Options struct {
 	MetricsAddress string
 	// Service is the name of the Service that the API server calls the webhooks by.
 	Service string
-	// WebhookConfiguration is the name of the webhook configurations, mutating and validating, that are ours to keep.
+	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes that
+	// of the mutating one of it.
 	WebhookConfiguration string
 	// DrainDelay is how long to go on serving after SIGTERM.
 	DrainDelay time.Duration
@@ -92,7 +93,7 @@ reserved, and exits.
 	flags.StringVar(&o.ProbeAddress, "probe-address", o.ProbeAddress, "`address` to serve /readyz and /healthz on")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "`address` to serve metrics for Prometheus on, at /metrics; 0 for none")
 	flags.StringVar(&o.Service, "service", o.Service, "`name` of the Service the API server calls the webhooks by; the certificate is for it")
-	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the webhook configurations, mutating and validating, to make of the templates <name>-template")
+	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the validating webhook configuration, to make of <name>-template; the mutating one is zz-<name>, so that it is called last")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "how old a connection may become before it is closed with an answer, so that replicas share the load; 0 for no limit")
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, where default networks are that a pod names without one")

@@ -88,11 +88,13 @@ func run(ctx context.Context, o Options) error {
 
 func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
 	ca := fields.OneTermEqualSelector("metadata.name", certs.SecretName)
-	ours := fields.OneTermEqualSelector("metadata.name", o.WebhookConfiguration)
+	named := func(kind string) fields.Selector {
+		return fields.OneTermEqualSelector("metadata.name", arming.NameOf(kind, o.WebhookConfiguration))
+	}
 	watched := map[client.Object]cache.ByObject{
 		&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}},
-		&admissionregistrationv1.MutatingWebhookConfiguration{}:   {Field: ours},
-		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {Field: ours},
+		&admissionregistrationv1.MutatingWebhookConfiguration{}:   {Field: named(arming.Mutating)},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{}: {Field: named(arming.Validating)},
 	}
 	grace := time.Minute
 	return ctrl.Options{
@@ -155,20 +157,19 @@ func newReplica(
 		Lease: r.tenure, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
 		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
 	}
+	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
+	if err != nil {
+		return nil, err
+	}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store:   cluster.CountedStore{Store: cluster.KubeStore{Client: direct}, Writes: r.counts.writes},
 		Lease:   r.gate,
-		Objects: janitor.Objects{Reader: direct},
+		Objects: janitor.Objects{Reader: direct, TakesMAC: nads.Cache.TakesMAC},
 		Clock:   clock.RealClock{},
 	})
 	r.feed = &cluster.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
-	var err error
 	if r.looking, err = webhooks.NewClient(r.config); err != nil {
-		return nil, err
-	}
-	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
-	if err != nil {
 		return nil, err
 	}
 	r.sources = webhooks.Sources{

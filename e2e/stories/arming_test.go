@@ -3,12 +3,14 @@
 package stories
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
@@ -39,7 +41,7 @@ func webhookNames(t *testing.T, s *suite.Suite) []string {
 	t.Helper()
 	var names []string
 	var c admissionregistrationv1.MutatingWebhookConfiguration
-	require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, &c)))
+	require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "zz-bridgehead"}, &c)))
 	for _, w := range c.Webhooks {
 		names = append(names, w.Name)
 	}
@@ -71,15 +73,37 @@ func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.
 func TestWithoutTheirTemplatesTheWebhooksGo(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	require.NotEmpty(t, webhookNames(t, s))
-	_, err := s.Kubectl(t.Context(), "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "bridgehead-template")
+	for kind, name := range map[string]string{
+		"mutatingwebhookconfiguration": "zz-bridgehead", "validatingwebhookconfiguration": "bridgehead",
+	} {
+		_, err := s.Kubectl(t.Context(), "delete", kind, name+"-template")
+		require.NoError(t, err)
+		waitUntil(t, func() bool {
+			_, err := s.Kubectl(t.Context(), "get", kind, name)
+			return err != nil
+		})
+	}
+}
+
+func TestWhatAnEarlierReleaseHadByAnotherNameGoes(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{})
+	live := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	root, err := suite.Root()
+	require.NoError(t, err)
+	rendered, err := s.Kubectl(t.Context(), "kustomize", root+"/manifests")
+	require.NoError(t, err)
+	_, err = s.KubectlInput(t.Context(),
+		strings.ReplaceAll(rendered, "zz-bridgehead-template", "bridgehead-template"), "apply", "--server-side", "-f", "-")
+	require.NoError(t, err)
+	foreign := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "bridgehead"}}
+	require.NoError(t, s.Client.Create(t.Context(), foreign))
+
+	require.NoError(t, s.Apply(t.Context(), root+"/manifests"))
+	_, err = s.StartReplica(t.Context())
 	require.NoError(t, err)
 	waitUntil(t, func() bool {
-		missing := true
-		for _, c := range []client.Object{
-			&admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{},
-		} {
-			missing = missing && apierrors.IsNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, c))
-		}
-		return missing
+		return apierrors.IsNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead-template"}, live))
 	})
+	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "zz-bridgehead"}, live), "this is in force before")
+	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, live), "what is not ours stays")
 }

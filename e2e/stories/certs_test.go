@@ -37,7 +37,7 @@ func TestNewCADoesNotFailOneRequest(t *testing.T) {
 
 func caBundle(t *testing.T, s *suite.Suite) []byte {
 	var configuration admissionregistrationv1.MutatingWebhookConfiguration
-	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, &configuration))
+	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "zz-bridgehead"}, &configuration))
 	return configuration.Webhooks[0].ClientConfig.CABundle
 }
 

@@ -31,7 +31,12 @@ func TestAddressesInUseAreImportedBeforeTheFirstReadinessAndByWatchAfter(t *test
 	require.NoError(t, s.Client.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
 		"metadata": map[string]any{"namespace": "other", "name": "alone"},
-		"spec":     map[string]any{"domain": map[string]any{"devices": map[string]any{}}},
+		"spec": map[string]any{
+			"domain": map[string]any{"devices": map[string]any{"interfaces": []any{
+				map[string]any{"name": "net", "bridge": map[string]any{}},
+			}}},
+			"networks": []any{map[string]any{"name": "net", "multus": map[string]any{"networkName": "l2"}}},
+		},
 		"status": map[string]any{"interfaces": []any{
 			map[string]any{"name": "net", "mac": reported.String()},
 			map[string]any{"interfaceName": "docker0", "mac": "52:54:00:00:00:99"}, // the guest's own affair

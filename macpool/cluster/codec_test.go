@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
@@ -88,4 +90,17 @@ func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { assert.Error(t, spoil()) })
 	}
+}
+
+func TestTwoRowsOfOneAddressAreOneWithTheHoldersOfBoth(t *testing.T) {
+	row := func(name string) *v1alpha1.MACBlock {
+		b := macpool.NewBlock(macpool.Prefix{2})
+		require.NoError(t, b.Claim(macpool.Claim{MAC: macpool.MAC{2}, Holder: holderOf(name, "net"), Since: time.Unix(1, 0)}))
+		return EncodeBlock(b)
+	}
+	o := row("vma")
+	o.Addresses = append(o.Addresses, row("vmb").Addresses...)
+	b, err := DecodeBlock(o)
+	require.Error(t, err)
+	assert.Len(t, b.Entry(macpool.MAC{2}).Holds, 2)
 }

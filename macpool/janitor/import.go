@@ -239,7 +239,7 @@ func (j *Janitor) podsIn(ctx context.Context, namespace string) (map[subject]boo
 	}
 	found := map[subject]bool{}
 	for i := range pods.Items {
-		if len(podAddresses(&pods.Items[i])) > 0 {
+		if len(podAddresses(&pods.Items[i], j.TakesMAC)) > 0 {
 			found[subject{pod: true, key: client.ObjectKeyFromObject(&pods.Items[i])}] = true
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 const (
@@ -62,12 +63,15 @@ type Janitor struct {
 	Patience time.Duration
 	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
 	SweepEvery time.Duration
+	// TakesMAC reports whether interfaces on a network have an address that can be given; nil says so of all.
+	TakesMAC func(nad.Ref) bool
 	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
 	Unreadable func() []string
 	// Events is where Collisions are told; nil for nowhere.
 	Events events.EventRecorder
 
 	collisions atomic.Pointer[[]macpool.Collision]
+	suspected  map[string]bool // the Collisions that the last sweep saw
 	reported   map[string]bool // the Collisions that were told already
 
 	imported atomic.Bool
@@ -76,6 +80,10 @@ type Janitor struct {
 	monitor  leaseMonitor
 	empty    map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
 }
+
+// cached and live read what objects have, from the cache and past it.
+func (j *Janitor) cached() Objects { return Objects{Reader: j.VMs, Cached: true, TakesMAC: j.TakesMAC} }
+func (j *Janitor) live() Objects   { return Objects{Reader: j.Client, TakesMAC: j.TakesMAC} }
 
 // Imported says whether this janitor has imported every address in use.
 func (j *Janitor) Imported() bool { return j.imported.Load() }
@@ -146,7 +154,7 @@ func recovered(err *error) {
 
 // reconcile makes the ledger agree with one subject, and says when to look again.
 func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
-	cached, err := Objects{Reader: j.VMs, Cached: true}.addresses(ctx, who)
+	cached, err := j.cached().addresses(ctx, who)
 	if err != nil {
 		return 0, err
 	}
@@ -169,7 +177,7 @@ func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (rechec
 		}
 		if len(s.release) > 0 && live == nil {
 			// The cache may be behind; what it misses may have been given back its address by now.
-			if live, err = (Objects{Reader: j.Client}).addresses(ctx, who); err != nil {
+			if live, err = j.live().addresses(ctx, who); err != nil {
 				return 0, err
 			}
 		}

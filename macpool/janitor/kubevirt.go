@@ -59,7 +59,10 @@ type vmi struct {
 
 	Spec   instanceSpec `json:"spec"`
 	Status struct {
-		Phase string `json:"phase"`
+		Phase          string `json:"phase"`
+		MigrationState *struct {
+			Completed bool `json:"completed"`
+		} `json:"migrationState"`
 		// Interfaces has what the guest reports too; entries without a name are not of the spec.
 		Interfaces []struct {
 			Name string `json:"name"`
@@ -72,11 +75,17 @@ type instanceSpec struct {
 	Domain struct {
 		Devices struct {
 			Interfaces []struct {
-				Name       string `json:"name"`
-				MACAddress string `json:"macAddress"`
+				Name       string    `json:"name"`
+				MACAddress string    `json:"macAddress"`
+				Masquerade *struct{} `json:"masquerade"`
 			} `json:"interfaces"`
 		} `json:"devices"`
 	} `json:"domain"`
+	Networks []struct {
+		Name   string    `json:"name"`
+		Multus *struct{} `json:"multus"`
+		Pod    *struct{} `json:"pod"`
+	} `json:"networks"`
 }
 
 type vmList struct {
@@ -101,6 +110,12 @@ func (v *vm) addresses() map[macpool.MAC]string {
 	return found
 }
 
+// phaseRunning is the phase of an instance whose guest is at work (KubeVirt).
+const phaseRunning = "Running"
+
+// migrates reports whether a live migration of the instance is under way.
+func (v *vmi) migrates() bool { return v.Status.MigrationState != nil && !v.Status.MigrationState.Completed }
+
 // addresses are those the instance was started with and those it reports to have.
 func (v *vmi) addresses() map[macpool.MAC]string {
 	found := map[macpool.MAC]string{}
@@ -108,8 +123,9 @@ func (v *vmi) addresses() map[macpool.MAC]string {
 		return found // it has ended (KubeVirt: the final phases)
 	}
 	v.Spec.addTo(found)
+	served := v.Spec.served()
 	for _, i := range v.Status.Interfaces {
-		if m, err := macpool.ParseInterfaceMAC(i.MAC); err == nil && i.Name != "" {
+		if m, err := macpool.ParseInterfaceMAC(i.MAC); err == nil && served[i.Name] && !macpool.OfAddress(m) {
 			found[m] = i.Name
 		}
 	}
@@ -117,11 +133,25 @@ func (v *vmi) addresses() map[macpool.MAC]string {
 }
 
 func (s instanceSpec) addTo(found map[macpool.MAC]string) {
+	served := s.served()
 	for _, i := range s.Domain.Devices.Interfaces {
-		if m, err := macpool.ParseInterfaceMAC(i.MACAddress); err == nil {
+		if m, err := macpool.ParseInterfaceMAC(i.MACAddress); err == nil && served[i.Name] {
 			found[m] = i.Name
 		}
 	}
+}
+
+// served are the interfaces, by name, whose addresses are ours to look after.
+func (s instanceSpec) served() map[string]bool {
+	multus, onPod := map[string]bool{}, map[string]bool{}
+	for _, n := range s.Networks {
+		multus[n.Name], onPod[n.Name] = n.Multus != nil, n.Pod != nil
+	}
+	served := map[string]bool{}
+	for _, i := range s.Domain.Devices.Interfaces {
+		served[i.Name] = macpool.Serves(multus[i.Name], onPod[i.Name], i.Masquerade != nil)
+	}
+	return served
 }
 
 // holder is whom the instance's addresses belong to: its VM, or itself if it has none.
@@ -179,6 +209,10 @@ func (v *vmi) DeepCopyObject() runtime.Object {
 	c.ObjectMeta = *v.ObjectMeta.DeepCopy()
 	c.Spec = v.Spec.clone()
 	c.Status.Interfaces = slices.Clone(v.Status.Interfaces)
+	if v.Status.MigrationState != nil {
+		state := *v.Status.MigrationState
+		c.Status.MigrationState = &state
+	}
 	return &c
 }
 
@@ -204,5 +238,6 @@ func (l *vmiList) DeepCopyObject() runtime.Object {
 
 func (s instanceSpec) clone() instanceSpec {
 	s.Domain.Devices.Interfaces = slices.Clone(s.Domain.Devices.Interfaces)
+	s.Networks = slices.Clone(s.Networks)
 	return s
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // A Objects reads from the API server which objects exist and which addresses they have. It answers for
@@ -26,6 +27,8 @@ type Objects struct {
 	Reader client.Reader
 	// Cached says that the reader is a cache of NewVMCache, and may be behind.
 	Cached bool
+	// TakesMAC reports whether interfaces on a network have an address that can be given; nil says so of all.
+	TakesMAC func(nad.Ref) bool
 }
 
 var _ ledger.ObjectReader = Objects{}
@@ -68,7 +71,7 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	if p == nil || err != nil {
 		return nil, err
 	}
-	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p)}, nil
+	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p, c.TakesMAC)}, nil
 }
 
 // pod is a pod that has not ended, nil if there is none.
@@ -169,7 +172,7 @@ func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder,
 		return nil, nil, fmt.Errorf("list Pods: %w", err)
 	}
 	for i := range pods.Items {
-		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i]))
+		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i], c.TakesMAC))
 	}
 	return has, unseen, nil
 }

@@ -44,17 +44,22 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 }
 
 // podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the
-// cluster's. The pod of a VM has none of its own: they are the VM's.
-func podAddresses(p *metav1.PartialObjectMetadata) map[macpool.MAC]string {
+// cluster's, where the network takes one. The pod of a VM has none of its own: they are the VM's. takes reports whether
+// a network does; nil says that all do.
+func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Ref) bool) map[macpool.MAC]string {
 	found := map[macpool.MAC]string{}
 	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
 		return found
 	}
 	for _, i := range nad.Interfaces(p.Namespace, p.Annotations) {
-		for _, text := range []string{i.Asked, i.Reported} {
-			if m, err := macpool.ParseInterfaceMAC(text); err == nil {
-				found[m] = i.Name
-			}
+		if takes != nil && !takes(i.Ref) {
+			continue
+		}
+		if m, err := macpool.ParseInterfaceMAC(i.Asked); err == nil {
+			found[m] = i.Name
+		}
+		if m, err := macpool.ParseInterfaceMAC(i.Reported); err == nil && !macpool.OfAddress(m) {
+			found[m] = i.Name
 		}
 	}
 	return found

@@ -55,7 +55,7 @@ func TestPodAddresses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: tc.labels, Annotations: tc.annotations}}
 			got := map[string]string{}
-			for m, iface := range podAddresses(p) {
+			for m, iface := range podAddresses(p, nil) {
 				got[m.String()] = iface
 			}
 			if tc.want == nil {
@@ -67,7 +67,7 @@ func TestPodAddresses(t *testing.T) {
 			}
 			stripped, err := stripPod(p)
 			require.NoError(t, err)
-			assert.Len(t, podAddresses(stripped.(*metav1.PartialObjectMetadata)), len(got), "the cache keeps what matters")
+			assert.Len(t, podAddresses(stripped.(*metav1.PartialObjectMetadata), nil), len(got), "the cache keeps what matters")
 		})
 	}
 }

@@ -22,8 +22,19 @@ import (
 const maxReported = 3
 
 // lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
+// One counts that was there the sweep before as well: at the end of a live migration source and target may both be seen
+// to run.
 func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block) {
-	found := macpool.Collisions(blocks, func(o macpool.Object) macpool.Sharing { return j.sharingOf(ctx, o) })
+	seen := macpool.Collisions(blocks, func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) })
+	var found []macpool.Collision
+	suspected := map[string]bool{}
+	for _, c := range seen {
+		suspected[c.String()] = true
+		if j.suspected[c.String()] {
+			found = append(found, c)
+		}
+	}
+	j.suspected = suspected
 	told := map[string]bool{}
 	for _, c := range found {
 		told[c.String()] = true
@@ -44,20 +55,31 @@ func (j *Janitor) Collisions() []macpool.Collision {
 	return nil
 }
 
-// sharingOf is with whom an object shares addresses on purpose. Only VMs do; of one that is not there it is nobody.
-func (j *Janitor) sharingOf(ctx context.Context, o macpool.Object) macpool.Sharing {
+// conditionOf is how an object stands now: with whom a VM shares addresses on purpose, and whether it runs. One that is
+// not there shares with nobody, and does not run.
+func (j *Janitor) conditionOf(ctx context.Context, o macpool.Object) macpool.Condition {
+	var c macpool.Condition
+	key := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
+	if o.Kind == macpool.KindPod {
+		return macpool.Condition{Running: true}
+	}
 	var v vm
-	if o.Kind != macpool.KindVM || j.VMs.Get(ctx, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}, &v) != nil {
-		return macpool.Sharing{}
+	if o.Kind == macpool.KindVM && j.VMs.Get(ctx, key, &v) == nil {
+		share, err := macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations)
+		if err != nil {
+			share = macpool.Sharing{Anyone: share.Anyone}
+		}
+		c.Sharing = share
 	}
-	share, err := macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations)
-	if err != nil {
-		return macpool.Sharing{Anyone: share.Anyone}
+	var i vmi
+	if j.VMs.Get(ctx, key, &i) == nil && i.holder() == o {
+		c.Running = i.Status.Phase == phaseRunning
+		c.Migrating = i.migrates()
 	}
-	return share
+	return c
 }
 
-// tell tells every holder of one of the others. It learns the names of those in its own namespace only.
+// report tells every holder of one of the others. It learns the names of those in its own namespace only.
 func (j *Janitor) report(c macpool.Collision) {
 	if j.Events == nil {
 		return

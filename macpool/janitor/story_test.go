@@ -20,6 +20,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 func mac(n byte) macpool.MAC { return macpool.MAC{0x52, 0x54, 0, 0, 0, n} }
@@ -63,6 +64,33 @@ func TestImportStories(t *testing.T) {
 			w.optIn()
 			w.pass(2 * debounce)
 			assert.Equal(w.t, poda, w.holderOf(mac(1)))
+		},
+		"interfaces that live on the address of their pod, or on one that OVN makes, do not count": func(w *world) {
+			w.create(vmOn("vma", map[string]any{"pod": map[string]any{}}, "bridge", mac(1)))
+			w.create(vmOn("vmb", map[string]any{"pod": map[string]any{}}, "bridge", mac(1)))
+			w.create(vmOn("vmc", map[string]any{"pod": map[string]any{}}, "masquerade", mac(2)))
+			udn := newVMI("alone", "Running", false, mac(3))
+			udn.Object["status"] = map[string]any{"phase": "Running", "interfaces": []any{
+				map[string]any{"name": "net0", "mac": "0a:58:0a:00:00:01"}, // OVN's
+				map[string]any{"name": "net0", "mac": mac(4).String()},
+				map[string]any{"name": "docker0", "mac": mac(5).String()}, // the guest's own affair
+			}}
+			w.create(udn)
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			assert.Equal(w.t, "VirtualMachine default/vmc", w.holderOf(mac(2)))
+			assert.Equal(w.t, alone, w.holderOf(mac(3)))
+			assert.Equal(w.t, alone, w.holderOf(mac(4)))
+			assert.Empty(w.t, w.holderOf(mac(5)))
+			assert.Empty(w.t, w.holderOf(macpool.MAC{0x0a, 0x58, 0x0a, 0, 0, 1}))
+		},
+		"pods on a network that takes no address do not count": func(w *world) {
+			w.alter = func(j *Janitor) { j.TakesMAC = func(n nad.Ref) bool { return n.Name != "l2" } }
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			w.remove(podKind(), "poda")
 		},
 		"what has ended has no address": func(w *world) {
 			w.optIn()
@@ -562,6 +590,29 @@ func TestReportStories(t *testing.T) {
 			w.pass(grown)
 			assert.Empty(w.t, w.janitor.Collisions())
 			w.sharing[m] = false
+		},
+		"a receiver shares with its source until both run and nothing migrates": func(w *world) {
+			w.sharing[mac(1)] = true
+			receiver := newVM("receiver", mac(1))
+			receiver.Object["spec"].(map[string]any)["runStrategy"] = "WaitAsReceiver"
+			w.create(newVM("vma", mac(1)))
+			w.create(newVMI("vma", "Running", true, mac(1)))
+			w.create(receiver)
+			w.create(newVMI("receiver", "WaitingForSync", true, mac(1)))
+			w.startJanitor()
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions())
+			migrating := newVMI("receiver", "Running", true, mac(1))
+			migrating.Object["status"].(map[string]any)["migrationState"] = map[string]any{"completed": false}
+			w.put(migrating)
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions(), "the migration is under way")
+			w.put(newVMI("receiver", "Running", true, mac(1)))
+			w.pass(4 * sweepInterval)
+			assert.Len(w.t, w.janitor.Collisions(), 1, "both are at work")
+			w.put(newVMI("vma", "Succeeded", true, mac(1)))
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions())
 		},
 		"a panic over one object is an error, and the others are seen to": func(w *world) {
 			w.alter = func(j *Janitor) { j.VMs = &panicking{Cache: j.VMs, name: "odd"} }

@@ -58,7 +58,7 @@ func (j *Janitor) sweep(ctx context.Context) error {
 // queueDoubtful queues the holders of addresses that nobody has been seen to have for as long as an admission takes,
 // and the objects whose addresses the ledger lost: somebody deleted a block, or the store is older than it was.
 func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block) error {
-	has, unseen, err := Objects{Reader: j.VMs, Cached: true}.all(ctx)
+	has, unseen, err := j.cached().all(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block) er
 
 // releaseNameless frees addresses that were given to objects created by generateName which never came into being.
 func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) error {
-	has, unseen, err := Objects{Reader: j.Client}.all(ctx)
+	has, unseen, err := j.live().all(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	if len(dead) == 0 {
 		return nil
 	}
-	has, unseen, err := Objects{Reader: j.Client}.all(ctx)
+	has, unseen, err := j.live().all(ctx)
 	if err != nil {
 		return err
 	}

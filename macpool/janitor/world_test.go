@@ -516,3 +516,14 @@ type panickingEvents struct{ events.EventRecorder }
 func (panickingEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
 	panic("told")
 }
+
+// vmOn is a VM with one interface of a binding on a network.
+func vmOn(name string, network map[string]any, binding string, m macpool.MAC) *unstructured.Unstructured {
+	network["name"] = "net0"
+	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": map[string]any{
+		"domain": map[string]any{"devices": map[string]any{"interfaces": []any{
+			map[string]any{"name": "net0", "macAddress": m.String(), binding: map[string]any{}},
+		}}},
+		"networks": []any{network},
+	}}}, nil)
+}
