@@ -34,7 +34,7 @@ type Condition struct {
 }
 
 // Collisions are the addresses in these blocks that have several holders, by address. Two may have one on purpose, as
-// long as one of them shares it now and they do not both run; a third may not.
+// long as they do not both run without a live migration; a third may not.
 func Collisions(blocks []*Block, now func(Object) Condition) []Collision {
 	var found []Collision
 	for _, b := range blocks {
@@ -62,12 +62,9 @@ func inTurn(a, b Hold, now func(Object) Condition) bool {
 	return joins(a, first, b, second) || joins(b, second, a, first)
 }
 
-// joins reports whether a newcomer has an address with another on purpose: it waits for that one's live migration, or
-// names it, with its consent at admission or now.
+// joins reports whether a newcomer has an address with another on purpose: that was consented to at admission, it waits
+// for the other's live migration, or both name one another.
 func joins(newcomer Hold, n Condition, other Hold, o Condition) bool {
-	if n.Sharing.Anyone {
-		return true
-	}
-	named := n.Sharing.With == other.Object
-	return named && (newcomer.Shared || o.Sharing.With == newcomer.Object)
+	mutual := n.Sharing.With == other.Object && o.Sharing.With == newcomer.Object
+	return newcomer.Shared || n.Sharing.Anyone || mutual
 }

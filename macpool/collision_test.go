@@ -34,8 +34,11 @@ func TestCollisions(t *testing.T) {
 		"a receiver and its source run, and nothing migrates": {
 			holds: two, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: running(anyone)}, want: []Holder{vma, vmb},
 		},
-		"one that shared by admission and shares no more": {
-			holds: consented, now: map[Object]Condition{vma.Object: {Running: true}}, want: []Holder{vma, vmb},
+		"one that was a receiver, and whose source no longer runs": {
+			holds: consented, now: map[Object]Condition{vmb.Object: {Running: true}},
+		},
+		"one that was a receiver, and whose source runs": {
+			holds: consented, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: {Running: true}}, want: []Holder{vma, vmb},
 		},
 		"one that names the other, which consented": {holds: consented, now: map[Object]Condition{vmb.Object: names(vma)}},
 		"one that names the other, which consented, and both run": {
@@ -46,9 +49,9 @@ func TestCollisions(t *testing.T) {
 		},
 		"two that name one another": {holds: two, now: map[Object]Condition{vma.Object: names(vmb), vmb.Object: names(vma)}},
 		"one that names somebody else": {
-			holds: consented, now: map[Object]Condition{vmb.Object: names(vmc)}, want: []Holder{vma, vmb},
+			holds: two, now: map[Object]Condition{vmb.Object: names(vmc)}, want: []Holder{vma, vmb},
 		},
-		"one that names itself": {holds: consented, now: map[Object]Condition{vmb.Object: names(vmb)}, want: []Holder{vma, vmb}},
+		"one that names itself": {holds: two, now: map[Object]Condition{vmb.Object: names(vmb)}, want: []Holder{vma, vmb}},
 		"a third is one too many": {
 			holds: append(slices.Clone(consented), Hold{Holder: vmc, Shared: true}),
 			now:   map[Object]Condition{vmb.Object: anyone, vmc.Object: anyone}, want: []Holder{vma, vmb, vmc},

@@ -114,7 +114,9 @@ func (v *vm) addresses() map[macpool.MAC]string {
 const phaseRunning = "Running"
 
 // migrates reports whether a live migration of the instance is under way.
-func (v *vmi) migrates() bool { return v.Status.MigrationState != nil && !v.Status.MigrationState.Completed }
+func (v *vmi) migrates() bool {
+	return v.Status.MigrationState != nil && !v.Status.MigrationState.Completed
+}
 
 // addresses are those the instance was started with and those it reports to have.
 func (v *vmi) addresses() map[macpool.MAC]string {
