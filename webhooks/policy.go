@@ -88,6 +88,9 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 	if request.Operation == admissionv1.Update {
 		old, _ = readPolicy(request.OldObject.Raw) // what cannot be read counts as not there
 	}
+	if problems := validateDeadline(p.Annotations, old.Annotations); len(problems) > 0 {
+		return Verdict{Denied: problems}, nil
+	}
 	changed := request.Operation == admissionv1.Create || !sameWish(p.Spec, old.Spec)
 	if p.DeletionTimestamp != nil || !changed && !isDryRun(request) {
 		return Verdict{}, nil // other changes must not fail for what was let in before
@@ -225,6 +228,19 @@ func judgedPolicyOf(spec nmstate.PolicySpec) judgedPolicy {
 	}
 	p.unreadable = except(p.unreadable, p.templates)
 	return p
+}
+
+// validateDeadline refuses a deadline of the probes that no agent would keep, unless it was let in before.
+func validateDeadline(annotations, before map[string]string) field.ErrorList {
+	written := annotations[nmstate.ProbeDeadlineAnnotation]
+	if was, there := before[nmstate.ProbeDeadlineAnnotation]; there && was == written {
+		return nil
+	}
+	if _, err := nmstate.ParseProbeDeadline(annotations); err != nil {
+		return field.ErrorList{field.Invalid(annotationPath(nmstate.ProbeDeadlineAnnotation), written, fmt.Sprintf(
+			"want a duration from %s to %s, such as 60s", nmstate.MinProbeDeadline, nmstate.MaxProbeDeadline))}
+	}
+	return nil
 }
 
 // validateSize refuses what would not fit into an enactment.

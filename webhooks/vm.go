@@ -19,6 +19,7 @@ type vmRule func(c vmChange) field.ErrorList
 func vmRules() []vmRule {
 	return []vmRule{
 		validateInterfaceCount,
+		validateBlocks,
 		validateAddresses,
 		validateAddressesUnique,
 		validateInterfaceNames,

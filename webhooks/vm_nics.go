@@ -11,8 +11,13 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// maxInterfaces is far more than a machine has slots for, and few enough to answer in time.
-const maxInterfaces = 256
+const (
+	// maxInterfaces is far more than a machine has slots for, and few enough to answer in time.
+	maxInterfaces = 256
+	// maxBlocks is how many blocks a VM may name addresses of at once. Those of one block are one write; each block is
+	// another, and as many writes as this are made in time.
+	maxBlocks = 32
+)
 
 // A vmChange is a VM as a request wants it, with what it was before.
 type vmChange struct {
@@ -110,6 +115,22 @@ func validateInterfaceCount(c vmChange) field.ErrorList {
 		return field.ErrorList{field.TooMany(interfacesPath(), n, maxInterfaces)}
 	}
 	return nil
+}
+
+// validateBlocks refuses more addresses, named in one request, than can be looked up in time: those of many blocks.
+func validateBlocks(c vmChange) field.ErrorList {
+	named := map[macpool.Prefix]bool{}
+	for _, n := range c.asking() {
+		if n.mac != (macpool.MAC{}) {
+			named[n.mac.Prefix()] = true
+		}
+	}
+	if len(named) <= maxBlocks {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(interfacesPath(), fmt.Sprintf(
+		"the addresses begin in %d different ways (their first five octets): want at most %d at once; "+
+			"leave addresses out to be given some, or add the interfaces in several steps", len(named), maxBlocks))}
 }
 
 // validateInterfaceNames refuses interfaces that have no name, or one that another has.

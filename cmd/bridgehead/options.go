@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	MultusNamespace string
 	// ResourceNameKeys are the annotations of NADs that name resources for pods to ask for.
 	ResourceNameKeys []string
+	// RequestTimeout is the --request-timeout of the API server: how long after an answer the object may come to exist.
+	RequestTimeout time.Duration
 	// LogLevel is info or debug.
 	LogLevel string
 	// Version has the program say which version it is, and do nothing else.
@@ -61,6 +64,7 @@ func defaultOptions(namespace, pod string) Options {
 		ConnectionMaxAge:     time.Minute,
 		MultusNamespace:      "kube-system",
 		ResourceNameKeys:     []string{nad.ResourceAnnotation},
+		RequestTimeout:       ledger.MaxAdmission,
 		LogLevel:             "info",
 	}
 }
@@ -98,6 +102,7 @@ reserved, and exits.
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "how old a connection may become before it is closed with an answer, so that replicas share the load; 0 for no limit")
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, where default networks are that a pod names without one")
 	flags.StringSliceVar(&o.ResourceNameKeys, "resource-name-keys", o.ResourceNameKeys, "`annotations` of network attachment definitions that name resources for pods to ask for")
+	flags.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "the --request-timeout of the API server, or more: addresses that were given out stay so for this long without the object they are for")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
 	flags.BoolVar(&o.Version, "version", false, "say which version this is, and exit")
 	return flags

@@ -47,6 +47,9 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
+	if o.RequestTimeout < time.Second {
+		return fmt.Errorf("--request-timeout: %s is too short: want that of the API server, a minute if it has none", o.RequestTimeout)
+	}
 	log := zap.New(zap.Level(level))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
@@ -167,6 +170,8 @@ func newReplica(
 		Lease:   r.gate,
 		Objects: janitor.Objects{Reader: direct, TakesMAC: nads.Cache.TakesMAC},
 		Clock:   clock.RealClock{},
+
+		MaxAdmission: o.RequestTimeout,
 	})
 	r.feed = &cluster.Feed{Ledger: r.ledger, Pools: r.pools, Cache: mgr.GetCache(), Log: log.WithName("feed")}
 	if r.looking, err = webhooks.NewClient(r.config); err != nil {

@@ -59,7 +59,8 @@ type Janitor struct {
 	Term  cluster.Term
 	Log   logr.Logger
 	Clock clock.WithTicker
-	// Patience replaces LeaseDuration + MaxAdmission, for tests on a shorter scale; zero leaves it.
+	// Patience is how long a replica must not have renewed its Lease to be dead: as long as the Lease lasts, and an
+	// admission may take. Zero is LeaseDuration + MaxAdmission.
 	Patience time.Duration
 	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
 	SweepEvery time.Duration
