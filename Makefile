@@ -19,19 +19,23 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests but test-nodes, on a control plane from its modules and in guests; or PKG=./folder RUN=TestName
+test: ## Run all tests but those of test-systems, about 40 minutes; or those of PKG=./folder RUN=TestName
 	@go run ./e2e/controlplane/build >/dev/null
 ifdef PKG
 	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
 else
 	go test -timeout 60m $$(go list ./... | grep -v -e /e2e/onnodes$$ -e /e2e/systems$$)
 	go test -race -timeout 30m ./macpool/... ./webhooks/...
-	@$(MAKE) --no-print-directory test-guest
+	@$(MAKE) --no-print-directory test-guest test-nodes
 endif
 
 .PHONY: test-nodes
-test-nodes: ## Run the tests on nodes with kubelets, and on Debian with its network managers, alone; or RUN=TestName
-	go test -timeout 60m -p 1 $(if $(RUN),-run '$(RUN)') ./e2e/systems ./e2e/onnodes
+test-nodes: ## Run the tests on nodes with kubelets: the story, the README, and faults; or RUN=TestName
+	go test -timeout 60m $(if $(RUN),-run '$(RUN)') ./e2e/onnodes
+
+.PHONY: test-systems
+test-systems: ## Run the tests on Debian's systemd with NetworkManager or systemd-networkd; or RUN=TestName
+	go test -timeout 60m $(if $(RUN),-run '$(RUN)') ./e2e/systems
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither control plane nor guest, in less than two minutes
