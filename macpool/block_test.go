@@ -186,3 +186,54 @@ func TestBlockSettle(t *testing.T) {
 	b.EndReservations("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
 	assert.Equal(t, "01 vma\n03 [alive]", show(b))
 }
+
+func TestALateRecordMakesNoSecondHolder(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	b := NewBlock(m.Prefix())
+	require.Equal(t, []MAC{m}, b.Reserve(1, NewSet([]Range{{First: m, Last: m}}, nil), "r1", time.Unix(1, 0)))
+	b.Adopt(m, holderOf("vm-1", "net"), time.Unix(2, 0)) // the janitor sees the VM before the replica has recorded it
+	assert.Equal(t, "01 vm-1 [r1]", show(b))
+	nameless := Holder{Object: Object{Kind: KindVM, Namespace: "default", GenerateName: "vm-", Claim: "c"}}
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Replica: "r1", Regardless: true}))
+	assert.Equal(t, "01 vm-1", show(b))
+	nameless.Namespace = "other"
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Regardless: true}))
+	assert.Equal(t, "01 vm-1 ", show(b), "a VM of another namespace is another one")
+}
+
+func TestAnAddressIsLendableOnlyIfItIsReservedAndNothingElse(t *testing.T) {
+	ours := Reservation{Replica: "r1"}
+	for name, tc := range map[string]struct {
+		entry Entry
+		want  bool
+	}{
+		"reserved":               {entry: Entry{Reservation: ours}, want: true},
+		"reserved for another":   {entry: Entry{Reservation: Reservation{Replica: "r2"}}},
+		"reserved and contested": {entry: Entry{Reservation: Reservation{Replica: "r1", Contested: true}}},
+		"reserved and held":      {entry: Entry{Reservation: ours, Holds: []Hold{{Holder: holderOf("vma", "net")}}}},
+		"free":                   {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, tc.want, tc.entry.LendableBy("r1"))
+			assert.False(t, tc.entry.LendableBy(""), "a replica without a name lends nothing")
+		})
+	}
+}
+
+func TestAHoldIsAsOldAsThisProcessHasSeenIt(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	claim := func(b *Block, since int64) *Block {
+		require.NoError(t, b.Claim(Claim{MAC: m, Holder: holderOf("vma", "net"), Since: time.Unix(since, 0)}))
+		return b
+	}
+	first := claim(NewBlock(m.Prefix()), 1)
+	first.StampSeen(nil, time.Unix(100, 0))
+	again := claim(NewBlock(m.Prefix()), 1)
+	again.StampSeen(first, time.Unix(200, 0))
+	assert.Equal(t, time.Unix(100, 0), again.Entry(m).Holds[0].Seen)
+	renewed := claim(NewBlock(m.Prefix()), 2)
+	renewed.StampSeen(first, time.Unix(300, 0))
+	assert.Equal(t, time.Unix(300, 0), renewed.Entry(m).Holds[0].Seen, "it is another gift")
+	assert.True(t, first.Equal(again))
+	assert.False(t, first.Equal(renewed), "a renewal is to be written")
+}

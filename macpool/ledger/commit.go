@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ const batchDelay = 100 * time.Millisecond
 // flushTimeout bounds one attempt to write a batch. It is shorter than the time-out of the webhook, so that a request
 // learns of the failure.
 const flushTimeout = 4 * time.Second
+
+// maxConflicts is how often a batch is decided anew because the block changed before it was written.
+const maxConflicts = 32
 
 // A change is one alteration of a block, to be made together with others in one write.
 type change struct {
@@ -123,7 +127,7 @@ func (c *committer) flush(ctx context.Context, batch []change) {
 // the error of each change.
 func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, []error, error) {
 	current, live := c.cache.block(c.prefix), false
-	for {
+	for range maxConflicts {
 		next := current.Clone()
 		verdicts := make([]error, len(batch))
 		for i, ch := range batch {
@@ -149,6 +153,8 @@ func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, 
 		c.learn(fresh)
 		current, live = fresh, true
 	}
+	return nil, nil, fmt.Errorf("write MACBlock %s, which changed %d times meanwhile: %w",
+		c.prefix, maxConflicts, macpool.ErrConflict)
 }
 
 func (c *committer) put(ctx context.Context, current, next *macpool.Block) (*macpool.Block, error) {

@@ -13,6 +13,10 @@ import (
 // maxLooks is how many holders are looked for, at most, to say whether an exhausted pool will stay so.
 const maxLooks = 16
 
+// maxReservations is how often addresses of one block are reserved in a row: should others take away each time what was
+// got, another block is tried.
+const maxReservations = 16
+
 // A waiter is a request that waits for addresses from a window.
 type waiter struct {
 	holders []macpool.Holder
@@ -140,7 +144,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	allowance := l.allowance(pool, w)
 	for prefix := range l.candidates(pool, w) {
-		for {
+		for range maxReservations {
 			want := l.wanted(w, allowance)
 			if want <= 0 {
 				return nil

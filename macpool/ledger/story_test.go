@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -416,4 +417,92 @@ func TestAStoreThatIsOlderThanItWasEndsTheLedger(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARecordThatComesLateMakesNoSecondHolder(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		grant, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		m := grant.MACs[0]
+		w.leases["r1"].set("r1b", true) // r1 lapsed before it recorded the address, and the VM was never created
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) {
+			b.EndReservations("r1", nil, time.Now())
+		}))
+		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		w.settleWrites()
+		_, held := w.hold(m)
+		assert.False(t, held, "what the janitor settled stays so")
+		assert.Contains(t, w.ledgers["r2"].HoldsOf(vmNamed("vmb")), m)
+	})
+}
+
+func TestAnAddressLentUnderALapsedNameIsNoAnswerAnyMore(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		grant, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		m := grant.MACs[0]
+		w.leases["r1"].set("r1b", true)
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) {
+			b.EndReservations("r1", nil, time.Now())
+		}))
+		_, err = w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		_, held := w.hold(m)
+		assert.True(t, held, "it was answered without the store's knowledge")
+	})
+}
+
+func TestAHoldThatIsYoungIsNotEndedForAnother(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.pass(MaxAdmission)
+		_, err = w.assign("r1", "vmb", ask)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy, "the VM may be on its way into etcd still")
+		assert.LessOrEqual(t, busy.After, reuseWithin)
+	})
+}
+
+func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
+	for name, ask := range map[string]macpool.Ask{
+		"for any address": {Interface: "net"},
+		"for this one":    named(t, "net", "52:54:00:00:00:01"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+				reachable := make(chan struct{})
+				w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+				ctx, cancel := context.WithCancel(t.Context())
+				failed := make(chan error, 1)
+				go func() {
+					r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+					_, err := w.ledgers["r1"].Assign(ctx, r)
+					failed <- err
+				}()
+				synctest.Wait()
+				cancel()
+				require.ErrorIs(t, <-failed, context.Canceled)
+				close(reachable)
+				w.settleWrites()
+				assert.Empty(t, w.holds())
+			})
+		})
+	}
+}
+
+func TestABlockThatKeepsChangingIsAnErrorNotARefusal(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		w.store.Fail = func(op string, _ macpool.Prefix) error {
+			if op == "put" {
+				return macpool.ErrConflict
+			}
+			return nil
+		}
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
+		require.ErrorIs(t, err, macpool.ErrConflict)
+		w.store.Fail = func(string, macpool.Prefix) error { return nil }
+	})
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package macpool
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestErrorsSayWhatIsWrong(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	pod := func(namespace string) Object { return Object{Kind: KindPod, Namespace: namespace, Name: "p"} }
+	nameless := Object{Kind: KindVM, Namespace: "default", GenerateName: "vm-", Claim: "c"}
+	for name, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a holder of one's own namespace is named": {
+			err:  &TakenError{MAC: m, Holder: Holder{Object: vmNamed("vma")}, Asker: vmNamed("vmb")},
+			want: "02:00:00:00:00:01 is held by VirtualMachine default/vma",
+		},
+		"a holder that has no name yet": {
+			err:  &TakenError{MAC: m, Holder: Holder{Object: nameless, Interface: "net"}, Asker: vmNamed("vmb")},
+			want: "02:00:00:00:00:01 is held by VirtualMachine default/vm-* for its interface net",
+		},
+		"a pod elsewhere, to a VM": {
+			err:  &TakenError{MAC: m, Holder: Holder{Object: pod("other")}, Asker: vmNamed("vmb")},
+			want: "02:00:00:00:00:01 is held by a pod, in another namespace",
+		},
+		"a pod elsewhere, to a pod": {
+			err:  &TakenError{MAC: m, Holder: Holder{Object: pod("other")}, Asker: pod("default")},
+			want: "02:00:00:00:00:01 is held by another pod, in another namespace",
+		},
+		"a VM elsewhere, to a pod": {
+			err:  &TakenError{MAC: m, Holder: Holder{Object: vmNamed("vma")}, Asker: pod("other")},
+			want: "02:00:00:00:00:01 is held by a VM, in another namespace",
+		},
+		"busy": {
+			err:  &BusyError{MAC: m, After: 1600 * time.Millisecond, Why: "is being released"},
+			want: "02:00:00:00:00:01 is being released: try again in 2s",
+		},
+		"reserved": {
+			err: &ReservedError{MAC: m, Replica: "r1"}, want: "02:00:00:00:00:01 is reserved by replica r1",
+		},
+		"no pool": {
+			err: &NoPoolError{Namespace: "default"},
+			want: "no MACPool serves namespace default: create one without spec.namespaceSelector, or one whose selector " +
+				"matches the namespace",
+		},
+		"exhausted for good": {
+			err: &ExhaustedError{Pool: "p", Used: 3, Total: 3},
+			want: "MACPool p is exhausted: 3 of its 3 addresses are used; add a range to its spec.ranges, " +
+				"or delete VMs that are not needed",
+		},
+		"exhausted, and nobody has any": {
+			err:  &ExhaustedError{Pool: "p", Needed: 2, Total: 0, Reserved: 1},
+			want: "MACPool p is exhausted: 0 of its 0 addresses are used, 1 are reserved by replicas of the webhook; add a range to its spec.ranges",
+		},
+		"exhausted for now": {
+			err: &ExhaustedError{Pool: "p", Used: 2, Young: 1, Reserved: 1, Total: 3, Needed: 1},
+			want: "MACPool p is exhausted: 2 of its 3 addresses are used, 1 are reserved by replicas of the webhook, " +
+				"1 were given out less than a minute or so ago, perhaps to objects that were not created after all: " +
+				"try again in a moment, or add a range to its spec.ranges",
+		},
+	} {
+		t.Run(name, func(t *testing.T) { assert.EqualError(t, tc.err, tc.want) })
+	}
+}
+
+func TestAskingMoreThanThereIsIsNotHelpedByAskingAgain(t *testing.T) {
+	assert.True(t, (&ExhaustedError{Reserved: 1, Needed: 3, Total: 3}).Passing())
+	assert.True(t, (&ExhaustedError{Young: 1, Needed: 3, Total: 3}).Passing())
+	assert.False(t, (&ExhaustedError{Reserved: 1, Needed: 4, Total: 3}).Passing())
+	assert.False(t, (&ExhaustedError{Used: 3, Needed: 1, Total: 3}).Passing())
+}
