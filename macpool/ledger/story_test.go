@@ -4,10 +4,12 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -505,4 +507,107 @@ func TestABlockThatKeepsChangingIsAnErrorNotARefusal(t *testing.T) {
 		require.ErrorIs(t, err, macpool.ErrConflict)
 		w.store.Fail = func(string, macpool.Prefix) error { return nil }
 	})
+}
+
+func TestAnAddressThatIsBeingClaimedIsNotLentMeanwhile(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
+		reachable := w.holdUp(nil)
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vmb", ask)
+			claimed <- err
+		}()
+		synctest.Wait()
+		lent := make(chan macpool.MAC, 1)
+		go func() {
+			grant, err := w.assign("r1", "vmc", anyFor("net")...)
+			assert.NoError(t, err)
+			lent <- grant.MACs[0]
+		}()
+		synctest.Wait()
+		close(reachable)
+		require.NoError(t, <-claimed)
+		assert.NotEqual(t, ask.MAC, <-lent)
+	})
+}
+
+func TestAnAddressWhoseRecordFailedIsNoOrphan(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		first, err := w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
+		reachable := w.holdUp(errors.New("connection refused"))
+		w.pass(2 * batchDelay) // the record is under way, and will fail
+		other := w.pool
+		other.Name = "other"
+		lent := make(chan macpool.MAC, 1)
+		go func() {
+			r := macpool.Request{Holder: vmNamed("vmc"), Pool: other, Asks: anyFor("net")}
+			grant, err := w.ledgers["r1"].Assign(t.Context(), r)
+			assert.NoError(t, err)
+			lent <- grant.MACs[0]
+		}()
+		synctest.Wait()
+		close(reachable)
+		assert.NotEqual(t, first.MACs[0], <-lent)
+	})
+}
+
+func TestAnAddressWhoseRecordFailedIsNotClaimedByAnother(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		lent, err := w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
+		w.has("vmb", true)
+		reachable := w.holdUp(errors.New("connection refused"))
+		w.pass(2 * batchDelay) // the record is under way, and will fail
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vmc", macpool.Ask{Interface: "net", MAC: lent.MACs[0]})
+			claimed <- err
+		}()
+		synctest.Wait()
+		close(reachable)
+		var taken *macpool.TakenError
+		require.ErrorAs(t, <-claimed, &taken)
+	})
+}
+
+func TestWhatAVMHadBeforeSurvivesARefusal(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		own, taken := named(t, "a", "52:54:00:00:00:01"), named(t, "b", "52:54:00:00:00:02")
+		for vm, ask := range map[string]macpool.Ask{"vma": own, "vmb": taken} {
+			_, err := w.assign("r1", vm, ask)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * reuseWithin) // the answer does not come from memory
+		_, err := w.assign("r1", "vma", own, taken)
+		require.Error(t, err)
+		w.settleWrites()
+		_, held := w.hold(own.MAC)
+		assert.True(t, held)
+	})
+}
+
+// holdUp has the next call of the store wait until the channel is closed, and fail with err.
+func (w *world) holdUp(err error) chan struct{} {
+	reachable := make(chan struct{})
+	var calls atomic.Int32
+	w.store.Fail = func(string, macpool.Prefix) error {
+		if calls.Add(1) > 1 {
+			return nil
+		}
+		<-reachable
+		return err
+	}
+	return reachable
 }
