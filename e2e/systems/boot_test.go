@@ -104,7 +104,7 @@ func bootBy(t *testing.T, s *systems.System, manager string, b boot) {
 	require.NoError(t, err, out)
 	do(t, s, "systemctl enable bridgehead-restore.service; sync")
 	require.NoError(t, s.Reboot(t.Context()))
-	succeeds(t, s, "systemctl is-active bridgehead-restore.service "+manager+".service")
+	succeeds(t, s, "systemctl is-active bridgehead-restore.service && systemctl is-active "+manager+".service")
 	succeeds(t, s, b.up)
 	restored, managed := reached(t, s, "bridgehead-restore.service"), reached(t, s, manager+".service")
 	assert.Less(t, restored, managed, "before the manager runs")
