@@ -50,8 +50,8 @@ func hasAny(ip *netstate.IP, addresses []netip.Addr) bool {
 	})
 }
 
-// bootNote says what a reboot means for a node whose own path a policy holds, if nothing on the host restores that before
-// kubelet; "" if that is not so.
+// bootNote says what a reboot means for a node whose own path a policy holds, if nothing on the host restores that
+// before kubelet; "" if that is not so.
 func (a *Agent) bootNote(desired netstate.State) string {
 	if a.options.RestoredAtBoot == nil {
 		return ""

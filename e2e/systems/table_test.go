@@ -198,12 +198,15 @@ func tryRow(t *testing.T, s *systems.System, manager string, r row) {
 	assert.False(t, inBridge(t, s), "reverted: %s", out)
 	succeeds(t, s, r.back)
 	assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)), "nothing of ours is left")
-	fmt.Fprintf(t.Output(), "| %s | %s | stays | as before |\n", r.name, map[bool]string{true: fmt.Sprintf("leaves the bridge (%.0f s)",
-		took), false: "stays"}[r.loses])
+	before := "stays"
+	if r.loses {
+		before = fmt.Sprintf("leaves the bridge (%.0f s)", took)
+	}
+	fmt.Fprintf(t.Output(), "| %s | %s | stays | as before |\n", r.name, before)
 }
 
-// tryProfileOfNMState has NetworkManager keep eth1 in br1 by profiles such as kubernetes-nmstate writes, and a policy that
-// takes it out.
+// tryProfileOfNMState has NetworkManager keep eth1 in br1 by profiles such as kubernetes-nmstate writes, and a policy
+// that takes it out.
 func tryProfileOfNMState(t *testing.T, s *systems.System) {
 	const profiles = "nmcli con add type bridge ifname br1 con-name br1 ipv4.method disabled ipv6.method disabled bridge.stp no " +
 		"connection.autoconnect-slaves 1 && nmcli con add type ethernet ifname eth1 con-name eth1 master br1 slave-type bridge && " +
@@ -211,7 +214,8 @@ func tryProfileOfNMState(t *testing.T, s *systems.System) {
 	do(t, s, profiles)
 	require.True(t, inBridge(t, s))
 	do(t, s, "/usr/sbin/ip link set eth1 nomaster")
-	require.Eventually(t, func() bool { return inBridge(t, s) }, patience, time.Second, "without us NetworkManager puts it back")
+	require.Eventually(t, func() bool { return inBridge(t, s) }, patience, time.Second,
+		"without us NetworkManager puts it back")
 
 	out, err := apply(t, s, "apply", `interfaces:
 - {name: br1, type: linux-bridge, state: up, bridge: {port: []}}

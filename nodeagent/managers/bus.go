@@ -42,8 +42,8 @@ func New(root string) *Managers {
 	}
 }
 
-// ReloadNameServers returns what has NetworkManager, and what has systemd-resolved, on the bus of a host whose files are
-// below root, read the files that tell of name servers. systemd-resolved is restarted: Debian's cannot reload.
+// ReloadNameServers returns what has NetworkManager, and what has systemd-resolved, read the files that tell of name
+// servers, on the bus of a host whose files are below root. systemd-resolved is restarted: Debian's cannot reload.
 func ReloadNameServers(root string) (ofNetworkManager, ofResolved func() error) {
 	bus := &Bus{Root: root}
 	ofNetworkManager = func() error {

@@ -58,8 +58,8 @@ type File struct {
 	Keepers []Keeper
 }
 
-// Read returns what the file says, nothing if there is none. See Parse. Where a Keeper has the file, what it was told is
-// configured and nothing else is.
+// Read returns what the file says, nothing if there is none. See Parse. Where a Keeper has the file, what it was told
+// is configured and nothing else is.
 func (f File) Read() (netstate.DNS, error) {
 	text, err := f.text()
 	dns := Parse(text)

@@ -22,7 +22,7 @@ const (
 	resolved       = "systemd-resolved"
 )
 
-// The files that they are told by, as the host names them. All are below /run: a boot without us is a boot without them.
+// The files that they are told by, as the host names them. All are below /run: a boot without us is one without them.
 const (
 	networkManagerFile = "/run/NetworkManager/conf.d/95-bridgehead-dns.conf"
 	resolvedFile       = "/run/systemd/resolved.conf.d/95-bridgehead.conf"

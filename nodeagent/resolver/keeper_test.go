@@ -86,7 +86,9 @@ func TestProgramsThatKeepTheFileAreTold(t *testing.T) {
 		want           string
 	}{
 		"NetworkManager, what is configured": {byNetworkManager, NetworkManager, known,
-			netstate.DNSConfig{Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.1"}, Options: []string{"rotate"}},
+			netstate.DNSConfig{
+				Search: []string{"a.example", "b.example"}, Server: []string{"192.0.2.1"}, Options: []string{"rotate"},
+			},
 			servers("192.0.2.2"),
 			"[global-dns]\nsearches=a.example,b.example\noptions=rotate\n[global-dns-domain-*]\nservers=192.0.2.1,192.0.2.2\n"},
 		"NetworkManager forgets nothing over a lease": {byNetworkManager, NetworkManager, known,
