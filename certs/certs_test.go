@@ -105,6 +105,11 @@ func TestMergeBundles(t *testing.T) {
 			assert.Equal(t, tc.want, string(mergeBundles(current.pem(), []byte(tc.present), now)))
 		})
 	}
+	t.Run("CAs of an issuer that names them as it likes overlap as well", func(t *testing.T) {
+		before, after := newCA(t, "ca of example.org", time.Hour), newCA(t, "ca of example.org", time.Hour)
+		assert.Equal(t, bundle(after, before), string(mergeBundles(after.pem(), before.pem(), now)))
+		assert.Equal(t, bundle(after), string(mergeBundles(after.pem(), current.pem(), now)), "ours is not its")
+	})
 }
 
 func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {

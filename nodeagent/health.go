@@ -21,6 +21,8 @@ type health struct {
 	// restored, watching and reached say what has been done since the start: what the node is committed to was restored,
 	// the kernel tells of changes, and the API server took a report.
 	restored, watching, reached atomic.Bool
+	// others is what Options.Others said last; nil before it was asked.
+	others atomic.Pointer[error]
 	// begun is when the pass began that is under way, in nanoseconds since 1970; zero between passes.
 	begun atomic.Int64
 }
@@ -45,7 +47,7 @@ func (a *Agent) Alive() error {
 }
 
 // Ready returns nil once the agent does its work: the node is restored, the kernel is watched, the API server has taken
-// a first report, and nothing that the process needs is missing. Else it returns what is not so.
+// a first report, nobody else does the same, and nothing that the process needs is missing. Else it returns what is not so.
 func (a *Agent) Ready() error {
 	var missing []error
 	for _, part := range []struct {
@@ -59,6 +61,9 @@ func (a *Agent) Ready() error {
 		if !part.done.Load() {
 			missing = append(missing, errors.New(part.what))
 		}
+	}
+	if others := a.health.others.Load(); others != nil {
+		missing = append(missing, *others)
 	}
 	if a.options.Access != nil {
 		missing = append(missing, a.options.Access())

@@ -3,13 +3,17 @@
 package nodeagent
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 )
 
 func TestAnAgentIsReadyWhenItDoesItsWork(t *testing.T) {
@@ -23,6 +27,22 @@ func TestAnAgentIsReadyWhenItDoesItsWork(t *testing.T) {
 	require.NoError(t, a.Ready())
 	lacking = errors.New("CAP_NET_ADMIN is missing")
 	require.EqualError(t, a.Ready(), "CAP_NET_ADMIN is missing")
+}
+
+func TestAnAgentWaitsForOthersThatConfigureNodesUnlessItWasHereFirst(t *testing.T) {
+	there := errors.New("nmstate is installed")
+	a := &Agent{health: new(health), keeper: new(Keeper), options: Options{
+		Others: func(context.Context) error { return there }, Log: logr.Discard(),
+	}}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, a.waitForOthers(ended), context.Canceled)
+	require.ErrorContains(t, a.Ready(), "nmstate is installed")
+	a.keeper.records = map[string]journal.Record{"uplink": {}}
+	require.NoError(t, a.waitForOthers(ended), "the node is committed to something")
+	a.keeper.records, there = nil, nil
+	require.NoError(t, a.waitForOthers(t.Context()))
+	assert.NotContains(t, a.Ready().Error(), "nmstate")
 }
 
 func TestAnAgentWhoseLoopIsStuckIsNotAlive(t *testing.T) {

@@ -69,6 +69,10 @@ type Options struct {
 	Hold func(links []string) error
 	// RestoredAtBoot reports whether the host restores its network before kubelet starts. Nil asks nobody.
 	RestoredAtBoot func() (bool, error)
+	// Others returns who else configures or reports this node, with how to end that, or that it cannot tell. Until it
+	// returns nil, once, the agent writes nothing to the API server and takes no turn, unless the node is committed to
+	// something: then it was here first. Nil knows of nobody.
+	Others func(context.Context) error
 	// IgnoredBridges are patterns of bridges that are not offered to pods unless a policy declares them.
 	IgnoredBridges []string
 	// Event tells people of something about a policy, or about the node if the policy is "". Nil tells nobody.
@@ -160,14 +164,36 @@ func (a *Agent) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer stop()
-	parts.Go(func() { a.publish.run(ctx) })
-	parts.Go(func() { a.watchCluster(ctx) })
+	parts.Go(func() {
+		if err := a.waitForOthers(ctx); err != nil {
+			return // the agent ends
+		}
+		parts.Go(func() { a.publish.run(ctx) })
+		a.watchCluster(ctx)
+	})
 	parts.Go(func() {
 		if err := a.cluster.cache.Start(ctx); err != nil {
 			a.options.Log.Error(err, "Watches ended")
 		}
 	})
 	return a.loop(ctx)
+}
+
+// waitForOthers blocks until nobody else configures or reports this node, or ctx is done.
+func (a *Agent) waitForOthers(ctx context.Context) error {
+	if a.options.Others == nil || len(a.keeper.records) > 0 {
+		return nil
+	}
+	var said string
+	return wait.PollUntilContextCancel(ctx, publishRetry, true, func(ctx context.Context) (bool, error) {
+		err := a.options.Others(ctx)
+		a.health.others.Store(&err)
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			a.options.Log.Info("Nothing is done beside others that configure nodes", "why", said)
+		}
+		return err == nil, nil
+	})
 }
 
 // watchCluster has the main loop woken by what changes in the API, from when the API server can be reached.

@@ -23,9 +23,11 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
@@ -160,10 +162,15 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	if err != nil {
 		return nil, err
 	}
+	reader, err := client.New(cfg, client.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
 	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg,
 		Probe: probes, ProbeDeadline: o.ProbeDeadline, Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
-		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot),
+		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot), Others: others.Check,
 		IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 	return agent, err

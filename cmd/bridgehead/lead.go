@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 
+	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
 	"github.com/bridgehead-dev/bridgehead/rollout"
@@ -141,29 +142,37 @@ func (r *replica) term(ctx context.Context) (cluster.Term, error) {
 	return term, nil
 }
 
-// waitForNeighbours blocks until nobody else does our work, and tells once what does. Until then no node has a turn, so
-// agents change nothing.
+// waitForNeighbours blocks until nobody else does our work, and tells once of each who does. Until then no node has a
+// turn, so agents change nothing.
 func (r *replica) waitForNeighbours(ctx context.Context) error {
-	var said string
+	told := map[string]bool{}
 	return wait.PollUntilContextCancel(ctx, 2*time.Second, true, func(ctx context.Context) (bool, error) {
-		err := r.neighbours.Check(ctx)
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			r.log.Error(err, "Nothing is done beside others that do the same")
-			deployment := &appsv1.Deployment{
-				TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-				ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Namespace, Name: "bridgehead"},
-			}
-			r.events.Eventf(
-				deployment,
-				nil,
-				corev1.EventTypeWarning,
-				"InstalledBesideOthers",
-				"Install",
-				"%s",
-				said[:min(len(said), 1000)],
-			)
+		found, err := r.neighbours.Look(ctx)
+		if err != nil {
+			r.log.Error(err, "Whether others do the same is not known, trying again")
+			return false, nil
 		}
-		return err == nil, nil
+		for _, n := range found {
+			if !told[n.String()] {
+				told[n.String()] = true
+				r.tellOf(n)
+			}
+		}
+		return len(found) == 0, nil
 	})
+}
+
+// tellOf tells of somebody who does our work. The event is about both, for those of one reason about one object are
+// counted as one.
+func (r *replica) tellOf(n arming.Neighbour) {
+	r.log.Info("Nothing is done beside others that do the same", "found", n.String())
+	deployment := &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Namespace, Name: "bridgehead"},
+	}
+	other := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: n.Namespace, Name: n.Name}}
+	other.SetGroupVersionKind(n.Kind)
+	said := n.String()
+	said = said[:min(len(said), 1000)]
+	r.events.Eventf(deployment, other, corev1.EventTypeWarning, "InstalledBesideOthers", "Install", "%s", said)
 }

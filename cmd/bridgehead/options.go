@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -59,7 +60,7 @@ func defaultOptions(namespace, pod string) Options {
 		ProbeAddress:         ":8081",
 		MetricsAddress:       "0",
 		Service:              "bridgehead-webhook",
-		WebhookConfiguration: "bridgehead",
+		WebhookConfiguration: arming.DefaultConfiguration,
 		DrainDelay:           5 * time.Second,
 		ConnectionMaxAge:     time.Minute,
 		MultusNamespace:      "kube-system",

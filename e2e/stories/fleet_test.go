@@ -23,6 +23,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/e2e/hollow"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/netstate"
@@ -64,6 +65,7 @@ type hollowAgent struct {
 	name   string
 	config *rest.Config
 	dir    string
+	agent  *nodeagent.Agent // once it is started
 	stop   func()
 
 	mu     sync.Mutex
@@ -73,9 +75,12 @@ type hollowAgent struct {
 // start has the agent run on a network until it is stopped.
 func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 	t.Helper()
+	reader, err := client.New(a.config, client.Options{})
+	require.NoError(t, err)
+	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
 	agent, err := nodeagent.New(nodeagent.Options{
 		NodeName: a.name, Network: network, StateDir: a.dir, Config: a.config, Version: "test",
-		IgnoredBridges: nodeagent.DefaultIgnoredBridges(), Log: testr.New(t).WithName(a.name),
+		IgnoredBridges: nodeagent.DefaultIgnoredBridges(), Others: others.Check, Log: testr.New(t).WithName(a.name),
 		Event: func(policy, _, reason, note string) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -83,6 +88,7 @@ func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 		},
 	})
 	require.NoError(t, err)
+	a.agent = agent
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended error
 	var running sync.WaitGroup

@@ -4,7 +4,6 @@ package stories
 
 import (
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,59 +16,12 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// kubemacpool is the object by which it is seen.
-const kubemacpool = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: kubemacpool-mutator}
-`
-
 const aPolicy = `
 apiVersion: nmstate.io/v1
 kind: NodeNetworkConfigurationPolicy
 metadata: {name: users}
 spec: {desiredState: {interfaces: [{name: br7, type: linux-bridge, state: up}]}}
 `
-
-func TestNothingIsDoneBesideKubemacpoolUntilItIsGone(t *testing.T) {
-	s := suite.StartForTest(t, suite.Options{})
-	_, err := s.KubectlInput(t.Context(), kubemacpool, "create", "-f", "-")
-	require.NoError(t, err)
-	replica, err := s.StartUnready(t.Context())
-	require.NoError(t, err)
-	waitUntil(t, func() bool {
-		ready, said := replica.Probe(t.Context())
-		require.False(t, ready)
-		return strings.HasPrefix(said, "kubemacpool is installed: there is MutatingWebhookConfiguration kubemacpool-mutator. To take over, ")
-	})
-	waitUntil(t, func() bool {
-		events, err := s.Kubectl(
-			t.Context(),
-			"get",
-			"events",
-			"-n",
-			"bridgehead-system",
-			"--field-selector=reason=InstalledBesideOthers",
-			"-o",
-			"name",
-		)
-		require.NoError(t, err)
-		return events != ""
-	})
-	assert.Empty(t, webhookNames(t, s))
-
-	_, err = s.Kubectl(t.Context(), "delete", "mutatingwebhookconfiguration", "kubemacpool-mutator")
-	require.NoError(t, err)
-	require.NoError(t, replica.WaitReady(t.Context()))
-	_, err = s.StartReplica(t.Context())
-	require.NoError(t, err)
-	assert.NotEmpty(t, webhookNames(t, s))
-
-	_, err = s.KubectlInput(t.Context(), kubemacpool, "create", "-f", "-")
-	require.NoError(t, err)
-	_, err = s.StartReplica(t.Context())
-	assert.NoError(t, err, "who was here first goes on")
-}
 
 // definitions are the custom resource definitions of the manifests.
 func definitions() []string {
