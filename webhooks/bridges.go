@@ -5,6 +5,7 @@ package webhooks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
+	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
@@ -46,8 +48,9 @@ func (b *Bridges) Run(ctx context.Context, c client.WithWatch) {
 	running.Wait()
 }
 
-// bridgesOf are the bridges that an object offers. One that a node has none of at this moment is offered all the same.
-func bridgesOf(o any) ([]string, error) {
+// namesIn are the bridges that an object offers, or the addresses that the NICs of a node have. A bridge that a node has
+// none of at this moment is offered all the same.
+func namesIn(o any) ([]string, error) {
 	var bridges []string
 	switch o := o.(type) {
 	case *corev1.Node:
@@ -63,6 +66,8 @@ func bridgesOf(o any) ([]string, error) {
 				bridges = append(bridges, i.Name)
 			}
 		}
+	case *v1beta1.NodeNetworkState:
+		return addressesOfNode(o), nil
 	default:
 		return nil, fmt.Errorf("take in a %T: it offers no bridges", o)
 	}
@@ -78,6 +83,8 @@ type bridgeStore struct {
 	byName map[string][]string
 	// count is how many objects offer each bridge.
 	count map[string]int
+	// changed, if set, is called after a change of what objects have, without the lock.
+	changed func()
 }
 
 // keep reads and watches the objects of one kind until ctx is done.
@@ -117,11 +124,19 @@ func (s *bridgeStore) has(bridge string) bool {
 }
 
 func (s *bridgeStore) replace(byName map[string][]string) {
+	defer s.tell()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.synced, s.byName, s.count = true, map[string][]string{}, map[string]int{}
 	for name, bridges := range byName {
 		s.set(name, bridges)
+	}
+}
+
+// tell calls changed. The lock must not be held.
+func (s *bridgeStore) tell() {
+	if s.changed != nil {
+		s.changed()
 	}
 }
 
@@ -141,16 +156,21 @@ func (s *bridgeStore) Add(o any) error { return s.Update(o) }
 
 // Update implements cache.ReflectorStore.
 func (s *bridgeStore) Update(o any) error {
-	bridges, err := bridgesOf(o)
+	bridges, err := namesIn(o)
 	if err != nil {
 		return err
 	}
+	name := o.(client.Object).GetName()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	same := slices.Equal(s.byName[name], bridges)
 	if s.byName == nil {
 		s.byName, s.count = map[string][]string{}, map[string]int{}
 	}
-	s.set(o.(client.Object).GetName(), bridges)
+	s.set(name, bridges)
+	s.mu.Unlock()
+	if !same {
+		s.tell()
+	}
 	return nil
 }
 
@@ -160,6 +180,7 @@ func (s *bridgeStore) Delete(o any) error {
 	if err != nil {
 		return fmt.Errorf("take in that a %T is gone: %w", o, err)
 	}
+	defer s.tell()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set(object.GetName(), nil)
@@ -171,7 +192,7 @@ func (s *bridgeStore) Delete(o any) error {
 func (s *bridgeStore) Replace(all []any, _ string) error {
 	byName := make(map[string][]string, len(all))
 	for _, o := range all {
-		bridges, err := bridgesOf(o)
+		bridges, err := namesIn(o)
 		if err != nil {
 			return err
 		}

@@ -41,6 +41,8 @@ type Lending struct {
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
 	PoolFor func(namespace string) (cluster.PoolRule, error)
 	Now     func() time.Time
+	// NodeOf is the node that has a NIC with an address, empty if none has; nil knows of none.
+	NodeOf func(macpool.MAC) string
 }
 
 // A nic is one interface of a VM or a pod as the ledger's rules see it.
@@ -117,7 +119,23 @@ func (l Lending) ask(
 		return nil, err
 	}
 	verdict.note(grant.Collisions, o.asking, rule.Enforcement)
+	l.warnOfNodes(o, verdict)
 	return grant.MACs, nil
+}
+
+// warnOfNodes warns of addresses that are asked for and that the NIC of a node has.
+func (l Lending) warnOfNodes(o order, verdict *Verdict) {
+	if l.NodeOf == nil {
+		return
+	}
+	for _, n := range o.asking {
+		if n.text == "" {
+			continue
+		}
+		if node := l.NodeOf(n.mac); node != "" {
+			verdict.warn("interface %s: %s is the address of a NIC of node %s: choose another", n.name, n.mac, node)
+		}
+	}
 }
 
 // poolFor is the pool that serves a namespace. Where there is none, interfaces that all bring an address need none: it

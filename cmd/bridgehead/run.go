@@ -122,6 +122,7 @@ type replica struct {
 	gate     *cluster.Gate // holds the tenure back until the addresses in use are imported
 	pools    *cluster.Pools
 	feed     *cluster.Feed
+	nodes    *webhooks.NodeAddresses
 	looking  client.WithWatch // what the webhooks look at the cluster with
 	sources  webhooks.Sources
 	source   *certs.Source
@@ -153,6 +154,7 @@ func newReplica(
 		events:     mgr.GetEventRecorder("bridgehead"),
 		neighbours: &arming.Watch{Reader: direct, Configuration: o.WebhookConfiguration},
 	}
+	r.nodes = &webhooks.NodeAddresses{Changed: r.pools.SetForeign}
 	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
@@ -178,7 +180,7 @@ func newReplica(
 		return nil, err
 	}
 	r.sources = webhooks.Sources{
-		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now},
+		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now, NodeOf: r.nodes.Node},
 		NADs:            nads,
 		Bridges:         &webhooks.Bridges{},
 		Cluster:         webhooks.Cluster{Reader: r.looking},
@@ -221,6 +223,7 @@ func (r *replica) watchNetworks() everywhere {
 		var running sync.WaitGroup
 		running.Go(func() { r.sources.NADs.Run(ctx) })
 		running.Go(func() { r.sources.Bridges.Run(ctx, r.looking) })
+		running.Go(func() { r.nodes.Run(ctx, r.looking) })
 		running.Wait()
 		return nil
 	}

@@ -92,7 +92,9 @@ func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
 // Pools are the pools and the labels of namespaces, kept up by watch events. The zero Pools knows none.
 type Pools struct {
 	mu         sync.RWMutex
-	rules      map[string]PoolRule
+	rules      map[string]PoolRule // as they are written
+	lending    map[string]PoolRule // the same without what is foreign
+	foreign    []macpool.Range
 	namespaces map[string]labels.Set
 }
 
@@ -100,8 +102,8 @@ type Pools struct {
 func (p *Pools) For(namespace string) (PoolRule, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	rules := make([]PoolRule, 0, len(p.rules))
-	for _, r := range p.rules {
+	rules := make([]PoolRule, 0, len(p.lending))
+	for _, r := range p.lending {
 		rules = append(rules, r)
 	}
 	rule, ok := ChoosePool(rules, p.namespaces[namespace])
@@ -123,9 +125,28 @@ func (p *Pools) SetPool(rule PoolRule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rules == nil {
-		p.rules = map[string]PoolRule{}
+		p.rules, p.lending = map[string]PoolRule{}, map[string]PoolRule{}
 	}
 	p.rules[rule.Name] = rule
+	p.lending[rule.Name] = p.withoutForeignLocked(rule)
+}
+
+// SetForeign takes in the addresses that others have who are no holders, such as the NICs of nodes: no pool lends them.
+func (p *Pools) SetForeign(macs []macpool.MAC) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.foreign = nil
+	for _, m := range macs {
+		p.foreign = append(p.foreign, macpool.Range{First: m, Last: m})
+	}
+	for name, rule := range p.rules {
+		p.lending[name] = p.withoutForeignLocked(rule)
+	}
+}
+
+func (p *Pools) withoutForeignLocked(rule PoolRule) PoolRule {
+	rule.Set = macpool.NewSet(rule.Set.Ranges(), p.foreign)
+	return rule
 }
 
 // DropPool takes in that a pool is gone.
@@ -133,6 +154,7 @@ func (p *Pools) DropPool(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.rules, name)
+	delete(p.lending, name)
 }
 
 // SetNamespace takes in the labels of a namespace; nil if it is gone.
