@@ -5,9 +5,7 @@ package janitor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,9 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -74,26 +70,6 @@ type replica struct {
 	pools  *cluster.Pools
 	kill   func() // as SIGKILL does: nothing is given back
 	lost   atomic.Bool
-}
-
-func kindOf(group, version, kind, resource string, inCluster bool) apimodel.Kind {
-	k := apimodel.Kind{Resource: resource, Cluster: inCluster}
-	k.Group, k.Version, k.Kind = group, version, kind
-	return k
-}
-
-func vmKind() apimodel.Kind {
-	return kindOf("kubevirt.io", "v1", macpool.KindVM, "virtualmachines", false)
-}
-
-func vmiKind() apimodel.Kind {
-	return kindOf("kubevirt.io", "v1", macpool.KindVMI, "virtualmachineinstances", false)
-}
-
-func podKind() apimodel.Kind { return kindOf("", "v1", macpool.KindPod, "pods", false) }
-
-func blockKind() apimodel.Kind {
-	return kindOf(v1alpha1.Group, "v1alpha1", "MACBlock", "macblocks", true)
 }
 
 // tell runs a story in a world with KubeVirt and a pool of 02:00:00:00:00:00 to 02:00:00:00:ff:ff, and checks what must
@@ -305,164 +281,6 @@ func (w *world) admitted(replica, name string) macpool.MAC {
 	return m
 }
 
-// holders are who hold what, as the API server has it.
-func (w *world) holders() map[macpool.MAC][]macpool.Object {
-	held := map[macpool.MAC][]macpool.Object{}
-	for _, b := range w.blocks() {
-		for m, h := range b.Holds() {
-			held[m] = append(held[m], h.Object)
-		}
-	}
-	return held
-}
-
-// holderOf is who hold an address, as text.
-func (w *world) holderOf(m macpool.MAC) string {
-	var names []string
-	for _, o := range w.holders()[m] {
-		names = append(names, o.String())
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-func (w *world) blocks() []*macpool.Block {
-	var list v1alpha1.MACBlockList
-	require.NoError(w.t, w.client.List(w.ctx, &list))
-	var blocks []*macpool.Block
-	for i := range list.Items {
-		b, err := cluster.DecodeBlock(&list.Items[i])
-		require.NoError(w.t, err)
-		blocks = append(blocks, b)
-	}
-	return blocks
-}
-
-// check fails unless every address in use has its holder, no other has one, none has two, and nothing is reserved by a
-// replica that is not there. Of pods only those that have not ended in namespaces that opted in are in use, and of
-// instances those that have not ended.
-func (w *world) check() {
-	w.t.Helper()
-	has, unseen, err := Objects{Reader: w.client}.all(w.ctx)
-	require.NoError(w.t, err)
-	held := w.holders()
-	for m, objects := range held {
-		assert.True(w.t, len(objects) == 1 || w.sharing[m], "%s has several holders: %v", m, objects)
-		for _, o := range objects {
-			there := slices.ContainsFunc(has[m], func(h macpool.Holder) bool { return h.Object == o })
-			assert.True(w.t, there || unseen[o.Kind], "%s leaks: %s does not have it", m, o)
-		}
-	}
-	for m, holders := range has {
-		for _, h := range holders {
-			if h.Kind == macpool.KindPod && !w.optedIn(h.Namespace) {
-				continue
-			}
-			assert.Contains(w.t, held[m], h.Object, "%s was freed, and is in use", m)
-		}
-	}
-	w.checkReservations()
-}
-
-func (w *world) checkReservations() {
-	w.t.Helper()
-	alive := map[string]bool{}
-	var leases coordinationv1.LeaseList
-	require.NoError(w.t, w.client.List(w.ctx, &leases, client.HasLabels{cluster.ReplicaLabel}))
-	for _, l := range leases.Items {
-		alive[l.Name] = true
-	}
-	for _, b := range w.blocks() {
-		held, reserved := b.Counts()
-		assert.Positive(w.t, held+reserved, "block %s is empty and still there", b.Prefix)
-		for m, e := range b.Entries() {
-			assert.True(w.t, e.Reservation.Replica == "" || alive[e.Reservation.Replica], "%s is reserved by a replica that is dead", m)
-		}
-	}
-}
-
-func (w *world) optedIn(namespace string) bool {
-	var n corev1.Namespace
-	return w.client.Get(w.ctx, client.ObjectKey{Name: namespace}, &n) == nil && n.Labels[PodOptInLabel] == PodOptInValue
-}
-
-func kubevirtObject(kind, name string, spec, status map[string]any) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"spec": spec, "status": status}}
-	o.SetGroupVersionKind(kubevirtVersion().WithKind(kind))
-	o.SetNamespace("default")
-	o.SetName(name)
-	return o
-}
-
-// machine is the spec of an instance whose interfaces net0, net1, ... on Multus networks have these addresses.
-func machine(macs ...macpool.MAC) map[string]any {
-	var interfaces, networks []any
-	for i, m := range macs {
-		name := fmt.Sprint("net", i)
-		interfaces = append(interfaces, map[string]any{"name": name, "macAddress": m.String(), "bridge": map[string]any{}})
-		networks = append(networks, map[string]any{"name": name, "multus": map[string]any{"networkName": "l2"}})
-	}
-	return map[string]any{
-		"domain": map[string]any{"devices": map[string]any{"interfaces": interfaces}}, "networks": networks,
-	}
-}
-
-func newVM(name string, macs ...macpool.MAC) *unstructured.Unstructured {
-	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": machine(macs...)}}, nil)
-}
-
-// newVMI is an instance of a phase, of the VM of its name if that is wanted.
-func newVMI(name, phase string, ofVM bool, macs ...macpool.MAC) *unstructured.Unstructured {
-	o := kubevirtObject(macpool.KindVMI, name, machine(macs...), map[string]any{"phase": phase})
-	if ofVM {
-		o.SetOwnerReferences([]metav1.OwnerReference{{
-			APIVersion: "kubevirt.io/v1", Kind: macpool.KindVM, Name: name, UID: "1", Controller: new(true),
-		}})
-	}
-	return o
-}
-
-// newPod is a pod of a phase that asks for an address on a secondary network.
-func newPod(name, phase string, m macpool.MAC) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
-	o.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
-	o.SetNamespace("default")
-	o.SetName(name)
-	o.SetAnnotations(map[string]string{
-		"k8s.v1.cni.cncf.io/networks": fmt.Sprintf(`[{"name":"l2","mac":%q,"interface":"net1"}]`, m),
-	})
-	return o
-}
-
-// pool is pool default as it is now.
-func (w *world) pool() *v1alpha1.MACPool {
-	w.t.Helper()
-	var p v1alpha1.MACPool
-	require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKey{Name: v1alpha1.DefaultPool}, &p))
-	return &p
-}
-
-// reservedBy are the addresses that a replica has reserved.
-func (w *world) reservedBy(name string) []macpool.MAC {
-	var found []macpool.MAC
-	for _, b := range w.blocks() {
-		for m, e := range b.Entries() {
-			if e.Reservation.Replica == name {
-				found = append(found, m)
-			}
-		}
-	}
-	return found
-}
-
-func (w *world) leaseKey(name string) client.ObjectKey {
-	return client.ObjectKey{Namespace: system, Name: name}
-}
-
-func (w *world) leaseMeta(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: system, Name: name}
-}
-
 // tellWithout is tell in a world without KubeVirt.
 func tellWithout(t *testing.T, story func(w *world)) {
 	t.Helper()
@@ -480,50 +298,4 @@ func (w *world) play(story func(w *world)) {
 	w.pass(max(dead, grown) + 4*sweepInterval)
 	w.check()
 	w.end()
-}
-
-// block is a block as the API server has it.
-func (w *world) block(p macpool.Prefix) *v1alpha1.MACBlock {
-	w.t.Helper()
-	var b v1alpha1.MACBlock
-	require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKey{Name: p.String()}, &b))
-	return &b
-}
-
-// spoil makes the first row of a block one that cannot be read.
-func (w *world) spoil(b *v1alpha1.MACBlock) {
-	w.t.Helper()
-	b.Addresses[0].Address = "?"
-	require.NoError(w.t, w.client.Update(w.ctx, b))
-}
-
-// panicking is a cache that panics when it is asked for the object of a name.
-type panicking struct {
-	cache.Cache
-	name string
-}
-
-func (p *panicking) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	if key.Name == p.name {
-		panic(p.name)
-	}
-	return p.Cache.Get(ctx, key, o, opts...)
-}
-
-// panickingEvents panics when it is to tell something.
-type panickingEvents struct{ events.EventRecorder }
-
-func (panickingEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
-	panic("told")
-}
-
-// vmOn is a VM with one interface of a binding on a network.
-func vmOn(name string, network map[string]any, binding string, m macpool.MAC) *unstructured.Unstructured {
-	network["name"] = "net0"
-	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": map[string]any{
-		"domain": map[string]any{"devices": map[string]any{"interfaces": []any{
-			map[string]any{"name": "net0", "macAddress": m.String(), binding: map[string]any{}},
-		}}},
-		"networks": []any{network},
-	}}}, nil)
 }

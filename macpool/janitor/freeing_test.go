@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+func TestFreeingStories(t *testing.T) {
+	for name, story := range map[string]func(w *world){
+		"an address is free when its VM is gone": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.pass(ledger.MaxAdmission + sweepInterval)
+			w.remove(vmKind(), "vma")
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+		},
+		"a hold whose VM may be about to come into being stays as long as an admission may take": func(w *world) {
+			w.startJanitor()
+			m, err := w.assign("r1", vmNamed("vma"), macpool.MAC{})
+			require.NoError(w.t, err)
+			w.pass(ledger.MaxAdmission)
+			assert.Equal(w.t, vma, w.holderOf(m))
+			w.create(newVM("vma", m)) // an admission that took its time
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
+		},
+		"the address of a VM that was rejected after us is free after a while": func(w *world) {
+			w.startJanitor()
+			m, err := w.assign("r1", vmNamed("vma"), macpool.MAC{})
+			require.NoError(w.t, err)
+			w.pass(grown)
+			assert.Empty(w.t, w.holderOf(m))
+		},
+		"of an update that failed only the new address is free": func(w *world) {
+			w.startJanitor()
+			first := w.admitted("r1", "vma")
+			second, err := w.assign("r1", vmNamed("vma"), mac(9))
+			require.NoError(w.t, err)
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(first))
+			assert.Empty(w.t, w.holderOf(second))
+		},
+		"an address that its VM no longer has is free, the others are not": func(w *world) {
+			w.create(newVM("vma", mac(1), mac(2)))
+			w.startJanitor()
+			w.pass(grown)
+			w.put(newVM("vma", mac(2)))
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			assert.Equal(w.t, vma, w.holderOf(mac(2)))
+		},
+		"a VM that is gone has its addresses while its instance runs": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.create(newVMI("vma", "Running", true, mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			w.remove(vmKind(), "vma")
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			w.remove(vmiKind(), "vma")
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+		},
+		"an instance that runs on the address its VM had before keeps it": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.create(newVMI("vma", "Running", true, mac(1)))
+			w.startJanitor()
+			w.put(newVM("vma", mac(2)))
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			assert.Equal(w.t, vma, w.holderOf(mac(2)))
+		},
+		"an instance that has ended holds nothing, though it is there": func(w *world) {
+			w.create(newVMI("alone", "Running", false, mac(1)))
+			w.create(newVMI("other", "Running", false, mac(2)))
+			w.startJanitor()
+			w.pass(grown)
+			w.put(newVMI("alone", "Succeeded", false, mac(1)))
+			w.put(newVMI("other", "Failed", false, mac(2)))
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			assert.Empty(w.t, w.holderOf(mac(2)))
+		},
+		"a pod that was evicted leaves its address to the next": func(w *world) {
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			w.put(newPod("poda", "Failed", mac(1)))
+			_, err := w.assign("r1", podObject(client.ObjectKey{Namespace: "default", Name: "podb"}), mac(1))
+			require.NoError(w.t, err, "at once: the refusal would name a holder that has ended")
+			w.create(newPod("podb", "Running", mac(1)))
+			w.pass(grown)
+			assert.Equal(w.t, "Pod default/podb", w.holderOf(mac(1)))
+		},
+		"a pod of a Job that is done holds nothing": func(w *world) {
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			w.put(newPod("poda", "Succeeded", mac(1)))
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+		},
+		"a namespace that opts out has its pods' addresses held until they are gone": func(w *world) {
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			w.namespace("default", nil)
+			w.pass(grown)
+			assert.Equal(w.t, poda, w.holderOf(mac(1)))
+			w.remove(podKind(), "poda")
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(mac(1)))
+		},
+		"the pod of a VM neither takes nor frees anything": func(w *world) {
+			w.optIn()
+			w.create(newVM("vma", mac(1)))
+			launcher := newPod("virt-launcher-vma-x", "Running", mac(1))
+			launcher.SetLabels(map[string]string{"kubevirt.io": "virt-launcher"})
+			w.create(launcher)
+			w.startJanitor()
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			w.remove(podKind(), "virt-launcher-vma-x")
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"a name that generateName made takes over what was held without one": func(w *world) {
+			w.startJanitor()
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.create(newVM("vma", m))
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
+		},
+		"what was given to a generateName that came to nothing is free": func(w *world) {
+			w.startJanitor()
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.pass(ledger.MaxAdmission - sweepInterval)
+			assert.NotEmpty(w.t, w.holderOf(m), "it may come yet")
+			w.pass(grown)
+			assert.Empty(w.t, w.holderOf(m))
+		},
+		"a cache that is behind frees nothing: the VM is looked at": func(w *world) {
+			w.startJanitor()
+			w.api.Stall(vmKind(), true)
+			m := w.admitted("r1", "vma")
+			w.pass(3 * grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
+			w.api.Stall(vmKind(), false)
+		},
+		"a cache that is behind does not free what a generateName became": func(w *world) {
+			w.startJanitor()
+			w.api.Stall(vmKind(), true)
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.create(newVM("vma", m))
+			w.pass(3 * grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
+			w.api.Stall(vmKind(), false)
+		},
+		"KubeVirt that is no longer served is not VMs that are gone": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			_, err := w.assign("r1", podObject(client.ObjectKey{Namespace: "default", Name: "poda"}), mac(1))
+			var taken *macpool.TakenError
+			require.ErrorAs(w.t, err, &taken)
+			w.api.Unserve(vmKind())
+			w.api.Unserve(vmiKind())
+			w.pass(3 * grown)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			_, err = w.assign("r1", podObject(client.ObjectKey{Namespace: "default", Name: "poda"}), mac(1))
+			require.Error(w.t, err)
+			w.api.Serve(vmKind(), vmiKind())
+			w.pass(3 * grown)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"what was given to a generateName stays while it cannot be told what became of it": func(w *world) {
+			w.startJanitor()
+			w.stop()
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.create(newVM("vma", m))
+			w.pass(time.Second)
+			w.api.Unserve(vmKind())
+			w.api.Unserve(vmiKind())
+			w.startJanitor()
+			w.pass(3 * grown)
+			assert.NotEmpty(w.t, w.holderOf(m))
+			w.api.Serve(vmKind(), vmiKind())
+		},
+		"an API server that cannot be reached is not VMs that are gone": func(w *world) {
+			w.startJanitor()
+			m := w.admitted("r1", "vma")
+			w.api.Stall(vmKind(), true)
+			w.remove(vmKind(), "vma")
+			w.create(newVM("vma", m))
+			w.api.Stall(vmKind(), false)
+			w.fail(func(r *http.Request) error {
+				if strings.Contains(r.URL.Path, "virtualmachine") {
+					return errors.New("connection refused")
+				}
+				return nil
+			})
+			w.pass(3 * grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
+		},
+		"blocks that were deleted by hand are imported again within a sweep": func(w *world) {
+			w.optIn()
+			w.create(newVM("vma", mac(1)))
+			w.create(newPod("poda", "Running", mac(2)))
+			w.startJanitor()
+			var all v1alpha1.MACBlockList
+			require.NoError(w.t, w.client.List(w.ctx, &all))
+			for i := range all.Items {
+				require.NoError(w.t, w.client.Delete(w.ctx, &all.Items[i]))
+			}
+			w.pass(2 * sweepInterval)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			assert.Equal(w.t, poda, w.holderOf(mac(2)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) { tell(t, story) })
+	}
+}

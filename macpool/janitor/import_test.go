@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
+)
+
+func mac(n byte) macpool.MAC { return macpool.MAC{0x52, 0x54, 0, 0, 0, n} }
+
+const (
+	vma   = "VirtualMachine default/vma"
+	alone = "VirtualMachineInstance default/alone"
+	poda  = "Pod default/poda"
+)
+
+func TestImportStories(t *testing.T) {
+	for name, story := range map[string]func(w *world){
+		"what exists is in the ledger before the janitor says that it has imported": func(w *world) {
+			w.create(newVM("vma", mac(1), mac(2)))
+			w.create(newVMI("alone", "Running", false, mac(3)))
+			w.startJanitor()
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			assert.Equal(w.t, vma, w.holderOf(mac(2)))
+			assert.Equal(w.t, alone, w.holderOf(mac(3)))
+			assert.Equal(w.t, "r1", w.pool().Status.ImportedBy)
+			assert.True(w.t, meta.IsStatusConditionTrue(w.pool().Status.Conditions, v1alpha1.ConditionImported))
+		},
+		"what is created past admission is taken in by watch": func(w *world) {
+			w.startJanitor()
+			w.create(newVM("vma", mac(1)))
+			w.pass(2 * debounce)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"an address that is added past admission is taken in": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.put(newVM("vma", mac(1), mac(2)))
+			w.pass(2 * debounce)
+			assert.Equal(w.t, vma, w.holderOf(mac(2)))
+		},
+		"pods count where their namespace opted in": func(w *world) {
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			w.optIn()
+			w.pass(2 * debounce)
+			assert.Equal(w.t, poda, w.holderOf(mac(1)))
+		},
+		"interfaces that live on the address of their pod, or on one that OVN makes, do not count": func(w *world) {
+			w.create(vmOn("vma", map[string]any{"pod": map[string]any{}}, "bridge", mac(1)))
+			w.create(vmOn("vmb", map[string]any{"pod": map[string]any{}}, "bridge", mac(1)))
+			w.create(vmOn("vmc", map[string]any{"pod": map[string]any{}}, "masquerade", mac(2)))
+			udn := newVMI("alone", "Running", false, mac(3))
+			udn.Object["status"] = map[string]any{"phase": "Running", "interfaces": []any{
+				map[string]any{"name": "net0", "mac": "0a:58:0a:00:00:01"}, // OVN's
+				map[string]any{"name": "net0", "mac": mac(4).String()},
+				map[string]any{"name": "docker0", "mac": mac(5).String()}, // the guest's own affair
+			}}
+			w.create(udn)
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			assert.Equal(w.t, "VirtualMachine default/vmc", w.holderOf(mac(2)))
+			assert.Equal(w.t, alone, w.holderOf(mac(3)))
+			assert.Equal(w.t, alone, w.holderOf(mac(4)))
+			assert.Empty(w.t, w.holderOf(mac(5)))
+			assert.Empty(w.t, w.holderOf(macpool.MAC{0x0a, 0x58, 0x0a, 0, 0, 1}))
+		},
+		"pods on a network that takes no address do not count": func(w *world) {
+			w.alter = func(j *Janitor) { j.TakesMAC = func(n nad.Ref) bool { return n.Name != "l2" } }
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			w.remove(podKind(), "poda")
+		},
+		"what has ended has no address": func(w *world) {
+			w.optIn()
+			w.create(newPod("poda", "Succeeded", mac(1)))
+			w.create(newPod("podb", "Failed", mac(2)))
+			w.create(newVMI("alone", "Succeeded", false, mac(3)))
+			w.create(newVMI("other", "Failed", false, mac(4)))
+			w.startJanitor()
+			for n := range byte(4) {
+				assert.Empty(w.t, w.holderOf(mac(n+1)))
+			}
+		},
+		"the import waits for the API server, and says nothing before it is complete": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.start("r1")
+			w.fail(func(r *http.Request) error {
+				if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/macblocks") {
+					return errors.New("connection refused")
+				}
+				return nil
+			})
+			w.startJanitor()
+			w.pass(time.Minute)
+			assert.False(w.t, w.janitor.Imported())
+			assert.Contains(w.t, w.logged(), "Importing the addresses of 1 objects goes on, retrying")
+			assert.Contains(w.t, w.logged(), "connection refused")
+			assert.Empty(w.t, w.pool().Status.ImportedBy)
+			w.fail(nil)
+			w.pass(5 * time.Second)
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"addresses that several VMs have are all imported, and nobody loses": func(w *world) {
+			w.sharing[mac(1)] = true
+			w.create(newVM("vma", mac(1)))
+			w.create(newVM("vmb", mac(1)))
+			w.startJanitor()
+			assert.Equal(w.t, vma+", VirtualMachine default/vmb", w.holderOf(mac(1)))
+		},
+		"a second janitor finds everything in place": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.stop()
+			version := w.blocks()[0].Version
+			w.startJanitor()
+			assert.Equal(w.t, version, w.blocks()[0].Version, "nothing was written")
+		},
+	} {
+		t.Run(name, func(t *testing.T) { tell(t, story) })
+	}
+}
+
+func TestKubeVirtIsLookedForUntilItIsThere(t *testing.T) {
+	tellWithout(t, func(w *world) {
+		w.startJanitor()
+		assert.True(w.t, w.janitor.Imported(), "there is no VM to import")
+		w.api.Serve(vmKind(), vmiKind())
+		w.client = w.newClient()
+		w.create(newVM("vma", mac(1)))
+		w.pass(2 * kubevirtPoll)
+		assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		w.pass(sweepInterval)
+		w.create(newVM("vmb", mac(2)))
+		w.pass(2 * debounce)
+		assert.NotEmpty(w.t, w.holderOf(mac(2)), "from then on it is seen at once")
+		w.remove(vmKind(), "vma")
+		w.pass(grown)
+		assert.Empty(w.t, w.holderOf(mac(1)))
+	})
+}

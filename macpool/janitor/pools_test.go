@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestReportStories(t *testing.T) {
+	for name, story := range map[string]func(w *world){
+		"a pool is told how many of its addresses are used": func(w *world) {
+			w.startJanitor()
+			w.admitted("r1", "vma")
+			w.pass(2 * reportInterval)
+			status := w.pool().Status
+			assert.EqualValues(w.t, 1<<16-1, status.Total, "but for the one that masquerade has")
+			assert.EqualValues(w.t, 1, status.Used)
+			assert.Positive(w.t, status.Reserved)
+			assert.Equal(w.t, status.Total, status.Used+status.Reserved+status.Free)
+		},
+		"a pool that was deleted comes back": func(w *world) {
+			w.startJanitor()
+			require.NoError(w.t, w.client.Delete(w.ctx, w.pool()))
+			w.pass(2 * reportInterval)
+			assert.NotEmpty(w.t, w.pool().Spec.Ranges)
+		},
+		"a pool that makes no sense is told so": func(w *world) {
+			w.startJanitor()
+			pool := w.pool()
+			pool.Spec.Ranges[0].Start = "03:00:00:00:00:00"
+			require.NoError(w.t, w.client.Update(w.ctx, pool))
+			w.pass(2 * reportInterval)
+			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionValid)
+			assert.Equal(w.t, "Invalid", condition.Reason)
+			assert.Contains(w.t, condition.Message, "spec.ranges[0]")
+		},
+		"rows that cannot be read are left out, logged, counted, told and taken in again": func(w *world) {
+			w.create(newVM("vma", mac(1), mac(2)))
+			w.startJanitor()
+			block := w.block(mac(1).Prefix())
+			w.spoil(block)
+			w.pass(2 * reportInterval)
+			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionReadable)
+			require.NotNil(w.t, condition)
+			assert.Equal(w.t, "RowsLeftOut", condition.Reason)
+			assert.Contains(w.t, condition.Message, block.Name)
+			assert.Equal(w.t, []string{block.Name}, w.replicas["r1"].feed.Unreadable())
+			assert.Contains(w.t, w.logged(), "Rows of a MACBlock cannot be read")
+			w.pass(2 * sweepInterval)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			w.pass(2 * reportInterval)
+			assert.True(w.t, meta.IsStatusConditionTrue(w.pool().Status.Conditions, v1alpha1.ConditionReadable))
+		},
+		"rows that cannot be read do not keep a replica from starting": func(w *world) {
+			w.create(newVM("vma", mac(1), mac(2)))
+			w.startJanitor()
+			w.stop()
+			w.replicas["r1"].kill()
+			delete(w.replicas, "r1")
+			w.spoil(w.block(mac(1).Prefix()))
+			w.startJanitor()
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"a block that nobody needs is deleted": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			w.remove(vmKind(), "vma")
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.blocks())
+		},
+		"VMs that passed admission with one address are told, once each": func(w *world) {
+			m := macpool.MAC{2, 0, 0, 0, 0, 9}
+			w.sharing[m] = true
+			w.create(newVM("vma", m))
+			w.create(newVM("vmb", m))
+			w.startJanitor()
+			w.pass(5 * sweepInterval)
+			assert.Len(w.t, w.janitor.Collisions(), 1)
+			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionCollided)
+			assert.Equal(w.t, v1alpha1.ReasonMACCollision, condition.Reason)
+			assert.Len(w.t, w.events.Events, 2)
+			assert.Contains(w.t, <-w.events.Events, m.String()+" is held by VirtualMachine default/vm")
+			w.remove(vmKind(), "vmb")
+			w.pass(grown)
+			assert.Empty(w.t, w.janitor.Collisions())
+			w.sharing[m] = false
+		},
+		"a receiver shares with its source until both run and nothing migrates": func(w *world) {
+			w.sharing[mac(1)] = true
+			receiver := newVM("receiver", mac(1))
+			receiver.Object["spec"].(map[string]any)["runStrategy"] = "WaitAsReceiver"
+			w.create(newVM("vma", mac(1)))
+			w.create(newVMI("vma", "Running", true, mac(1)))
+			w.create(receiver)
+			w.create(newVMI("receiver", "WaitingForSync", true, mac(1)))
+			w.startJanitor()
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions())
+			migrating := newVMI("receiver", "Running", true, mac(1))
+			migrating.Object["status"].(map[string]any)["migrationState"] = map[string]any{"completed": false}
+			w.put(migrating)
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions(), "the migration is under way")
+			w.put(newVMI("receiver", "Running", true, mac(1)))
+			w.pass(4 * sweepInterval)
+			assert.Len(w.t, w.janitor.Collisions(), 1, "both are at work")
+			w.put(newVMI("vma", "Succeeded", true, mac(1)))
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions())
+		},
+		"a panic over one object is an error, and the others are seen to": func(w *world) {
+			w.alter = func(j *Janitor) { j.VMs = &panicking{Cache: j.VMs, name: "odd"} }
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.create(newVM("odd", mac(2)))
+			w.create(newVM("vmb", mac(3)))
+			w.pass(2 * debounce)
+			assert.Equal(w.t, "VirtualMachine default/vmb", w.holderOf(mac(3)))
+			assert.Contains(w.t, w.logged(), "panic: odd")
+			w.remove(vmKind(), "odd")
+		},
+		"a panic in the import is an error that is retried": func(w *world) {
+			w.alter = func(j *Janitor) { j.VMs = &panicking{Cache: j.VMs, name: "odd"} }
+			w.create(newVM("odd", mac(2)))
+			w.startJanitor()
+			w.pass(2 * sayInterval)
+			assert.False(w.t, w.janitor.Imported())
+			assert.Contains(w.t, w.logged(), "panic: odd")
+			w.alter = nil
+			w.stop()
+		},
+		"a panic in a sweep is an error, and the next one is done": func(w *world) {
+			w.sharing[mac(1)] = true
+			w.alter = func(j *Janitor) { j.Events = panickingEvents{} }
+			w.create(newVM("vma", mac(1)))
+			w.create(newVM("vmb", mac(1)))
+			w.startJanitor()
+			w.pass(3 * sweepInterval)
+			assert.GreaterOrEqual(w.t, strings.Count(w.logged(), "panic: told"), 2)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { tell(t, story) })
+	}
+}
