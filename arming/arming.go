@@ -91,11 +91,14 @@ const (
 //
 // A configuration that was not made from a template, as those of older releases were not, keeps its webhooks while
 // there is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a
-// newer one.
+// newer one. A template without webhooks is as none, so that nothing is in force while one is being removed.
 func Decide(
 	template, live *unstructured.Unstructured,
 	s Situation,
 ) (do Action, wanted *unstructured.Unstructured, lacking string) {
+	if template != nil && len(webhooksOf(template)) == 0 {
+		template = nil
+	}
 	switch {
 	case template == nil && live == nil:
 		return Keep, nil, "there is no template"

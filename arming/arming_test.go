@@ -44,6 +44,22 @@ webhooks:
   newerField: kept
 `
 
+// emptied and bare are what stands in for template and configuration while a Helm release is uninstalled.
+const (
+	emptied = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: bridgehead-template, uid: u2}
+webhooks: []
+`
+	bare = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: bridgehead, uid: u3}
+webhooks: []
+`
+)
+
 // older is what a release before the templates has, with the bundle of another CA.
 const older = `
 apiVersion: admissionregistration.k8s.io/v1
@@ -95,7 +111,10 @@ func TestDecide(t *testing.T) {
 		"and is not taken away because nobody answers": {
 			template: template, live: made, situation: with(func(s *Situation) { s.Answered = false }),
 		},
-		"it goes with its template": {live: made, situation: ready, do: Delete, wanted: made},
+		"it goes with its template":                         {live: made, situation: ready, do: Delete, wanted: made},
+		"it goes when its template has no webhooks anymore": {template: emptied, live: made, situation: ready, do: Delete, wanted: made},
+		"nothing is made of a template without webhooks":    {template: emptied, situation: ready, lacking: "there is no template"},
+		"one without webhooks that is none of ours stays":   {template: emptied, live: bare, situation: ready},
 		"one of an older release is taken over, and what the template does not have goes": {
 			template: template, live: older, situation: ready, do: Update, wanted: withVersion(t, made, "7"),
 		},
