@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=tools/go.mod
 # A test binary of GUEST_PACKAGES changes the kernel's network: IN_GUEST runs it in a guest, never on this machine.
 GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/... ./nodeagent/host ./cmd/bridgehead-agent
-IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun
+IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun -add ip -add bridge
 
 .PHONY: help
 help: ## Show this help
@@ -70,7 +70,7 @@ bench: ## Compare admissions with no webhook, a webhook that does nothing, and o
 
 .PHONY: bench-netstate
 bench-netstate: ## Compare reading, planning and applying network state with ip -batch and bridge -batch, in one guest
-	@CGO_ENABLED=0 go run -exec "$(IN_GUEST) -add ip -add bridge" ./e2e/benchnetstate
+	@CGO_ENABLED=0 go run -exec "$(IN_GUEST)" ./e2e/benchnetstate
 
 .PHONY: bench-node
 bench-node: ## Measure policies, bridges made by hand and idle agents on nodes in qemu, and fleets of hollow nodes

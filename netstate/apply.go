@@ -104,7 +104,7 @@ func (s *State) deleteLink(record Interface) error {
 
 func (s *State) routesThrough(name string) bool {
 	through := func(r Route) bool { return r.NextHopInterface == name }
-	return slices.ContainsFunc(s.Routes.Running, through) || slices.ContainsFunc(s.Routes.Config, through)
+	return slices.ContainsFunc(allRoutes(s.Routes), through)
 }
 
 func (s *State) makeLink(record Interface) error {
@@ -257,11 +257,12 @@ func (s *State) applyAddress(step Step) error {
 
 func (s *State) applyRoute(step Step) error {
 	if from := step.From.Route; from != nil {
-		before := len(s.Routes.Running) + len(s.Routes.Config)
+		before := len(s.Routes.Running) + len(s.Routes.Config) + len(s.Routes.Other)
 		other := func(r Route) bool { return r.complete().key() == from.key() }
 		s.Routes.Running = slices.DeleteFunc(slices.Clone(s.Routes.Running), other)
 		s.Routes.Config = slices.DeleteFunc(slices.Clone(s.Routes.Config), other)
-		if len(s.Routes.Running)+len(s.Routes.Config) == before {
+		s.Routes.Other = slices.DeleteFunc(slices.Clone(s.Routes.Other), other)
+		if len(s.Routes.Running)+len(s.Routes.Config)+len(s.Routes.Other) == before {
 			return errors.New("there is no such route")
 		}
 	}
@@ -274,6 +275,10 @@ func (s *State) applyRoute(step Step) error {
 	}
 	if routeKeys(allRoutes(s.Routes))[to.key()] {
 		return errors.New("the route exists already")
+	}
+	if !to.Shown() {
+		s.Routes.Other = append(slices.Clone(s.Routes.Other), *to)
+		return nil
 	}
 	s.Routes.Running = append(slices.Clone(s.Routes.Running), *to)
 	if to.configured() {

@@ -92,6 +92,9 @@ func (i *Interface) dropPort(name string) {
 		bond := *i.Bond
 		bond.Port = slices.DeleteFunc(slices.Clone(bond.Port), func(p string) bool { return p == name })
 		bond.PortsConfig = slices.DeleteFunc(slices.Clone(bond.PortsConfig), func(p BondPort) bool { return p.Name == name })
+		if bond.Active == name {
+			bond.Active = ""
+		}
 		i.Bond = &bond
 	case i.VRF != nil:
 		vrf := *i.VRF
@@ -114,6 +117,9 @@ func (i *Interface) addPort(name string, a Attachment) {
 		bond := *i.Bond
 		bond.Port = append(slices.Clone(bond.Port), name)
 		slices.Sort(bond.Port)
+		if a.Active {
+			bond.Active = name
+		}
 		if a.Bond != nil {
 			bond.PortsConfig = append(slices.Clone(bond.PortsConfig), *a.Bond)
 			slices.SortFunc(bond.PortsConfig, func(p, q BondPort) int { return cmp.Compare(p.Name, q.Name) })

@@ -18,6 +18,9 @@ type Bond struct {
 	// PortsConfig has the options of ports that differ from the kernel's defaults (0 and 0); sorted in a
 	// current state.
 	PortsConfig []BondPort `json:"ports-config,omitzero"`
+	// Active is the port that a bond of a mode with one active port sends through, or "". The kernel chooses it:
+	// no plan is made for it, but a port that is put back is active again.
+	Active string `json:"kernel-active,omitzero"`
 }
 
 // A BondPort has the options of one port of a bond.

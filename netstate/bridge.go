@@ -11,6 +11,8 @@ type Bridge struct {
 	// VLANFiltering is the kernel's vlan_filtering switch. nmstate has no key for it: it is on when at
 	// least one port has a non-empty vlan. kernel.Read sets it, Merge derives it, Parse leaves it nil.
 	VLANFiltering *bool `json:"kernel-vlan-filtering,omitzero"`
+	// OwnVLANs are those of the bridge itself, where they are not its default PVID only.
+	OwnVLANs []VLANEntry `json:"kernel-vlans,omitzero"`
 }
 
 // BridgeOptions are the options of a bridge, in the units of nmstate: seconds for the times of spanning
@@ -61,6 +63,13 @@ type BridgePort struct {
 	// nothing else (or that filtering is off). In a desired state nil means "keep", or trunk 2-4094 under an
 	// explicit type linux-bridge and state up (see DefaultPortVLANs), and the empty value means none.
 	VLAN *PortVLAN `json:"vlan,omitzero"`
+	// RawVLANs are the kernel's, where VLAN cannot say them: while the bridge does not filter, or with flags
+	// that a PortVLAN does not have. They count instead of VLAN.
+	RawVLANs []VLANEntry `json:"kernel-vlans,omitzero"`
+	// Static are the entries of the forwarding table for the port that are not learnt; they go with the port.
+	Static []StaticMAC `json:"kernel-static,omitzero"`
+	// Details are the other options of the port: isolated, guard, learning, flooding.
+	Details Opaque `json:"kernel-details,omitzero"`
 }
 
 // The modes of a PortVLAN. The empty mode means access.

@@ -101,7 +101,7 @@ func interruptions(steps []Step) []string {
 		case step.Kind == StepLink && step.From.Link != nil:
 			deleted[step.Link] = true
 		case step.Kind == StepLink && step.To.Link != nil && deleted[step.Link]:
-			costs = append(costs, step.Link+" is deleted and made again")
+			costs = append(costs, step.Link+" is deleted and made again: what is set for it below /proc/sys/net or with tc is lost")
 		case step.Kind == StepSet && step.To.Link.State == StateDown:
 			down[step.Link] = true
 		case step.Kind == StepSet && step.To.Link.State == StateUp && down[step.Link]:

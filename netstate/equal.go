@@ -113,7 +113,7 @@ func (b *Bridge) normal() *Bridge {
 
 func (b *Bond) normal() *Bond {
 	normal := *b
-	normal.Port = sorted(b.Port)
+	normal.Port, normal.Active = sorted(b.Port), ""
 	normal.PortsConfig = append([]BondPort{}, b.PortsConfig...)
 	slices.SortFunc(normal.PortsConfig, func(p, q BondPort) int { return cmp.Compare(p.Name, q.Name) })
 	options := BondOptions{}

@@ -28,7 +28,7 @@ func facts(v reflect.Value, path []string) []fact {
 	var found []fact
 	for n := range v.NumField() {
 		value := v.Field(n)
-		if value.IsZero() {
+		if value.IsZero() || isSilent(jsonKey(v.Type().Field(n))) {
 			continue
 		}
 		key := strings.TrimPrefix(jsonKey(v.Type().Field(n)), internalKey)
@@ -40,6 +40,11 @@ func facts(v reflect.Value, path []string) []fact {
 		found = append(found, fact{key: factName(here), value: valueText(value)})
 	}
 	return found
+}
+
+// isSilent reports whether a key is carried along and says nothing to a person.
+func isSilent(key string) bool {
+	return slices.Contains([]string{"kernel-details", "kernel-hop", "kernel-vlans", "kernel-static", "kernel-active"}, key)
 }
 
 func factName(path []string) string {

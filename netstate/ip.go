@@ -41,6 +41,8 @@ type IP struct {
 	Token *string `json:"token,omitzero"`
 	// AllowExtraAddress is accepted and has no effect: extra static addresses are removed.
 	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
+	// AcceptRA is the kernel's accept_ra of an IPv6 configuration that is on; nil in a wish lets Autoconf decide.
+	AcceptRA *int `json:"kernel-accept-ra,omitzero"`
 }
 
 // An Address is one address with its prefix length.
@@ -52,6 +54,8 @@ type Address struct {
 	// such an address back gives them to the kernel.
 	ValidLifeTime     uint32 `json:"kernel-valid-life-time,omitzero"`
 	PreferredLifeTime uint32 `json:"kernel-preferred-life-time,omitzero"`
+	// Details are the label, broadcast address, peer, scope, metric and flags where they are not those we write.
+	Details Opaque `json:"kernel-details,omitzero"`
 }
 
 // Dynamic reports whether the address expires unless somebody renews it.
@@ -92,7 +96,11 @@ func kept(addresses []Address) []Address {
 	return all
 }
 
-func forever(a Address) Address { return Address{IP: a.IP, PrefixLength: a.PrefixLength} }
+// forever returns the address without lifetimes.
+func forever(a Address) Address {
+	a.ValidLifeTime, a.PreferredLifeTime = 0, 0
+	return a
+}
 
 func contains(addresses []Address, address Address) bool {
 	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix() == address.Prefix() })

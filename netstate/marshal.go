@@ -4,10 +4,12 @@ package netstate
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
+	"reflect"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -48,6 +50,42 @@ func escapeControls(text []byte) []byte {
 	return escaped.Bytes()
 }
 
+// withoutInternal sets what no document has a key for to zero, in a struct that may be changed, and in copies of
+// what it points to.
+func withoutInternal(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !holdsKeys(v.Type()) || v.IsNil() {
+			return
+		}
+		part := reflect.New(v.Type().Elem())
+		part.Elem().Set(v.Elem())
+		withoutInternal(part.Elem())
+		v.Set(part)
+	case reflect.Slice:
+		if v.IsNil() || v.Type().Elem().Kind() != reflect.Struct || v.Type().Elem() == reflect.TypeFor[TrunkTag]() {
+			return
+		}
+		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		reflect.Copy(list, v)
+		for n := range list.Len() {
+			withoutInternal(list.Index(n))
+		}
+		v.Set(list)
+	case reflect.Struct:
+		if _, isText := v.Addr().Interface().(encoding.TextMarshaler); isText {
+			return
+		}
+		for n := range v.NumField() {
+			if strings.HasPrefix(jsonKey(v.Type().Field(n)), internalKey) {
+				v.Field(n).SetZero()
+				continue
+			}
+			withoutInternal(v.Field(n))
+		}
+	}
+}
+
 // shown returns s with what goes into a document only: both names of the forward mask, a next hop
 // address where there is none, and no key of ours.
 func (s State) shown() State {
@@ -60,39 +98,19 @@ func (s State) shown() State {
 	}
 	s.Routes.Config = shownRoutes(s.Routes.Config)
 	s.Routes.Running = shownRoutes(s.Routes.Running)
-	s.RouteRules.Config = slices.Clone(s.RouteRules.Config)
-	for n := range s.RouteRules.Config {
-		s.RouteRules.Config[n].Exact = false
-	}
+	withoutInternal(reflect.ValueOf(&s).Elem())
 	return s
 }
 
 func (i Interface) shown() Interface {
-	i.IPv4, i.IPv6 = i.IPv4.shown(), i.IPv6.shown()
-	if i.Bridge == nil {
+	if i.Bridge == nil || i.Bridge.Options == nil || i.Bridge.Options.GroupForwardMask == nil {
 		return i
 	}
-	bridge := *i.Bridge
-	bridge.VLANFiltering = nil
-	if bridge.Options != nil && bridge.Options.GroupForwardMask != nil {
-		options := *bridge.Options
-		options.GroupFwdMask = options.GroupForwardMask
-		bridge.Options = &options
-	}
+	bridge, options := *i.Bridge, *i.Bridge.Options
+	options.GroupFwdMask = options.GroupForwardMask
+	bridge.Options = &options
 	i.Bridge = &bridge
 	return i
-}
-
-func (ip *IP) shown() *IP {
-	if ip == nil || ip.Address == nil {
-		return ip
-	}
-	clean := *ip
-	clean.Address = make([]Address, len(ip.Address))
-	for n, address := range ip.Address {
-		clean.Address[n] = Address{IP: address.IP, PrefixLength: address.PrefixLength}
-	}
-	return &clean
 }
 
 func shownRoutes(routes []Route) []Route {
@@ -101,7 +119,6 @@ func shownRoutes(routes []Route) []Route {
 	}
 	shown := make([]Route, len(routes))
 	for n, route := range routes {
-		route.Protocol, route.Exact = 0, false
 		if !route.NextHopAddress.IsValid() && route.Destination.IsValid() && route.State == "" &&
 			route.NextHopInterface != "" {
 			route.NextHopAddress = unspecified(route.Destination)

@@ -179,6 +179,9 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	if desired.MTU != nil {
 		merged.MTU = desired.MTU
 	}
+	if desired.Details != "" {
+		merged.Details = desired.Details
+	}
 	if desired.AcceptAllMAC != nil {
 		merged.AcceptAllMAC = desired.AcceptAllMAC
 	}
@@ -224,6 +227,9 @@ func mergeBridge(now, desired *Bridge, literal bool) *Bridge {
 		return now
 	}
 	merged := *now
+	if desired.OwnVLANs != nil {
+		merged.OwnVLANs = desired.OwnVLANs
+	}
 	merged.Options = overlayPart(now.Options, desired.Options)
 	if literal || merged.Options == nil || merged.Options.STP == nil || isTrue(merged.Options.STP.Enabled) {
 		return &merged

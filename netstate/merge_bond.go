@@ -27,6 +27,9 @@ func mergeBond(now, desired *Bond) *Bond {
 	if merged.Options != nil && merged.Mode != nil {
 		merged.Options = applicable(*merged.Options, options, *merged.Mode)
 	}
+	if desired.Active != "" {
+		merged.Active = desired.Active
+	}
 	if desired.PortsConfig != nil {
 		merged.PortsConfig = desired.PortsConfig
 	}
@@ -95,6 +98,9 @@ func (m *merger) forgetMAC(name string, names []string) {
 // no primary that is not a port.
 func (m *merger) mergeBondPorts(bond Bond, names []string) *Bond {
 	bond.Port = append([]string{}, names...)
+	if !slices.Contains(names, bond.Active) {
+		bond.Active = ""
+	}
 	if bond.PortsConfig != nil {
 		bond.PortsConfig = slices.DeleteFunc(slices.Clone(bond.PortsConfig), func(p BondPort) bool {
 			return !slices.Contains(names, p.Name) || !positive(p.QueueID) && (p.Priority == nil || *p.Priority == 0)

@@ -32,6 +32,9 @@ func mergeIPv6(now, desired *IP) *IP {
 		return disabledIPv6()
 	}
 	merged.DHCP = new(now != nil && isTrue(now.DHCP))
+	if desired.AcceptRA == nil && desired.Autoconf != nil && (now == nil || isTrue(now.Autoconf) != *desired.Autoconf) {
+		merged.AcceptRA = nil
+	}
 	if merged.Autoconf == nil {
 		merged.Autoconf = new(false)
 	}

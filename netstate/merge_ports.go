@@ -112,7 +112,7 @@ func (m *merger) mergeBridgePorts(name string, bridge Bridge, names []string) *B
 		desired := wish[port]
 		merged = overlay(merged, desired)
 		if desired.VLAN != nil {
-			merged.VLAN = desired.VLAN // a vlan is replaced as a whole
+			merged.VLAN, merged.RawVLANs = desired.VLAN, desired.RawVLANs // a vlan is replaced as a whole
 		}
 		bridge.Port = append(bridge.Port, merged)
 	}

@@ -17,6 +17,7 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 	merged := Routes{
 		Running: slices.DeleteFunc(slices.Clone(now.Running), gone),
 		Config:  slices.DeleteFunc(slices.Clone(now.Config), gone),
+		Other:   slices.DeleteFunc(slices.Clone(now.Other), m.losesRoute),
 	}
 	for _, d := range desired.Config {
 		if d.State == StateAbsent {

@@ -128,6 +128,9 @@ type Interface struct {
 	VRF      *VRF      `json:"vrf,omitzero"`
 	MACVLAN  *MACVLAN  `json:"mac-vlan,omitzero"`
 
+	// Details are creation attributes of a link that can be made, such as the length of its queue.
+	Details Opaque `json:"kernel-details,omitzero"`
+
 	// Owned marks a link that a policy of ours made or named. It is knowledge about a current state that
 	// the kernel does not have: kernel.Read leaves it false and Own sets it. See Foreign.
 	Owned bool `json:"-"`

@@ -44,6 +44,7 @@ func possibleRoutes(now Routes, target State) Routes {
 	return Routes{
 		Running: slices.DeleteFunc(slices.Clone(target.Routes.Running), impossible),
 		Config:  slices.DeleteFunc(slices.Clone(target.Routes.Config), impossible),
+		Other:   target.Routes.Other,
 	}
 }
 

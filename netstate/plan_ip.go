@@ -117,7 +117,7 @@ func (p *planner) cutRoutes() {
 	wanted := routeKeys(p.targetRoutes)
 	for _, route := range slices.Backward(p.nowRoutes) {
 		if !wanted[route.key()] || p.losesRoutes(route) {
-			p.emit(StepRoute, route.NextHopInterface, Value{Route: &route}, Value{})
+			p.emit(StepRoute, route.NextHopInterface, Value{Route: &route, With: siblings(route, p.nowRoutes)}, Value{})
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (p *planner) addRoutes() {
 	have := routeKeys(p.nowRoutes)
 	for _, route := range p.targetRoutes {
 		if !have[route.key()] || p.losesRoutes(route) {
-			p.emit(StepRoute, route.NextHopInterface, Value{}, Value{Route: &route})
+			p.emit(StepRoute, route.NextHopInterface, Value{}, Value{Route: &route, With: siblings(route, p.targetRoutes)})
 		}
 	}
 }

@@ -56,7 +56,8 @@ func (p *planner) record(link Interface, state LinkState, links map[string]*Inte
 		link.MAC = nil
 	}
 	if link.Bridge != nil {
-		link.Bridge = &Bridge{Options: link.Bridge.Options, VLANFiltering: link.Bridge.VLANFiltering}
+		link.Bridge = &Bridge{Options: link.Bridge.Options, VLANFiltering: link.Bridge.VLANFiltering,
+			OwnVLANs: link.Bridge.OwnVLANs}
 	}
 	if link.Bond != nil {
 		link.Bond = link.Bond.record()

@@ -88,6 +88,7 @@ func attachment(port string, controller Interface) *Attachment {
 		}
 	}
 	if controller.Bond != nil {
+		a.Active = controller.Bond.Active == port
 		for _, p := range controller.Bond.PortsConfig {
 			if p.Name == port {
 				a.Bond = &p
@@ -131,9 +132,20 @@ func (p *planner) changePort(name string) {
 
 func sameAttachment(a, b Attachment) bool {
 	if a.Bridge != nil && b.Bridge != nil {
-		return agrees(*a.Bridge, *b.Bridge) && reflect.DeepEqual(a.Bridge.VLAN.Entries(1), b.Bridge.VLAN.Entries(1))
+		return agrees(*a.Bridge, *b.Bridge) && reflect.DeepEqual(a.Entries(), b.Entries())
 	}
 	return reflect.DeepEqual(a.Bond, b.Bond)
+}
+
+// Entries returns the VLANs that the port of a bridge has to have.
+func (a Attachment) Entries() []VLANEntry {
+	switch {
+	case a.Bridge == nil:
+		return new(PortVLAN).Entries(a.DefaultPVID)
+	case a.Bridge.RawVLANs != nil:
+		return a.Bridge.RawVLANs
+	}
+	return a.Bridge.VLAN.Entries(a.DefaultPVID)
 }
 
 // forgetsPrimary reports whether a bond has a primary that leaves it or stops being it.

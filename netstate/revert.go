@@ -109,6 +109,13 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 	if link.Veth != nil {
 		entry.Veth = link.Veth
 	}
+	entry.Details = link.Details
+	if link.Bridge != nil {
+		entry.Bridge.OwnVLANs = link.Bridge.OwnVLANs
+	}
+	if link.Bond != nil {
+		entry.Bond.Active = link.Bond.Active
+	}
 	return entry
 }
 
@@ -162,7 +169,7 @@ func leadingRoutes(from, to Routes) []Route {
 	}
 	for _, route := range is {
 		if route.configured() && !had[route.key()] {
-			route.Exact, route.Protocol = true, 0
+			route.Exact = true
 			wish = append(wish, route)
 		}
 	}

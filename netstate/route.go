@@ -18,6 +18,9 @@ type Routes struct {
 	// Config has those of the protocols boot and static; all of them are in Running as well. In a desired
 	// state it says which routes to add and, with StateAbsent, to remove; others stay.
 	Config []Route `json:"config,omitzero"`
+	// Other has the routes that are not in Running and that are neither the kernel's own: those of routing
+	// daemons, of scope host, local ones. No policy names them; they are kept where a link has to go for a while.
+	Other []Route `json:"kernel-other,omitzero"`
 }
 
 // The table and metrics of routes that do not name one.
@@ -46,6 +49,17 @@ type Route struct {
 	// Exact, in a wish that Revert returns, says that the entry is about the one route that agrees in every key,
 	// also in those left out.
 	Exact bool `json:"kernel-exact,omitzero"`
+	// OnLink has the kernel take a gateway without asking whether the link reaches it (RTNH_F_ONLINK).
+	OnLink bool `json:"kernel-onlink,omitzero"`
+	// TOS tells IPv4 routes of one destination and metric apart.
+	TOS int `json:"kernel-tos,omitzero"`
+	// NextHopID is that of a next hop object of the kernel, which then says the rest.
+	NextHopID int `json:"kernel-next-hop,omitzero"`
+	// Expires is in how many seconds the kernel forgets the route; 0 is never.
+	Expires int `json:"kernel-expires,omitzero"`
+	// Details are scope, flags and attributes of the route that have no key, and Hop those of its next hop.
+	Details Opaque `json:"kernel-details,omitzero"`
+	Hop     Opaque `json:"kernel-hop,omitzero"`
 	// Protocol is the number the kernel keeps (RTPROT_*) of a route read from it; 0 means static, what we
 	// write. It is carried so that a route put back is the route that was taken away.
 	Protocol int `json:"kernel-protocol,omitzero"`
@@ -122,7 +136,7 @@ func trimUnicast(routeType string) string {
 func allRoutes(routes Routes) []Route {
 	all := make([]Route, 0, len(routes.Running)+len(routes.Config))
 	seen := map[routeKey]bool{}
-	for _, list := range [][]Route{routes.Running, routes.Config} {
+	for _, list := range [][]Route{routes.Running, routes.Config, routes.Other} {
 		for _, route := range list {
 			route = route.complete()
 			if key := route.key(); !seen[key] {
@@ -158,6 +172,7 @@ func (r Route) key() routeKey {
 		}
 	}
 	r.Metric, r.TableID, r.Weight, r.CWND, r.Protocol, r.State, r.Exact = nil, nil, nil, nil, 0, "", false
+	r.Expires = 0
 	return routeKey{route: r, values: values}
 }
 
@@ -197,4 +212,34 @@ func (r Route) String() string {
 		text += fmt.Sprintf(" weight %d", *r.Weight)
 	}
 	return text
+}
+
+// Shown reports whether a route of a kernel is one that nmstate shows: unicast or one that goes nowhere, of the
+// protocols and scopes that Routes.Running lists.
+func (r Route) Shown() bool {
+	if !slices.Contains([]string{"", "blackhole", "unreachable", "prohibit"}, trimUnicast(r.RouteType)) {
+		return false
+	}
+	const ra, dhcp, mrouted, keepalived, babel = 9, 16, 17, 18, 42
+	return r.configured() || slices.Contains([]int{ra, dhcp, mrouted, keepalived, babel}, r.Protocol)
+}
+
+// siblings returns the other next hops of a route that shares its traffic, or nil.
+func siblings(route Route, all []Route) *Siblings {
+	if route.Weight == nil {
+		return nil
+	}
+	var others []Route
+	for _, other := range all {
+		if other.Weight != nil && other.sharesKey(route) && other.key() != route.key() {
+			others = append(others, other)
+		}
+	}
+	return &Siblings{Routes: others}
+}
+
+// sharesKey reports whether the kernel takes two routes for one destination that differ in where they lead only.
+func (r Route) sharesKey(other Route) bool {
+	return r.Destination == other.Destination && same(r.TableID, other.TableID) && same(r.Metric, other.Metric) &&
+		r.TOS == other.TOS
 }

@@ -31,6 +31,9 @@ type RouteRule struct {
 	Action               *string `json:"action,omitzero"                 words:"blackhole unreachable prohibit"`
 	Family               *string `json:"family,omitzero"                 words:"ipv4 ipv6"` // ipv4 or ipv6
 	SuppressPrefixLength *int    `json:"suppress-prefix-length,omitzero"                                        range:"0 128"`
+	// Protocol is who made the rule (RTPROT_*), and Details are its other selectors.
+	Protocol int    `json:"kernel-protocol,omitzero"`
+	Details  Opaque `json:"kernel-details,omitzero"`
 	// Exact, in a wish that Revert returns, says that the entry is about the one rule that agrees in every key,
 	// also in those left out.
 	Exact bool `json:"kernel-exact,omitzero"`
@@ -94,7 +97,7 @@ func (r RouteRule) matches(other RouteRule) bool {
 		!unsetOrText(r.IIF, other.IIF), !unsetOrText(r.Action, other.Action):
 		return false
 	}
-	return !wanted || (r.FWMark != nil || other.FWMark == nil) && (r.IIF != nil || deref(other.IIF) == "") &&
+	return !wanted || other.Details == "" && (r.FWMark != nil || other.FWMark == nil) && (r.IIF != nil || deref(other.IIF) == "") &&
 		(r.Action != nil || deref(other.Action) == "")
 }
 

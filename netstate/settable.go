@@ -78,7 +78,8 @@ func ipv6Settings(ip *IP) *IP {
 	case !isTrue(ip.Enabled):
 		return &IP{Enabled: new(false), Autoconf: new(false)}
 	}
-	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token}
+	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token,
+		AcceptRA: ip.AcceptRA}
 }
 
 // configured returns the keys of a link that a desired state says in the same way, without ports,

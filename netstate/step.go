@@ -82,9 +82,17 @@ type Value struct {
 	Port    *Attachment `json:"port,omitzero"`
 	Address *Address    `json:"address,omitzero"`
 	Route   *Route      `json:"route,omitzero"`
-	Rule    *RouteRule  `json:"rule,omitzero"`
-	DNS     *DNSConfig  `json:"dns,omitzero"`
-	Manager Manager     `json:"manager,omitzero"`
+	// With are the other next hops of a route that shares its traffic: one that is alone has no weight in the
+	// kernel, and gets its own again when another joins it.
+	With    *Siblings  `json:"with,omitzero"`
+	Rule    *RouteRule `json:"rule,omitzero"`
+	DNS     *DNSConfig `json:"dns,omitzero"`
+	Manager Manager    `json:"manager,omitzero"`
+}
+
+// Siblings are next hops of one route.
+type Siblings struct {
+	Routes []Route `json:"routes"`
 }
 
 // An Attachment is a link being a port of a controller, with the options it has there.
@@ -102,6 +110,8 @@ type Attachment struct {
 	DefaultPVID int `json:"default-pvid,omitzero"`
 	// Bond has the options of a port of a bond; nil is the kernel's default.
 	Bond *BondPort `json:"bond,omitzero"`
+	// Active says that it is the port a bond sends through. Whoever attaches it makes it that, if it can be.
+	Active bool `json:"active,omitzero"`
 }
 
 // Inverse returns the step that undoes s.

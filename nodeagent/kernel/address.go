@@ -30,6 +30,9 @@ func (k *Kernel) readAddresses(links []*link) error {
 		if l == nil || !address.IP.IsValid() || isLinkLocal6(address.IP) {
 			continue
 		}
+		if address.Details == ownDetails(l.iface.Name, address) {
+			address.Details = ""
+		}
 		ip := l.iface.IPv4
 		if address.IP.Is6() {
 			ip = l.iface.IPv6
@@ -67,7 +70,48 @@ func parseAddress(msg []byte) (index int, address netstate.Address) {
 			}
 		}
 	}
+	address.Details = addressDetails(about, attrs, address)
 	return int(about.Index), address
+}
+
+// settableFlags are the flags of an address that somebody asks for, as opposed to what the kernel found out.
+const settableFlags = unix.IFA_F_NODAD | unix.IFA_F_OPTIMISTIC | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
+	unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
+
+// addressDetails keeps what an address has otherwise than we write it, "" for nothing. The label of an IPv4 address
+// is compared with the link's name by who knows that.
+func addressDetails(about unix.IfAddrmsg, attrs []byte, address netstate.Address) netstate.Opaque {
+	d := details{}.keep(attrs, unix.IFA_LABEL, unix.IFA_BROADCAST, unix.IFA_RT_PRIORITY, ifaProto)
+	for attr, value := range each(attrs) {
+		other, _ := netip.AddrFromSlice(value)
+		switch {
+		case attr == unix.IFA_ADDRESS && other != address.IP:
+			d[attr] = value
+		case attr == unix.IFA_FLAGS && decodeUint(value)&settableFlags != 0:
+			d[attr] = encodeUint(decodeUint(value)&settableFlags, 4)
+		}
+	}
+	if address.IP.Is4() {
+		d[headerDetail] = []byte{about.Scope}
+	}
+	return d.opaque()
+}
+
+// ownDetails are those of an address that we write.
+func ownDetails(link string, address netstate.Address) netstate.Opaque {
+	d := details{}
+	if address.IP.Is4() {
+		d[headerDetail] = []byte{unix.RT_SCOPE_UNIVERSE}
+		d[unix.IFA_LABEL] = append([]byte(link), 0)
+	}
+	if hasBroadcast(address) {
+		d[unix.IFA_BROADCAST] = broadcast(address.Prefix())
+	}
+	return d.opaque()
+}
+
+func hasBroadcast(address netstate.Address) bool {
+	return address.IP.Is4() && address.PrefixLength <= 30 && !address.IP.IsLoopback()
 }
 
 // doAddress adds or removes an address, or changes its lifetime.
@@ -135,9 +179,21 @@ func (k *Kernel) writeAddress(kind, flags, index int, address netstate.Address) 
 	about := unix.IfAddrmsg{Family: family(address.IP), Prefixlen: uint8(address.PrefixLength), Index: uint32(index)}
 	var attrs attributes
 	attrs.add(unix.IFA_LOCAL, address.IP.AsSlice())
-	attrs.add(unix.IFA_ADDRESS, address.IP.AsSlice())
+	kept := detailsOf(address.Details)
+	if scope := kept[headerDetail]; len(scope) == 1 {
+		about.Scope = scope[0]
+	}
+	if _, hasPeer := kept[unix.IFA_ADDRESS]; !hasPeer {
+		attrs.add(unix.IFA_ADDRESS, address.IP.AsSlice())
+	}
+	switch {
+	case kind == unix.RTM_NEWADDR:
+		kept.addTo(&attrs)
+	case kept[unix.IFA_ADDRESS] != nil:
+		attrs.add(unix.IFA_ADDRESS, kept[unix.IFA_ADDRESS])
+	}
 	if kind == unix.RTM_NEWADDR {
-		if address.IP.Is4() && address.PrefixLength <= 30 && !address.IP.IsLoopback() {
+		if address.Details == "" && hasBroadcast(address) {
 			attrs.add(unix.IFA_BROADCAST, broadcast(address.Prefix()))
 		}
 		if address.Dynamic() {

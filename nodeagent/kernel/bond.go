@@ -110,8 +110,8 @@ func encodeTargets(list string) attributes {
 	return a
 }
 
-// decodeBond reads the IFLA_INFO_DATA of a bond, and the index of its primary port (0 for none).
-func decodeBond(attrs []byte) (bond *netstate.Bond, primary int) {
+// decodeBond reads the IFLA_INFO_DATA of a bond, and the indexes of its primary and its active port (0 for none).
+func decodeBond(attrs []byte) (bond *netstate.Bond, primary, active int) {
 	b := &netstate.Bond{Options: &netstate.BondOptions{ARPIPTarget: new(""), Primary: new("")}, Port: []string{}}
 	decodeOptions(bondMode(), attrs, b)
 	decodeOptions(bondOptions(), attrs, b.Options)
@@ -119,11 +119,13 @@ func decodeBond(attrs []byte) (bond *netstate.Bond, primary int) {
 		switch attr {
 		case nl.IFLA_BOND_PRIMARY:
 			primary = int(decodeUint(value))
+		case nl.IFLA_BOND_ACTIVE_SLAVE:
+			active = int(decodeUint(value))
 		case nl.IFLA_BOND_ARP_IP_TARGET:
 			b.Options.ARPIPTarget = new(decodeTargets(value))
 		}
 	}
-	return b, primary
+	return b, primary, active
 }
 
 // decodeTargets reads the list of ARP targets.

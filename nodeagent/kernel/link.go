@@ -18,10 +18,12 @@ type link struct {
 	elsewhere   bool
 	kind        string
 	primary     int // of a bond
+	active      int // of a bond
 	up          bool
 	iface       netstate.Interface
 	portKind    string
 	bridgePort  netstate.BridgePort
+	static      []netstate.StaticMAC
 	bondPort    netstate.BondPort
 	addrGenMode uint8
 }
@@ -52,10 +54,28 @@ func parseLink(msg []byte) link {
 		}
 	}
 	slaveInfo = l.parseKind(info.Type, linkInfo)
+	l.keepDetails(attrs, linkInfo)
+	if l.portKind == "bridge" {
+		l.bridgePort.Details = portDetails(slaveInfo).opaque()
+	}
 	decodeOptions(bridgePortOptionsIf(l.portKind == "bridge"), slaveInfo, &l.bridgePort)
 	decodeOptions(bondPortOptionsIf(l.portKind == "bond"), slaveInfo, &l.bondPort)
 	l.bridgePort.Name, l.bondPort.Name = l.iface.Name, l.iface.Name
 	return l
+}
+
+// keepDetails keeps what a link that can be made has to be given to be made again as it is.
+func (l *link) keepDetails(attrs, linkInfo []byte) {
+	if l.kind == "" || l.iface.State == netstate.StateIgnore {
+		return
+	}
+	d := linkDetails(attrs)
+	for attr, data := range each(linkInfo) {
+		if attr == nl.IFLA_INFO_DATA {
+			d[infoPart] = []byte(partDetails(l.kind, data).opaque())
+		}
+	}
+	l.iface.Details = d.opaque()
 }
 
 // parseCommon reads what every link has.
@@ -110,6 +130,7 @@ func (l *link) parseFamilies(attrs []byte) {
 			switch attr {
 			case inet6Conf:
 				ip.Enabled = new(confValue(value, confDisableIPv6) == 0)
+				ip.AcceptRA = new(int(confValue(value, confAcceptRA)))
 				ip.Autoconf = new(*ip.Enabled && confValue(value, confAutoconf) != 0 && confValue(value, confAcceptRA) != 0)
 			case inet6Token:
 				ip.Token = tokenText(value)
@@ -120,7 +141,7 @@ func (l *link) parseFamilies(attrs []byte) {
 		}
 	}
 	if !*ip.Enabled {
-		ip.AddrGenMode, ip.Token = nil, nil
+		ip.AddrGenMode, ip.Token, ip.AcceptRA = nil, nil, nil
 	}
 }
 
@@ -177,7 +198,7 @@ func (l *link) parseKind(hardwareType uint16, linkInfo []byte) (port []byte) {
 	case netstate.TypeBridge:
 		i.Bridge = decodeBridge(data)
 	case netstate.TypeBond:
-		i.Bond, l.primary = decodeBond(data)
+		i.Bond, l.primary, l.active = decodeBond(data)
 	case netstate.TypeVLAN:
 		i.VLAN = decodeVLAN(data)
 	case netstate.TypeVXLAN:
@@ -257,6 +278,9 @@ func (l *link) name(of func(index int) string) {
 		i.Veth = &netstate.Veth{Peer: base}
 	case i.Bond != nil && l.primary != 0:
 		i.Bond.Options.Primary = new(of(l.primary))
+	}
+	if i.Bond != nil && l.active != 0 {
+		i.Bond.Active = of(l.active)
 	}
 }
 

@@ -50,9 +50,14 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 	if err != nil {
 		return refused(err, "%s", operation)
 	}
+	k.restoreDetails(to.Name, to.Details)
 	err = k.settle(to)
 	if err == nil && peer != nil {
+		k.restoreDetails(peer.Name, peer.Details)
 		err = k.settle(*peer)
+	}
+	if err == nil && to.Bridge != nil && to.Bridge.OwnVLANs != nil {
+		err = k.setOwnVLANs(to.Name, to.Bridge.OwnVLANs)
 	}
 	if err == nil {
 		return nil
@@ -117,7 +122,9 @@ func (k *Kernel) encodeNew(to netstate.Interface, peer *netstate.Interface) (dat
 	case to.VLAN != nil:
 		return encodeVLAN(to.VLAN), base, nil
 	case to.VXLAN != nil:
-		return encodeVXLAN(to.VXLAN, base), 0, nil
+		data = encodeVXLAN(to.VXLAN, base)
+		detailsOf(detailsOf(to.Details)[infoPart]).addTo(&data)
+		return data, 0, nil
 	case to.VRF != nil:
 		encodeOptions(&data, vrfOptions(), to.VRF)
 	case to.MACVLAN != nil:

@@ -110,12 +110,25 @@ func (k *Kernel) setPort(l *link, to netstate.Attachment) error {
 			return err
 		}
 	}
+	if to.Active {
+		k.activate(l.index, to.Controller)
+	}
 	if to.Type != netstate.TypeBridge {
 		return nil
 	}
-	var vlan *netstate.PortVLAN
-	if to.Bridge != nil {
-		vlan = to.Bridge.VLAN
+	if err := k.setVLANs(l.index, to.Entries()); err != nil || to.Bridge == nil {
+		return err
 	}
-	return k.setVLANs(l.index, vlan.Entries(to.DefaultPVID))
+	if err := k.restorePortDetails(l.index, to.Bridge.Details); err != nil {
+		return err
+	}
+	return k.addStaticMACs(l.index, to.Bridge.Static)
+}
+
+// activate has a bond send through a port, if the port has a carrier: else the bond goes on choosing by itself.
+func (k *Kernel) activate(port int, bond string) {
+	var data, attrs attributes
+	data.addUint32(nl.IFLA_BOND_ACTIVE_SLAVE, uint32(port))
+	attrs.nest(unix.IFLA_LINKINFO, linkInfo("bond", data))
+	_ = k.request(unix.RTM_NEWLINK, 0, message(unix.IfInfomsg{Index: int32(k.indexOf(bond))}), attrs)
 }

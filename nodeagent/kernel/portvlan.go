@@ -36,12 +36,9 @@ type bridgeVLANMessage struct {
 // bridgeVLANInfo is the kernel's struct bridge_vlan_info.
 type bridgeVLANInfo struct{ Flags, VID uint16 }
 
-// readPortVLANs returns the VLANs of all bridge ports by the port's index, when a bridge filters.
+// readPortVLANs returns the VLANs of all bridges and their ports by index, when there is a bridge.
 func (k *Kernel) readPortVLANs(links []*link) (map[int][]netstate.VLANEntry, error) {
-	filters := slices.ContainsFunc(links, func(l *link) bool {
-		return l.iface.Bridge != nil && isTrue(l.iface.Bridge.VLANFiltering)
-	})
-	if !filters {
+	if !slices.ContainsFunc(links, func(l *link) bool { return l.iface.Bridge != nil }) {
 		return nil, nil
 	}
 	return k.dumpVLANs(0)
@@ -151,18 +148,38 @@ func (k *Kernel) setVLANs(index int, want []netstate.VLANEntry) error {
 		return err
 	}
 	add, remove := vlanChanges(now[index], want)
-	if err := k.changeVLANs(unix.RTM_SETLINK, index, add); err != nil {
+	if err := k.changeVLANs(unix.RTM_SETLINK, index, add, 0); err != nil {
 		return err
 	}
-	return k.changeVLANs(unix.RTM_DELLINK, index, remove)
+	return k.changeVLANs(unix.RTM_DELLINK, index, remove, 0)
 }
 
+// setOwnVLANs makes the VLANs of a bridge itself exactly what is wanted.
+func (k *Kernel) setOwnVLANs(name string, want []netstate.VLANEntry) error {
+	index := int(k.indexOf(name))
+	now, err := k.dumpVLANs(index)
+	if err != nil {
+		return err
+	}
+	add, remove := vlanChanges(now[index], want)
+	if err := k.changeVLANs(unix.RTM_SETLINK, index, add, bridgeSelf); err != nil {
+		return err
+	}
+	return k.changeVLANs(unix.RTM_DELLINK, index, remove, bridgeSelf)
+}
+
+// bridgeSelf says that a request is about a bridge and not about a port (BRIDGE_FLAGS_SELF).
+const bridgeSelf = 2
+
 // changeVLANs adds (RTM_SETLINK) or removes (RTM_DELLINK) VLANs of a bridge port.
-func (k *Kernel) changeVLANs(kind, index int, entries []netstate.VLANEntry) error {
+func (k *Kernel) changeVLANs(kind, index int, entries []netstate.VLANEntry, flags uint16) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	var attrs attributes
-	attrs.nest(unix.IFLA_AF_SPEC, encodeVLANEntries(entries))
+	var attrs, spec attributes
+	if flags != 0 {
+		spec.add(nl.IFLA_BRIDGE_FLAGS, encodeUint(uint64(flags), 2))
+	}
+	attrs.nest(unix.IFLA_AF_SPEC, append(spec, encodeVLANEntries(entries)...))
 	return k.request(kind, 0, message(unix.IfInfomsg{Family: unix.AF_BRIDGE, Index: int32(index)}), attrs)
 }

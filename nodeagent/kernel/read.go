@@ -63,6 +63,9 @@ func (k *Kernel) readLinks() ([]*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := k.readStaticMACs(byIndex); err != nil {
+		return nil, err
+	}
 	for _, l := range links {
 		l.name(func(index int) string {
 			if other := byIndex[index]; other != nil {
@@ -70,6 +73,12 @@ func (k *Kernel) readLinks() ([]*link, error) {
 			}
 			return ""
 		})
+		if b := l.iface.Bridge; b != nil {
+			own := vlans[l.index]
+			if !sameVLANs(own, (*netstate.PortVLAN)(nil).Entries(value(b.Options.VLANDefaultPVID))) {
+				b.OwnVLANs = append([]netstate.VLANEntry{}, own...)
+			}
+		}
 		if controller := byIndex[l.controller]; controller != nil {
 			controller.takePort(l, vlans[l.index])
 		}
@@ -77,15 +86,23 @@ func (k *Kernel) readLinks() ([]*link, error) {
 	return links, nil
 }
 
+// sameVLANs compares entries one VLAN by one.
+func sameVLANs(a, b []netstate.VLANEntry) bool { return *expand(a) == *expand(b) }
+
 // takePort adds a port to its controller's list. Ports come in the order of their names.
 func (l *link) takePort(port *link, vlans []netstate.VLANEntry) {
 	switch i := &l.iface; {
 	case i.Bridge != nil:
 		p := port.bridgePort
 		p.VLAN = nil
+		pvid := value(i.Bridge.Options.VLANDefaultPVID)
 		if isTrue(i.Bridge.VLANFiltering) {
-			p.VLAN = netstate.PortVLANFromEntries(vlans, value(i.Bridge.Options.VLANDefaultPVID))
+			p.VLAN = netstate.PortVLANFromEntries(vlans, pvid)
 		}
+		if !sameVLANs(vlans, p.VLAN.Entries(pvid)) {
+			p.RawVLANs = append([]netstate.VLANEntry{}, vlans...)
+		}
+		p.Static = port.static
 		i.Bridge.Port = append(i.Bridge.Port, p)
 	case i.Bond != nil:
 		i.Bond.Port = append(i.Bond.Port, port.iface.Name)

@@ -13,19 +13,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// Origins of routes that the unix package does not name (include/uapi/linux/rtnetlink.h).
-const (
-	protoMrouted    = 17
-	protoKeepalived = 18
-	protoBabel      = 42
-	tableCompat     = 252
-)
-
-// shownProtocols are the origins of routes that somebody decided on.
-func shownProtocols() []uint8 {
-	return []uint8{unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_RA, unix.RTPROT_DHCP, protoMrouted, protoKeepalived,
-		protoBabel}
-}
+// tableCompat stands in the header for a table whose number does not fit there (include/uapi/linux/rtnetlink.h).
+const tableCompat = 252
 
 // readRoutes lists the routes of both families. names are those of the links by index.
 func (k *Kernel) readRoutes(names map[int]string) (netstate.Routes, error) {
@@ -39,10 +28,17 @@ func (k *Kernel) readRoutes(names map[int]string) (netstate.Routes, error) {
 			return routes, fmt.Errorf("list routes: %w", err)
 		}
 		for _, msg := range messages {
-			routes.Running = append(routes.Running, parseRoute(msg, names)...)
+			for _, r := range parseRoute(msg, names) {
+				if r.Shown() && scopeOf(msg) <= unix.RT_SCOPE_LINK {
+					routes.Running = append(routes.Running, r)
+				} else {
+					routes.Other = append(routes.Other, r)
+				}
+			}
 		}
 	}
 	slices.SortStableFunc(routes.Running, compareRoutes)
+	slices.SortStableFunc(routes.Other, compareRoutes)
 	for _, r := range routes.Running {
 		if r.Protocol == unix.RTPROT_BOOT || r.Protocol == unix.RTPROT_STATIC {
 			routes.Config = append(routes.Config, r)
@@ -68,12 +64,12 @@ func compareRoutes(a, b netstate.Route) int {
 func parseRoute(msg []byte, names map[int]string) []netstate.Route {
 	about, attrs := header[unix.RtMsg](msg)
 	kind, known := routeType(about.Type)
-	shown := known && slices.Contains(shownProtocols(), about.Protocol) &&
-		(about.Scope == unix.RT_SCOPE_UNIVERSE || about.Scope == unix.RT_SCOPE_LINK) && about.Flags&unix.RTM_F_CLONED == 0
-	if !shown {
+	kernels := about.Protocol <= unix.RTPROT_KERNEL // it makes and removes these by itself
+	if !known || kernels || about.Flags&unix.RTM_F_CLONED != 0 {
 		return nil
 	}
-	r := netstate.Route{Protocol: int(about.Protocol), RouteType: kind, TableID: new(int(about.Table)), Metric: new(0)}
+	r := netstate.Route{Protocol: int(about.Protocol), RouteType: kind, TableID: new(int(about.Table)), Metric: new(0),
+		TOS: int(about.Tos), OnLink: about.Flags&unix.RTNH_F_ONLINK != 0}
 	destination := netip.IPv4Unspecified()
 	if about.Family == unix.AF_INET6 {
 		destination = netip.IPv6Unspecified()
@@ -91,6 +87,11 @@ func parseRoute(msg []byte, names map[int]string) []netstate.Route {
 			r.Source, _ = netip.AddrFromSlice(value)
 		case unix.RTA_METRICS:
 			r.CWND = parseCWND(value)
+		case rtaNextHopID:
+			r.NextHopID = int(decodeUint(value))
+		case unix.RTA_CACHEINFO:
+			info, _ := header[routeCacheInfo](value)
+			r.Expires = max(0, int(info.Expires)) / userHZ
 		case unix.RTA_MULTIPATH:
 			hops = parseHops(value, names)
 		default:
@@ -98,10 +99,64 @@ func parseRoute(msg []byte, names map[int]string) []netstate.Route {
 		}
 	}
 	r.Destination = netip.PrefixFrom(destination, int(about.Dst_len))
-	if kind != "" {
+	if kind != "" && r.Shown() {
 		r.NextHopInterface = ""
 	}
+	if d := routeDetails(about, attrs, r).opaque(); d != ownRouteDetails(r) {
+		r.Details = d
+	}
+	r.Hop = details{}.keep(attrs, hopKinds()...).opaque()
 	return spread(r, hops)
+}
+
+// routeCacheInfo is the beginning of the kernel's struct rta_cacheinfo.
+type routeCacheInfo struct {
+	References, LastUse uint32
+	Expires             int32
+}
+
+// userHZ is what the kernel counts times of routes in, per second.
+const userHZ = 100
+
+// scopeOf returns the scope of a route's message.
+func scopeOf(msg []byte) uint8 {
+	about, _ := header[unix.RtMsg](msg)
+	return about.Scope
+}
+
+// hopKinds are the attributes of a next hop that no document has a key for: realm and encapsulation.
+func hopKinds() []uint16 { return []uint16{unix.RTA_FLOW, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE} }
+
+// routeDetails keeps what a route has that no document has a key for: scope, metrics, preference.
+func routeDetails(about unix.RtMsg, attrs []byte, r netstate.Route) details {
+	d := details{}.keep(attrs, unix.RTA_METRICS, unix.RTA_PREF, rtaTTLPropagate, unix.RTA_SRC)
+	if pref := d[unix.RTA_PREF]; len(pref) == 1 && pref[0] == 0 { // medium
+		delete(d, unix.RTA_PREF)
+	}
+	if r.Destination.Addr().Is4() {
+		d[headerDetail] = []byte{about.Scope}
+	}
+	return d
+}
+
+// ownRouteDetails are those of a route that we write.
+func ownRouteDetails(r netstate.Route) netstate.Opaque {
+	d := details{}
+	if r.Destination.Addr().Is4() {
+		d[headerDetail] = []byte{routeScope(r)}
+	}
+	if r.CWND != nil {
+		d[unix.RTA_METRICS] = cwndMetrics(*r.CWND)
+	}
+	return d.opaque()
+}
+
+// routeScope is the scope of a route that says nothing about it.
+func routeScope(r netstate.Route) uint8 {
+	if r.Destination.Addr().Is4() && r.RouteType == "" && !r.NextHopAddress.IsValid() {
+		return unix.RT_SCOPE_LINK
+	}
+	return unix.RT_SCOPE_UNIVERSE
 }
 
 // spread makes one route of each next hop.
@@ -113,7 +168,8 @@ func spread(r netstate.Route, hops []netstate.Route) []netstate.Route {
 	for n, hop := range hops {
 		routes[n] = r
 		r := &routes[n]
-		r.NextHopInterface, r.NextHopAddress, r.Weight = hop.NextHopInterface, hop.NextHopAddress, hop.Weight
+		r.NextHopInterface, r.NextHopAddress = hop.NextHopInterface, hop.NextHopAddress
+		r.Weight, r.OnLink, r.Hop = hop.Weight, hop.OnLink, hop.Hop
 	}
 	return routes
 }
@@ -140,7 +196,9 @@ func parseHops(b []byte, names map[int]string) []netstate.Route {
 		if int(about.Len) < unix.SizeofRtNexthop || int(about.Len) > len(b) {
 			return hops
 		}
-		hop := netstate.Route{NextHopInterface: names[int(about.Ifindex)], Weight: new(int(about.Hops) + 1)}
+		hop := netstate.Route{NextHopInterface: names[int(about.Ifindex)], Weight: new(int(about.Hops) + 1),
+			OnLink: about.Flags&unix.RTNH_F_ONLINK != 0}
+		hop.Hop = details{}.keep(b[unix.SizeofRtNexthop:about.Len], hopKinds()...).opaque()
 		for attr, value := range each(b[unix.SizeofRtNexthop:about.Len]) {
 			parseHop(&hop, attr, value, names)
 		}
@@ -160,7 +218,13 @@ func parseCWND(attrs []byte) *int {
 	return nil
 }
 
-// routeType is a kernel's type in the words of documents; unicast is "". Others are not shown.
+// otherRouteTypes are those that no document has a word for.
+func otherRouteTypes() map[string]uint8 {
+	return map[string]uint8{"local": unix.RTN_LOCAL, "broadcast": unix.RTN_BROADCAST, "anycast": unix.RTN_ANYCAST,
+		"multicast": unix.RTN_MULTICAST, "throw": unix.RTN_THROW, "nat": unix.RTN_NAT}
+}
+
+// routeType is a kernel's type in the words of documents; unicast is "".
 func routeType(kind uint8) (name string, known bool) {
 	switch kind {
 	case unix.RTN_UNICAST:
@@ -171,6 +235,11 @@ func routeType(kind uint8) (name string, known bool) {
 		return "unreachable", true
 	case unix.RTN_PROHIBIT:
 		return "prohibit", true
+	}
+	for name, number := range otherRouteTypes() {
+		if number == kind {
+			return name, true
+		}
 	}
 	return "", false
 }

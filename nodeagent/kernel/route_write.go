@@ -3,7 +3,9 @@
 package kernel
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,25 +17,26 @@ import (
 func (k *Kernel) doRoute(step netstate.Step) error {
 	from, to := step.From.Route, step.To.Route
 	if from != nil {
-		if err := k.changeRoute(*from, false); err != nil {
+		if err := k.changeRoute(*from, step.From.With, false); err != nil {
 			return refused(err, "remove route %s", describeRoute(*from))
 		}
 	}
 	if to == nil {
 		return nil
 	}
-	if err := k.changeRoute(*to, true); err != nil {
+	if err := k.changeRoute(*to, step.To.With, true); err != nil {
 		return refused(err, "add route %s", describeRoute(*to))
 	}
 	return nil
 }
 
 // changeRoute adds or removes a route.
-func (k *Kernel) changeRoute(r netstate.Route, add bool) error {
+func (k *Kernel) changeRoute(r netstate.Route, with *netstate.Siblings, add bool) error {
 	if r.Weight == nil || r.Destination.Addr().Is6() {
 		kind, flags := unix.RTM_DELROUTE, 0
 		if add {
-			kind, flags = unix.RTM_NEWROUTE, unix.NLM_F_CREATE|addFlags(r)
+			// The kernel refuses the same route again; another gateway beside one that there is, a plan has thought of.
+			kind, flags = unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND
 		}
 		return k.writeRoutes(kind, flags, []netstate.Route{r})
 	}
@@ -41,6 +44,7 @@ func (k *Kernel) changeRoute(r netstate.Route, add bool) error {
 	if err != nil {
 		return err
 	}
+	weigh(others, with)
 	switch {
 	case add:
 		return k.writeRoutes(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, append(others, r))
@@ -50,12 +54,18 @@ func (k *Kernel) changeRoute(r netstate.Route, add bool) error {
 	return k.writeRoutes(unix.RTM_DELROUTE, 0, []netstate.Route{r})
 }
 
-// addFlags refuses a route that exists, unless it is one more next hop.
-func addFlags(r netstate.Route) int {
-	if r.Weight != nil {
-		return unix.NLM_F_APPEND
+// weigh gives next hops that the kernel shows without a weight the one that they had.
+func weigh(hops []netstate.Route, with *netstate.Siblings) {
+	if with == nil {
+		return
 	}
-	return unix.NLM_F_EXCL
+	for n, hop := range hops {
+		for _, known := range with.Routes {
+			if hop.NextHopInterface == known.NextHopInterface && hop.NextHopAddress == known.NextHopAddress {
+				hops[n].Weight = known.Weight
+			}
+		}
+	}
 }
 
 // siblings are the other next hops of an IPv4 route's destination, table and metric.
@@ -73,7 +83,7 @@ func (k *Kernel) siblings(r netstate.Route) ([]netstate.Route, error) {
 		return nil, err
 	}
 	var others []netstate.Route
-	for _, other := range all.Running {
+	for _, other := range slices.Concat(all.Running, all.Other) {
 		sameHop := other.NextHopInterface == r.NextHopInterface && other.NextHopAddress == r.NextHopAddress
 		if sameRoute(other, r) && !sameHop {
 			others = append(others, other)
@@ -84,7 +94,8 @@ func (k *Kernel) siblings(r netstate.Route) ([]netstate.Route, error) {
 
 // sameRoute reports whether the kernel keeps two next hops in one route.
 func sameRoute(a, b netstate.Route) bool {
-	return a.Destination == b.Destination && value(a.TableID) == value(b.TableID) && value(a.Metric) == value(b.Metric)
+	return a.Destination == b.Destination && value(a.TableID) == value(b.TableID) &&
+		value(a.Metric) == value(b.Metric) && a.TOS == b.TOS
 }
 
 // writeRoutes sends a route with one or several next hops.
@@ -96,16 +107,20 @@ func (k *Kernel) writeRoutes(kind, flags int, hops []netstate.Route) error {
 	}
 	about := unix.RtMsg{
 		Family: family(r.Destination.Addr()), Dst_len: uint8(r.Destination.Bits()), Table: tableCompat,
-		Protocol: uint8(r.Protocol), Type: kernelRouteType(r.RouteType), Scope: unix.RT_SCOPE_UNIVERSE,
+		Protocol: uint8(r.Protocol), Type: kernelRouteType(r.RouteType), Scope: routeScope(r), Tos: uint8(r.TOS),
+	}
+	kept := detailsOf(r.Details)
+	if scope := kept[headerDetail]; len(scope) == 1 {
+		about.Scope = scope[0]
+	}
+	if r.OnLink && len(hops) == 1 && r.Weight == nil {
+		about.Flags |= unix.RTNH_F_ONLINK
 	}
 	if *table < 256 {
 		about.Table = uint8(*table)
 	}
 	if about.Protocol == 0 {
 		about.Protocol = unix.RTPROT_STATIC
-	}
-	if r.Destination.Addr().Is4() && r.RouteType == "" && !r.NextHopAddress.IsValid() {
-		about.Scope = unix.RT_SCOPE_LINK
 	}
 	var attrs attributes
 	attrs.add(unix.RTA_DST, r.Destination.Addr().AsSlice())
@@ -116,16 +131,43 @@ func (k *Kernel) writeRoutes(kind, flags int, hops []netstate.Route) error {
 	if r.Source.IsValid() {
 		attrs.add(unix.RTA_PREFSRC, r.Source.AsSlice())
 	}
-	if r.CWND != nil {
-		var metrics attributes
-		metrics.addUint32(unix.RTAX_LOCK, 1<<unix.RTAX_CWND)
-		metrics.addUint32(unix.RTAX_CWND, uint32(*r.CWND))
-		attrs.nest(unix.RTA_METRICS, metrics)
+	kept.addTo(&attrs)
+	if r.CWND != nil && kept[unix.RTA_METRICS] == nil {
+		attrs.nest(unix.RTA_METRICS, cwndMetrics(*r.CWND))
+	}
+	if r.Expires > 0 && r.Destination.Addr().Is6() && kind == unix.RTM_NEWROUTE {
+		attrs.addUint32(unix.RTA_EXPIRES, uint32(r.Expires))
+	}
+	if r.NextHopID != 0 && r.Weight == nil {
+		byID := slices.Clone(attrs)
+		byID.addUint32(rtaNextHopID, uint32(r.NextHopID))
+		if err := k.request(kind, flags, message(about), byID); err == nil {
+			return nil // else the object is gone, and what it said has to do
+		}
 	}
 	if err := k.addHops(&attrs, hops); err != nil {
 		return err
 	}
 	return k.request(kind, flags, message(about), attrs)
+}
+
+// cwndMetrics are the metrics of a route that has a congestion window only.
+func cwndMetrics(window int) attributes {
+	var metrics attributes
+	metrics.addUint32(unix.RTAX_LOCK, 1<<unix.RTAX_CWND)
+	metrics.addUint32(unix.RTAX_CWND, uint32(window))
+	return metrics
+}
+
+// addGateway appends the address of a gateway, which may be of the other IP version.
+func addGateway(attrs *attributes, r netstate.Route) {
+	switch {
+	case !r.NextHopAddress.IsValid():
+	case r.NextHopAddress.Is6() && r.Destination.Addr().Is4():
+		attrs.add(unix.RTA_VIA, append(encodeUint(unix.AF_INET6, 2), r.NextHopAddress.AsSlice()...))
+	default:
+		attrs.add(unix.RTA_GATEWAY, r.NextHopAddress.AsSlice())
+	}
 }
 
 // addHops appends the next hops: plain attributes for one without a weight, else a list.
@@ -140,11 +182,13 @@ func (k *Kernel) addHops(attrs *attributes, hops []netstate.Route) error {
 			return err
 		}
 		var hop attributes
-		if r.NextHopAddress.IsValid() {
-			hop.add(unix.RTA_GATEWAY, r.NextHopAddress.AsSlice())
-		}
+		addGateway(&hop, r)
+		detailsOf(r.Hop).addTo(&hop)
 		weight := max(value(r.Weight), 1)
 		about := unix.RtNexthop{Len: uint16(unix.SizeofRtNexthop + len(hop)), Hops: uint8(weight - 1), Ifindex: int32(index)}
+		if r.OnLink {
+			about.Flags |= unix.RTNH_F_ONLINK
+		}
 		list = append(append(list, message(about)...), hop...)
 	}
 	attrs.add(unix.RTA_MULTIPATH, list)
@@ -160,9 +204,8 @@ func (k *Kernel) addHop(attrs *attributes, r netstate.Route) error {
 	if index != 0 {
 		attrs.addUint32(unix.RTA_OIF, uint32(index))
 	}
-	if r.NextHopAddress.IsValid() {
-		attrs.add(unix.RTA_GATEWAY, r.NextHopAddress.AsSlice())
-	}
+	addGateway(attrs, r)
+	detailsOf(r.Hop).addTo(attrs)
 	return nil
 }
 
@@ -188,7 +231,7 @@ func kernelRouteType(name string) uint8 {
 	case "prohibit":
 		return unix.RTN_PROHIBIT
 	}
-	return unix.RTN_UNICAST
+	return cmp.Or(otherRouteTypes()[name], uint8(unix.RTN_UNICAST))
 }
 
 // describeRoute is a route in words.

@@ -33,6 +33,17 @@ const (
 	attrRuleTable    = 15
 	attrRuleMask     = 16
 	attrRuleL3mdev   = 19
+
+	attrRuleGoto          = 4
+	attrRuleFlow          = 11
+	attrRuleTunnel        = 12
+	attrRuleSuppressGroup = 13
+	attrRuleOIF           = 17
+	attrRuleUIDs          = 20
+	attrRuleIPProto       = 22
+	attrRuleSourcePorts   = 23
+	attrRulePorts         = 24
+
 	attrRuleProtocol = 21
 )
 
@@ -90,9 +101,11 @@ func parseRule(msg []byte) (rule netstate.RouteRule, shown bool) {
 		case attrRuleL3mdev:
 			kernels = kernels || decodeUint(value) != 0
 		case attrRuleProtocol:
-			kernels = kernels || decodeUint(value) == unix.RTPROT_KERNEL
+			r.Protocol = int(decodeUint(value))
+			kernels = kernels || r.Protocol == unix.RTPROT_KERNEL
 		}
 	}
+	r.Details = ruleDetails(about, attrs)
 	if about.DstLen > 0 {
 		r.IPTo = netip.PrefixFrom(destination, int(about.DstLen))
 	}
@@ -107,6 +120,20 @@ func parseRule(msg []byte) (rule netstate.RouteRule, shown bool) {
 		r.Action = &action
 	}
 	return r, known && !kernels
+}
+
+// ruleDetails keeps the selectors that no document has a key for: TOS, "not", output link, ports, protocol, user ids.
+func ruleDetails(about ruleMessage, attrs []byte) netstate.Opaque {
+	d := details{}.keep(attrs, attrRuleGoto, attrRuleFlow, attrRuleTunnel, attrRuleSuppressGroup, attrRuleOIF,
+		attrRuleUIDs, attrRuleIPProto, attrRuleSourcePorts, attrRulePorts)
+	if group := d[attrRuleSuppressGroup]; int32(decodeUint(group)) == -1 {
+		delete(d, attrRuleSuppressGroup)
+	}
+	const invert = 2
+	if about.TOS != 0 || about.Flags&invert != 0 {
+		d[headerDetail] = []byte{about.TOS, byte(about.Flags & invert)}
+	}
+	return d.opaque()
 }
 
 // ruleAction is what a rule does, "" for looking into its table.
@@ -161,6 +188,14 @@ func (k *Kernel) writeRule(kind, flags int, r netstate.RouteRule) error {
 	if r.IPFrom.IsValid() {
 		about.SrcLen = uint8(r.IPFrom.Bits())
 		attrs.add(attrRuleSrc, r.IPFrom.Addr().AsSlice())
+	}
+	kept := detailsOf(r.Details)
+	if h := kept[headerDetail]; len(h) == 2 {
+		about.TOS, about.Flags = h[0], uint32(h[1])
+	}
+	kept.addTo(&attrs)
+	if r.Protocol != 0 && kind == unix.RTM_NEWRULE {
+		attrs.add(attrRuleProtocol, []byte{byte(r.Protocol)})
 	}
 	if r.IIF != nil {
 		attrs.addString(attrRuleIIF, *r.IIF)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -186,6 +187,9 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 		digit, accept := "0", "0"
 		if *ip.Autoconf {
 			digit, accept = "1", "2" // also where the node forwards IPv6, as nodes of clusters do
+		}
+		if ip.AcceptRA != nil {
+			accept = strconv.Itoa(*ip.AcceptRA)
 		}
 		settings = append(settings, sysctl{"autoconf", digit}, sysctl{"accept_ra", accept})
 	}
