@@ -125,7 +125,7 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	answers := make(chan answer, 1)
 	var before bool
 	var begun time.Time
-	l.enqueue(c.MAC.Prefix(), change{
+	l.writer.enqueue(c.MAC.Prefix(), change{
 		apply: func(b *macpool.Block) error {
 			begun = l.clock.Now()
 			if err := l.checkOwnWindow(claim); err != nil {
@@ -173,8 +173,7 @@ func (l *Ledger) withdrawLocked(m macpool.MAC) bool {
 	return found
 }
 
-// lentToAnother refuses a claim to an address that was lent to another object, which the store does not know yet. The
-// mutex is held.
+// lentToAnotherLocked refuses a claim to an address that was lent to another object, which the store does not know yet.
 func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
 	given, lent := l.memory.lent[c.MAC]
 	if lent && given.holder.Object != c.Holder.Object && !c.Regardless {
@@ -231,7 +230,7 @@ func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
 // whom it lent the address to, or gives it up.
 func (l *Ledger) contest(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
 	m := c.MAC
-	l.enqueue(
+	l.writer.enqueue(
 		m.Prefix(),
 		change{apply: func(b *macpool.Block) error { b.Contest(m); return nil }, done: func(*macpool.Block, error) {}},
 	)
@@ -267,7 +266,7 @@ func (l *Ledger) takeBack(fresh []macpool.Claim) {
 	for _, c := range fresh {
 		delete(l.memory.recorded, c.MAC)
 		hold := macpool.Hold{Holder: c.Holder, Since: c.Since}
-		l.enqueueLocked(c.MAC.Prefix(), change{
+		l.writer.enqueue(c.MAC.Prefix(), change{
 			apply: func(b *macpool.Block) error { b.Release(c.MAC, hold); return nil },
 			done:  func(*macpool.Block, error) {},
 		})

@@ -12,7 +12,7 @@ import (
 // Edit changes a block as the janitor sees fit and waits until that is written. A lazy edit waits for company.
 func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, lazy bool, alter func(*macpool.Block)) error {
 	written := make(chan error, 1)
-	l.enqueue(p, change{
+	l.writer.enqueue(p, change{
 		lazy:  lazy,
 		apply: func(b *macpool.Block) error { alter(b); return nil },
 		done:  func(_ *macpool.Block, err error) { written <- err },

@@ -51,18 +51,17 @@ type Ledger struct {
 	clock   clock.Clock
 	Grace   time.Duration
 	cache   *blockCache
-	ctx     context.Context //nolint:containedctx // bounds the writes that outlive the requests that caused them
+	writer  *writer
 
-	mu         sync.Mutex
-	committers map[macpool.Prefix]*committer
-	windows    map[string]*window
-	memory     memory
-	unwritten  int // changes that are queued or being written
-	drained    chan struct{}
-	closed     bool
-	failed     error                     // the store is older than it was
-	rewound    chan struct{}             // closed when failed is set
-	watched    map[macpool.Prefix]string // the versions that the watch told of last
+	// mu guards what follows, and the windows. Methods whose names end in Locked are called with it held, the others
+	// without. It is never held while the store is waited for.
+	mu      sync.Mutex
+	windows map[string]*window
+	memory  memory
+	closed  bool
+	failed  error                     // the store is older than it was
+	rewound chan struct{}             // closed when failed is set
+	watched map[macpool.Prefix]string // the versions that the watch told of last
 }
 
 // Options are what a Ledger is made of.
@@ -77,18 +76,23 @@ type Options struct {
 
 // New is a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
 func New(ctx context.Context, o Options) *Ledger {
-	return &Ledger{
+	l := &Ledger{
 		store: o.Store, lease: o.Lease, objects: o.Objects, clock: o.Clock,
-		Grace:      cmp.Or(o.MaxAdmission, MaxAdmission) + reuseWithin,
-		cache:      newBlockCache(o.Clock),
-		ctx:        ctx,
-		committers: map[macpool.Prefix]*committer{},
-		windows:    map[string]*window{},
-		memory:     newMemory(),
-		drained:    make(chan struct{}),
-		rewound:    make(chan struct{}),
-		watched:    map[macpool.Prefix]string{},
+		Grace:   cmp.Or(o.MaxAdmission, MaxAdmission) + reuseWithin,
+		cache:   newBlockCache(o.Clock),
+		windows: map[string]*window{},
+		memory:  newMemory(),
+		rewound: make(chan struct{}),
+		watched: map[macpool.Prefix]string{},
 	}
+	l.writer = &writer{
+		ctx: ctx, store: o.Store, cache: l.cache, clock: o.Clock,
+		onNews:     func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
+		onVersions: l.noteVersions,
+		committers: map[macpool.Prefix]*committer{},
+		drained:    make(chan struct{}),
+	}
+	return l
 }
 
 // Assign gives the request its addresses: explicit ones by a write each block, the others from the window. It blocks
@@ -186,7 +190,7 @@ func (l *Ledger) Forget(p macpool.Prefix, version string) {
 	l.recheckWindows(p)
 }
 
-// inWindow says whether an address is in any window. The mutex is held.
+// inWindowLocked says whether an address is in any window.
 func (l *Ledger) inWindowLocked(m macpool.MAC) bool {
 	for _, w := range l.windows {
 		if slices.Contains(w.free, m) {
@@ -196,9 +200,9 @@ func (l *Ledger) inWindowLocked(m macpool.MAC) bool {
 	return false
 }
 
-// unreserve sees to it that the store learns that this replica gives up an address. The mutex is held.
-func (l *Ledger) unreserveLocked(m macpool.MAC, replica string) {
-	l.enqueueLocked(m.Prefix(), change{
+// unreserve sees to it that the store learns that this replica gives up an address.
+func (l *Ledger) unreserve(m macpool.MAC, replica string) {
+	l.writer.enqueue(m.Prefix(), change{
 		lazy:  true,
 		apply: func(b *macpool.Block) error { b.Unreserve(m, replica); return nil },
 		done:  func(*macpool.Block, error) {},
@@ -213,74 +217,13 @@ func (l *Ledger) Close(ctx context.Context) error {
 	for _, w := range l.windows {
 		l.giveBackLocked(w)
 	}
-	for _, c := range l.committers {
-		c.hurry()
-	}
-	l.noteDrainedLocked()
 	l.mu.Unlock()
+	l.writer.close()
 	select {
-	case <-l.drained:
+	case <-l.writer.drained:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("close the ledger with writes outstanding: %w", ctx.Err())
-	}
-}
-
-func (l *Ledger) enqueue(p macpool.Prefix, ch change) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.enqueueLocked(p, ch)
-}
-
-func (l *Ledger) enqueueLocked(p macpool.Prefix, ch change) {
-	c := l.committers[p]
-	if c == nil {
-		c = &committer{
-			prefix:     p,
-			store:      l.store,
-			cache:      l.cache,
-			clock:      l.clock,
-			onNews:     func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
-			onVersions: l.noteVersions,
-			urgent:     make(chan struct{}, 1),
-		}
-		l.committers[p] = c
-	}
-	l.unwritten++
-	done := ch.done
-	ch.done = func(b *macpool.Block, err error) {
-		done(b, err)
-		l.noteWritten()
-	}
-	c.add(l.ctx, ch)
-	if l.closed {
-		c.hurry() // no company will come
-	}
-}
-
-func (l *Ledger) noteWritten() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.unwritten--
-	l.noteDrainedLocked()
-}
-
-// noteDrained tells Close that nothing is left to be written. The mutex is held.
-func (l *Ledger) noteDrainedLocked() {
-	if !l.closed || l.unwritten > 0 {
-		return
-	}
-	select {
-	case <-l.drained: // a request that was cut off came late
-	default:
-		close(l.drained)
-	}
-}
-
-// hurry makes the changes of a block that wait for company go now. The mutex is held.
-func (l *Ledger) hurryLocked(p macpool.Prefix) {
-	if c := l.committers[p]; c != nil {
-		c.hurry()
 	}
 }
 
@@ -313,7 +256,7 @@ func (l *Ledger) recheckWindows(p macpool.Prefix) {
 	for _, w := range l.windows {
 		for _, m := range slices.Clone(w.free) {
 			if m.Prefix() == p && !b.Entry(m).LendableBy(w.replica) && w.withdraw(m) {
-				l.unreserveLocked(m, w.replica)
+				l.unreserve(m, w.replica)
 			}
 		}
 	}

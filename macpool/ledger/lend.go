@@ -63,13 +63,13 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	w := l.windowOfLocked(pool, replica)
 	w.used = l.clock.Now()
 	for _, m := range w.dropOutsiders() {
-		l.unreserveLocked(m, replica)
+		l.unreserve(m, replica)
 	}
 	w.queue = append(w.queue, who)
 	l.serveLocked(w)
 	if len(w.queue) > 0 {
 		w.size = min(2*w.size, maxWindow)
-		l.hurryLocked(w.cursor)
+		l.writer.hurry(w.cursor)
 	}
 	if len(w.queue) > 0 || len(w.free) < w.size/2 {
 		l.startFillingLocked(w)
@@ -77,8 +77,8 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	return w, nil
 }
 
-// serve lends to those who wait, in the order they came, as far as the window reaches: nobody is overtaken for ever.
-// The ledger's mutex is held.
+// serveLocked lends to those who wait, in the order they came, as far as the window reaches: nobody is overtaken for
+// ever.
 func (l *Ledger) serveLocked(w *window) {
 	replica, ok := l.mayLendLocked()
 	if !ok || replica != w.replica {
@@ -118,7 +118,7 @@ func (l *Ledger) leave(w *window, who *waiter) {
 	w.queue = slices.DeleteFunc(w.queue, func(other *waiter) bool { return other == who })
 }
 
-// startFilling begins to reserve addresses unless that is under way. The ledger's mutex is held.
+// startFillingLocked begins to reserve addresses unless that is under way.
 func (l *Ledger) startFillingLocked(w *window) {
 	if w.filling {
 		return
@@ -177,7 +177,7 @@ func (l *Ledger) contestOthers(pool macpool.Pool, w *window) {
 				continue
 			}
 			needed--
-			l.enqueueLocked(m.Prefix(), change{
+			l.writer.enqueue(m.Prefix(), change{
 				apply: func(b *macpool.Block) error { b.Contest(m); return nil },
 				done:  func(*macpool.Block, error) {},
 			})
@@ -215,7 +215,7 @@ func (l *Ledger) exhausted(pool macpool.Pool) error {
 		Total:    usage.Total,
 		Needed:   l.needed(pool),
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, flushTimeout)
+	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
 	looks := maxLooks
 	for _, b := range l.cache.all() {

@@ -74,7 +74,7 @@ func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string)
 	delete(l.memory.recorded, m)
 	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.Now()}
 	begun := l.clock.Now()
-	l.enqueueLocked(m.Prefix(), change{
+	l.writer.enqueue(m.Prefix(), change{
 		lazy: true,
 		apply: func(b *macpool.Block) error {
 			begun = l.clock.Now()

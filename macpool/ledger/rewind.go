@@ -70,7 +70,7 @@ func older(a, b string) bool {
 // lookAgain reads a block of which the watch says that it is deleted, although this process knows a later state: a
 // watch that was cut off tells of the last state that it had seen.
 func (l *Ledger) lookAgain(p macpool.Prefix) {
-	ctx, cancel := context.WithTimeout(l.ctx, flushTimeout)
+	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
 	before := l.cache.block(p).Version
 	fresh, err := l.store.Get(ctx, p)

@@ -66,8 +66,8 @@ func (w *window) withdraw(m macpool.MAC) bool {
 	return true
 }
 
-// windowOf is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier name are
-// forgotten: the janitor may have settled them. The ledger's mutex is held.
+// windowOfLocked is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier name are
+// forgotten: the janitor may have settled them.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {
@@ -131,7 +131,7 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 		return macpool.ErrNotReady
 	}
 	w.cursor = prefix
-	l.enqueueLocked(prefix, change{
+	l.writer.enqueue(prefix, change{
 		lazy: len(w.queue) == 0,
 		apply: func(b *macpool.Block) error {
 			got = l.take(b, w, pool, n, got)
@@ -178,7 +178,7 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 		case e.LendableBy(w.replica):
 			w.free = append(w.free, m)
 		case e.Reservation.Replica == w.replica:
-			l.unreserveLocked(m, w.replica)
+			l.unreserve(m, w.replica)
 		}
 	}
 	if l.closed {
@@ -222,10 +222,10 @@ func (l *Ledger) ReturnIdle() {
 	}
 }
 
-// giveBack frees the addresses of a window. The ledger's mutex is held.
+// giveBackLocked frees the addresses of a window.
 func (l *Ledger) giveBackLocked(w *window) {
 	for _, m := range w.free {
-		l.unreserveLocked(m, w.replica)
+		l.unreserve(m, w.replica)
 	}
 	w.free = nil
 }
