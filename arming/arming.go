@@ -27,8 +27,9 @@ const (
 )
 
 const (
-	// Mutating and Validating are the kinds of configurations.
-	Mutating   = "MutatingWebhookConfiguration"
+	// Mutating is the kind of configurations whose webhooks may change objects.
+	Mutating = "MutatingWebhookConfiguration"
+	// Validating is the kind of those whose webhooks may not.
 	Validating = "ValidatingWebhookConfiguration"
 	// last begins the name of the mutating configuration.
 	last = "zz-"

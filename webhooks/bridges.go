@@ -48,8 +48,8 @@ func (b *Bridges) Run(ctx context.Context, c client.WithWatch) {
 	running.Wait()
 }
 
-// namesIn are the bridges that an object offers, or the addresses that the NICs of a node have. A bridge that a node has
-// none of at this moment is offered all the same.
+// namesIn are the bridges that an object offers, or the addresses that the NICs of a node have. A bridge that a node
+// has none of at this moment is offered all the same.
 func namesIn(o any) ([]string, error) {
 	var bridges []string
 	switch o := o.(type) {

@@ -60,8 +60,8 @@ func (n *NodeAddresses) all() []macpool.MAC {
 	return macs
 }
 
-// addressesOfNode are the addresses that a node answers to: those of its NICs and of what it builds on them. The ends of
-// pods' and VMs' interfaces are not the node's.
+// addressesOfNode are the addresses that a node answers to: those of its NICs and of what it builds on them. The ends
+// of pods' and VMs' interfaces are not the node's.
 func addressesOfNode(o *v1beta1.NodeNetworkState) []string {
 	if o.Status.CurrentState == nil {
 		return nil

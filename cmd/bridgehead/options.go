@@ -29,8 +29,8 @@ type Options struct {
 	MetricsAddress string
 	// Service is the name of the Service that the API server calls the webhooks by.
 	Service string
-	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes that
-	// of the mutating one of it.
+	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes
+	// that of the mutating one of it.
 	WebhookConfiguration string
 	// DrainDelay is how long to go on serving after SIGTERM.
 	DrainDelay time.Duration

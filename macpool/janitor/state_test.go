@@ -90,7 +90,8 @@ func (w *world) checkReservations() {
 		held, reserved := b.Counts()
 		assert.Positive(w.t, held+reserved, "block %s is empty and still there", b.Prefix)
 		for m, e := range b.Entries() {
-			assert.True(w.t, e.Reservation.Replica == "" || alive[e.Reservation.Replica], "%s is reserved by a replica that is dead", m)
+			replica := e.Reservation.Replica
+			assert.True(w.t, replica == "" || alive[replica], "%s is reserved by a replica that is dead", m)
 		}
 	}
 }

@@ -177,9 +177,12 @@ func (w *world) startJanitor() {
 		w.alter(w.janitor)
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	janitor := w.janitor
-	go func() { ended <- janitor.Start(ctx) }()
+	go func() {
+		defer close(ended)
+		_ = janitor.Start(ctx) // it ends by ctx
+	}()
 	w.stop = func() {
 		cancel()
 		<-ended
