@@ -32,6 +32,31 @@ func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, erro
 	return all, nil
 }
 
+// planBack is how to fulfil wishes that we derived ourselves, one after the other, so far as the node lets.
+func planBack(current netstate.State, wishes []journal.State) ([]netstate.Step, error) {
+	var all []netstate.Step
+	for _, wish := range wishes {
+		steps := netstate.PlanBack(current, netstate.State(wish))
+		for _, step := range steps {
+			var err error
+			if current, err = current.Apply(step); err != nil {
+				return nil, fmt.Errorf("plan the way back: %w", err)
+			}
+		}
+		all = append(all, steps...)
+	}
+	return all, nil
+}
+
+// undoing are the wishes that undo those of a change.
+func undoing(c journal.Change) []journal.State {
+	back := make([]journal.State, len(c.Wishes))
+	for n, wish := range c.Wishes {
+		back[n] = journal.State(netstate.Revert(netstate.State(c.From), netstate.State(wish)))
+	}
+	return back
+}
+
 // withoutManagers leaves out who manages the links: managers take their time, and a link that was given back to one is
 // as it was. HoldLinks sees to it.
 func withoutManagers(steps []netstate.Step) []netstate.Step {
@@ -186,12 +211,7 @@ func (k *Keeper) undo(c journal.Change) error {
 		return fmt.Errorf("undo: %w", err)
 	}
 	c.From.Interfaces = append(slices.Clone(c.From.Interfaces), newcomers(c, current)...)
-	var back []journal.State
-	for _, wish := range c.Wishes {
-		reverted := netstate.Revert(netstate.State(c.From), netstate.State(wish))
-		back = append(back, journal.State(possible(reverted, current)))
-	}
-	left, err := plan(netstate.Own(current, netstate.State(c.Desired)), back)
+	left, err := planBack(netstate.Own(current, netstate.State(c.Desired)), undoing(c))
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}
@@ -202,39 +222,6 @@ func (k *Keeper) undo(c journal.Change) error {
 		return fmt.Errorf("undo: %w", err)
 	}
 	return nil
-}
-
-// possible is a wish without what nobody can bring about because a link is gone: hardware that is not there, what
-// stands on it, it as a port, and routes through it.
-func possible(wish, current netstate.State) netstate.State {
-	there := map[string]bool{}
-	for _, i := range current.Interfaces {
-		there[i.Name] = true
-	}
-	for {
-		known := len(there)
-		for _, i := range wish.Interfaces {
-			made := i.State != netstate.StateAbsent && i.Type != netstate.TypeEthernet && i.Type != ""
-			if made && (i.Base() == "" || there[i.Base()]) {
-				there[i.Name] = true
-			}
-		}
-		if len(there) == known {
-			break
-		}
-	}
-	gone := func(link string) bool { return !there[link] }
-	var rest []netstate.Interface
-	for _, i := range wish.Interfaces {
-		if i.State == netstate.StateAbsent || there[i.Name] {
-			rest = append(rest, withPorts(i, gone))
-		}
-	}
-	wish.Interfaces = rest
-	wish.Routes.Config = slices.DeleteFunc(slices.Clone(wish.Routes.Config), func(r netstate.Route) bool {
-		return r.State != netstate.StateAbsent && r.NextHopInterface != "" && gone(r.NextHopInterface)
-	})
-	return wish
 }
 
 // newcomers are links that came during a change and that no step of it makes: somebody else's, which stay.
