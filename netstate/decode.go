@@ -114,12 +114,20 @@ func expires(address node) bool {
 }
 
 func (d *decoder) decodeText(n node, into reflect.Value, at *field.Path) {
-	if !d.expect(n, scalarNode, at) || n.text == "" {
+	if !d.expect(n, scalarNode, at) {
 		return
 	}
 	text := n.text
-	if prefix, isPrefix := into.Addr().Interface().(*netip.Prefix); isPrefix {
+	prefix, isPrefix := into.Addr().Interface().(*netip.Prefix)
+	switch {
+	case isPrefix && text == "": // no wildcard: that is a key left out
+		d.errs = append(d.errs,
+			field.Invalid(at, text, "is empty: leave the key out, or write a network, 0.0.0.0/0 for all"))
+		return
+	case isPrefix:
 		d.decodePrefix(text, prefix, at)
+		return
+	case text == "":
 		return
 	}
 	if err := into.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {

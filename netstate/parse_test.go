@@ -182,3 +182,18 @@ func TestTheJSONOfAStateHasNmstatesKeysOnly(t *testing.T) {
 		assert.NotContains(t, string(text), internalKey, name)
 	}
 }
+
+// An empty network would match every route or rule; who means that leaves the key out.
+func TestAnEmptyNetworkIsNoWildcard(t *testing.T) {
+	for name, text := range map[string]string{
+		"the destination of a route": `routes: {config: [{state: absent, destination: "", next-hop-interface: eth0}]}`,
+		"the source of a rule":       `route-rules: {config: [{state: absent, ip-from: "", ip-to: 192.0.2.0/24}]}`,
+		"the destination of a rule":  `route-rules: {config: [{state: absent, ip-to: ""}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, errs := Parse([]byte(text))
+			require.Len(t, errs, 1)
+			assert.Contains(t, errs[0].Error(), "leave the key out")
+		})
+	}
+}

@@ -76,17 +76,33 @@ func validateName(name string, at *field.Path) field.ErrorList {
 }
 
 func validateLinkState(i Interface, at *field.Path) field.ErrorList {
+	loopback := i.Name == "lo" || i.Type == TypeLoopback
 	switch i.State {
 	case "", StateUp, StateDown, StateIgnore:
+		if loopback && i.wanted() {
+			return validateLoopback(i, at)
+		}
 		return nil
 	case StateAbsent:
-		if i.Name == "lo" || i.Type == TypeLoopback {
+		if loopback {
 			return field.ErrorList{field.Forbidden(at.Child("state"), "the loopback interface cannot be absent")}
 		}
 		return nil
 	}
 	return field.ErrorList{field.NotSupported(at.Child("state"), i.State,
 		[]LinkState{StateUp, StateDown, StateAbsent, StateIgnore})}
+}
+
+// validateLoopback refuses to switch off what every program on a node counts on.
+func validateLoopback(i Interface, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if i.State == StateDown {
+		errs = append(errs, field.Forbidden(at.Child("state"), "the loopback interface cannot be down"))
+	}
+	if i.IPv4 != nil && i.IPv4.Enabled != nil && !*i.IPv4.Enabled {
+		errs = append(errs, field.Forbidden(at.Child("ipv4", "enabled"), "the loopback interface keeps 127.0.0.1"))
+	}
+	return errs
 }
 
 // validateParts refuses the part of one type beside another type.
