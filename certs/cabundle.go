@@ -11,8 +11,8 @@ import (
 
 // MergeBundles returns the caBundle of a webhook that has present: the current CA, and the one before it while that
 // lasts, for replicas may still serve certificates that it signed. The CA before has the subject of the current one,
-// whoever made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped. All are
-// in PEM.
+// whoever made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped. All
+// are in PEM.
 func MergeBundles(current, present []byte) []byte { return mergeBundles(current, present, time.Now()) }
 
 func mergeBundles(current, present []byte, now time.Time) []byte {

@@ -47,7 +47,8 @@ func (a *Agent) Alive() error {
 }
 
 // Ready returns nil once the agent does its work: the node is restored, the kernel is watched, the API server has taken
-// a first report, nobody else does the same, and nothing that the process needs is missing. Else it returns what is not so.
+// a first report, nobody else does the same, and nothing that the process needs is missing. Else it returns what is not
+// so.
 func (a *Agent) Ready() error {
 	var missing []error
 	for _, part := range []struct {

@@ -209,7 +209,9 @@ func (r *replica) register(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []manager.Runnable{r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.endIfRewound(), books, turns} {
+	for _, part := range []manager.Runnable{
+		r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.endIfRewound(), books, turns,
+	} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}

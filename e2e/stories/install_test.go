@@ -45,7 +45,9 @@ func TestUninstallKeepsWhatUsersMadeAndStopsNobody(t *testing.T) {
 	require.NoError(t, err)
 	root, err := suite.Root()
 	require.NoError(t, err)
-	_, err = s.Kubectl(t.Context(), "delete", "-k", root+"/manifests", "--wait=false", "--selector=bridgehead.dev/keep!=true")
+	_, err = s.Kubectl(
+		t.Context(), "delete", "-k", root+"/manifests", "--wait=false", "--selector=bridgehead.dev/keep!=true",
+	)
 	require.NoError(t, err, "what is kept is not asked for")
 	waitUntil(t, func() bool { return len(webhookNames(t, s)) == 0 })
 	for _, r := range s.Running() {
@@ -92,10 +94,14 @@ func TestWhatUsersMadeOutlivesAsManyUninstallsAsTheyLike(t *testing.T) {
 	requireUsersObjects(t, plane)
 
 	// As docs/install.md says.
-	_, err = plane.Kubectl(t.Context(), "annotate", "crd", "-l", "bridgehead.dev/keep", "bridgehead.dev/delete-all-objects=true")
+	_, err = plane.Kubectl(
+		t.Context(), "annotate", "crd", "-l", "bridgehead.dev/keep", "bridgehead.dev/delete-all-objects=true",
+	)
 	require.NoError(t, err)
 	for _, kind := range []string{"validatingadmissionpolicy", "validatingadmissionpolicybinding"} {
-		_, err = plane.Kubectl(t.Context(), "patch", kind, "bridgehead-keep", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
+		_, err = plane.Kubectl(
+			t.Context(), "patch", kind, "bridgehead-keep", "--type=merge", `--patch={"metadata":{"finalizers":null}}`,
+		)
 		require.NoError(t, err)
 	}
 	_, err = plane.Kubectl(t.Context(), "delete", "-k", root+"/manifests", "--ignore-not-found", "--wait=false")

@@ -38,8 +38,9 @@ func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 			require.NoError(t, err)
 			byKubectl, err := plane.Kubectl(t.Context(), "kustomize", folder)
 			require.NoError(t, err)
-			assert.Equal(t, strings.ReplaceAll(byKubectl, "image: bridgehead\n", "image: registry.example.org/bridgehead:v1.2.3@"+digest.String()+"\n"),
-				string(rendered), "what is released is what the folder gives")
+			image := "image: registry.example.org/bridgehead:v1.2.3@" + digest.String() + "\n"
+			want := strings.ReplaceAll(byKubectl, "image: bridgehead\n", image)
+			assert.Equal(t, want, string(rendered), "what is released is what the folder gives")
 			out, err := plane.KubectlInput(
 				t.Context(), string(rendered), "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-",
 			)

@@ -313,7 +313,8 @@ func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 	// A webhook that names networks when ours was not called is played by one of ours that is called for no pod.
-	_, err := s.Kubectl(t.Context(), "patch", "mutatingwebhookconfiguration", "zz-bridgehead-template", "--type=json", "-p",
+	const template = "zz-bridgehead-template"
+	_, err := s.Kubectl(t.Context(), "patch", "mutatingwebhookconfiguration", template, "--type=json", "-p",
 		`[{"op":"test","path":"/webhooks/2/name","value":"pods.bridgehead.dev"},`+
 			`{"op":"add","path":"/webhooks/2/matchConditions/-","value":{"name":"nobody","expression":"false"}}]`)
 	require.NoError(t, err)

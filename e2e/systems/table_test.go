@@ -173,7 +173,8 @@ func tryRow(t *testing.T, s *systems.System, manager string, r row) {
 	began := uptime(t, s)
 	happen(t, s, r)
 	if r.loses {
-		require.Eventually(t, func() bool { return !inBridge(t, s) }, patience, time.Second, "without us it leaves the bridge")
+		left := func() bool { return !inBridge(t, s) }
+		require.Eventually(t, left, patience, time.Second, "without us it leaves the bridge")
 	} else {
 		require.True(t, inBridge(t, s), "without us it stays, too")
 	}

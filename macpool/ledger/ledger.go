@@ -172,8 +172,8 @@ func (l *Ledger) Now() time.Time {
 	return l.clock.Now().UTC().Truncate(time.Microsecond)
 }
 
-// Observe takes in a state of a block from a watch, in the watch's order. Addresses in this replica's windows that the block says are no
-// longer its alone are given up.
+// Observe takes in a state of a block from a watch, in the watch's order. Addresses in this replica's windows that the
+// block says are no longer its alone are given up.
 func (l *Ledger) Observe(b *macpool.Block) {
 	l.noteWatched(b.Prefix, b.Version)
 	l.cache.put(b)

@@ -423,7 +423,7 @@ func TestAStoreThatIsOlderThanItWasEndsTheLedger(t *testing.T) {
 
 func TestARecordThatComesLateMakesNoSecondHolder(t *testing.T) {
 	in(t, 256, []string{"r1", "r2"}, func(t *testing.T, w *world) {
-		w.warm("r1")
+		w.warm()
 		grant, err := w.assign("r1", "vmc", anyFor("net")...)
 		require.NoError(t, err)
 		m := grant.MACs[0]
@@ -511,7 +511,7 @@ func TestABlockThatKeepsChangingIsAnErrorNotARefusal(t *testing.T) {
 
 func TestAnAddressThatIsBeingClaimedIsNotLentMeanwhile(t *testing.T) {
 	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
-		w.warm("r1")
+		w.warm()
 		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
 		reachable := w.holdUp(nil)
 		claimed := make(chan error, 1)
@@ -535,7 +535,7 @@ func TestAnAddressThatIsBeingClaimedIsNotLentMeanwhile(t *testing.T) {
 
 func TestAnAddressWhoseRecordFailedIsNoOrphan(t *testing.T) {
 	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
-		w.warm("r1")
+		w.warm()
 		first, err := w.assign("r1", "vmb", anyFor("net")...)
 		require.NoError(t, err)
 		reachable := w.holdUp(errors.New("connection refused"))
@@ -557,7 +557,7 @@ func TestAnAddressWhoseRecordFailedIsNoOrphan(t *testing.T) {
 
 func TestAnAddressWhoseRecordFailedIsNotClaimedByAnother(t *testing.T) {
 	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
-		w.warm("r1")
+		w.warm()
 		lent, err := w.assign("r1", "vmb", anyFor("net")...)
 		require.NoError(t, err)
 		w.has("vmb", true)
@@ -641,8 +641,9 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 	})
 }
 
-// warm gives a replica a window of a world of one block, and leaves nothing that makes its next write go at once.
-func (w *world) warm(replica string) {
+// warm gives the first replica a window of a world of one block, and leaves nothing that makes its next write go at once.
+func (w *world) warm() {
+	const replica = "r1"
 	_, err := w.assign(replica, "vma", anyFor("net")...)
 	require.NoError(w.t, err)
 	w.settleWrites()

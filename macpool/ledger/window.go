@@ -66,8 +66,8 @@ func (w *window) withdraw(m macpool.MAC) bool {
 	return true
 }
 
-// windowOfLocked is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier name are
-// forgotten: the janitor may have settled them.
+// windowOfLocked is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier
+// name are forgotten: the janitor may have settled them.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {

@@ -54,7 +54,8 @@ type Keeper struct {
 // patience is what programs take, and more.
 const patience = 10 * time.Second
 
-// NetworkManager is the Keeper that is told by its drop-in (NetworkManager.conf(5), global-dns), and reads it by reload.
+// NetworkManager is the Keeper that is told by its drop-in (NetworkManager.conf(5), global-dns), and reads it by
+// reload.
 func NetworkManager(reload func() error) Keeper {
 	return Keeper{
 		Name: networkManager, Path: networkManagerFile, Replaces: true, Format: formatNetworkManager, Reload: reload,

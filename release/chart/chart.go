@@ -78,7 +78,7 @@ func render(manifests string, components ...string) ([]object, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
 	if err := kustomization(dir, manifests, components...); err != nil {
 		return nil, err
 	}

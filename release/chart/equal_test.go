@@ -53,7 +53,8 @@ func TestEveryComponentHasASetting(t *testing.T) {
 
 func TestTheChartIsWhatKustomizeRenders(t *testing.T) {
 	for chosen := range 1 << len(settings()) {
-		values := map[string]any{"image": map[string]any{"repository": "r.example.org/bridgehead", "tag": "v1", "digest": digest}}
+		image := map[string]any{"repository": "r.example.org/bridgehead", "tag": "v1", "digest": digest}
+		values := map[string]any{"image": image}
 		var components []string
 		for i, s := range settings() {
 			if chosen&(1<<i) != 0 {
@@ -120,7 +121,9 @@ func TestValuesThatAreRefused(t *testing.T) {
 }
 
 // templated are the objects of the chart as Helm renders and reads them, and its hooks.
-func templated(t *testing.T, namespace string, values map[string]any) (map[string]map[string]any, []*release.Hook, error) {
+func templated(
+	t *testing.T, namespace string, values map[string]any,
+) (map[string]map[string]any, []*release.Hook, error) {
 	t.Helper()
 	c, err := loader.Load(chart)
 	require.NoError(t, err)
