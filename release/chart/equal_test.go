@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/arming"
 )
 
 const (
@@ -215,9 +217,11 @@ func assertWebhooksGoFirst(t *testing.T, hooks []*release.Hook) {
 		first[h.Kind+"/"+h.Name] = h.Weight
 	}
 	require.Len(t, first, 4)
-	for _, kind := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"} {
-		assert.Less(t, first[kind+"/bridgehead-template"], first[kind+"/bridgehead"],
-			"a replica would make it again of the template of %s", kind)
+	for _, kind := range []string{arming.Mutating, arming.Validating} {
+		live := kind + "/" + arming.NameOf(kind, arming.DefaultConfiguration)
+		require.Contains(t, first, live)
+		require.Contains(t, first, live+arming.TemplateSuffix)
+		assert.Less(t, first[live+arming.TemplateSuffix], first[live], "a replica would make it again of its template")
 	}
 }
 
