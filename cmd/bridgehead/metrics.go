@@ -3,12 +3,16 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/rollout"
 	"github.com/bridgehead-dev/bridgehead/version"
 
@@ -63,6 +67,19 @@ func (c counts) observe(webhook string) func(verdict string, took time.Duration)
 	return func(verdict string, took time.Duration) {
 		c.reviews.WithLabelValues(webhook, verdict).Inc()
 		c.latency.WithLabelValues(webhook).Observe(took.Seconds())
+	}
+}
+
+// metricsOptions say where and how metrics are served.
+func metricsOptions(o Options, source *certs.Source) metricsserver.Options {
+	if !o.MetricsSecure {
+		return metricsserver.Options{BindAddress: o.MetricsAddress}
+	}
+	return metricsserver.Options{
+		BindAddress: o.MetricsAddress, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization,
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+			c.GetCertificate, c.MinVersion = source.GetCertificate, tls.VersionTLS13
+		}},
 	}
 }
 

@@ -27,6 +27,8 @@ type Options struct {
 	WebhookAddress, ProbeAddress string
 	// MetricsAddress is where to serve metrics; "0" for nowhere.
 	MetricsAddress string
+	// MetricsSecure has metrics served by TLS, to those whom the API server allows to get /metrics.
+	MetricsSecure bool
 	// Service is the name of the Service that the API server calls the webhooks by.
 	Service string
 	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes
@@ -59,6 +61,7 @@ func defaultOptions(namespace, pod string) Options {
 		WebhookAddress:       ":9443",
 		ProbeAddress:         ":8081",
 		MetricsAddress:       "0",
+		MetricsSecure:        true,
 		Service:              "bridgehead-webhook",
 		WebhookConfiguration: arming.DefaultConfiguration,
 		DrainDelay:           5 * time.Second,
@@ -97,6 +100,8 @@ reserved, and exits.
 	flags.StringVar(&o.WebhookAddress, "webhook-address", o.WebhookAddress, "`address` to serve webhooks on, by TLS")
 	flags.StringVar(&o.ProbeAddress, "probe-address", o.ProbeAddress, "`address` to serve /readyz and /healthz on")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "`address` to serve metrics for Prometheus on, at /metrics; 0 for none")
+	flags.BoolVar(&o.MetricsSecure, "metrics-secure", o.MetricsSecure,
+		"serve metrics by TLS, with the certificate of the webhooks, to those whom the API server allows to get /metrics")
 	flags.StringVar(&o.Service, "service", o.Service, "`name` of the Service the API server calls the webhooks by; the certificate is for it")
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the validating webhook configuration, to make of <name>-template; the mutating one is zz-<name>, so that it is called last")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")

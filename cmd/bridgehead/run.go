@@ -29,7 +29,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/arming"
@@ -61,7 +60,8 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(cfg, managerOptions(o, scheme, log))
+	source := certs.NewSource(cfg, o.Namespace, o.Service+"."+o.Namespace+".svc")
+	mgr, err := ctrl.NewManager(cfg, managerOptions(o, scheme, source, log))
 	if err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
@@ -72,7 +72,7 @@ func run(ctx context.Context, o Options) error {
 	// What serves ends after what it is to drain: its context outlives the signal.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	r, err := newReplica(serving, o, mgr, direct, log)
+	r, err := newReplica(serving, o, mgr, direct, source, log)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func run(ctx context.Context, o Options) error {
 	return mgr.Start(serving)
 }
 
-func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
+func managerOptions(o Options, scheme *runtime.Scheme, source *certs.Source, log logr.Logger) ctrl.Options {
 	ca := fields.OneTermEqualSelector("metadata.name", certs.SecretName)
 	named := func(kind string) fields.Selector {
 		return fields.OneTermEqualSelector("metadata.name", arming.NameOf(kind, o.WebhookConfiguration))
@@ -105,7 +105,7 @@ func managerOptions(o Options, scheme *runtime.Scheme, log logr.Logger) ctrl.Opt
 		Logger: log,
 		Cache:  cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: watched},
 
-		Metrics:                 metricsserver.Options{BindAddress: o.MetricsAddress},
+		Metrics:                 metricsOptions(o, source),
 		GracefulShutdownTimeout: &grace,
 	}
 }
@@ -139,6 +139,7 @@ func newReplica(
 	o Options,
 	mgr manager.Manager,
 	direct client.Client,
+	source *certs.Source,
 	log logr.Logger,
 ) (*replica, error) {
 	r := &replica{
@@ -148,7 +149,7 @@ func newReplica(
 		config:     mgr.GetConfig(),
 		direct:     direct,
 		pools:      &cluster.Pools{},
-		source:     certs.NewSource(mgr.GetConfig(), o.Namespace, o.Service+"."+o.Namespace+".svc"),
+		source:     source,
 		drain:      &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
 		counts:     newCounts(),
 		events:     mgr.GetEventRecorder("bridgehead"),

@@ -18,10 +18,12 @@ import (
 
 func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 	plane := controlplane.StartForTest(t, controlplane.Options{})
-	scc, err := os.ReadFile("testdata/scc-crd.yaml")
-	require.NoError(t, err)
-	_, err = plane.KubectlInput(t.Context(), string(scc), "apply", "--server-side", "-f", "-")
-	require.NoError(t, err)
+	for _, file := range []string{"testdata/scc-crd.yaml", "testdata/servicemonitor-crd.yaml"} {
+		crd, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, err = plane.KubectlInput(t.Context(), string(crd), "apply", "--server-side", "-f", "-")
+		require.NoError(t, err)
+	}
 	root, err := suite.Root()
 	require.NoError(t, err)
 	require.NoError(t, plane.Apply(t.Context(), root+"/manifests")) // a dry run makes no namespaces

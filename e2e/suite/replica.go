@@ -53,7 +53,7 @@ func (r *Replica) start(program, kubeconfig string, flags []string) error {
 	defer log.Close()
 	r.process = exec.Command(program, append([]string{
 		"--kubeconfig", kubeconfig, "--pod-name", r.Name, "--webhook-address", r.Address, "--probe-address", r.probes,
-		"--metrics-address", r.Metrics,
+		"--metrics-address", r.Metrics, "--metrics-secure=false",
 	}, flags...)...)
 	r.process.Stdout, r.process.Stderr = log, log
 	// The kernel ends it with us, however we end.

@@ -24,6 +24,7 @@ func settings() []setting {
 		{value: ".Values.openshift", component: "openshift"},
 		{value: ".Values.optOut.pods", component: "opt-out-pods"},
 		{value: ".Values.optOut.vms", component: "opt-out-vms"},
+		{value: ".Values.prometheus", component: "prometheus"},
 		{value: ".Values.singleNode", component: "single-node"},
 	}
 }

@@ -36,6 +36,7 @@ func settings() []struct{ value, component string } {
 		{"openshift", "openshift"},
 		{"optOut.pods", "opt-out-pods"},
 		{"optOut.vms", "opt-out-vms"},
+		{"prometheus", "prometheus"},
 		{"singleNode", "single-node"},
 	}
 }
