@@ -94,8 +94,7 @@ const (
 // there is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a
 // newer one. A template without webhooks is as none, so that nothing is in force while one is being removed.
 func Decide(
-	template, live *unstructured.Unstructured,
-	s Situation,
+	template, live *unstructured.Unstructured, s Situation,
 ) (do Action, wanted *unstructured.Unstructured, lacking string) {
 	if template != nil && len(webhooksOf(template)) == 0 {
 		template = nil
@@ -133,10 +132,7 @@ func Decide(
 
 // update returns the configuration with these webhooks, if that is not what there is: before, or else c itself.
 func update(
-	c *unstructured.Unstructured,
-	hooks []map[string]any,
-	s Situation,
-	before ...*unstructured.Unstructured,
+	c *unstructured.Unstructured, hooks []map[string]any, s Situation, before ...*unstructured.Unstructured,
 ) (Action, *unstructured.Unstructured, string) {
 	old := append(before, c)[0]
 	wanted := withWebhooks(c, hooks, bundles(old), s)
@@ -208,10 +204,7 @@ func unknownPath(hooks []map[string]any, known []string) (string, bool) {
 
 // withWebhooks returns c with the webhooks, each with the caBundle it should have.
 func withWebhooks(
-	c *unstructured.Unstructured,
-	hooks []map[string]any,
-	present map[string][]byte,
-	s Situation,
+	c *unstructured.Unstructured, hooks []map[string]any, present map[string][]byte, s Situation,
 ) *unstructured.Unstructured {
 	c = c.DeepCopy()
 	list := make([]any, 0, len(hooks))

@@ -126,9 +126,7 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 // keep does what is to be done with the configuration of one kind. It returns the configuration as it was, and what is
 // lacking.
 func (k *Keeper) keep(
-	ctx context.Context,
-	kind string,
-	s Situation,
+	ctx context.Context, kind string, s Situation,
 ) (live *unstructured.Unstructured, lacking []string, err error) {
 	name := NameOf(kind, k.Configuration)
 	template, err := k.read(ctx, kind, name+TemplateSuffix)
@@ -206,18 +204,14 @@ func (k *Keeper) read(ctx context.Context, kind, name string) (*unstructured.Uns
 func (k *Keeper) answered(ctx context.Context) (bool, error) {
 	var slicesOf discoveryv1.EndpointSliceList
 	err := k.Client.List(
-		ctx,
-		&slicesOf,
-		client.InNamespace(k.Namespace),
-		client.MatchingLabels{discoveryv1.LabelServiceName: k.Service},
+		ctx, &slicesOf, client.InNamespace(k.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: k.Service},
 	)
 	if err != nil {
 		return false, fmt.Errorf("look for endpoints of %s: %w", k.Service, err)
 	}
 	return slices.ContainsFunc(slicesOf.Items, func(s discoveryv1.EndpointSlice) bool {
 		return slices.ContainsFunc(
-			s.Endpoints,
-			func(e discoveryv1.Endpoint) bool { return ptr.Deref(e.Conditions.Ready, true) },
+			s.Endpoints, func(e discoveryv1.Endpoint) bool { return ptr.Deref(e.Conditions.Ready, true) },
 		)
 	}), nil
 }

@@ -80,8 +80,7 @@ func (e *ExhaustedError) Error() string {
 	}
 	if e.Young > 0 {
 		text += fmt.Sprintf(
-			", %d were given out less than a minute or so ago, perhaps to objects that were not created after all",
-			e.Young,
+			", %d were given out less than a minute or so ago, perhaps to objects that were not created after all", e.Young,
 		)
 	}
 	if e.Passing() {

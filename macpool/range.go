@@ -30,9 +30,7 @@ func ParseRange(start, end string) (Range, error) {
 	}
 	if first[0] != last[0] {
 		return Range{}, fmt.Errorf(
-			"%s to %s holds multicast addresses, %02x:00:00:00:00:00 for one: write one range per first octet",
-			first,
-			last,
+			"%s to %s holds multicast addresses, %02x:00:00:00:00:00 for one: write one range per first octet", first, last,
 			first[0]+1,
 		)
 	}

@@ -115,13 +115,11 @@ func TestSetPrefixesWrapsAroundOnce(t *testing.T) {
 	from, err := ParsePrefix("02-00-00-00-01")
 	require.NoError(t, err)
 	assert.Equal(
-		t,
-		[]string{"02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07", "02-00-00-00-00"},
+		t, []string{"02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07", "02-00-00-00-00"},
 		name(slices.Collect(s.Prefixes(from))),
 	)
 	assert.Equal(
-		t,
-		[]string{"02-00-00-00-00", "02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07"},
+		t, []string{"02-00-00-00-00", "02-00-00-00-01", "02-00-00-00-02", "06-00-00-00-07"},
 		name(slices.Collect(s.Prefixes(Prefix{}))),
 	)
 	for range s.Prefixes(from) {

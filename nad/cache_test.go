@@ -34,8 +34,7 @@ func TestCacheFollowsTheCluster(t *testing.T) {
 	c := NewCache([]string{ResourceAnnotation}, nobody)
 	assert.False(t, c.Synced())
 	require.NoError(
-		t,
-		c.Replace([]any{definition("b", "l2", "br0"), definition("a", "l2", "br0"), definition("a", "old", "br0")}, "1"),
+		t, c.Replace([]any{definition("b", "l2", "br0"), definition("a", "l2", "br0"), definition("a", "old", "br0")}, "1"),
 	)
 	assert.True(t, c.Synced())
 	require.NoError(t, c.Add(definition("a", "new", "br1")))
@@ -89,8 +88,7 @@ func TestWhatIsMissingAfterALook(t *testing.T) {
 	t.Run("it is said where the name exists", func(t *testing.T) {
 		c := NewCache(nil, none)
 		require.NoError(
-			t,
-			c.Replace([]any{definition("c", "l2", "br0"), definition("b", "l2", "br0"), definition("b", "l3", "br0")}, "1"),
+			t, c.Replace([]any{definition("c", "l2", "br0"), definition("b", "l2", "br0"), definition("b", "l3", "br0")}, "1"),
 		)
 		_, err := c.Find(t.Context(), Ref{"a", "l2"})
 		var missing *MissingError

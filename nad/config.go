@@ -273,9 +273,7 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 	}
 	if o.DisableInterface && o.IPAM.Type != "" {
 		r.wrong(
-			at("disableContainerInterface"),
-			"%sdisableContainerInterface excludes addresses: leave out ipam.type",
-			prefix,
+			at("disableContainerInterface"), "%sdisableContainerInterface excludes addresses: leave out ipam.type", prefix,
 		)
 	}
 	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: o.IsGateway || o.IsDefaultGateway}

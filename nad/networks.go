@@ -80,8 +80,7 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 	if root.kind != list {
 		return field.ErrorList{
 			field.Invalid(
-				path,
-				field.OmitValueType{},
+				path, field.OmitValueType{},
 				fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind),
 			),
 		}
@@ -94,10 +93,7 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 				path.Index(i),
 				field.OmitValueType{},
 				fmt.Sprintf(
-					"%s: want an object, {\"name\": \"...\"}, not %s %s",
-					placeOf(n.source, e.start),
-					article(e.kind),
-					e.kind,
+					"%s: want an object, {\"name\": \"...\"}, not %s %s", placeOf(n.source, e.start), article(e.kind), e.kind,
 				),
 			))
 			continue

@@ -344,11 +344,7 @@ func (p *parser) comma() int { return strings.LastIndexByte(p.source[:p.at], ','
 
 func (p *parser) unclosed(v value, closing byte) *SyntaxError {
 	return p.fail(
-		len(p.source),
-		"the text ends before the %s of %s: a %c is missing",
-		v.kind,
-		placeOf(p.source, v.start),
-		closing,
+		len(p.source), "the text ends before the %s of %s: a %c is missing", v.kind, placeOf(p.source, v.start), closing,
 	)
 }
 
@@ -377,8 +373,7 @@ func (p *parser) string() (value, *SyntaxError) {
 			return v, nil
 		case c == '\n':
 			return value{}, p.fail(
-				start,
-				"the text is not closed in its line: a double quote is missing, or a line break is to be written \\n",
+				start, "the text is not closed in its line: a double quote is missing, or a line break is to be written \\n",
 			)
 		case c < ' ':
 			return value{}, p.fail(i, "a control character is to be written \\u%04x", c)

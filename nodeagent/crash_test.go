@@ -104,11 +104,7 @@ func TestANodeThatLosesPowerAtAnyStepBootsAsItWasCommittedBefore(t *testing.T) {
 	atEveryStep(t, func(t *testing.T, at int, after bool) bool {
 		dir, model, second := t.TempDir(), kernel.NewModel(
 			bare(t),
-		), wish(
-			t,
-			"q",
-			strings.ReplaceAll(bondBelowBridge, "br1", "br2"),
-		)
+		), wish(t, "q", strings.ReplaceAll(bondBelowBridge, "br1", "br2"))
 		second.Desired.Interfaces[0].Bond.Port = []string{"eth2", "eth3"}
 		k := startKeeper(t, model, dir)
 		require.NoError(t, k.Apply(t.Context(), first))

@@ -74,8 +74,7 @@ func removePort(t *testing.T, node kernel.Node, port string) {
 	current := netstate.Own(before, netstate.State{Interfaces: []netstate.Interface{{Name: port}}})
 	i, _ := current.Interface(port)
 	steps, err := netstate.Plan(
-		current,
-		parse(t, "interfaces: [{name: "+port+", type: "+string(i.Type)+", state: up, controller: ''}]"),
+		current, parse(t, "interfaces: [{name: "+port+", type: "+string(i.Type)+", state: up, controller: ''}]"),
 	)
 	require.NoError(t, err)
 	require.NotEmpty(t, steps)

@@ -75,9 +75,7 @@ func sortKeys(t *testing.T, text []byte) []byte {
 func TestABridgeThatLacksAPortIsReportedOnceUntilItIsWhole(t *testing.T) {
 	var notes []string
 	p := newPublisher(
-		nil,
-		Options{Event: func(_, _, reason, note string) { notes = append(notes, reason+": "+note) }},
-		func() {},
+		nil, Options{Event: func(_, _, reason, note string) { notes = append(notes, reason+": "+note) }}, func() {},
 	)
 	for _, stray := range [][]string{{"br1"}, {"br1"}, {"br1", "br2"}, nil, {"br1"}} {
 		p.reportStrays(stray)

@@ -99,8 +99,7 @@ func (m *memory) forget(policy string) {
 // unseen drops what the cache shows, and returns the names of the rest. Those in absent are not in the cache at all:
 // either it does not show them yet, or they are gone.
 func (m *memory) unseen(
-	policy string,
-	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+	policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
 ) (late, absent []string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,9 +130,7 @@ func (m *memory) unseen(
 // behind reports whether the cache lacks anything that must be known to decide about a policy: what this process wrote,
 // and, when it decides for the first time, what others had written before.
 func (r *Reconciler) behind(
-	ctx context.Context,
-	policy string,
-	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+	ctx context.Context, policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
 ) (bool, error) {
 	if !r.memory.knows(policy) {
 		if err := r.survey(ctx, policy, cached); err != nil {
@@ -156,9 +153,7 @@ func (r *Reconciler) behind(
 
 // survey asks the API server itself which enactments of a policy there are. A cache may start from the past.
 func (r *Reconciler) survey(
-	ctx context.Context,
-	policy string,
-	cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
+	ctx context.Context, policy string, cached map[string]*v1beta1.NodeNetworkConfigurationEnactment,
 ) error {
 	var list metav1.PartialObjectMetadataList
 	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind("NodeNetworkConfigurationEnactmentList"))

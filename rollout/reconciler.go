@@ -112,13 +112,10 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 	}
 	// A zero count, or map, is left out of what is written, and must be removed from what is stored.
 	patch := map[string]any{"metadata": onVersion(view.policy), "status": map[string]any{
-		"conditions":           status.Conditions,
-		"observedGeneration":   status.ObservedGeneration,
-		"unavailableNodeCount": status.UnavailableNodeCount,
-		"unavailableNodeCountMap": replaced(
-			view.policy.Status.UnavailableNodeCountMap,
-			status.UnavailableNodeCountMap,
-		),
+		"conditions":                     status.Conditions,
+		"observedGeneration":             status.ObservedGeneration,
+		"unavailableNodeCount":           status.UnavailableNodeCount,
+		"unavailableNodeCountMap":        replaced(view.policy.Status.UnavailableNodeCountMap, status.UnavailableNodeCountMap),
 		"lastUnavailableNodeCountUpdate": status.LastUnavailableNodeCountUpdate,
 	}}
 	written := view.policy.DeepCopy()

@@ -43,12 +43,10 @@ func stories() map[string]func(*world) {
 			w.settle()
 			require.NoError(w.t, w.api.Delete(w.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}))
 			require.NoError(
-				w.t,
-				w.api.Create(w.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "z", UID: "z-uid"}}),
+				w.t, w.api.Create(w.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "z", UID: "z-uid"}}),
 			)
 			require.NoError(
-				w.t,
-				w.api.Create(w.t.Context(), &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "z"}}),
+				w.t, w.api.Create(w.t.Context(), &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "z"}}),
 			)
 			w.settle()
 		},

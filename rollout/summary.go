@@ -75,11 +75,7 @@ func summarize(p Policy, members []*member) Summary {
 		s.State, s.Message = nmstate.PolicyAvailable, fmt.Sprintf("%d/%d nodes successfully configured", total, total)
 	case n.failed+n.aborted > 0:
 		s.State = nmstate.PolicyDegraded
-		s.Message = fmt.Sprintf(
-			"%d/%d nodes failed to configure",
-			n.failed,
-			total,
-		) + some(
+		s.Message = fmt.Sprintf("%d/%d nodes failed to configure", n.failed, total) + some(
 			n.aborted,
 			"nodes aborted configuration",
 		)

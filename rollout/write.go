@@ -108,10 +108,7 @@ func (r *Reconciler) evict(ctx context.Context, policy, enactment string) error 
 
 // change writes to an enactment that exists, on the version that was decided on.
 func (r *Reconciler) change(
-	ctx context.Context,
-	view *reading,
-	a Action,
-	e *v1beta1.NodeNetworkConfigurationEnactment,
+	ctx context.Context, view *reading, a Action, e *v1beta1.NodeNetworkConfigurationEnactment,
 ) (version, error) {
 	next := &v1beta1.NodeNetworkConfigurationEnactment{ObjectMeta: metav1.ObjectMeta{Name: e.Name}}
 	switch a.Verb {

@@ -33,9 +33,7 @@ func (a Access) MayReadNADs(ctx context.Context, user authenticationv1.UserInfo,
 // MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change that
 // one, or it names the newcomer in its macpool.ShareAnnotation.
 func (a Access) MayShare(
-	ctx context.Context,
-	user authenticationv1.UserInfo,
-	holder, newcomer macpool.Object,
+	ctx context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object,
 ) (bool, error) {
 	allowed, err := a.allowed(ctx, user, authorizationv1.ResourceAttributes{
 		Verb: "update", Group: "kubevirt.io", Resource: "virtualmachines", Namespace: holder.Namespace, Name: holder.Name,
@@ -56,9 +54,7 @@ func (a Access) MayShare(
 }
 
 func (a Access) allowed(
-	ctx context.Context,
-	user authenticationv1.UserInfo,
-	what authorizationv1.ResourceAttributes,
+	ctx context.Context, user authenticationv1.UserInfo, what authorizationv1.ResourceAttributes,
 ) (bool, error) {
 	extra := map[string]authorizationv1.ExtraValue{}
 	for key, values := range user.Extra {

@@ -103,10 +103,7 @@ func (s *bridgeStore) keep(ctx context.Context, c client.WithWatch, object clien
 		},
 	}
 	reflector := toolscache.NewReflectorWithOptions(
-		source,
-		object,
-		s,
-		toolscache.ReflectorOptions{Name: fmt.Sprintf("bridges of %T", object)},
+		source, object, s, toolscache.ReflectorOptions{Name: fmt.Sprintf("bridges of %T", object)},
 	)
 	reflector.RunWithContext(ctx)
 }

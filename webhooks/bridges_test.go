@@ -41,8 +41,7 @@ func TestWhichBridgesAreOffered(t *testing.T) {
 	require.NoError(
 		t,
 		b.nodes.Replace(
-			[]any{nodeWith("a", map[string]string{"br0": "1k", "br1": "0"}), nodeWith("b", map[string]string{"br0": "1k"})},
-			"",
+			[]any{nodeWith("a", map[string]string{"br0": "1k", "br1": "0"}), nodeWith("b", map[string]string{"br0": "1k"})}, "",
 		),
 	)
 	assert.False(t, b.Ready())

@@ -79,11 +79,7 @@ func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
 				results, _, err := evaluator.ForInput(
 					t.Context(),
 					versioned,
-					cel.CreateAdmissionRequest(
-						attributes,
-						metav1.GroupVersionResource(pods),
-						metav1.GroupVersionKind(kind),
-					),
+					cel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(pods), metav1.GroupVersionKind(kind)),
 					cel.OptionalVariableBindings{},
 					nil,
 					1<<20,

@@ -83,10 +83,7 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 // lend has the ledger answer an order. Addresses are in the order of the interfaces. There are none if the verdict
 // comes to deny.
 func (l Lending) lend(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	o order,
-	verdict *Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict,
 ) ([]macpool.MAC, error) {
 	macs, err := l.ask(ctx, request, o, verdict)
 	if err != nil {
@@ -97,10 +94,7 @@ func (l Lending) lend(
 
 // ask is lend with the refusal of the ledger as an error.
 func (l Lending) ask(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	o order,
-	verdict *Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict,
 ) ([]macpool.MAC, error) {
 	rule, err := l.poolFor(request.Namespace, o.asking)
 	if err != nil {
@@ -152,10 +146,7 @@ func (l Lending) poolFor(namespace string, asking []nic) (cluster.PoolRule, erro
 // holderOf names the object that addresses are for. One without a name yet goes by a claim, which is added to the patch
 // if the object does not bring it.
 func (l Lending) holderOf(
-	kind string,
-	request *admissionv1.AdmissionRequest,
-	meta metadata,
-	patch *Patch,
+	kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch,
 ) (macpool.Object, field.ErrorList) {
 	holder := macpool.Object{Kind: kind, Namespace: request.Namespace, Name: cmp.Or(request.Name, meta.Name)}
 	switch {

@@ -226,17 +226,12 @@ func validateOwnResource(n nadObject) field.ErrorList {
 func contradiction(named, attached string) string {
 	if attached == "" {
 		return fmt.Sprintf(
-			"is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it",
-			named,
-			named,
+			"is the resource of bridge %s, but the configuration names no bridge: add \"bridge\": %q to it", named, named,
 		)
 	}
 	return fmt.Sprintf(
-		"is the resource of bridge %s, but the configuration attaches to bridge %s: want %s%s",
-		named,
-		attached,
-		nad.BridgePrefix,
-		attached,
+		"is the resource of bridge %s, but the configuration attaches to bridge %s: want %s%s", named, attached,
+		nad.BridgePrefix, attached,
 	)
 }
 
@@ -263,8 +258,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 	wanted, unoffered := d.Wants(offeredBy(w.Offered))
 	if unoffered != "" {
 		verdict.warn(
-			"no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink",
-			unoffered,
+			"no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink", unoffered,
 		)
 		verdict.warn("pods do not ask for it; to have them wait for it, write annotation %s yourself", nad.ResourceAnnotation)
 	}
@@ -277,8 +271,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 			verdict.Notes = append(verdict.Notes, fmt.Sprintf("which nodes have %s is not known: %v", r.Name, err))
 		} else if nodes == 0 {
 			verdict.warn(
-				"no node has bridge %s now: pods on this network wait until one has",
-				strings.TrimPrefix(r.Name, nad.BridgePrefix),
+				"no node has bridge %s now: pods on this network wait until one has", strings.TrimPrefix(r.Name, nad.BridgePrefix),
 			)
 		}
 	}

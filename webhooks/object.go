@@ -145,8 +145,7 @@ func shapeError(err error, path *field.Path) *field.Error {
 		got = "list"
 	}
 	return field.TypeInvalid(
-		whole(child(path, mismatch.Field)),
-		field.OmitValueType{},
+		whole(child(path, mismatch.Field)), field.OmitValueType{},
 		fmt.Sprintf("want %s %s, not %s %s", article(kind), kind, article(got), got),
 	)
 }

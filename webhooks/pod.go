@@ -114,9 +114,7 @@ func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 // judge reads the networks that a pod names, looks them up, and applies the rules. Of a pod that is attached to none
 // there is no pod in what it returns.
 func (w PodReviewer) judge(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	p *pod,
+	ctx context.Context, request *admissionv1.AdmissionRequest, p *pod,
 ) (podNetworks, Verdict, error) {
 	var verdict Verdict
 	if p.Spec.HostNetwork {
@@ -187,9 +185,7 @@ func attached(networks nad.Networks, path *field.Path) []attachment {
 
 // find looks the networks up. Those that do not exist are problems of the pod.
 func (w PodReviewer) find(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	attachments []attachment,
+	ctx context.Context, request *admissionv1.AdmissionRequest, attachments []attachment,
 ) (field.ErrorList, error) {
 	var problems field.ErrorList
 	for i := range attachments {
@@ -199,8 +195,7 @@ func (w PodReviewer) find(
 		var missing *nad.MissingError
 		if errors.As(err, &missing) {
 			problems = append(
-				problems,
-				field.Invalid(a.path, a.Ref.String(), missing.Error()+w.elsewhere(ctx, request, missing)),
+				problems, field.Invalid(a.path, a.Ref.String(), missing.Error()+w.elsewhere(ctx, request, missing)),
 			)
 		} else if err != nil {
 			return nil, err
@@ -213,9 +208,7 @@ func (w PodReviewer) find(
 // if the user may read them. A controller that creates pods for others is told nothing, since they read what it is
 // told.
 func (w PodReviewer) elsewhere(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	missing *nad.MissingError,
+	ctx context.Context, request *admissionv1.AdmissionRequest, missing *nad.MissingError,
 ) string {
 	if w.MayRead == nil || !speaksForItself(request.UserInfo.Username, request.Namespace) {
 		return ""
@@ -245,10 +238,7 @@ func speaksForItself(user, namespace string) bool {
 
 // assign has the ledger give every additional network of a pod an address and writes them into the annotation.
 func (w PodReviewer) assign(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	networks podNetworks,
-	verdict Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict,
 ) (Verdict, error) {
 	o := order{path: annotationPath(nad.NetworksAnnotation)}
 	var indexes []int // of the selection that each ask is for
@@ -261,12 +251,7 @@ func (w PodReviewer) assign(
 		return verdict, nil
 	}
 	var problems field.ErrorList
-	if o.holder, problems = w.Lending.holderOf(
-		macpool.KindPod,
-		request,
-		networks.pod.Metadata,
-		&verdict.Patch,
-	); len(
+	if o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); len(
 		problems,
 	) > 0 {
 		return Verdict{Denied: problems}, nil

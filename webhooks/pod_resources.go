@@ -169,11 +169,7 @@ func validateNodeSelectors(n podNetworks) field.ErrorList {
 					fmt.Sprintf("network %s is only on nodes where it is %q", a.Ref, need)))
 			case taken && planned != need:
 				problems = append(problems, field.Invalid(a.path, a.Ref.String(), fmt.Sprintf(
-					"the network is only on nodes where label %s is %q, and network %s where it is %q",
-					key,
-					need,
-					owner[key],
-					planned,
+					"the network is only on nodes where label %s is %q, and network %s where it is %q", key, need, owner[key], planned,
 				)))
 			case !taken:
 				needed[key], owner[key] = need, a.Ref

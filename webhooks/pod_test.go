@@ -256,8 +256,7 @@ func FuzzPod(f *testing.F) {
 		}
 		_ = json.Unmarshal(c.Object, &object) // odd ones have none
 		f.Add(
-			podReview(f, c, c.Object),
-			object.Metadata.Annotations[nad.NetworksAnnotation],
+			podReview(f, c, c.Object), object.Metadata.Annotations[nad.NetworksAnnotation],
 			object.Metadata.Annotations[nad.DefaultNetworkAnnotation],
 		)
 	}

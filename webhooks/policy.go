@@ -268,8 +268,7 @@ func validateState(p judgedPolicy) field.ErrorList {
 		return nil
 	}
 	return except(
-		netstate.Validate(p.desired, desiredStatePath()),
-		append(entriesOf(p.templates), fieldsOf(p.unreadable)...),
+		netstate.Validate(p.desired, desiredStatePath()), append(entriesOf(p.templates), fieldsOf(p.unreadable)...),
 	)
 }
 

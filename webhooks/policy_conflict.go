@@ -26,10 +26,7 @@ type conflict struct {
 // judgeConflicts refuses what contradicts another policy of the same nodes: the two would undo each other's work for
 // ever. What the policy contradicted before is warned of only, and so is a wish to remove what another policy wants.
 func judgeConflicts(
-	verdict *Verdict,
-	view PolicyView,
-	p, old *v1.NodeNetworkConfigurationPolicy,
-	desired netstate.State,
+	verdict *Verdict, view PolicyView, p, old *v1.NodeNetworkConfigurationPolicy, desired netstate.State,
 ) {
 	before, _ := netstate.ParseAt(desiredStatePath(), wishOf(old.Spec)) // what cannot be read contradicted nothing
 	var denied field.ErrorList
@@ -64,8 +61,7 @@ func judgeConflicts(
 // shared are the nodes with an agent that both policies select, in order.
 func (v PolicyView) shared(a, b *v1.NodeNetworkConfigurationPolicy) []string {
 	return slices.DeleteFunc(
-		v.selected(a.Spec.NodeSelector),
-		func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) },
+		v.selected(a.Spec.NodeSelector), func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) },
 	)
 }
 

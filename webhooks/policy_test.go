@@ -216,10 +216,7 @@ func TestUpdatesAreJudgedByWhatTheyChange(t *testing.T) {
 		return reviewed(t, viewOf(t, others), request)
 	}
 	assert.Equal(
-		t,
-		Verdict{},
-		update(interfaces("{name: eth1, stat: up}"), interfaces("{name: eth1, stat: up}")),
-		"as it was",
+		t, Verdict{}, update(interfaces("{name: eth1, stat: up}"), interfaces("{name: eth1, stat: up}")), "as it was",
 	)
 	assert.NotEmpty(t, update(`{}`, interfaces(quarrel)).Denied)
 	again := update(interfaces(quarrel), interfaces(quarrel+", {name: eth0, description: uplink}"))
@@ -332,10 +329,7 @@ func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	verdict, err := PolicyReviewer{
 		Now:    aTime,
 		Source: played{err: errors.New("connection refused")},
-	}.Review(
-		t.Context(),
-		&request,
-	)
+	}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
 	assert.Equal(t, []string{"policies and nodes could not be read in time: conflicts with other policies were not looked for"}, verdict.Warnings)
@@ -360,10 +354,7 @@ func TestStatesThatCannotBeReadDoNotHideConflicts(t *testing.T) {
 			verdict, err := PolicyReviewer{
 				Now:    aTime,
 				Source: played{view: view, silent: errors.New("too slow")},
-			}.Review(
-				t.Context(),
-				&request,
-			)
+			}.Review(t.Context(), &request)
 			require.NoError(t, err)
 			assert.Len(t, verdict.Denied, c.denied)
 			assert.Len(t, verdict.Notes, c.notes)
@@ -439,9 +430,7 @@ func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, verdict.Patch, 1)
 	assert.Equal(
-		t,
-		map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"},
-		verdict.Patch[0].Value,
+		t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value,
 	)
 }
 

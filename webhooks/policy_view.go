@@ -40,10 +40,7 @@ func (v PolicyView) selected(selector map[string]nmstate.LabelValue) []string {
 
 // report is the view with what nodes reported. If that cannot be read it is said so.
 func (v PolicyView) report(
-	ctx context.Context,
-	source PolicySource,
-	nodes []string,
-	verdict *Verdict,
+	ctx context.Context, source PolicySource, nodes []string, verdict *Verdict,
 ) (view PolicyView, ok bool) {
 	reported, err := source.Report(ctx, v, nodes)
 	if err != nil {
@@ -99,10 +96,7 @@ type nodePlan struct {
 // nodePlans are those of the nodes that have reported their state; of those for which there is time until ctx is done,
 // and unseen counts the others.
 func (v PolicyView) nodePlans(
-	ctx context.Context,
-	p *v1.NodeNetworkConfigurationPolicy,
-	desired netstate.State,
-	nodes []string,
+	ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, nodes []string,
 ) (
 	all []nodePlan, unseen int,
 ) {

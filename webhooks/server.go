@@ -53,8 +53,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h Handler) decide(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
+	ctx context.Context, request *admissionv1.AdmissionRequest,
 ) (Verdict, *admissionv1.AdmissionResponse) {
 	verdict, err := h.review(ctx, request)
 	if err != nil {
@@ -95,10 +94,7 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	want := admissionv1.SchemeGroupVersion.WithKind("AdmissionReview")
 	if got := review.GroupVersionKind(); got != want {
 		return review.Request, fmt.Errorf(
-			"want an AdmissionReview of %s, not a %q of %q",
-			want.GroupVersion(),
-			review.Kind,
-			review.APIVersion,
+			"want an AdmissionReview of %s, not a %q of %q", want.GroupVersion(), review.Kind, review.APIVersion,
 		)
 	}
 	if review.Request == nil {
@@ -108,10 +104,7 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 }
 
 func (h Handler) logDecision(
-	request *admissionv1.AdmissionRequest,
-	v Verdict,
-	response *admissionv1.AdmissionResponse,
-	took time.Duration,
+	request *admissionv1.AdmissionRequest, v Verdict, response *admissionv1.AdmissionResponse, took time.Duration,
 ) {
 	verdict, message := describe(response)
 	if h.Observe != nil {

@@ -54,9 +54,7 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 		switch rule.Enforcement {
 		case v1alpha1.EnforcementWarn:
 			verdict.warn(
-				"%s: all machines of this template have the address %s",
-				path[strings.LastIndex(path, "interfaces["):],
-				fixed[path],
+				"%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], fixed[path],
 			)
 		case v1alpha1.EnforcementAudit:
 			verdict.Notes = append(verdict.Notes, problem.Error())
@@ -84,10 +82,7 @@ func fixedAddresses(kind string, raw []byte) map[string]string {
 	template, at := set.Spec.Template, field.NewPath("spec", "template")
 	if kind == "VirtualMachinePool" {
 		template, at = set.Spec.VirtualMachineTemplate.Spec.Template, field.NewPath(
-			"spec",
-			"virtualMachineTemplate",
-			"spec",
-			"template",
+			"spec", "virtualMachineTemplate", "spec", "template",
 		)
 	}
 	at = at.Child("spec", "domain", "devices", "interfaces")

@@ -135,8 +135,7 @@ func (v *Verdict) refuse(err error, o order) error {
 			final = true
 			denied.deny(
 				field.Forbidden(
-					o.pathOf(taken.MAC),
-					taken.Error()+"; choose another address, or leave it out to be given one"+o.hint,
+					o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to be given one"+o.hint,
 				),
 			)
 		case errors.As(err, &busy):

@@ -75,11 +75,7 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 
 // assign has the ledger answer the interfaces of a VM and writes the answers into the patch.
 func (w VMReviewer) assign(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	c vmChange,
-	asking []vmNIC,
-	verdict Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict,
 ) (Verdict, error) {
 	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint()}
 	for _, n := range asking {

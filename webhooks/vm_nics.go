@@ -205,15 +205,12 @@ func duplicate(n, other vmNIC) *field.Error {
 	}
 	if other.text == "" {
 		return field.Invalid(n.path, n.text, fmt.Sprintf(
-			"interface %s (%s) keeps %s, since the manifest gives it no other: give it another, or this one",
-			other.name,
-			other.at(),
-			other.mac,
+			"interface %s (%s) keeps %s, since the manifest gives it no other: give it another, or this one", other.name,
+			other.at(), other.mac,
 		))
 	}
 	return field.Invalid(n.path, n.text, fmt.Sprintf(
-		"interface %s has the same address (%s): give one of them another, or leave it out to be given one",
-		other.name,
+		"interface %s has the same address (%s): give one of them another, or leave it out to be given one", other.name,
 		other.path,
 	))
 }

@@ -39,9 +39,7 @@ func validateShareAnnotation(c vmChange) field.ErrorList {
 	}
 	return field.ErrorList{
 		field.Invalid(
-			annotationPath(macpool.ShareAnnotation),
-			c.vm.Metadata.Annotations[macpool.ShareAnnotation],
-			err.Error(),
+			annotationPath(macpool.ShareAnnotation), c.vm.Metadata.Annotations[macpool.ShareAnnotation], err.Error(),
 		),
 	}
 }
@@ -80,9 +78,7 @@ func (w VMReviewer) shareNamed(ctx context.Context, request *admissionv1.Admissi
 }
 
 func (w VMReviewer) mayShare(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	holder, newcomer macpool.Object,
+	ctx context.Context, request *admissionv1.AdmissionRequest, holder, newcomer macpool.Object,
 ) (bool, error) {
 	if w.MayShare == nil || holder.Kind != macpool.KindVM {
 		return false, nil
@@ -110,11 +106,7 @@ func takenOnly(err error) []*macpool.TakenError {
 // migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It
 // reports whether that does for every one of them.
 func (w VMReviewer) resolve(
-	ctx context.Context,
-	request *admissionv1.AdmissionRequest,
-	c vmChange,
-	o *order,
-	taken []*macpool.TakenError,
+	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order, taken []*macpool.TakenError,
 	verdict *Verdict,
 ) (
 	bool, error,

@@ -83,9 +83,7 @@ func (w *world) lending() Lending {
 
 // mayShare lets everybody but strangers share the addresses of every VM, and the VM host/consenting with the VM vm.
 func (w *world) mayShare(
-	_ context.Context,
-	user authenticationv1.UserInfo,
-	holder, newcomer macpool.Object,
+	_ context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object,
 ) (bool, error) {
 	return user.Username != corpus.Stranger || holder.Name == "consenting" && newcomer.Name == "vm", w.reach()
 }

@@ -135,12 +135,7 @@ type replica struct {
 }
 
 func newReplica(
-	ctx context.Context,
-	o Options,
-	mgr manager.Manager,
-	direct client.Client,
-	source *certs.Source,
-	log logr.Logger,
+	ctx context.Context, o Options, mgr manager.Manager, direct client.Client, source *certs.Source, log logr.Logger,
 ) (*replica, error) {
 	r := &replica{
 		options:    o,

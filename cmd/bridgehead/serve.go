@@ -35,8 +35,7 @@ func (r *replica) server() everywhere {
 			})
 		}
 		mux.Handle(
-			"/",
-			webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")},
+			"/", webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")},
 		)
 		server := &http.Server{
 			Handler:           r.drain.Wrap(mux),

@@ -132,13 +132,7 @@ func TestCustomResourcesOfKubernetesNmstateAreTakenOverWithTheirPolicies(t *test
 	_, err = plane.Kubectl(t.Context(), "wait", "--for=condition=Established", "crd", name)
 	require.NoError(t, err)
 	_, err = plane.Kubectl(
-		t.Context(),
-		"patch",
-		"crd",
-		name,
-		"--subresource=status",
-		"--type=merge",
-		"-p",
+		t.Context(), "patch", "crd", name, "--subresource=status", "--type=merge", "-p",
 		`{"status":{"storedVersions":["v1alpha1","v1"]}}`,
 	)
 	require.NoError(t, err)

@@ -69,8 +69,7 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	}
 	s := &System{options: o, init: filepath.Join(o.Dir, "diskinit")}
 	if s.kernel, err = guest.FetchKernel(
-		ctx,
-		guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: o.Log},
+		ctx, guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Log: o.Log},
 	); err != nil {
 		return nil, err
 	}
@@ -98,18 +97,7 @@ func Start(ctx context.Context, o Options) (*System, error) {
 // Build compiles a program of the repository for a guest.
 func Build(ctx context.Context, root, pkg, to string) error {
 	_, err := run(
-		ctx,
-		root,
-		"env",
-		"CGO_ENABLED=0",
-		"GOOS=linux",
-		"go",
-		"build",
-		"-trimpath",
-		"-ldflags=-s -w",
-		"-o",
-		to,
-		pkg,
+		ctx, root, "env", "CGO_ENABLED=0", "GOOS=linux", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, pkg,
 	)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", pkg, err)

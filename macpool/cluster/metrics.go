@@ -52,8 +52,7 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 func addressesDesc() *prometheus.Desc {
 	return prometheus.NewDesc(
 		"bridgehead_macpool_addresses",
-		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.",
-		[]string{"pool", "state"},
+		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.", []string{"pool", "state"},
 		nil,
 	)
 }

@@ -48,8 +48,7 @@ func tell(t *testing.T, story func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, ctx: t.Context(), scheme: runtime.NewScheme(), api: apimodel.New(
-			kindOf("", "v1", "Namespace", "namespaces", true),
-			kindOf("", "v1", "ConfigMap", "configmaps", false),
+			kindOf("", "v1", "Namespace", "namespaces", true), kindOf("", "v1", "ConfigMap", "configmaps", false),
 			kindOf("coordination.k8s.io", "v1", "Lease", "leases", false),
 			kindOf(v1alpha1.Group, "v1alpha1", "MACPool", "macpools", true),
 			kindOf(v1alpha1.Group, "v1alpha1", "MACBlock", "macblocks", true),

@@ -21,10 +21,7 @@ type correction struct {
 
 // compare compares the addresses that an object has with its holds.
 func compare(
-	has map[macpool.MAC]string,
-	holds map[macpool.MAC]macpool.Hold,
-	now time.Time,
-	grace time.Duration,
+	has map[macpool.MAC]string, holds map[macpool.MAC]macpool.Hold, now time.Time, grace time.Duration,
 ) correction {
 	s := correction{adopt: map[macpool.MAC]string{}, release: map[macpool.MAC]macpool.Hold{}}
 	for m, iface := range has {
@@ -77,10 +74,7 @@ type stray struct {
 // strays are the holds, old enough that their object is not about to come into being, on addresses that it does not
 // have. Nothing is said of kinds that are not seen now.
 func strays(
-	blocks []*macpool.Block,
-	has map[macpool.MAC][]macpool.Holder,
-	unseen map[string]bool,
-	now time.Time,
+	blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, now time.Time,
 	grace time.Duration,
 ) []stray {
 	var found []stray

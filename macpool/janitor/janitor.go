@@ -137,11 +137,7 @@ func (j *Janitor) work(ctx context.Context) {
 }
 
 // reconcileSafely turns a panic over one object into an error, so that the others are seen to.
-func (j *Janitor) reconcileSafely(
-	ctx context.Context,
-	who subject,
-	lazy bool,
-) (recheck time.Duration, err error) {
+func (j *Janitor) reconcileSafely(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
 	defer recovered(&err)
 	return j.reconcile(ctx, who, lazy)
 }

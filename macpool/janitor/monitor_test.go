@@ -20,16 +20,11 @@ func TestWatchmanTrustsOnlyItsOwnClock(t *testing.T) {
 		return dead
 	}
 	assert.Empty(
-		t,
-		at(0, map[string]string{"a": "noon", "b": "in a thousand years"}),
-		"a Lease is first seen alive, whatever it says",
+		t, at(0, map[string]string{"a": "noon", "b": "in a thousand years"}), "a Lease is first seen alive, whatever it says",
 	)
 	assert.Empty(t, at(74, map[string]string{"a": "noon", "b": "1970"}))
 	assert.Equal(
-		t,
-		[]string{"a", "gone"},
-		at(75, map[string]string{"a": "noon", "b": "1970"}),
-		"b's Lease has changed, if backwards",
+		t, []string{"a", "gone"}, at(75, map[string]string{"a": "noon", "b": "1970"}), "b's Lease has changed, if backwards",
 	)
 	assert.Equal(t, []string{"a", "gone"}, at(80, map[string]string{"a": "noon", "b": "x"}), "until they are settled")
 	delete(reserving, "a")

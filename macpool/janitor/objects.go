@@ -90,10 +90,7 @@ func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.Par
 	found := podList()
 	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), notEnded())
 	if err := c.Reader.List(
-		ctx,
-		found,
-		client.InNamespace(key.Namespace),
-		client.MatchingFieldsSelector{Selector: named},
+		ctx, found, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: named},
 	); err != nil {
 		return nil, fmt.Errorf("look for Pod %s: %w", key, err)
 	}
@@ -112,8 +109,7 @@ func notEnded() fields.Selector {
 
 // addressesOfVM are what a VM and its instance, or an instance without a VM, have now.
 func (c Objects) addressesOfVM(
-	ctx context.Context,
-	key types.NamespacedName,
+	ctx context.Context, key types.NamespacedName,
 ) (map[macpool.Object]map[macpool.MAC]string, error) {
 	var v vm
 	var i vmi

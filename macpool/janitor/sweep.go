@@ -120,10 +120,7 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	// This is a consistent read: a replica that it shows silent has not renewed.
 	var leases coordinationv1.LeaseList
 	if err := j.Client.List(
-		ctx,
-		&leases,
-		client.InNamespace(j.Namespace),
-		client.HasLabels{cluster.ReplicaLabel},
+		ctx, &leases, client.InNamespace(j.Namespace), client.HasLabels{cluster.ReplicaLabel},
 	); err != nil {
 		return fmt.Errorf("list Leases of replicas: %w", err)
 	}
@@ -160,10 +157,7 @@ func renewal(lease coordinationv1.Lease) string {
 }
 
 func (j *Janitor) endReplica(
-	ctx context.Context,
-	replica string,
-	blocks []*macpool.Block,
-	has map[macpool.MAC][]macpool.Holder,
+	ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder,
 ) error {
 	j.Log.Info("Replica is dead: settling what it had reserved", "replica", replica)
 	for _, b := range blocks {

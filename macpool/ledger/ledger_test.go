@@ -74,8 +74,7 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 	for _, name := range replicas {
 		w.leases[name] = &fakeLease{name: name, ok: true}
 		w.ledgers[name] = New(
-			t.Context(),
-			Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}},
+			t.Context(), Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}},
 		)
 	}
 	w.store.Fail = func(string, macpool.Prefix) error {
@@ -151,8 +150,7 @@ func (w *world) free(replica, vm string) {
 	w.has(vm, false)
 	for m, hold := range w.ledgers[replica].HoldsOf(vmNamed(vm)) {
 		require.NoError(
-			w.t,
-			w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }),
+			w.t, w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }),
 		)
 	}
 	synctest.Wait()

@@ -55,10 +55,7 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 }
 
 func (l *Ledger) previewClaim(
-	ctx context.Context,
-	r macpool.Request,
-	a macpool.Ask,
-	m macpool.MAC,
+	ctx context.Context, r macpool.Request, a macpool.Ask, m macpool.MAC,
 ) (*macpool.TakenError, error) {
 	c := macpool.Claim{
 		MAC:    m,

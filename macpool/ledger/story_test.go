@@ -86,10 +86,7 @@ func TestARequestThatIsRepeatedRenewsItsHold(t *testing.T) {
 			require.NoError(t, err)
 			if hold, ok := w.hold(grant.MACs[0]); ok {
 				assert.LessOrEqual(
-					t,
-					time.Since(hold.Since),
-					reuseWithin+time.Second,
-					"the answer came from memory, and the hold is old",
+					t, time.Since(hold.Since), reuseWithin+time.Second, "the answer came from memory, and the hold is old",
 				)
 			}
 			w.pass(4 * time.Second)
@@ -189,10 +186,7 @@ func TestAddressesThatCameBackAreLentAgain(t *testing.T) {
 					var exhausted *macpool.ExhaustedError
 					require.ErrorAs(t, err, &exhausted)
 					assert.False(
-						t,
-						size <= maxLooks && exhausted.Passing(),
-						"every address is that of a VM which is there: %s",
-						exhausted,
+						t, size <= maxLooks && exhausted.Passing(), "every address is that of a VM which is there: %s", exhausted,
 					)
 					w.free("r1", vm)
 				}
@@ -297,8 +291,7 @@ func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
 		w.settleWrites()
 		require.NotEmpty(t, w.ledgers["r1"].windows["default"].free)
 		w.pool.Set = macpool.NewSet(
-			[]macpool.Range{{First: macpool.MAC{2, 0, 0, 9}, Last: macpool.MAC{2, 0, 0, 9, 0, 255}}},
-			nil,
+			[]macpool.Range{{First: macpool.MAC{2, 0, 0, 9}, Last: macpool.MAC{2, 0, 0, 9, 0, 255}}}, nil,
 		)
 		for i := range 5 {
 			grant, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)

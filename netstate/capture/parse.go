@@ -62,8 +62,7 @@ func (p *parser) expression() (e expression, err error) {
 	}
 	if !contains(roots(), e.path[0]) {
 		return e, p.errorAt(
-			strings.LastIndex(p.source[:p.at], e.path.String()),
-			"a path begins with one of "+strings.Join(roots(), ", "),
+			strings.LastIndex(p.source[:p.at], e.path.String()), "a path begins with one of "+strings.Join(roots(), ", "),
 		)
 	}
 	return p.operation(e)

@@ -42,10 +42,7 @@ func Policy(spec nmstate.PolicySpec, current netstate.State, before map[string]n
 
 // renderCaptures puts what the captures find into the desired state.
 func renderCaptures(
-	spec nmstate.PolicySpec,
-	current netstate.State,
-	before map[string]nmstate.CapturedState,
-	now metav1.Time,
+	spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time,
 ) (
 	text []byte, found map[string]nmstate.CapturedState, err error,
 ) {
@@ -87,9 +84,7 @@ func renderCaptures(
 
 // captured is what the captures found, for the enactment. What was there before stays as it was.
 func captured(
-	all map[string]any,
-	before map[string]nmstate.CapturedState,
-	now metav1.Time,
+	all map[string]any, before map[string]nmstate.CapturedState, now metav1.Time,
 ) (map[string]nmstate.CapturedState, error) {
 	found := map[string]nmstate.CapturedState{}
 	for name, value := range all {

@@ -232,9 +232,7 @@ func TestAnAgentThatIsAwayForLongerThanTheLeaseKeepsTheAddress(t *testing.T) {
 	lease := awaitLease(t, clients)
 	stop()
 	eventually(
-		t,
-		func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) },
-		"more than a lease's time",
+		t, func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) }, "more than a lease's time",
 	)
 	have, _ := address(t, k, "away0")
 	assert.Equal(t, "192.0.2.7/24", have)
@@ -386,8 +384,7 @@ func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
 	s := dhcpserver.Start(t, "their0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
 	theirs := renewable("192.0.2.99/24", 3)
 	require.NoError(
-		t,
-		k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}),
+		t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}),
 	)
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, set(clients, []Wanted{wanted("their0")}))
@@ -432,8 +429,7 @@ func TestARemovedAddressIsPutBack(t *testing.T) {
 	lease := awaitLease(t, clients)
 	taken := lease.address()
 	require.NoError(
-		t,
-		k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}),
+		t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "heal0", From: netstate.Value{Address: &taken}}),
 	)
 	awaitAddress(t, k, "heal0", "")
 	awaitAddress(t, k, "heal0", "192.0.2.7/24")

@@ -106,20 +106,14 @@ func TestPlace(t *testing.T) {
 			want: []string{"- eth1 address 192.0.2.7/24", "+ eth1 address 192.0.2.9/24"},
 		},
 		"an address that has become static stays when the lease ends": {
-			current: with(
-				netstate.TypeEthernet,
-				[]netstate.Address{renewable("192.0.2.7/24", 0)},
-			),
-			was:  lent(0),
-			want: []string{},
+			current: with(netstate.TypeEthernet, []netstate.Address{renewable("192.0.2.7/24", 0)}),
+			was:     lent(0),
+			want:    []string{},
 		},
 		"an address that is static anyway is not given an end": {
-			current: with(
-				netstate.TypeEthernet,
-				[]netstate.Address{renewable("192.0.2.7/24", 0)},
-			),
-			is:   lent(0),
-			want: []string{},
+			current: with(netstate.TypeEthernet, []netstate.Address{renewable("192.0.2.7/24", 0)}),
+			is:      lent(0),
+			want:    []string{},
 		},
 		"what the kernel has removed already is not removed": {
 			current: with(netstate.TypeEthernet, nil), was: routed(), want: []string{},

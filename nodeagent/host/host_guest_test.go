@@ -77,8 +77,7 @@ func (a agent) apply(t *testing.T, policy, desired string) {
 	state, errs := netstate.Parse([]byte(desired))
 	require.Empty(t, errs)
 	require.NoError(
-		t,
-		a.Apply(t.Context(), journal.Record{Policy: policy, Generation: 1, Desired: journal.State(state), Heal: true}),
+		t, a.Apply(t.Context(), journal.Record{Policy: policy, Generation: 1, Desired: journal.State(state), Heal: true}),
 	)
 	a.host.Committed()
 	healed, _ := a.Heal()

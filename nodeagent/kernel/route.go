@@ -50,12 +50,9 @@ func (k *Kernel) readRoutes(names map[int]string) (netstate.Routes, error) {
 // compareRoutes orders routes by table, destination, metric and next hop, so that two reads agree.
 func compareRoutes(a, b netstate.Route) int {
 	return cmp.Or(
-		cmp.Compare(value(a.TableID), value(b.TableID)),
-		a.Destination.Addr().Compare(b.Destination.Addr()),
-		cmp.Compare(a.Destination.Bits(), b.Destination.Bits()),
-		cmp.Compare(value(a.Metric), value(b.Metric)),
-		cmp.Compare(a.NextHopInterface, b.NextHopInterface),
-		a.NextHopAddress.Compare(b.NextHopAddress),
+		cmp.Compare(value(a.TableID), value(b.TableID)), a.Destination.Addr().Compare(b.Destination.Addr()),
+		cmp.Compare(a.Destination.Bits(), b.Destination.Bits()), cmp.Compare(value(a.Metric), value(b.Metric)),
+		cmp.Compare(a.NextHopInterface, b.NextHopInterface), a.NextHopAddress.Compare(b.NextHopAddress),
 	)
 }
 

@@ -68,8 +68,7 @@ func (b *Bus) connect(ctx context.Context) (*dbus.Conn, error) {
 		return b.conn, nil
 	}
 	conn, err := dbus.Connect(
-		"unix:path="+filepath.Join("/", b.Root, busSocket),
-		dbus.WithContext(context.WithoutCancel(ctx)),
+		"unix:path="+filepath.Join("/", b.Root, busSocket), dbus.WithContext(context.WithoutCancel(ctx)),
 	)
 	var op *net.OpError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &op) && errors.Is(op.Err, syscall.ECONNREFUSED) {

@@ -32,8 +32,7 @@ func resolveARP(ctx context.Context, link string, addr netip.Addr) error {
 	defer stop()
 	everybody := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	if _, err := conn.WriteTo(
-		arpRequest(nic.HardwareAddr, from, addr),
-		&packet.Addr{HardwareAddr: everybody},
+		arpRequest(nic.HardwareAddr, from, addr), &packet.Addr{HardwareAddr: everybody},
 	); err != nil {
 		return fmt.Errorf("send an ARP request: %w", err)
 	}

@@ -250,9 +250,7 @@ func TestMessages(t *testing.T) {
 	mac := net.HardwareAddr{2, 0, 0, 0, 0, 9}
 	request := arpRequest(mac, us, them)
 	assert.Equal(
-		t,
-		[]byte{0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 192, 0, 2, 9, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1},
-		request,
+		t, []byte{0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 192, 0, 2, 9, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1}, request,
 	)
 	assert.False(t, isARPReply(request, us), "a request is no reply")
 	reply := arpRequest(mac, them, us)

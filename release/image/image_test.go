@@ -120,9 +120,7 @@ func TestAnArchiveIsReadAsTheSameImage(t *testing.T) {
 		})
 	}
 	require.ErrorContains(
-		t,
-		WriteTarball(filepath.Join(t.TempDir(), "x.tar"), "No Name", small(t, true)),
-		"name of the image",
+		t, WriteTarball(filepath.Join(t.TempDir(), "x.tar"), "No Name", small(t, true)), "name of the image",
 	)
 }
 

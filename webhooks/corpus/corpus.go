@@ -149,10 +149,7 @@ func (c Case) Name() string {
 	var object struct {
 		Metadata struct{ Name, GenerateName string }
 	}
-	if err := json.Unmarshal(
-		c.Object,
-		&object,
-	); err != nil || object.Metadata.Name != "" ||
+	if err := json.Unmarshal(c.Object, &object); err != nil || object.Metadata.Name != "" ||
 		object.Metadata.GenerateName == "" {
 		return object.Metadata.Name // odd objects are part of the corpus
 	}

@@ -81,8 +81,7 @@ func (f *Field) bootAlone(ctx context.Context) (string, error) {
 	}
 	n.Partition(false)
 	return fmt.Sprintf(
-		"the bridge was there %s after the guest answered",
-		took.Round(time.Millisecond),
+		"the bridge was there %s after the guest answered", took.Round(time.Millisecond),
 	), errors.Join(f.bump(ctx), f.settled(ctx))
 }
 

@@ -62,8 +62,7 @@ func run() error {
 		return fmt.Errorf("make the disk the root: %w", err)
 	}
 	return fmt.Errorf(
-		"start init: %w",
-		unix.Exec("/sbin/init", []string{"init"}, []string{"PATH=/usr/sbin:/usr/bin", "TERM=dumb"}),
+		"start init: %w", unix.Exec("/sbin/init", []string{"init"}, []string{"PATH=/usr/sbin:/usr/bin", "TERM=dumb"}),
 	)
 }
 
