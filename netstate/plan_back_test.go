@@ -97,6 +97,19 @@ func TestTheWayBackGoesAsFarAsTheNodeLets(t *testing.T) {
 			meanwhile: func(s State) State { return withoutLink(s, "eth1") },
 			back:      "~ eth2 mtu 1400 → 1500\n",
 		},
+		"a route through a link that is gone": {
+			before: `
+interfaces:
+- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+- {name: eth2, type: ethernet, state: up, mtu: 1500}
+routes:
+  config: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.254}]`,
+			desired: `
+interfaces: [{name: eth2, mtu: 1400}]
+routes: {config: [{state: absent, next-hop-interface: eth1}]}`,
+			meanwhile: func(s State) State { return withoutLink(s, "eth1") },
+			back:      "~ eth2 mtu 1400 → 1500\n",
+		},
 		"a pod's port in the new bridge": {
 			before: twoNICs, desired: bridge,
 			meanwhile: func(s State) State {

@@ -99,7 +99,7 @@ func TestProfilesComeBackToTheHost(t *testing.T) {
 	assert.Contains(t, out, "BenchmarkDouble")
 	cover, err := os.ReadFile(filepath.Join(dir, "cover.out"))
 	require.NoError(t, err)
-	assert.Contains(t, string(cover), "sample.go:5.")
+	assert.Contains(t, string(cover), "sample.go:7.")
 	assert.FileExists(t, filepath.Join(dir, "mem.out"))
 }
 
