@@ -65,7 +65,7 @@ func newWorld(t testing.TB) *world {
 		t: t, clock: clocktesting.NewFakeClock(time.Now()), store: &ledger.MemoryStore{},
 		pools: &cluster.Pools{}, exists: map[macpool.Object]bool{},
 	}
-	w.store.Fail = func(string, macpool.Prefix) error { return w.reach() }
+	w.store.Fail(func(string, macpool.Prefix) error { return w.reach() })
 	w.ledger = ledger.New(t.Context(), ledger.Options{Store: w.store, Lease: w, Objects: w, Clock: w.clock})
 	log := logr.Discard()
 	if _, fuzzing := t.(*testing.F); !fuzzing {

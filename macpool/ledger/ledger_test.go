@@ -77,12 +77,12 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 			t.Context(), Options{Store: w.store, Lease: w.leases[name], Objects: w, Clock: clock.RealClock{}},
 		)
 	}
-	w.store.Fail = func(string, macpool.Prefix) error {
+	w.store.Fail(func(string, macpool.Prefix) error {
 		if w.down.Load() {
 			return errors.New("connection refused")
 		}
 		return nil
-	}
+	})
 	tell := w.watches()
 	w.store.Deleted = func(p macpool.Prefix, version string) {
 		tell(func(l *Ledger) { l.Forget(p, version) })

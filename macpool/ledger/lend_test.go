@@ -18,7 +18,7 @@ func TestWhoWaitsIsServedInOrder(t *testing.T) {
 		const vms = 50
 		w := newWorld(t, 1<<16, "r1")
 		reachable := make(chan struct{})
-		w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+		w.store.Fail(func(string, macpool.Prefix) error { <-reachable; return nil })
 		grants := make([]macpool.Grant, vms)
 		errs := make(chan error, vms)
 		for i := range vms {
@@ -53,7 +53,7 @@ func TestWhoWaitsIsRefusedWhenTheReplicaLosesItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4096, "r1")
 		reachable := make(chan struct{})
-		w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+		w.store.Fail(func(string, macpool.Prefix) error { <-reachable; return nil })
 		failed := make(chan error, 1)
 		go func() {
 			_, err := w.assign("r1", "vma", anyFor("a")...)

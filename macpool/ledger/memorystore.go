@@ -18,10 +18,9 @@ type MemoryStore struct {
 	Watch func(*macpool.Block)
 	// Deleted, if set, is called with each block that was deleted, and the version of that.
 	Deleted func(p macpool.Prefix, version string)
-	// Fail, if set, is asked before each call whether that is to fail.
-	Fail func(op string, p macpool.Prefix) error
 
 	mu     sync.Mutex
+	failed func(op string, p macpool.Prefix) error
 	last   uint64
 	puts   int
 	blocks map[macpool.Prefix]*macpool.Block
@@ -131,9 +130,17 @@ func (s *MemoryStore) Puts() int {
 	return s.puts
 }
 
+// Fail has failed asked, before each call from now on, whether that is to fail; nil ends that. It must not be called
+// while an earlier one is being asked.
+func (s *MemoryStore) Fail(failed func(op string, p macpool.Prefix) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = failed
+}
+
 func (s *MemoryStore) fail(op string, p macpool.Prefix) error {
-	if s.Fail == nil {
+	if s.failed == nil {
 		return nil
 	}
-	return s.Fail(op, p)
+	return s.failed(op, p)
 }

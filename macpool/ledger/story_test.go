@@ -469,7 +469,7 @@ func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 				reachable := make(chan struct{})
-				w.store.Fail = func(string, macpool.Prefix) error { <-reachable; return nil }
+				w.store.Fail(func(string, macpool.Prefix) error { <-reachable; return nil })
 				ctx, cancel := context.WithCancel(t.Context())
 				failed := make(chan error, 1)
 				go func() {
@@ -490,15 +490,15 @@ func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
 
 func TestABlockThatKeepsChangingIsAnErrorNotARefusal(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
-		w.store.Fail = func(op string, _ macpool.Prefix) error {
+		w.store.Fail(func(op string, _ macpool.Prefix) error {
 			if op == "put" {
 				return macpool.ErrConflict
 			}
 			return nil
-		}
+		})
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.ErrorIs(t, err, macpool.ErrConflict)
-		w.store.Fail = func(string, macpool.Prefix) error { return nil }
+		w.store.Fail(func(string, macpool.Prefix) error { return nil })
 	})
 }
 
@@ -599,13 +599,13 @@ func TestARequestThatIsMadeTwiceAtOnceHasOneAnswer(t *testing.T) {
 func (w *world) holdUp(err error) chan struct{} {
 	reachable := make(chan struct{})
 	var calls atomic.Int32
-	w.store.Fail = func(string, macpool.Prefix) error {
+	w.store.Fail(func(string, macpool.Prefix) error {
 		if calls.Add(1) > 1 {
 			return nil
 		}
 		<-reachable
 		return err
-	}
+	})
 	return reachable
 }
 
