@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the kernel gives a bridge by itself is not written into the step that makes it again: written, it would stay when
-// the ports change.
+// What the kernel gives a bridge by itself is not written into the step that makes it again: written, it would stay
+// when the ports change.
 func TestWhatABridgeHasFromItsPorts(t *testing.T) {
 	const ports = `
 - {name: eth1, type: ethernet, state: up, mtu: 1400, mac-address: "02:00:00:00:00:02"}

@@ -31,7 +31,8 @@ func TestMetricsAreForThoseWhoMayGetThem(t *testing.T) {
 	}}
 	defer transport.CloseIdleConnections()
 	get := func(token string) (status int, body string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Running()[0].Metrics+"/metrics", nil)
+		url := "https://" + s.Running()[0].Metrics + "/metrics"
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		require.NoError(t, err)
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)

@@ -634,7 +634,8 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 	})
 }
 
-// warm gives the first replica a window of a world of one block, and leaves nothing that makes its next write go at once.
+// warm gives the first replica a window of a world of one block, and leaves nothing that makes its next write go at
+// once.
 func (w *world) warm() {
 	const replica = "r1"
 	_, err := w.assign(replica, "vma", anyFor("net")...)
