@@ -25,26 +25,11 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
-	if e.Holder.Namespace != e.Asker.Namespace {
-		return fmt.Sprintf("%s is held by %s, in another namespace", e.MAC, e.someone())
+	holder := e.Holder.NameFor(e.Asker)
+	if e.Holder.Interface == "" || e.Holder.Namespace != e.Asker.Namespace {
+		return fmt.Sprintf("%s is held by %s", e.MAC, holder)
 	}
-	if e.Holder.Interface == "" {
-		return fmt.Sprintf("%s is held by %s", e.MAC, e.Holder.Object)
-	}
-	return fmt.Sprintf("%s is held by %s for its interface %s", e.MAC, e.Holder.Object, e.Holder.Interface)
-}
-
-// someone is the holder by its kind only.
-func (e *TakenError) someone() string {
-	switch {
-	case e.Holder.Kind == KindPod && e.Asker.Kind == KindPod:
-		return "another pod"
-	case e.Holder.Kind == KindPod:
-		return "a pod"
-	case e.Asker.Kind == KindPod:
-		return "a VM"
-	}
-	return "another VM"
+	return fmt.Sprintf("%s is held by %s for its interface %s", e.MAC, holder, e.Holder.Interface)
 }
 
 // A BusyError refuses an address for now: whether it is free is not settled yet. Asking again helps.

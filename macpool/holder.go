@@ -30,6 +30,21 @@ func (o Object) String() string {
 	return fmt.Sprintf("%s %s/%s", o.Kind, o.Namespace, name)
 }
 
+// NameFor is what an asker is told of the object: its name, or only its kind if it lives in another namespace.
+func (o Object) NameFor(asker Object) string {
+	switch {
+	case o.Namespace == asker.Namespace:
+		return o.String()
+	case o.Kind == KindPod && asker.Kind == KindPod:
+		return "another pod, in another namespace"
+	case o.Kind == KindPod:
+		return "a pod, in another namespace"
+	case asker.Kind == KindPod:
+		return "a VM, in another namespace"
+	}
+	return "another VM, in another namespace"
+}
+
 // A Holder is one interface of an object. Interface is for people and for finding an address again; an address that
 // moves between two interfaces of one object stays with its holder.
 type Holder struct {

@@ -212,11 +212,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 
 // why says to who asks for it why an address is not free yet although its holder has not got it.
 func why(asker, holder macpool.Object) string {
-	name := holder.String()
-	if holder.Namespace != asker.Namespace {
-		name = "another VM, in another namespace"
-	}
-	return "is held by " + name + ", which is not there, or not with this address: it was deleted or changed just now, or is about to be written"
+	return "is held by " + holder.NameFor(asker) + ", which is not there, or not with this address: it was deleted or changed just now, or is about to be written"
 }
 
 func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
