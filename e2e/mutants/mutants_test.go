@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -77,4 +78,18 @@ func read(t *testing.T, path string) string {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(text)
+}
+
+// A line that has changed cannot be broken any more: the list goes with it.
+func TestEveryMutantFitsTheCodeAsItIs(t *testing.T) {
+	t.Chdir("../..")
+	mutants, err := find(Options{Roots: []string{"."}})
+	require.NoError(t, err)
+	require.Greater(t, len(mutants), 100)
+	for _, m := range mutants {
+		text, err := os.ReadFile(m.File)
+		require.NoError(t, err)
+		_, err = m.apply(string(text))
+		assert.NoError(t, err, m.Name)
+	}
 }
