@@ -19,14 +19,14 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests but those of test-systems, about 40 minutes; or those of PKG=./folder RUN=TestName
+test: ## Run all tests but those of test-nodes and test-systems, about 25 minutes; or those of PKG=./folder RUN=TestName
 	@go run ./e2e/controlplane/build >/dev/null
 ifdef PKG
 	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
 else
 	go test -timeout 60m $$(go list ./... | grep -v -e /e2e/onnodes$$ -e /e2e/systems$$)
 	go test -race -timeout 30m ./macpool/... ./webhooks/...
-	@$(MAKE) --no-print-directory test-guest test-nodes
+	@$(MAKE) --no-print-directory test-guest
 endif
 
 .PHONY: test-nodes
@@ -65,7 +65,7 @@ release: ## Make the image and, in dist, the install.yaml of every kind of clust
 	@go run ./release --image $(IMAGE) --manifests manifests $(if $(PUSH),--push)
 
 .PHONY: bench
-bench: ## Compare admissions with no webhook, a webhook that does nothing, and ours; writes bench.json
+bench: ## Compare admissions with ours, with a webhook that gives addresses and remembers nothing, and with none; writes bench.json
 	@go run ./e2e/bench -json bench.json
 
 .PHONY: bench-netstate

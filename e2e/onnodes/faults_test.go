@@ -142,6 +142,13 @@ func spoil(t *testing.T, c *cluster.Cluster, patch, policy, reason string) {
 	require.NoError(t, c.Reinstall(t.Context()))
 	available(t, c, policy)
 	remove(t, c, policy)
+	// The policy is gone before what it made: the next agent might not be able to take that away.
+	for _, n := range c.Nodes {
+		require.Eventually(t, func() bool {
+			_, err := n.Exec(t.Context(), "ip", "link", "show", "dummy7")
+			return err != nil
+		}, within, time.Second, "dummy7 goes from %s", n.Name)
+	}
 }
 
 // dummyPolicy is a policy that makes one link.
