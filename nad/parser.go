@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A parser is a position in a text.
+type parser struct {
+	source string
+	at     int
+}
+
+// fail says what is wrong at an offset, unless the parser is stuck at a look-alike: that is what is wrong then.
+func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
+	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
+	if name, plain := lookalike(r); name != "" {
+		return syntaxError(p.source, p.at, "this is %s (U+%04X): write %s in its place", name, r, plain)
+	}
+	return syntaxError(p.source, offset, format, args...)
+}
+
+func (p *parser) skip() {
+	for p.at < len(p.source) && strings.IndexByte(" \t\r\n", p.source[p.at]) >= 0 {
+		p.at++
+	}
+}
+
+// next is the next byte that is no white space, 0 at the end and for a zero byte, which JSON has no use for.
+func (p *parser) next() byte {
+	p.skip()
+	if p.at == len(p.source) {
+		return 0
+	}
+	return p.source[p.at]
+}
+
+func (p *parser) value(depth int) (value, *SyntaxError) {
+	if depth > deepest {
+		return value{}, p.fail(p.at, "this is nested too deep")
+	}
+	switch c := p.next(); {
+	case c == '{':
+		return p.object(depth)
+	case c == '[':
+		return p.list(depth)
+	case c == '"':
+		return p.string()
+	case c == '-' || '0' <= c && c <= '9':
+		return p.number()
+	default:
+		return p.word()
+	}
+}
+
+func (p *parser) object(depth int) (value, *SyntaxError) {
+	v := value{kind: object, start: p.at}
+	p.at++
+	for p.next() != '}' || len(v.members) > 0 {
+		m, err := p.member(v, depth)
+		if err != nil {
+			return value{}, err
+		}
+		v.members = append(v.members, m)
+		more, err := p.separator(v, '}', m.value)
+		if err != nil {
+			return value{}, err
+		}
+		if !more {
+			break
+		}
+	}
+	p.at++
+	v.end = p.at
+	return v, nil
+}
+
+func (p *parser) member(of value, depth int) (member, *SyntaxError) {
+	if c := p.next(); c != '"' {
+		return member{}, p.noKey(of, c)
+	}
+	key, err := p.string()
+	if err != nil {
+		return member{}, err
+	}
+	if p.next() != ':' {
+		return member{}, p.fail(key.end, "a colon is missing after %s", p.shown(key))
+	}
+	p.at++
+	if c := p.next(); c == ',' || c == '}' {
+		return member{}, p.fail(p.at, "the value of %s is missing", p.shown(key))
+	}
+	v, err := p.value(depth + 1)
+	return member{key: key.text, value: v}, err
+}
+
+// noKey says what is there in place of the name of a member.
+func (p *parser) noKey(of value, c byte) *SyntaxError {
+	switch {
+	case p.at == len(p.source):
+		return p.unclosed(of, '}')
+	case c == '}':
+		return p.fail(p.comma(), "nothing follows this comma: remove it")
+	case c == '\'':
+		return p.fail(p.at, "names are written in double quotes, not in single ones")
+	case c == '/' || c == '#':
+		return p.fail(p.at, "JSON has no comments: remove this one")
+	}
+	if word := p.letters(); word != "" {
+		return p.fail(p.at, "names are written in double quotes: \"%s\"", word)
+	}
+	return p.fail(p.at, "want a name in double quotes here, or the } that ends the object")
+}
+
+func (p *parser) list(depth int) (value, *SyntaxError) {
+	v := value{kind: list, start: p.at}
+	p.at++
+	for {
+		c := p.next()
+		switch {
+		case p.at == len(p.source):
+			return value{}, p.unclosed(v, ']')
+		case c == ']' && len(v.elements) > 0:
+			return value{}, p.fail(p.comma(), "nothing follows this comma: remove it")
+		case c == ']':
+			p.at++
+			v.end = p.at
+			return v, nil
+		}
+		e, err := p.value(depth + 1)
+		if err != nil {
+			return value{}, err
+		}
+		v.elements = append(v.elements, e)
+		more, err := p.separator(v, ']', e)
+		if err != nil {
+			return value{}, err
+		}
+		if !more {
+			p.at++
+			v.end = p.at
+			return v, nil
+		}
+	}
+}
+
+// separator reads the comma after an element and reports whether there was one, or the end of what it is in.
+func (p *parser) separator(of value, closing byte, last value) (more bool, err *SyntaxError) {
+	c := p.next()
+	switch {
+	case c == ',':
+		p.at++
+		return true, nil
+	case c == closing:
+		return false, nil
+	case p.at == len(p.source):
+		return false, p.unclosed(of, closing)
+	case c == '}' || c == ']':
+		return false, p.fail(p.at, "want a %c here, which ends the %s of %s", closing, of.kind, placeOf(p.source, of.start))
+	case c == '/' || c == '#':
+		return false, p.fail(p.at, "JSON has no comments: remove this one")
+	case strings.IndexByte(`"{[-`, c) >= 0 || p.letters() != "" || '0' <= c && c <= '9':
+		return false, p.fail(last.end, "a comma is missing after %s", p.shown(last))
+	}
+	return false, p.fail(p.at, "want a comma here, or the %c that ends the %s", closing, of.kind)
+}
+
+// comma is the offset of the comma before the position.
+func (p *parser) comma() int { return strings.LastIndexByte(p.source[:p.at], ',') }
+
+func (p *parser) unclosed(v value, closing byte) *SyntaxError {
+	return p.fail(
+		len(p.source), "the text ends before the %s of %s: a %c is missing", v.kind, placeOf(p.source, v.start), closing,
+	)
+}
+
+// shown is a value in the words of a message.
+func (p *parser) shown(v value) string {
+	if v.kind == object || v.kind == list {
+		return "the " + string(v.kind)
+	}
+	written := p.source[v.start:v.end]
+	if utf8.RuneCountInString(written) > 40 {
+		return "the " + string(v.kind)
+	}
+	return string(printable([]rune(written)))
+}
+
+func (p *parser) string() (value, *SyntaxError) {
+	start := p.at
+	for i := start + 1; i < len(p.source); i++ {
+		switch c := p.source[i]; {
+		case c == '"':
+			p.at = i + 1
+			v := value{kind: text, start: start, end: p.at}
+			if err := json.Unmarshal([]byte(p.source[start:p.at]), &v.text); err != nil {
+				return value{}, p.fail(start, "the text is not well written: %v", err)
+			}
+			return v, nil
+		case c == '\n':
+			return value{}, p.fail(
+				start, "the text is not closed in its line: a double quote is missing, or a line break is to be written \\n",
+			)
+		case c < ' ':
+			return value{}, p.fail(i, "a control character is to be written \\u%04x", c)
+		case c == '\\':
+			length := escape(p.source[i+1:])
+			if length == 0 {
+				return value{}, p.fail(i, `no text has this escape: a backslash is written \\`)
+			}
+			i += length
+		}
+	}
+	return value{}, p.fail(start, "the text is not closed: a double quote is missing")
+}
+
+// escape is the length of an escape after its backslash, 0 if it is none.
+func escape(rest string) int {
+	if rest == "" {
+		return 0
+	}
+	if strings.IndexByte(`"\/bfnrt`, rest[0]) >= 0 {
+		return 1
+	}
+	if rest[0] != 'u' || len(rest) < 5 || strings.Trim(rest[1:5], "0123456789abcdefABCDEF") != "" {
+		return 0
+	}
+	return 5
+}
+
+func (p *parser) number() (value, *SyntaxError) {
+	start := p.at
+	for p.at < len(p.source) && strings.IndexByte("+-.0123456789eE", p.source[p.at]) >= 0 {
+		p.at++
+	}
+	written := p.source[start:p.at]
+	if !json.Valid([]byte(written)) {
+		return value{}, p.fail(start, "%s is not a number as JSON writes them; texts are written in double quotes", written)
+	}
+	return value{kind: number, start: start, end: p.at, text: written}, nil
+}
+
+// word reads true, false and null, and says what is wrong with everything else that is no value.
+func (p *parser) word() (value, *SyntaxError) {
+	start, word := p.at, p.letters()
+	v := value{start: start, end: start + len(word), text: word}
+	switch word {
+	case "true", "false":
+		v.kind = boolean
+	case "null":
+		v.kind = null
+	default:
+		return value{}, p.noValue(word)
+	}
+	p.at = v.end
+	return v, nil
+}
+
+func (p *parser) noValue(word string) *SyntaxError {
+	switch {
+	case p.at == len(p.source):
+		return p.fail(p.at, "the text ends where a value is due")
+	case strings.EqualFold(word, "true"), strings.EqualFold(word, "false"), strings.EqualFold(word, "null"):
+		return p.fail(p.at, "write %s in small letters", strings.ToLower(word))
+	case word != "":
+		return p.fail(p.at, "a text is written in double quotes: \"%s\"", word)
+	case p.source[p.at] == '\'':
+		return p.fail(p.at, "texts are written in double quotes, not in single ones")
+	case p.source[p.at] == '/' || p.source[p.at] == '#':
+		return p.fail(p.at, "JSON has no comments: remove this one")
+	}
+	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
+	return p.fail(p.at, "want a value here, not %q", r)
+}
+
+// letters are the letters, digits and signs of a word at the position; empty unless it begins with a letter.
+func (p *parser) letters() string {
+	rest := p.source[p.at:]
+	if r, _ := utf8.DecodeRuneInString(rest); !unicode.IsLetter(r) && r != '_' {
+		return ""
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
+	})
+	if end < 0 {
+		return rest
+	}
+	return rest[:end]
+}
