@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-var _ cache.ReflectorStore = (*bridgeStore)(nil)
+var _ cache.ReflectorStore = (*nameStore)(nil)
 
 func nodeWith(name string, amounts map[string]string) *corev1.Node {
 	n := &corev1.Node{}

@@ -19,7 +19,7 @@ type NodeAddresses struct {
 	// Changed, if set, is called with all of them whenever they change.
 	Changed func([]macpool.MAC)
 
-	store bridgeStore
+	store nameStore
 }
 
 // Run watches NodeNetworkStates until ctx is done.
@@ -51,8 +51,8 @@ func (n *NodeAddresses) all() []macpool.MAC {
 	n.store.mu.RLock()
 	defer n.store.mu.RUnlock()
 	var macs []macpool.MAC
-	for text, count := range n.store.count {
-		if m, err := macpool.ParseMAC(text); err == nil && count > 0 {
+	for text := range n.store.count {
+		if m, err := macpool.ParseMAC(text); err == nil {
 			macs = append(macs, m)
 		}
 	}

@@ -251,9 +251,8 @@ func (w PodReviewer) assign(
 		return verdict, nil
 	}
 	var problems field.ErrorList
-	if o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch); len(
-		problems,
-	) > 0 {
+	o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch)
+	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
 	macs, err := w.Lending.lend(ctx, request, o, &verdict)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// A nameStore has what each object of one kind has, as texts: the bridges that it offers, or the addresses of its NICs.
+// A reflector of client-go keeps it: it is one of its stores.
+type nameStore struct {
+	mu sync.RWMutex
+	// synced is true once every object was read, or the kind is known not to be installed.
+	synced bool
+	byName map[string][]string
+	// count is how many objects have each text.
+	count map[string]int
+	// changed, if set, is called after a change of what objects have, without the lock.
+	changed func()
+}
+
+// keep reads and watches the objects of one kind until ctx is done.
+func (s *nameStore) keep(ctx context.Context, c client.WithWatch, object client.Object, list client.ObjectList) {
+	source := &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			all := list.DeepCopyObject().(client.ObjectList)
+			err := c.List(ctx, all, &client.ListOptions{Raw: &o})
+			if meta.IsNoMatchError(err) {
+				s.replace(nil) // the reflector asks again later
+			}
+			return all, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return c.Watch(ctx, list.DeepCopyObject().(client.ObjectList), &client.ListOptions{Raw: &o})
+		},
+	}
+	reflector := toolscache.NewReflectorWithOptions(
+		source, object, s, toolscache.ReflectorOptions{Name: fmt.Sprintf("names in %T", object)},
+	)
+	reflector.RunWithContext(ctx)
+}
+
+func (s *nameStore) ready() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.synced
+}
+
+// has reports whether any object has a text.
+func (s *nameStore) has(text string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.count[text] > 0
+}
+
+func (s *nameStore) replace(byName map[string][]string) {
+	defer s.tell()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced, s.byName, s.count = true, map[string][]string{}, map[string]int{}
+	for name, texts := range byName {
+		s.set(name, texts)
+	}
+}
+
+// tell calls changed. The lock must not be held.
+func (s *nameStore) tell() {
+	if s.changed != nil {
+		s.changed()
+	}
+}
+
+// set has an object have these texts and no others. The lock must be held.
+func (s *nameStore) set(name string, texts []string) {
+	for _, text := range s.byName[name] {
+		if s.count[text]--; s.count[text] == 0 {
+			delete(s.count, text)
+		}
+	}
+	for _, text := range texts {
+		s.count[text]++
+	}
+	s.byName[name] = texts
+}
+
+// Add implements cache.ReflectorStore.
+func (s *nameStore) Add(o any) error { return s.Update(o) }
+
+// Update implements cache.ReflectorStore.
+func (s *nameStore) Update(o any) error {
+	texts, err := namesIn(o)
+	if err != nil {
+		return err
+	}
+	name := o.(client.Object).GetName()
+	s.mu.Lock()
+	same := slices.Equal(s.byName[name], texts)
+	if s.byName == nil {
+		s.byName, s.count = map[string][]string{}, map[string]int{}
+	}
+	s.set(name, texts)
+	s.mu.Unlock()
+	if !same {
+		s.tell()
+	}
+	return nil
+}
+
+// Delete implements cache.ReflectorStore.
+func (s *nameStore) Delete(o any) error {
+	object, err := meta.Accessor(o)
+	if err != nil {
+		return fmt.Errorf("take in that a %T is gone: %w", o, err)
+	}
+	defer s.tell()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(object.GetName(), nil)
+	delete(s.byName, object.GetName())
+	return nil
+}
+
+// Replace implements cache.ReflectorStore.
+func (s *nameStore) Replace(all []any, _ string) error {
+	byName := make(map[string][]string, len(all))
+	for _, o := range all {
+		texts, err := namesIn(o)
+		if err != nil {
+			return err
+		}
+		byName[o.(client.Object).GetName()] = texts
+	}
+	s.replace(byName)
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (s *nameStore) Resync() error { return nil }
