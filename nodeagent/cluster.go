@@ -197,9 +197,10 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 	return Policy{
 		ProbeDeadline: deadline, Invalid: invalid,
 		Name: o.Name, UID: string(o.UID), Generation: o.Generation, Spec: o.Spec,
-		Heal:     o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
-		Revert:   o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,
-		Selected: o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
+		Heal:       o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
+		Revert:     o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,
+		NoBootUnit: o.Annotations[nmstate.BootUnitAnnotation] == nmstate.BootUnitOff,
+		Selected:   o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
 	}
 }
 

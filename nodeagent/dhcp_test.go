@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
@@ -31,7 +32,7 @@ func TestWhatTheKernelCannotShowIsVerifiedByWhatRuns(t *testing.T) {
 	assert.Empty(t, healed, "there is no lease, and nothing to heal")
 
 	r := k.records["p"]
-	require.NoError(t, k.Annotate("p", true, true))
+	require.NoError(t, k.Annotate("p", journal.Record{Heal: true, Revert: true}))
 	require.NoError(t, k.Revert(t.Context(), r.Policy))
 	assertState(t, bare(t), model, "reverted")
 }

@@ -48,7 +48,7 @@ func (a *Agent) do(ctx context.Context, t task) error {
 	p := t.policy
 	switch t.verb {
 	case annotate:
-		return a.keeper.Annotate(t.key, p.Heal, p.Revert)
+		return a.keeper.Annotate(t.key, p.record())
 	case orphan:
 		a.options.Log.Info("The policy is gone; what it made stays", "policy", p.Name)
 		return a.keeper.Orphan(t.key)
@@ -110,6 +110,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
 		return result
 	}
+	a.keepBootUnit()
 	if note := a.bootNote(netstate.State(record.Desired)); note != "" {
 		result.Notes = append(result.Notes, note)
 	}

@@ -11,6 +11,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
@@ -46,7 +47,7 @@ func TestWhatSomebodyRemovedIsPutBack(t *testing.T) {
 
 func TestNothingIsPutBackThatShouldNotBe(t *testing.T) {
 	for name, unwanted := range map[string]func(k *Keeper) error{
-		"the policy says so": func(k *Keeper) error { return k.Annotate("p", false, false) },
+		"the policy says so": func(k *Keeper) error { return k.Annotate("p", journal.Record{}) },
 		"the policy is gone": func(k *Keeper) error { return k.Orphan("p") },
 	} {
 		t.Run(name, func(t *testing.T) {

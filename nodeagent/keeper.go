@@ -253,13 +253,13 @@ func (k *Keeper) Orphan(key string) error {
 	return k.keep(r)
 }
 
-// Annotate notes what the annotations of a policy say, by its key.
-func (k *Keeper) Annotate(key string, heal, revert bool) error {
+// Annotate notes what the annotations of a policy say, by its key, as another record of it has them.
+func (k *Keeper) Annotate(key string, now journal.Record) error {
 	r, ok := k.records[key]
-	if !ok || r.Orphan || r.Heal == heal && r.Revert == revert {
+	if !ok || r.Orphan || r.SameAnnotations(now) {
 		return nil
 	}
-	r.Heal, r.Revert = heal, revert
+	r.Heal, r.Revert, r.NoBootUnit = now.Heal, now.Revert, now.NoBootUnit
 	return k.keep(r)
 }
 

@@ -65,6 +65,8 @@ type Options struct {
 	Hold func(links []string) error
 	// RestoredAtBoot reports whether the host restores its network before kubelet starts. Nil asks nobody.
 	RestoredAtBoot func() (bool, error)
+	// BootUnit puts what restores the network at boot on the host, and takes it away. Nil leaves that to people.
+	BootUnit BootUnit
 	// Others returns who else configures or reports this node, with how to end that, or that it cannot tell. Until it
 	// returns nil, once, the agent writes nothing to the API server and takes no turn, unless the node is committed to
 	// something: then it was here first. Nil knows of nobody.
@@ -95,6 +97,8 @@ type Agent struct {
 	// claims are the generations whose turns were claimed and not taken yet, by policy: whether the API server heard is
 	// not known.
 	claims map[string]int64
+	// installed is what became of the unit that restores the network at boot.
+	installed installed
 	// attempts are the turns that failed and may be tried again, by the policies' keys.
 	attempts map[string]attempt
 }
@@ -283,6 +287,7 @@ func (a *Agent) pass(ctx context.Context) time.Duration {
 	for _, h := range healed {
 		a.reportHealed(h)
 	}
+	a.keepBootUnit()
 	current, err := a.keeper.Latest()
 	aside, failed := a.keeper.Journal.Aside()
 	a.publish.show(snapshot{

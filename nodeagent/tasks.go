@@ -24,8 +24,8 @@ type Policy struct {
 	UID        string
 	Generation int64
 	Spec       nmstate.PolicySpec
-	// Heal and Revert are what its annotations say.
-	Heal, Revert bool
+	// Heal, Revert and NoBootUnit are what its annotations say.
+	Heal, Revert, NoBootUnit bool
 	// ProbeDeadline is how long its annotation gives the node to answer; zero if there is none. Invalid says what is
 	// wrong with the annotation.
 	ProbeDeadline time.Duration
@@ -41,7 +41,8 @@ type Policy struct {
 // record is what the journal knows the policy by.
 func (p Policy) record() journal.Record {
 	return journal.Record{
-		Policy: p.Name, UID: p.UID, Generation: p.Generation, Heal: p.Heal, Revert: p.Revert, ProbeDeadline: p.ProbeDeadline,
+		Policy: p.Name, UID: p.UID, Generation: p.Generation,
+		Heal: p.Heal, Revert: p.Revert, NoBootUnit: p.NoBootUnit, ProbeDeadline: p.ProbeDeadline,
 	}
 }
 
@@ -102,7 +103,7 @@ func tasks(policies []Policy, records map[string]journal.Record, again func(Poli
 		}
 		selected[key] = true
 		r, recorded := records[key]
-		if recorded && !r.Orphan && (r.Heal != p.Heal || r.Revert != p.Revert) {
+		if recorded && !r.Orphan && !r.SameAnnotations(p.record()) {
 			begins = append(begins, task{verb: annotate, policy: p, key: key})
 		}
 		if turn := takeTurn(p, again); turn.verb != "" {

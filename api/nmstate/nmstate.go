@@ -42,6 +42,10 @@ const (
 	// ProbeDeadlineAnnotation on a policy says how long its nodes have to answer after the change, as "60s": bonds with
 	// LACP below a bridge with STP take longer than others. ParseProbeDeadline reads it.
 	ProbeDeadlineAnnotation = "bridgehead.dev/probe-deadline"
+	// BootUnitAnnotation on a policy, with the value BootUnitOff, keeps agents from installing a unit on the hosts of its
+	// nodes, where they else do so because the policy holds the link by which a node reaches others.
+	BootUnitAnnotation = "bridgehead.dev/boot-unit"
+	BootUnitOff        = "false"
 	// PlanAnnotation is in the answer to a dry run of a policy: the plan of every node. It is never stored.
 	PlanAnnotation = "bridgehead.dev/plan"
 )

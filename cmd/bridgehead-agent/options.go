@@ -25,6 +25,8 @@ type Options struct {
 	HostRoot string
 	// ResolvConf is the file that dns-resolver and DHCP servers speak of, as the host names it.
 	ResolvConf string
+	// InstallBootUnit has the agent install what restores the network at boot on the host, where a policy needs that.
+	InstallBootUnit bool
 	// ProbeDeadline is how long the node has to answer after a change.
 	ProbeDeadline time.Duration
 	// IgnoreBridges are patterns of bridges that are not offered to pods.
@@ -86,6 +88,9 @@ On SIGTERM it leaves the network as it is.
 		"`folder` in which the host's /proc/sys/net, /etc and /run/systemd/resolve are found")
 	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf,
 		"`file` of the host to write name servers to, if a policy or a DHCP server names some")
+	flags.BoolVar(&o.InstallBootUnit, "install-boot-unit", o.InstallBootUnit,
+		"install bridgehead-restore.service on the host while a policy holds the link by which the node reaches others; "+
+			"needs the host's /etc/systemd/system and /usr/local/bin writable below --host-root")
 	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline,
 		"how long the API server, default gateway and name servers have to answer after a change")
 	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges,

@@ -29,6 +29,7 @@ import (
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/bootunit"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -167,13 +168,29 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 		return nil, fmt.Errorf("make client: %w", err)
 	}
 	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
+	unit, err := bootUnit(o)
+	if err != nil {
+		return nil, err
+	}
 	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg,
 		Probe: probes, ProbeDeadline: o.ProbeDeadline, Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
-		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot), Others: others.Check,
+		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot), BootUnit: unit, Others: others.Check,
 		IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
 	})
 	return agent, err
+}
+
+// bootUnit is what installs this program as a unit of the host, nil if that is not wanted.
+func bootUnit(o Options) (nodeagent.BootUnit, error) {
+	if !o.InstallBootUnit {
+		return nil, nil
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("--install-boot-unit: %w", err)
+	}
+	return bootunit.Host{Root: o.HostRoot, Program: program, Reload: managers.ReloadUnits(o.HostRoot)}, nil
 }
 
 // newProbe asks the API server around every change, and if they were there before, the addresses of the node, the

@@ -4,8 +4,6 @@ package systems_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/e2e/systems"
 )
 
@@ -53,20 +50,6 @@ func boots() []boot {
 	}
 }
 
-// restoreUnit is the unit of the documentation.
-func restoreUnit(t *testing.T) string {
-	t.Helper()
-	root, err := suite.Root()
-	require.NoError(t, err)
-	text, err := os.ReadFile(filepath.Join(root, "docs", "boot.md"))
-	require.NoError(t, err)
-	_, rest, found := strings.Cut(string(text), "```ini\n")
-	require.True(t, found, "docs/boot.md has a unit")
-	unit, _, found := strings.Cut(rest, "```\n")
-	require.True(t, found)
-	return unit
-}
-
 // reached is when a unit was active, in seconds since the kernel started.
 func reached(t *testing.T, s *systems.System, unit string) float64 {
 	t.Helper()
@@ -82,13 +65,12 @@ func TestNodesBootByPolicies(t *testing.T) {
 		t.Run(manager, func(t *testing.T) {
 			s := start(t, options)
 			succeeds(t, s, hasLease)
-			require.NoError(t, s.Write(t.Context(), "/etc/systemd/system/bridgehead-restore.service", restoreUnit(t)))
-			do(t, s, "mkdir -p /usr/local/bin; cp /usr/bin/bridgehead-agent /usr/local/bin/; sync")
 			for _, b := range boots() {
 				t.Run(b.name, func(t *testing.T) { bootBy(t, s, manager, b) })
 			}
 			t.Run("without the agent", func(t *testing.T) {
-				do(t, s, "rm -f /etc/systemd/system/bridgehead-restore.service; rm -rf /var/lib/bridgehead; sync")
+				do(t, s, "applier boot-unit remove; rm -rf /var/lib/bridgehead; sync")
+				do(t, s, "! systemctl cat bridgehead-restore.service && test ! -e /usr/local/bin/bridgehead-agent")
 				require.NoError(t, s.Reboot(t.Context()))
 				succeeds(t, s, hasLease)
 				assert.NotContains(t, do(t, s, "/usr/sbin/ip -br link"), "bond0", "as the distribution meant it")
@@ -102,7 +84,7 @@ func TestNodesBootByPolicies(t *testing.T) {
 func bootBy(t *testing.T, s *systems.System, manager string, b boot) {
 	out, err := apply(t, s, "apply", b.policy)
 	require.NoError(t, err, out)
-	do(t, s, "systemctl enable bridgehead-restore.service; sync")
+	do(t, s, "applier boot-unit install; systemctl is-enabled bridgehead-restore.service; sync")
 	require.NoError(t, s.Reboot(t.Context()))
 	succeeds(t, s, "systemctl is-active bridgehead-restore.service && systemctl is-active "+manager+".service")
 	succeeds(t, s, b.up)
@@ -112,7 +94,6 @@ func bootBy(t *testing.T, s *systems.System, manager string, b boot) {
 	succeeds(t, s, b.up)
 	do(t, s, "systemctl stop bridgehead-restore.service")
 	succeeds(t, s, b.up) // who takes over finds links and leases as they were
-	do(t, s, "systemctl disable bridgehead-restore.service")
 	fmt.Fprintf(t.Output(), "| %s | %s | %.1f s | %.1f s |\n", b.name, manager, restored, managed)
 	do(t, s, "applier revert p")
 	succeeds(t, s, hasLease)

@@ -54,9 +54,10 @@ type Record struct {
 	Earlier []State `json:"earlier,omitempty"`
 	// Captured are what the captures of the policy found first.
 	Captured map[string]nmstate.CapturedState `json:"captured,omitempty"`
-	// Heal and Revert are what the annotations of the policy say.
-	Heal   bool `json:"heal"`
-	Revert bool `json:"revert,omitempty"`
+	// Heal, Revert and NoBootUnit are what the annotations of the policy say.
+	Heal       bool `json:"heal"`
+	Revert     bool `json:"revert,omitempty"`
+	NoBootUnit bool `json:"noBootUnit,omitempty"`
 	// ProbeDeadline is how long the node has to answer after a change; zero for as long as usual.
 	ProbeDeadline time.Duration `json:"probeDeadline,omitempty"`
 	// Orphan records are of policies that are gone or do not select the node any more. What they made stays, also over
@@ -66,6 +67,11 @@ type Record struct {
 
 // Key tells records apart: the UID of the policy, or its name if that is all there is.
 func (r Record) Key() string { return cmp.Or(r.UID, r.Policy) }
+
+// SameAnnotations reports whether the annotations of the policies of two records say the same.
+func (r Record) SameAnnotations(other Record) bool {
+	return r.Heal == other.Heal && r.Revert == other.Revert && r.NoBootUnit == other.NoBootUnit
+}
 
 // Earlier are the earlier wishes of the policy of a record that is to desire something else from now on.
 func Earlier(r Record, desired State) []State {

@@ -14,6 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/bootunit"
 )
 
 const (
@@ -77,14 +78,17 @@ func (b *Bus) active(unit string) (bool, error) {
 	return value[string](state, "ActiveState") == "active", nil
 }
 
-// RestoreUnit is the unit that restores the network of a host before kubelet starts (docs/boot.md).
-const RestoreUnit = "bridgehead-restore.service"
-
-// RestoredAtBoot returns the question whether RestoreUnit is enabled on the host whose files are below root. A host
-// without systemd has none.
+// RestoredAtBoot returns the question whether the unit that restores the network before kubelet starts is enabled on the
+// host whose files are below root. A host without systemd has none.
 func RestoredAtBoot(root string) func() (bool, error) {
 	bus := &Bus{Root: root}
-	return func() (bool, error) { return bus.enabled(RestoreUnit) }
+	return func() (bool, error) { return bus.enabled(bootunit.Name) }
+}
+
+// ReloadUnits returns what has systemd read its units again, on the bus of a host whose files are below root.
+func ReloadUnits(root string) func() error {
+	bus := &Bus{Root: root}
+	return func() error { return object{bus, systemdName, systemdPath}.call(systemdName+".Manager.Reload", nil) }
 }
 
 // enabled reports whether a unit of systemd is enabled.

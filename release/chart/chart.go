@@ -20,6 +20,7 @@ import (
 // settings are the components of the manifests by the value of the chart that they are chosen by.
 func settings() []setting {
 	return []setting{
+		{value: ".Values.bootUnit", component: "boot-unit"},
 		{value: ".Values.dns", component: "dns"},
 		{value: ".Values.openshift", component: "openshift"},
 		{value: ".Values.optOut.pods", component: "opt-out-pods"},

@@ -32,6 +32,7 @@ const (
 // settings are the values that choose a component of the manifests.
 func settings() []struct{ value, component string } {
 	return []struct{ value, component string }{
+		{"bootUnit", "boot-unit"},
 		{"dns", "dns"},
 		{"openshift", "openshift"},
 		{"optOut.pods", "opt-out-pods"},

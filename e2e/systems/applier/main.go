@@ -6,6 +6,7 @@
 //	applier apply NAME FILE   apply the desired state in a file as the policy NAME
 //	applier fail NAME FILE    apply it with a probe that then finds nothing, so that it is undone
 //	applier revert NAME       undo the policy
+//	applier boot-unit install|remove
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/systems/layout"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/bootunit"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
@@ -41,7 +43,10 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: applier apply|fail|revert NAME [FILE]")
+		return errors.New("usage: applier apply|fail|revert NAME [FILE], or applier boot-unit install|remove")
+	}
+	if args[0] == "boot-unit" {
+		return bootUnit(args[1])
 	}
 	k, err := newKeeper(args[0] == "fail")
 	if err != nil {
@@ -64,6 +69,15 @@ func run(args []string) error {
 		return errs.ToAggregate()
 	}
 	return k.Apply(ctx, journal.Record{Policy: args[1], Generation: 1, Desired: journal.State(desired), Heal: true})
+}
+
+// bootUnit installs or removes what restores the network at boot, as the node agent does.
+func bootUnit(verb string) error {
+	unit := bootunit.Host{Root: "/", Program: "/usr/bin/bridgehead-agent", Reload: managers.ReloadUnits("/")}
+	if verb == "install" {
+		return unit.Install()
+	}
+	return unit.Remove()
 }
 
 func newKeeper(fails bool) (*nodeagent.Keeper, error) {
