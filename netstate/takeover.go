@@ -237,7 +237,8 @@ func managerCosts(links map[string]*Interface, steps []Step) []string {
 		link := links[step.Link]
 		if step.Kind == StepManager && step.To.Manager == "" && link != nil && link.Legacy && link.ProfileName != nil {
 			costs = append(costs, "the profile "+*link.ProfileName+" of "+step.Link+
-				", which kubernetes-nmstate left, stays on disk and has no effect")
+				", which kubernetes-nmstate left, stays on disk and has no effect (annotation "+
+				"bridgehead.dev/nmstate-profiles: remove deletes it)")
 		}
 	}
 	return append(costs, unyielding(links, touched)...)

@@ -130,5 +130,6 @@ func TestProfilesOfKubernetesNMStateAreNamed(t *testing.T) {
 	steps, err := Plan(current, desired)
 	require.NoError(t, err)
 	assert.Contains(t, Explain(current, steps),
-		"! the profile eth1 of eth1, which kubernetes-nmstate left, stays on disk and has no effect\n")
+		"! the profile eth1 of eth1, which kubernetes-nmstate left, stays on disk and has no effect (annotation "+
+			"bridgehead.dev/nmstate-profiles: remove deletes it)\n")
 }

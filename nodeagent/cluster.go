@@ -200,6 +200,8 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 		Heal:       o.Annotations[nmstate.HealAnnotation] != nmstate.HealOff,
 		Revert:     o.Annotations[nmstate.OnDeleteAnnotation] == nmstate.OnDeleteRevert,
 		NoBootUnit: o.Annotations[nmstate.BootUnitAnnotation] == nmstate.BootUnitOff,
+
+		RemoveProfiles: o.Annotations[nmstate.ProfilesAnnotation] == nmstate.ProfilesRemove,
 		Selected:   o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
 	}
 }

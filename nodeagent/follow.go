@@ -40,6 +40,7 @@ func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 			failed = append(failed, fmt.Errorf("%s policy %s: %w", t.verb, t.policy.Name, err))
 		}
 	}
+	a.removeProfiles(policies)
 	return wait, errors.Join(failed...)
 }
 

@@ -63,6 +63,9 @@ type Options struct {
 	Committed func()
 	// Hold keeps links from the programs that manage links, and gives others back. Nil knows no such program.
 	Hold func(links []string) error
+	// RemoveProfiles deletes what kubernetes-nmstate left with a manager of links for some links, and returns the names.
+	// Nil knows no such manager.
+	RemoveProfiles func(links []string) ([]string, error)
 	// RestoredAtBoot reports whether the host restores its network before kubelet starts. Nil asks nobody.
 	RestoredAtBoot func() (bool, error)
 	// BootUnit puts what restores the network at boot on the host, and takes it away. Nil leaves that to people.
@@ -99,6 +102,8 @@ type Agent struct {
 	claims map[string]int64
 	// installed is what became of the unit that restores the network at boot.
 	installed installed
+	// cleaned are the generations whose links have no profiles of kubernetes-nmstate any more, by the policies' keys.
+	cleaned map[string]int64
 	// attempts are the turns that failed and may be tried again, by the policies' keys.
 	attempts map[string]attempt
 }
@@ -143,6 +148,7 @@ func New(o Options) (*Agent, error) {
 		synced:  make(chan struct{}),
 		claims:  map[string]int64{},
 
+		cleaned:  map[string]int64{},
 		attempts: map[string]attempt{},
 	}, nil
 }

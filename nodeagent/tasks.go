@@ -26,6 +26,8 @@ type Policy struct {
 	Spec       nmstate.PolicySpec
 	// Heal, Revert and NoBootUnit are what its annotations say.
 	Heal, Revert, NoBootUnit bool
+	// RemoveProfiles says that an annotation wants the profiles removed that kubernetes-nmstate left of its links.
+	RemoveProfiles bool
 	// ProbeDeadline is how long its annotation gives the node to answer; zero if there is none. Invalid says what is
 	// wrong with the annotation.
 	ProbeDeadline time.Duration

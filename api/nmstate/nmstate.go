@@ -46,6 +46,11 @@ const (
 	// nodes, where they else do so because the policy holds the link by which a node reaches others.
 	BootUnitAnnotation = "bridgehead.dev/boot-unit"
 	BootUnitOff        = "false"
+	// ProfilesAnnotation on a policy, with the value ProfilesRemove, has agents delete the profiles that
+	// kubernetes-nmstate left with NetworkManager for the links of the policy, once it is applied. Without it they stay on
+	// disk and have no effect.
+	ProfilesAnnotation = "bridgehead.dev/nmstate-profiles"
+	ProfilesRemove     = "remove"
 	// PlanAnnotation is in the answer to a dry run of a policy: the plan of every node. It is never stored.
 	PlanAnnotation = "bridgehead.dev/plan"
 )

@@ -239,7 +239,10 @@ func tryProfileOfNMState(t *testing.T, s *systems.System) {
 	do(t, s, "applier revert p")
 	require.Eventually(t, func() bool { return inBridge(t, s) }, patience, time.Second, "given back by its profiles")
 	assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)))
-	do(t, s, "nmcli con del br1 eth1")
+	assert.Contains(t, do(t, s, "applier remove-profiles eth0 eth1 br1"), "removed [")
+	assert.NotRegexp(t, `br1|eth1\.`, do(t, s, "ls /etc/NetworkManager/system-connections"))
+	do(t, s, "sleep 10")
+	assert.False(t, inBridge(t, s), "nobody puts it back any more")
 }
 
 const leftovers = "ls /run/systemd/network /run/systemd/networkd.conf.d /run/systemd/resolved.conf.d /run/NetworkManager/conf.d 2>/dev/null | grep bridgehead || true"

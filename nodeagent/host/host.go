@@ -79,6 +79,9 @@ func (h *Host) Read() (netstate.State, error) {
 // Hold keeps links from the programs that managed them, and gives others back; see managers.Managers.Hold.
 func (h *Host) Hold(links []string) error { return h.managers.Hold(links) }
 
+// RemoveProfiles deletes what kubernetes-nmstate left for some links; see managers.Managers.RemoveProfiles.
+func (h *Host) RemoveProfiles(links []string) ([]string, error) { return h.managers.RemoveProfiles(links) }
+
 // withDHCP is the IPv4 configuration of a link whose client has these orders.
 func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
 	orders.Enabled, orders.DHCP = new(true), new(true)

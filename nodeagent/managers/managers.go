@@ -39,6 +39,8 @@ type Program interface {
 	Take(link, uuid string) error
 	// Reload has it read its files again.
 	Reload() error
+	// RemoveProfiles deletes the profiles of some links that kubernetes-nmstate left, and returns their names.
+	RemoveProfiles(links []string) ([]string, error)
 }
 
 // Managers are those of one node. Its methods may be called from several goroutines.
@@ -86,6 +88,29 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 		}
 	}
 	return state, mark(state, m.Switchless)
+}
+
+// RemoveProfiles deletes the profiles that kubernetes-nmstate left for some links with the managers that run, and
+// returns their names.
+func (m *Managers) RemoveProfiles(links []string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for manager, find := range m.programs() {
+		program, err := find()
+		if err != nil {
+			return names, fmt.Errorf("reach %s: %w", manager, err)
+		}
+		if program == nil {
+			continue
+		}
+		removed, err := program.RemoveProfiles(links)
+		names = append(names, removed...)
+		if err != nil {
+			return names, fmt.Errorf("remove profiles of %s: %w", manager, err)
+		}
+	}
+	return names, nil
 }
 
 func (m *Managers) programs() map[netstate.Manager]func() (Program, error) {

@@ -45,6 +45,16 @@ func (m *model) Take(link, uuid string) error {
 	return m.tell(strings.TrimSpace("take " + link + " " + uuid))
 }
 
+func (m *model) RemoveProfiles(links []string) ([]string, error) {
+	var names []string
+	for _, link := range links {
+		if m.devices[link].Legacy {
+			names = append(names, link)
+		}
+	}
+	return names, nil
+}
+
 func (m *model) Reload() error {
 	kept, _ := m.files.unmanaged()
 	if m.manager == netstate.Networkd {

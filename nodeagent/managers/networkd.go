@@ -87,3 +87,6 @@ func (n networkd) Take(link, _ string) error {
 
 // Reload implements Program.
 func (n networkd) Reload() error { return n.manager().call(networkdManager+".Reload", nil) }
+
+// RemoveProfiles implements Program: kubernetes-nmstate knows NetworkManager alone.
+func (n networkd) RemoveProfiles([]string) ([]string, error) { return nil, nil }

@@ -5,6 +5,7 @@ package managers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -249,6 +250,31 @@ func (n networkManager) manage(link string, managed bool) error {
 // Reload implements Program.
 func (n networkManager) Reload() error {
 	return object{n.bus, nmName, nmPath}.call(nmName+".Reload", []any{nmReloadConf})
+}
+
+// RemoveProfiles implements Program.
+func (n networkManager) RemoveProfiles(links []string) ([]string, error) {
+	var profiles []dbus.ObjectPath
+	if err := (object{n.bus, nmName, nmSettingsPath}).call(nmSettings+".ListConnections", nil, &profiles); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, path := range profiles {
+		profile := object{n.bus, nmName, path}
+		var settings map[string]map[string]dbus.Variant
+		if err := profile.call(nmSettings+".Connection.GetSettings", nil, &settings); err != nil {
+			return names, err
+		}
+		name := value[string](settings["connection"], "interface-name")
+		if !leftByNMState(settings) || !slices.Contains(links, name) {
+			continue
+		}
+		if err := profile.call(nmSettings+".Connection.Delete", nil); err != nil {
+			return names, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // settled waits until a manager has done what it was told.

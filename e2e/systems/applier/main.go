@@ -7,6 +7,7 @@
 //	applier fail NAME FILE    apply it with a probe that then finds nothing, so that it is undone
 //	applier revert NAME       undo the policy
 //	applier boot-unit install|remove
+//	applier remove-profiles LINK...   of kubernetes-nmstate
 package main
 
 import (
@@ -45,8 +46,13 @@ func run(args []string) error {
 	if len(args) < 2 {
 		return errors.New("usage: applier apply|fail|revert NAME [FILE], or applier boot-unit install|remove")
 	}
-	if args[0] == "boot-unit" {
+	switch args[0] {
+	case "boot-unit":
 		return bootUnit(args[1])
+	case "remove-profiles":
+		names, err := managers.New("/").RemoveProfiles(args[1:])
+		fmt.Println("removed", names)
+		return err
 	}
 	k, err := newKeeper(args[0] == "fail")
 	if err != nil {
