@@ -202,7 +202,7 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 		NoBootUnit: o.Annotations[nmstate.BootUnitAnnotation] == nmstate.BootUnitOff,
 
 		RemoveProfiles: o.Annotations[nmstate.ProfilesAnnotation] == nmstate.ProfilesRemove,
-		Selected:   o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
+		Selected:       o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
 	}
 }
 

@@ -80,7 +80,9 @@ func (h *Host) Read() (netstate.State, error) {
 func (h *Host) Hold(links []string) error { return h.managers.Hold(links) }
 
 // RemoveProfiles deletes what kubernetes-nmstate left for some links; see managers.Managers.RemoveProfiles.
-func (h *Host) RemoveProfiles(links []string) ([]string, error) { return h.managers.RemoveProfiles(links) }
+func (h *Host) RemoveProfiles(links []string) ([]string, error) {
+	return h.managers.RemoveProfiles(links)
+}
 
 // withDHCP is the IPv4 configuration of a link whose client has these orders.
 func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
