@@ -14,12 +14,13 @@ import (
 // state: a NIC, base, port or controller that does not exist, an MTU beyond the driver's limits, a link that
 // is somebody else's. Admission shows them as warnings; on the node they fail the plan. Paths begin with at.
 func Check(current, desired State, at *field.Path) field.ErrorList {
+	desired = Resolve(current, desired)
 	return checkMerged(current.complete(), desired, Merge(current, desired), at)
 }
 
 func checkMerged(current, desired, target State, at *field.Path) field.ErrorList {
 	c := checker{now: current.index(), wish: desired.index(), target: target.index()}
-	var errs field.ErrorList
+	errs := checkIdentified(current, desired, at)
 	for n, d := range desired.Interfaces {
 		here := desired.pathOf(at, n)
 		switch {
@@ -33,6 +34,31 @@ func checkMerged(current, desired, target State, at *field.Path) field.ErrorList
 	for n, route := range desired.Routes.Config {
 		if route.State != StateAbsent && route.NextHopInterface != "" {
 			errs = append(errs, c.checkRoute(route, child(at, "routes").Child("config").Index(n).Child("next-hop-interface"))...)
+		}
+	}
+	return errs
+}
+
+// checkIdentified asks that every MAC by which an entry finds its link is that of one link, and of one entry.
+func checkIdentified(current, desired State, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	taken := map[string]bool{}
+	for n, d := range desired.Interfaces {
+		if taken[d.Name] {
+			errs = append(errs, field.Duplicate(desired.pathOf(at, n).Child("mac-address"), d.Name))
+		}
+		taken[d.Name] = true
+		if !d.byMAC() {
+			continue
+		}
+		here := desired.pathOf(at, n).Child("mac-address")
+		switch found := d.sought(current); len(found) {
+		case 0:
+			errs = append(errs, field.NotFound(here, d.MAC.String()))
+		case 1:
+		default:
+			errs = append(errs, field.Invalid(here, d.MAC.String(),
+				"is that of "+strings.Join(found, " and of ")+": name the interface"))
 		}
 	}
 	return errs
@@ -76,6 +102,9 @@ func (c checker) checkForeignPorts(now Interface, at *field.Path) field.ErrorLis
 
 func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	now, target := c.now[d.Name], c.target[d.Name]
+	if d.byMAC() && now == nil {
+		return nil // checkIdentified has said so
+	}
 	if now == nil && d.Type == "" {
 		return field.ErrorList{field.NotFound(at.Child("name"),
 			d.Name+": it does not exist, and without a type it cannot be made")}

@@ -97,17 +97,18 @@ func (d *decoder) decodeList(n node, into reflect.Value, tag reflect.StructTag, 
 			d.errs = append(d.errs, field.Required(here, "an empty list entry"))
 		case value.Type() == reflect.TypeFor[Interface]():
 			d.decodeInterface(item, value, here)
-		case value.Type() == reflect.TypeFor[Address]() && expires(item):
-			continue
 		default:
 			d.decode(item, value, tag, here)
+		}
+		if address, is := value.Addr().Interface().(*Address); is && expires(item) {
+			address.ValidLifeTime = 1 // see IP.dropLearnt
 		}
 		list = reflect.Append(list, value)
 	}
 	into.Set(list)
 }
 
-// expires reports whether an address says that it is somebody else's to renew: nmstate ignores those.
+// expires reports whether an address says that it is somebody else's to renew.
 func expires(address node) bool {
 	life, isSet := address.member("valid-life-time")
 	return isSet && life.kind == scalarNode && life.text != "forever"

@@ -20,7 +20,7 @@ import (
 // left out. Check reports those.
 func Merge(current, desired State) State {
 	current = current.complete()
-	return newMerger(current, DefaultPortVLANs(desired)).merge(current)
+	return newMerger(current, DefaultPortVLANs(Resolve(current, desired))).merge(current)
 }
 
 // mergeBack is Merge for a wish that Revert returned: what it says is meant to the letter.
@@ -173,7 +173,7 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	if desired.Description != nil {
 		merged.Description = desired.Description
 	}
-	if desired.MAC != nil {
+	if desired.MAC != nil && !desired.byMAC() {
 		merged.MAC = desired.MAC
 	}
 	if desired.MTU != nil {

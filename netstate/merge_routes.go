@@ -71,9 +71,15 @@ func mergeRules(now, desired RouteRules) RouteRules {
 	return RouteRules{Config: merged}
 }
 
-// mergeDNS replaces the lists that desired gives.
+// mergeDNS replaces the lists that desired gives. One that gives none, config: {}, clears all of them.
 func mergeDNS(now, desired DNS) DNS {
 	if desired.Config == nil {
+		return now
+	}
+	if agrees(DNSConfig{}, *desired.Config) {
+		if now.Config != nil && len(now.Config.Server)+len(now.Config.Search)+len(now.Config.Options) > 0 {
+			now.Config = &DNSConfig{Search: []string{}, Server: []string{}, Options: []string{}}
+		}
 		return now
 	}
 	now.Config = overlayPart(now.Config, desired.Config)

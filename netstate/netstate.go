@@ -103,9 +103,9 @@ type Interface struct {
 	// AcceptAllMAC is promiscuous mode asked for by the administrator (IFF_PROMISC), not the one a bridge
 	// switches on for its ports.
 	AcceptAllMAC *bool `json:"accept-all-mac-addresses,omitzero"`
-	// Identifier, ProfileName and WaitIP mean something to NetworkManager only. They are accepted and have
-	// no effect; Identifier must be "name".
-	Identifier  *string `json:"identifier,omitzero"   words:"name"`
+	// Identifier says how a desired entry finds its link: by name, or by the MAC address in MAC; see Resolve.
+	Identifier *string `json:"identifier,omitzero" words:"name mac-address"`
+	// ProfileName and WaitIP mean something to NetworkManager only. They are accepted and have no effect.
 	ProfileName *string `json:"profile-name,omitzero"`
 	WaitIP      *string `json:"wait-ip,omitzero"      words:"any ipv4 ipv6 ipv4+ipv6"`
 	LLDP        *LLDP   `json:"lldp,omitzero"`

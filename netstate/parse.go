@@ -34,15 +34,26 @@ func ParseAt(at *field.Path, data []byte) (State, field.ErrorList) {
 	d.decode(document, reflect.ValueOf(&state).Elem(), "", at)
 	dropUnspecified(state.Routes.Config)
 	dropUnspecified(state.Routes.Running)
+	for n := range state.RouteRules.Config {
+		dropMinusOne(&state.RouteRules.Config[n].Priority)
+	}
 	return state, d.errs
 }
 
-// dropUnspecified turns the next hop addresses 0.0.0.0 and ::, which mean none, into none.
+// dropUnspecified turns the next hop addresses 0.0.0.0 and ::, which mean none, into none, and so the metric -1,
+// which is nmstate's word for the kernel's own choice.
 func dropUnspecified(routes []Route) {
 	for n := range routes {
+		dropMinusOne(&routes[n].Metric)
 		if routes[n].NextHopAddress.IsUnspecified() {
 			routes[n].NextHopAddress = netip.Addr{}
 		}
+	}
+}
+
+func dropMinusOne(number **int) {
+	if *number != nil && **number == -1 {
+		*number = nil
 	}
 }
 
@@ -62,6 +73,9 @@ func (d *decoder) decodeInterface(n node, into reflect.Value, at *field.Path) {
 	i.Type = LinkType(strings.ToLower(string(i.Type)))
 	d.checkType(i, at)
 	d.foldForwardMask(i, at)
+	i.Bond.foldPorts()
+	i.IPv4.dropLearnt()
+	i.IPv6.dropLearnt()
 	i.IPv4.refuse(d, child(at, "ipv4"), "autoconf", "addr-gen-mode", "token", "dhcp-duid")
 	i.IPv6.refuse(d, child(at, "ipv6"), "dhcp-client-id")
 }
@@ -92,6 +106,34 @@ func (d *decoder) foldForwardMask(i *Interface, at *field.Path) {
 			"is another name of group-forward-mask, which says something else"))
 	}
 	options.GroupForwardMask, options.GroupFwdMask = options.GroupFwdMask, nil
+}
+
+// foldPorts takes the ports of ports-config for the port list of a bond that gives no other.
+func (b *Bond) foldPorts() {
+	if b == nil || b.Port != nil || b.PortsConfig == nil {
+		return
+	}
+	b.Port = make([]string, len(b.PortsConfig))
+	for n, port := range b.PortsConfig {
+		b.Port[n] = port.Name
+	}
+}
+
+// dropLearnt drops the addresses that say they expire: who taught them will do it again. A configuration that says
+// that nobody is to be asked, neither a server nor routers, takes them over for good instead.
+func (ip *IP) dropLearnt() {
+	if ip == nil {
+		return
+	}
+	dhcp, autoconf := ip.DHCP, ip.Autoconf
+	static := dhcp != nil && !*dhcp && !isTrue(autoconf) || dhcp == nil && autoconf != nil && !*autoconf
+	if !static {
+		ip.Address = slices.DeleteFunc(ip.Address, Address.Dynamic)
+		return
+	}
+	for n := range ip.Address {
+		ip.Address[n] = forever(ip.Address[n])
+	}
 }
 
 // refuse reports the keys that exist in the other IP version only.

@@ -16,6 +16,7 @@ func Plan(current, desired State) ([]Step, error) {
 		return nil, errs.ToAggregate()
 	}
 	current = WithoutLeases(current.complete())
+	desired = Resolve(current, desired)
 	target := Merge(current, desired)
 	if errs := checkMerged(current, desired, target, nil); len(errs) > 0 {
 		return nil, fmt.Errorf("the node cannot be configured like that: %w", errs.ToAggregate())

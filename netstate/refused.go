@@ -47,6 +47,10 @@ func otherKeys(t reflect.Type) map[string]string {
 		return map[string]string{"forwarding": "forwarding is not managed here: use a sysctl file"}
 	case reflect.TypeFor[Route]():
 		return map[string]string{"vrf-name": "say table-id, with the vrf's route-table-id"}
+	case reflect.TypeFor[Bond]():
+		return map[string]string{"slaves": "ports of a bond are listed under port", "slave": "ports of a bond are listed under port"}
+	case reflect.TypeFor[Bridge]():
+		return map[string]string{"slaves": "ports of a bridge are listed under port", "slave": "ports of a bridge are listed under port"}
 	case reflect.TypeFor[BondOptions]():
 		return map[string]string{"balance-slb": "use mode balance-xor with xmit_hash_policy: vlan+srcmac"}
 	}
@@ -74,6 +78,7 @@ func interfaceKeys() map[string]string {
 		"mptcp":       "MPTCP is not configured here: remove the key",
 		"dispatch":    "scripts are not run here: remove the key",
 		"alt-names":   "alternative names are not managed here: use a udev .link file",
-		"pci-address": "name the interface",
+		"pci-address": "name the interface, or find it by identifier: mac-address",
+		"master":      "the bridge, bond or vrf that the interface is a port of is its controller",
 	}
 }

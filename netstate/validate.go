@@ -130,6 +130,9 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 
 func validateMACs(desired State, at *field.Path) field.ErrorList {
 	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
+		if i.MAC == nil && deref(i.Identifier) == IdentifierMAC {
+			return field.ErrorList{field.Required(at.Child("mac-address"), "the one to find the interface by")}
+		}
 		if i.MAC == nil {
 			return nil
 		}

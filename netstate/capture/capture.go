@@ -5,8 +5,8 @@
 // JSON decodes to (maps, slices, strings, numbers, booleans), so it needs no knowledge of links or routes. It reads no
 // clock, file or socket, and modifies no argument.
 //
-//	expression = path | [ "capture." name "|" ] path ( "==" | ":=" ) value
-//	value      = quoted text | word | null | "capture." name "." path
+//	expression = path | [ "capture." name ( "|" | "." ) ] path ( "==" | ":=" ) value
+//	value      = text in single or double quotes | word | null | "capture." name "." path
 //	path       = name { "." ( name | number ) }
 //	template   = "{{" "capture." name "." path "}}"
 package capture

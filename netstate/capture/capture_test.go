@@ -62,6 +62,9 @@ func TestExpressionsFind(t *testing.T) {
 		"a MAC in either case": {
 			`interfaces.mac-address=="52:54:00:f6:80:00"`,
 			`{interfaces: [{name: eth0, type: ethernet, state: up, mac-address: "52:54:00:F6:80:00", mtu: 1500}]}`},
+		"a text in single quotes, in a block scalar": {
+			"interfaces.mtu=='1500'\n",
+			`{interfaces: [{name: eth0, type: ethernet, state: up, mac-address: "52:54:00:F6:80:00", mtu: 1500}]}`},
 		"a word without quotes": {
 			`interfaces.name == br9`,
 			`{interfaces: [{name: br9, type: linux-bridge, state: down, bridge: {port: [{name: eth9}]}}]}`},
@@ -72,6 +75,24 @@ func TestExpressionsFind(t *testing.T) {
 			assert.Equal(t, read(t, c.want), found["it"])
 		})
 	}
+}
+
+// As some write it, who know captures from templates: a path that goes on into the capture.
+func TestAPathLeadsIntoACapture(t *testing.T) {
+	found, err := resolve(t, read(t, node), nil, map[string]string{
+		"ethernets": `interfaces.type=="ethernet"`,
+		"up":        `capture.ethernets.interfaces.state=="up"`,
+		"second":    `capture.up.interfaces.mac-address=='52:54:00:f6:80:01'`,
+		"lldp":      `capture.second.interfaces.lldp.enabled:=true`,
+		"all":       `capture.second.interfaces`,
+	})
+	require.NoError(t, err)
+	assert.Len(t, found["up"].(map[string]any)["interfaces"], 2)
+	assert.Equal(t, read(t, `{interfaces: [`+eth1+`]}`), found["second"])
+	assert.Equal(t, found["second"], found["all"])
+	lldp, err := path{"interfaces", "0", "lldp", "enabled"}.get(found["lldp"])
+	require.NoError(t, err)
+	assert.Equal(t, true, lldp)
 }
 
 func TestExpressionsReplace(t *testing.T) {
@@ -160,7 +181,7 @@ func TestProblemsShowTheirPlace(t *testing.T) {
 		"a short reference":      {`interfaces.name==capture.x`, "a reference is written capture.<name>.<path>\n    interfaces.name==capture.x\n                     ^"},
 		"no capture before pipe": {`interfaces | interfaces.name==a`, "what is before | must be a capture: write capture.<name> | <path> ...\n    interfaces | interfaces.name==a\n    ^"},
 		"nothing done":           {`capture.it | interfaces.name`, "say what to do with it: == <value> or := <value>\n    capture.it | interfaces.name\n                                ^"},
-		"a capture as a path":    {`capture.it.interfaces`, "a capture is looked into by: capture.<name> | <path> == <value>\n    capture.it.interfaces\n    ^"},
+		"a capture as a path":    {`capture.it`, "a capture is looked into by: capture.<name> | <path> == <value>\n    capture.it\n    ^"},
 		"an unknown capture":     {`interfaces.name==capture.other.interfaces.0.name`, `there is no capture "other"; there are it`},
 		"itself":                 {`capture.it | interfaces.name=="a"`, "captures refer to each other in a ring: it → it"},
 	} {

@@ -38,6 +38,7 @@ type parser struct {
 }
 
 func parseExpression(source string) (expression, error) {
+	source = strings.TrimSpace(strings.ReplaceAll(source, "\n", " ")) // block scalars of YAML end with a line break
 	p := &parser{source: source}
 	e, err := p.expression()
 	e.source = source
@@ -48,7 +49,8 @@ func (p *parser) expression() (e expression, err error) {
 	if e.path, err = p.path(); err != nil {
 		return e, err
 	}
-	if p.skip("|") {
+	piped := p.skip("|")
+	if piped {
 		if len(e.path) != 2 || e.path[0] != prefix {
 			return e, p.errorAt(0, "what is before | must be a capture: write capture.<name> | <path> ...")
 		}
@@ -57,6 +59,9 @@ func (p *parser) expression() (e expression, err error) {
 			return e, err
 		}
 	}
+	if e.path[0] == prefix && !piped && len(e.path) > 2 { // the short form of a pipe
+		e.input, e.path = e.path[1], e.path[2:]
+	}
 	if e.path[0] == prefix {
 		return e, p.errorAt(0, "a capture is looked into by: capture.<name> | <path> == <value>")
 	}
@@ -64,6 +69,9 @@ func (p *parser) expression() (e expression, err error) {
 		return e, p.errorAt(
 			strings.LastIndex(p.source[:p.at], e.path.String()), "a path begins with one of "+strings.Join(roots(), ", "),
 		)
+	}
+	if piped && p.ended() {
+		return e, p.errorAt(p.at, "say what to do with it: == <value> or := <value>")
 	}
 	return p.operation(e)
 }
@@ -76,9 +84,6 @@ func (p *parser) operation(e expression) (expression, error) {
 	case p.skip(":="):
 		e.op = replace
 	case p.ended():
-		if e.input != "" {
-			return e, p.errorAt(p.at, "say what to do with it: == <value> or := <value>")
-		}
 		return e, nil
 	default:
 		return e, p.errorAt(p.at, "expected == or := here, or the end")
@@ -97,15 +102,15 @@ func (p *parser) operation(e expression) (expression, error) {
 func (p *parser) operand() (operand, error) {
 	p.space()
 	begun := p.at
-	if p.at < len(p.source) && p.source[p.at] == '"' {
-		end := strings.IndexByte(p.source[p.at+1:], '"')
+	if p.at < len(p.source) && (p.source[p.at] == '"' || p.source[p.at] == '\'') {
+		end := strings.IndexByte(p.source[p.at+1:], p.source[p.at])
 		if end < 0 {
 			return operand{}, p.errorAt(begun, "the quotation has no end")
 		}
 		p.at += end + 2
 		return operand{literal: p.source[begun+1 : p.at-1]}, nil
 	}
-	end := strings.IndexAny(p.source[p.at:], " \t|=\"")
+	end := strings.IndexAny(p.source[p.at:], " \t|=\"'")
 	if end < 0 {
 		end = len(p.source) - p.at
 	}

@@ -93,8 +93,8 @@ func walk(v any, at *field.Path, visit func(string, *field.Path)) {
 	}
 }
 
-// Render is a desired state with what was captured in the place of its templates. A template that is a whole text
-// becomes whatever was captured; one with something around it must have captured a text.
+// Render is a desired state with what was captured in the place of its templates. A template that is a whole text,
+// apart from blanks and line breaks, becomes whatever was captured; one with something around it must have captured a text.
 func Render(desired any, captured map[string]any) (any, error) {
 	switch node := desired.(type) {
 	case string:
@@ -139,7 +139,7 @@ func renderText(s string, captured map[string]any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", s, err)
 	}
-	if r.before == "" && r.after == "" {
+	if strings.TrimSpace(r.before) == "" && strings.TrimSpace(r.after) == "" {
 		return value, nil
 	}
 	written, isText := value.(string)

@@ -37,7 +37,7 @@ func Policy(spec nmstate.PolicySpec, current netstate.State, before map[string]n
 	if len(problems) == 0 {
 		problems = netstate.Validate(desired, at)
 	}
-	return desired, found, problems.ToAggregate()
+	return netstate.Resolve(current, desired), found, problems.ToAggregate()
 }
 
 // renderCaptures puts what the captures find into the desired state.
@@ -104,13 +104,37 @@ func captured(
 	return found, nil
 }
 
-// values is a state as JSON decodes it.
+// values is a state as JSON decodes it, with the lifetimes of addresses that somebody renews: one that is captured is
+// not taken for a static one.
 func values(state netstate.State) (any, error) {
 	text, err := json.Marshal(state)
 	if err != nil {
 		return nil, fmt.Errorf("write the current state: %w", err)
 	}
-	return DecodeJSON(text)
+	decoded, err := DecodeJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	document, _ := decoded.(map[string]any)
+	interfaces, _ := document["interfaces"].([]any)
+	for n, i := range state.Interfaces {
+		entry, _ := interfaces[n].(map[string]any)
+		addLifetimes(entry["ipv4"], i.IPv4)
+		addLifetimes(entry["ipv6"], i.IPv6)
+	}
+	return decoded, nil
+}
+
+// addLifetimes adds nmstate's keys of lifetimes to the addresses of an IP configuration.
+func addLifetimes(decoded any, ip *netstate.IP) {
+	document, _ := decoded.(map[string]any)
+	addresses, _ := document["address"].([]any)
+	for n := range addresses {
+		if entry, is := addresses[n].(map[string]any); is && ip.Address[n].Dynamic() {
+			entry["valid-life-time"] = fmt.Sprintf("%dsec", ip.Address[n].ValidLifeTime)
+			entry["preferred-life-time"] = fmt.Sprintf("%dsec", ip.Address[n].PreferredLifeTime)
+		}
+	}
 }
 
 // DecodeJSON decodes a JSON text and keeps numbers as they are written.
