@@ -22,6 +22,9 @@ func PlanBack(current, wish State) []Step {
 // possibleSteps returns the steps without those that cannot be taken once those before are.
 func possibleSteps(current State, steps []Step) []Step {
 	return slices.DeleteFunc(steps, func(step Step) bool {
+		if current.Refused(step) != nil {
+			return true
+		}
 		after, err := current.Apply(step)
 		if err == nil {
 			current = after
@@ -175,20 +178,7 @@ func (f *feasibility) keepUnderForeignPorts(d Interface) Interface {
 // withoutMissing returns an entry without the ports and the controller that the node does not have.
 func (f *feasibility) withoutMissing(d Interface) Interface {
 	missing := func(name string) bool { return !f.exists[name] }
-	switch {
-	case d.Bridge != nil && d.Bridge.Port != nil:
-		bridge := *d.Bridge
-		bridge.Port = slices.DeleteFunc(slices.Clone(bridge.Port), func(p BridgePort) bool { return missing(p.Name) })
-		d.Bridge = &bridge
-	case d.Bond != nil && d.Bond.Port != nil:
-		bond := *d.Bond
-		bond.Port = slices.DeleteFunc(slices.Clone(bond.Port), missing)
-		d.Bond = &bond
-	case d.VRF != nil && d.VRF.Port != nil:
-		vrf := *d.VRF
-		vrf.Port = slices.DeleteFunc(slices.Clone(vrf.Port), missing)
-		d.VRF = &vrf
-	}
+	d = d.WithoutPorts(missing)
 	if d.Controller != nil && *d.Controller != "" && missing(*d.Controller) {
 		d.Controller = nil
 	}

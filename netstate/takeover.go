@@ -30,23 +30,36 @@ func (m Manager) Yields() bool { return m == NetworkManager || m == Networkd }
 // desired names. NetworkManager leaves a link as it is when it is told to, so it is told first. networkd reads its
 // configuration again once the change is made, so it is told last.
 func takeOver(now, desired State, steps []Step) []Step {
+	managed := managedLinks(now)
+	if len(managed) == 0 {
+		return steps
+	}
+	touched := touchedBy(steps)
+	maps.Copy(touched, Held(desired))
+	return slices.Concat(takeOverFrom(NetworkManager, managed, touched), steps, takeOverFrom(Networkd, managed, touched))
+}
+
+// managedLinks are the managers of links that can be taken over, by link.
+func managedLinks(now State) map[string]Manager {
 	managed := map[string]Manager{}
 	for _, i := range now.Interfaces {
 		if i.Manager.Yields() {
 			managed[i.Name] = i.Manager
 		}
 	}
-	if len(managed) == 0 {
-		return steps
-	}
-	touched := Held(desired)
+	return managed
+}
+
+// touchedBy are the links that steps are about.
+func touchedBy(steps []Step) map[string]bool {
+	touched := map[string]bool{}
 	for _, step := range steps {
 		touched[step.Link] = true
 		for _, controller := range step.controllers() {
 			touched[controller] = true
 		}
 	}
-	return slices.Concat(takeOverFrom(NetworkManager, managed, touched), steps, takeOverFrom(Networkd, managed, touched))
+	return touched
 }
 
 func takeOverFrom(m Manager, managed map[string]Manager, touched map[string]bool) []Step {

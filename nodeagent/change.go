@@ -14,6 +14,18 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
+// planOf is how to fulfil the wishes of a change.
+func planOf(c journal.Change, current netstate.State) ([]netstate.Step, error) {
+	if !c.Removal {
+		return plan(current, c.Wishes)
+	}
+	wishes := make([]netstate.State, len(c.Wishes))
+	for n, wish := range c.Wishes {
+		wishes[n] = netstate.State(wish)
+	}
+	return netstate.PlanRemoval(current, wishes), nil
+}
+
 // plan is how to fulfil wishes, one after the other.
 func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, error) {
 	var all []netstate.Step
@@ -65,7 +77,7 @@ func withoutManagers(steps []netstate.Step) []netstate.Step {
 
 // transact plans and carries out a change under the protection of the journal.
 func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal.Change) error {
-	steps, err := plan(current, c.Wishes)
+	steps, err := planOf(c, current)
 	if err != nil {
 		return err
 	}
@@ -87,7 +99,10 @@ func (k *Keeper) transact(ctx context.Context, current netstate.State, c journal
 		return k.abandon(c, err)
 	}
 	applied := k.Clock.Now()
-	if err := k.check(ctx, c, after); err != nil {
+	if err := k.verify(c); err != nil {
+		return k.abandon(c, err)
+	}
+	if err := k.ask(ctx, c, after); err != nil {
 		return k.abandon(c, err)
 	}
 	k.Log.Info("Verified", "policy", c.Policy, "took", k.Clock.Since(applied).String())
@@ -104,7 +119,7 @@ func (k *Keeper) catchUp(c *journal.Change) error {
 	if err != nil {
 		return err
 	}
-	more, err := plan(netstate.Own(current, netstate.State(c.Desired)), c.Wishes)
+	more, err := planOf(*c, owned(*c, current))
 	if err != nil {
 		return fmt.Errorf("plan what managers left to do: %w", err)
 	}
@@ -126,20 +141,30 @@ func (k *Keeper) catchUp(c *journal.Change) error {
 	return err
 }
 
-// check finds out whether a change did what it should and nothing else.
-func (k *Keeper) check(ctx context.Context, c journal.Change, after func(context.Context) error) error {
+// verify finds out whether a change did what it should.
+func (k *Keeper) verify(c journal.Change) error {
 	current, err := k.Read()
 	if err != nil {
 		return err
 	}
-	left, err := plan(netstate.Own(current, netstate.State(c.Desired)), c.Wishes)
+	left, err := planOf(c, owned(c, current))
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
 	if left = withoutManagers(left); len(left) > 0 {
 		return fmt.Errorf("verify: the kernel took every step, but this is still to be done: %s", netstate.Format(left))
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.ProbeDeadline, k.Deadline, DefaultProbeDeadline))
+	return nil
+}
+
+// ask asks the probe whether the node still reaches what it reached before the change. A removal gives links back to
+// their managers before that, for the node may reach nothing without what they know (docs/decisions/0017).
+func (k *Keeper) ask(ctx context.Context, c journal.Change, after func(context.Context) error) error {
+	deadline := cmp.Or(c.ProbeDeadline, k.Deadline, DefaultProbeDeadline)
+	if c.Removal && k.giveBack(c) {
+		deadline += giveBackTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	if err := after(ctx); err != nil {
 		return &LostError{Cause: err}
@@ -188,9 +213,11 @@ func (k *Keeper) notUndone(c journal.Change, cause error) error {
 		return errors.Join(err, k.Journal.Begin(c))
 	}
 	k.undoing = healing{}
-	if k.Event != nil {
-		k.Event(c.Policy, "NotUndone", fmt.Sprintf("%s; it is set aside after %d tries", oneLine(err), c.Failures))
+	about := c.Policy
+	if c.Removal {
+		about = "" // the policy is gone
 	}
+	k.tell(about, "NotUndone", fmt.Sprintf("%s; it is set aside after %d tries", oneLine(err), c.Failures))
 	return k.Journal.SetAside(c)
 }
 
@@ -199,6 +226,9 @@ func (k *Keeper) notUndone(c journal.Change, cause error) error {
 // it was, the difference is planned and carried out, but for what cannot be, since a link is gone.
 func (k *Keeper) undo(c journal.Change) error {
 	k.latest = nil
+	if c.Removal {
+		k.hold() // managers let go again of what they were given back
+	}
 	for _, inverse := range netstate.Invert(c.Steps) {
 		var stale *kernel.StaleError
 		if err := k.Node.Do(inverse); err != nil && !errors.As(err, &stale) {
@@ -211,7 +241,7 @@ func (k *Keeper) undo(c journal.Change) error {
 		return fmt.Errorf("undo: %w", err)
 	}
 	c.From.Interfaces = append(slices.Clone(c.From.Interfaces), newcomers(c, current)...)
-	left, err := planBack(netstate.Own(current, netstate.State(c.Desired)), undoing(c))
+	left, err := planBack(owned(c, current), undoing(c))
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}

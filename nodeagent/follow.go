@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
@@ -24,16 +23,20 @@ func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	again := func(p Policy) bool {
-		yes, pause := a.again(p)
+	soon := func(pause time.Duration) bool {
 		if pause > 0 && (wait == 0 || pause < wait) {
 			wait = pause
 		}
+		return pause > 0
+	}
+	again := func(p Policy) bool {
+		yes, pause := a.again(p)
+		soon(pause)
 		return yes
 	}
 	var failed []error
 	for _, t := range tasks(policies, a.keeper.Records(), again) {
-		if a.publish.busy(t.policy.Name) {
+		if a.publish.busy(t.policy.Name) || t.verb == revert && soon(a.keeper.RevertPause(t.key)) {
 			continue
 		}
 		if err := a.do(ctx, t); err != nil {
@@ -54,11 +57,8 @@ func (a *Agent) do(ctx context.Context, t task) error {
 		a.options.Log.Info("The policy is gone; what it made stays", "policy", p.Name)
 		return a.keeper.Orphan(t.key)
 	case revert:
-		err := a.keeper.Revert(ctx, t.key)
-		if err != nil {
-			// It is not tried again and again: what cost connectivity once would cost it again.
-			a.options.Event("", corev1.EventTypeWarning, "NotReverted", "policy "+p.Name+": "+oneLine(err))
-			return errors.Join(err, a.keeper.Orphan(t.key))
+		if err := a.keeper.Revert(ctx, t.key); err != nil {
+			return err
 		}
 		a.options.Log.Info("Reverted", "policy", p.Name)
 		return nil

@@ -5,6 +5,7 @@ package nodeagent
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
@@ -21,11 +22,24 @@ type holding struct {
 // hold keeps the links of committed policies from the programs that managed them, those of policies that are gone too:
 // what they made stays. A change that is neither applied nor undone keeps its links as well. What could not be done is
 // tried again, after a while that doubles.
-func (k *Keeper) hold() {
+func (k *Keeper) hold() { k.holdBut("") }
+
+// giveBackTime is how long NetworkManager waits for a DHCP server on a link that it was given back.
+const giveBackTime = 45 * time.Second
+
+// giveBack gives links back that only the policy of a removal holds, and reports whether there were any.
+func (k *Keeper) giveBack(c journal.Change) bool {
+	before := k.holding.links
+	k.holdBut(c.Key())
+	return len(before) > len(k.holding.links)
+}
+
+// holdBut is hold as if there were no record with this key and no change of its policy.
+func (k *Keeper) holdBut(key string) {
 	if k.HoldLinks == nil {
 		return
 	}
-	links, err := k.held()
+	links, err := k.held(key)
 	if err != nil {
 		k.Log.Error(err, "Links not kept from their managers, trying again")
 		return
@@ -45,14 +59,14 @@ func (k *Keeper) hold() {
 	k.holding.failed, k.holding.cause = healing{}, ""
 }
 
-// held are the links to be kept, sorted.
-func (k *Keeper) held() ([]string, error) {
-	links := netstate.Held(k.sum(func(journal.Record) bool { return true }))
+// held are the links to be kept, sorted, but for those of one record.
+func (k *Keeper) held(but string) ([]string, error) {
+	links := netstate.Held(k.sum(func(r journal.Record) bool { return r.Key() != but }))
 	pending, err := k.Journal.Pending()
 	if err != nil {
 		return nil, err
 	}
-	if pending != nil {
+	if pending != nil && pending.Key() != but {
 		for _, step := range pending.Steps {
 			if step.Kind == netstate.StepManager {
 				links[step.Link] = true

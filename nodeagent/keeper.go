@@ -53,6 +53,8 @@ type Keeper struct {
 	// left are the keys of records that are not restored since the machine booted, and retry when they are tried again.
 	left  []string
 	retry healing
+	// reverting are policies that are to be reverted and could not be the last time, by key.
+	reverting map[string]healing
 	// undoing is when the pending change is tried to be undone again.
 	undoing healing
 	holding holding
@@ -204,45 +206,6 @@ func (k *Keeper) Refused(key string, generation int64) bool {
 	return noted && lost == generation
 }
 
-// Revert undoes what a policy did, by its key, and forgets it; or leaves the node as it was.
-func (k *Keeper) Revert(ctx context.Context, key string) error {
-	defer k.hold()
-	r, ok := k.records[key]
-	if !ok {
-		return nil
-	}
-	if err := k.undoPending(); err != nil {
-		return err
-	}
-	current, err := k.Read()
-	if err != nil {
-		return err
-	}
-	err = k.transact(ctx, current, journal.Change{Record: r, Removal: true, Wishes: k.undoingOf(r)})
-	if err != nil {
-		return err
-	}
-	delete(k.records, key)
-	delete(k.healings, key)
-	return k.restored(key)
-}
-
-// undoingOf are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is
-// that one's, and stays as it is.
-func (k *Keeper) undoingOf(r journal.Record) []journal.State {
-	others := k.sum(func(other journal.Record) bool { return other.Key() != r.Key() && !other.Orphan })
-	var wishes []journal.State
-	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {
-		wish := netstate.Revert(netstate.State(r.Before), netstate.State(desired))
-		wish.Interfaces = slices.DeleteFunc(wish.Interfaces, func(i netstate.Interface) bool {
-			_, named := others.Interface(i.Name)
-			return named
-		})
-		wishes = append(wishes, journal.State(wish))
-	}
-	return wishes
-}
-
 // Orphan notes that a policy, by its key, is gone. What it made stays.
 func (k *Keeper) Orphan(key string) error {
 	r, ok := k.records[key]
@@ -285,7 +248,7 @@ func (k *Keeper) disown(r journal.Record) error {
 		switch len(left) {
 		case len(orphan.Desired.Interfaces):
 		case 0:
-			failed = append(failed, k.Journal.Drop(key))
+			failed = append(failed, k.Journal.Drop(key), k.Journal.DropAside(key))
 			delete(k.records, key)
 		default:
 			orphan.Desired.Interfaces = left

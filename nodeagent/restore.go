@@ -38,6 +38,7 @@ func (k *Keeper) Restore() error {
 // load reads the journal.
 func (k *Keeper) load() error {
 	k.records, k.healings = map[string]journal.Record{}, map[string]healing{}
+	k.reverting = map[string]healing{}
 	records, failed := k.Journal.Records()
 	for _, r := range records {
 		k.records[r.Key()] = r
@@ -162,7 +163,7 @@ func unclaimed(wish, named, current netstate.State) netstate.State {
 		if _, claimed := named.Interface(i.Name); claimed || i.State == netstate.StateAbsent {
 			continue
 		}
-		rest = append(rest, withPorts(i, func(port string) bool {
+		rest = append(rest, i.WithoutPorts(func(port string) bool {
 			now, found := current.Interface(port)
 			return found && now.Controller != nil && *now.Controller != "" && *now.Controller != i.Name
 		}))
@@ -178,23 +179,4 @@ func unclaimed(wish, named, current netstate.State) netstate.State {
 		wish.DNS = netstate.DNS{}
 	}
 	return wish
-}
-
-// withPorts is an interface without the ports for which drop says so.
-func withPorts(i netstate.Interface, drop func(port string) bool) netstate.Interface {
-	switch {
-	case i.Bridge != nil && i.Bridge.Port != nil:
-		bridge := *i.Bridge
-		bridge.Port = slices.DeleteFunc(slices.Clone(bridge.Port), func(p netstate.BridgePort) bool { return drop(p.Name) })
-		i.Bridge = &bridge
-	case i.Bond != nil && i.Bond.Port != nil:
-		bond := *i.Bond
-		bond.Port = slices.DeleteFunc(slices.Clone(bond.Port), drop)
-		i.Bond = &bond
-	case i.VRF != nil && i.VRF.Port != nil:
-		vrf := *i.VRF
-		vrf.Port = slices.DeleteFunc(slices.Clone(vrf.Port), drop)
-		i.VRF = &vrf
-	}
-	return i
 }

@@ -227,7 +227,7 @@ func (l *leaving) Do(step netstate.Step) error {
 		}
 		state = withoutLink(state, l.link)
 		for n, i := range state.Interfaces {
-			state.Interfaces[n] = withPorts(i, func(port string) bool { return port == l.link })
+			state.Interfaces[n] = i.WithoutPorts(func(port string) bool { return port == l.link })
 		}
 		l.Node = kernel.NewModel(state)
 		return errNoMemory

@@ -60,6 +60,8 @@ type Record struct {
 	NoBootUnit bool `json:"noBootUnit,omitempty"`
 	// ProbeDeadline is how long the node has to answer after a change; zero for as long as usual.
 	ProbeDeadline time.Duration `json:"probeDeadline,omitempty"`
+	// Reverts is how often it was begun to revert the policy.
+	Reverts int `json:"reverts,omitempty"`
 	// Orphan records are of policies that are gone or do not select the node any more. What they made stays, also over
 	// reboots, but nobody puts it back when somebody changes it.
 	Orphan bool `json:"orphan,omitempty"`
@@ -187,6 +189,11 @@ func (j *Journal) SetAside(c Change) error {
 		return fmt.Errorf("set a change aside: %w", err)
 	}
 	return errors.Join(flushFolder(j.dir), flushFolder(filepath.Join(j.dir, asideDir)))
+}
+
+// NoteAside keeps a change for people to look at that was undone for good, as SetAside does.
+func (j *Journal) NoteAside(c Change) error {
+	return write(filepath.Join(j.dir, asideDir, c.Key()+suffix), c)
 }
 
 // Aside are the names of policies that have changes set aside.

@@ -31,8 +31,8 @@ func (m *Model) Read() (netstate.State, error) {
 func (m *Model) Do(step netstate.Step) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.refuse(step); err != nil {
-		return err
+	if r := m.state.Refused(step); r != nil {
+		return &RefusedError{Operation: step.String(), Errno: r.Errno, Reason: r.Reason}
 	}
 	after, err := m.state.Apply(step)
 	if err != nil {

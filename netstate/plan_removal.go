@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netstate
+
+import (
+	"slices"
+)
+
+// PlanRemoval returns the steps towards wishes, what Revert returned for a policy that is gone and its earlier
+// generations, one after the other. It is PlanBack, which never fails, with what NetworkManager has of the links taken
+// over before: it would act in the middle. systemd-networkd acts on its files alone, and has nothing to be told.
+func PlanRemoval(current State, wishes []State) []Step {
+	var steps []Step
+	now := current
+	for _, wish := range wishes {
+		more := PlanBack(now, wish)
+		now = WithoutLeases(now.complete())
+		for _, step := range more {
+			if after, err := now.Apply(step); err == nil {
+				now = after
+			}
+		}
+		steps = append(steps, more...)
+	}
+	return slices.Concat(takeOverFrom(NetworkManager, managedLinks(current), touchedBy(steps)), steps)
+}
+
+// Without returns a wish without what others name: links and ports they ask something of, routes and rules they want,
+// and name servers if they have an opinion on them.
+func Without(wish, others State) State {
+	theirs := Held(others)
+	for _, i := range others.Interfaces {
+		theirs[i.Name] = true
+	}
+	var rest []Interface
+	for _, i := range wish.Interfaces {
+		if !theirs[i.Name] {
+			rest = append(rest, i.WithoutPorts(func(port string) bool { return theirs[port] }))
+		}
+	}
+	wish.Interfaces = rest
+	wish.Routes.Config = slices.DeleteFunc(slices.Clone(wish.Routes.Config), func(route Route) bool {
+		return slices.ContainsFunc(others.Routes.Config, func(r Route) bool { return r.matches(route) })
+	})
+	wish.RouteRules.Config = slices.DeleteFunc(slices.Clone(wish.RouteRules.Config), func(rule RouteRule) bool {
+		return slices.ContainsFunc(others.RouteRules.Config, func(r RouteRule) bool { return r.matches(rule) })
+	})
+	if others.DNS.Config != nil {
+		wish.DNS = DNS{}
+	}
+	return wish
+}
+
+// WithoutPorts returns an interface whose port list lacks the ports for which drop says so.
+func (i Interface) WithoutPorts(drop func(port string) bool) Interface {
+	switch {
+	case i.Bridge != nil && i.Bridge.Port != nil:
+		bridge := *i.Bridge
+		bridge.Port = slices.DeleteFunc(slices.Clone(bridge.Port), func(p BridgePort) bool { return drop(p.Name) })
+		i.Bridge = &bridge
+	case i.Bond != nil && i.Bond.Port != nil:
+		bond := *i.Bond
+		bond.Port = slices.DeleteFunc(slices.Clone(bond.Port), drop)
+		i.Bond = &bond
+	case i.VRF != nil && i.VRF.Port != nil:
+		vrf := *i.VRF
+		vrf.Port = slices.DeleteFunc(slices.Clone(vrf.Port), drop)
+		i.VRF = &vrf
+	}
+	return i
+}
+
+// Remaining returns the links that a wish says are to be absent and that are there all the same since others are
+// plugged into them, with the names of those ports.
+func Remaining(current, wish State) map[string][]string {
+	remaining, now := map[string][]string{}, current.index()
+	for _, d := range wish.Interfaces {
+		link := now[d.Name]
+		if d.State != StateAbsent || link == nil || link.Type == TypeEthernet {
+			continue
+		}
+		if ports := foreignPorts(*link, now); len(ports) > 0 {
+			remaining[d.Name] = ports
+		}
+	}
+	return remaining
+}

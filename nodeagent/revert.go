@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+)
+
+// Revert undoes what a policy did, by its key, so far as the node lets, and forgets it; or leaves the node as it was.
+// Then it may be called again after RevertPause, unless the record is an orphan by then: that cost the node its
+// connectivity, or was tried too often. See docs/decisions/0017.
+func (k *Keeper) Revert(ctx context.Context, key string) error {
+	defer k.hold()
+	r, ok := k.records[key]
+	if !ok {
+		return nil
+	}
+	if err := k.undoPending(); err != nil {
+		return err
+	}
+	r.Reverts++ // before it is tried, so that an agent that dies over it each time does not do so for ever
+	if err := k.keep(r); err != nil {
+		return err
+	}
+	wishes := k.undoingOf(r)
+	for try := 1; ; try++ {
+		err := k.revertOnce(ctx, r, wishes)
+		var stale *kernel.StaleError
+		switch {
+		case err == nil:
+			return errors.Join(k.reverted(r, wishes), k.restored(key))
+		case try == maxReplans || !errors.As(err, &stale):
+			return errors.Join(err, k.notReverted(r, wishes, err))
+		}
+		k.Log.Info("The node changed meanwhile, planning anew", "policy", r.Policy, "error", err.Error())
+	}
+}
+
+func (k *Keeper) revertOnce(ctx context.Context, r journal.Record, wishes []journal.State) error {
+	if err := k.undoPending(); err != nil {
+		return err
+	}
+	current, err := k.Read()
+	if err != nil {
+		return err
+	}
+	c := journal.Change{Record: r, Removal: true, Wishes: wishes}
+	return k.transact(ctx, owned(c, current), c)
+}
+
+// owned is a state with the links marked as ours that the policy of a change names, or once named.
+func owned(c journal.Change, current netstate.State) netstate.State {
+	current = netstate.Own(current, netstate.State(c.Desired))
+	for _, earlier := range c.Earlier {
+		current = netstate.Own(current, netstate.State(earlier))
+	}
+	return current
+}
+
+// reverted forgets a policy that was reverted, and tells people what of it is left.
+func (k *Keeper) reverted(r journal.Record, wishes []journal.State) error {
+	delete(k.records, r.Key())
+	delete(k.healings, r.Key())
+	delete(k.reverting, r.Key())
+	current, err := k.Read()
+	if err != nil {
+		return err
+	}
+	for _, wish := range wishes {
+		remaining := netstate.Remaining(current, netstate.State(wish))
+		for _, link := range slices.Sorted(maps.Keys(remaining)) {
+			k.tell("", "RevertedInPart", fmt.Sprintf("policy %s is reverted, but for %s, which pods or VMs are plugged into: %s",
+				r.Policy, link, strings.Join(remaining[link], ", ")))
+		}
+	}
+	return nil
+}
+
+// notReverted notes why a policy could not be reverted. It is tried again after a while, or never.
+func (k *Keeper) notReverted(r journal.Record, wishes []journal.State, cause error) error {
+	var lost *LostError
+	if !errors.As(cause, &lost) && r.Reverts < maxUndos {
+		k.reverting[r.Key()] = k.reverting[r.Key()].next(k.Clock.Now())
+		return nil
+	}
+	delete(k.reverting, r.Key())
+	k.tell("", "NotReverted", fmt.Sprintf("policy %s is gone and could not be reverted, what it made stays: %s",
+		r.Policy, oneLine(cause)))
+	r.Orphan = true
+	return errors.Join(k.keep(r), k.Journal.NoteAside(journal.Change{Record: r, Removal: true, Wishes: wishes}))
+}
+
+// RevertPause is how long to wait before a policy may be reverted again, by its key.
+func (k *Keeper) RevertPause(key string) time.Duration { return k.reverting[key].due(k.Clock.Now()) }
+
+// tell tells people of something about a policy, or about the node if the policy is "".
+func (k *Keeper) tell(policy, reason, note string) {
+	if k.Event != nil {
+		k.Event(policy, reason, note)
+	}
+}
+
+// undoingOf are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is
+// that one's, and stays as it is.
+func (k *Keeper) undoingOf(r journal.Record) []journal.State {
+	others := k.sum(func(other journal.Record) bool { return other.Key() != r.Key() && !other.Orphan })
+	var wishes []journal.State
+	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {
+		wish := netstate.Revert(netstate.State(r.Before), netstate.State(desired))
+		wishes = append(wishes, journal.State(netstate.Without(wish, others)))
+	}
+	return wishes
+}
