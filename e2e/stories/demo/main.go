@@ -41,6 +41,10 @@ func run(ctx context.Context, stay bool) error {
 	if err := story.Tell(ctx, c, os.Stdout); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.Report(context.WithoutCancel(ctx)))
 	}
+	fmt.Println("\nA host beside the cluster, under Debian's NetworkManager: it lets go of a link, and gets it back")
+	if err := tellOfNetworkManager(ctx, os.Stdout); err != nil {
+		return fmt.Errorf("a host under NetworkManager: %w", err)
+	}
 	fmt.Println("\nAll of it is so.")
 	if stay {
 		fmt.Printf(

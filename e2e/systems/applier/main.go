@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
@@ -87,7 +88,9 @@ func bootUnit(verb string) error {
 }
 
 func newKeeper(fails bool) (*nodeagent.Keeper, error) {
-	log := funcr.New(func(prefix, args string) { fmt.Println(prefix, args) }, funcr.Options{})
+	log := funcr.New(func(_, args string) {
+		fmt.Println(strings.ReplaceAll(args, `\n`, "\n")) // plans have lines
+	}, funcr.Options{})
 	links, err := kernel.Open()
 	if err != nil {
 		return nil, err
