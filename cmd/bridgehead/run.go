@@ -119,6 +119,7 @@ type replica struct {
 	direct   client.Client // reads and writes past the cache
 	ledger   *ledger.Ledger
 	tenure   *cluster.Lease
+	format   *cluster.Format
 	gate     *cluster.Gate // holds the tenure back until the addresses in use are imported
 	pools    *cluster.Pools
 	feed     *cluster.Feed
@@ -154,6 +155,7 @@ func newReplica(
 	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
+	r.format = &cluster.Format{Reader: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("format")}
 	r.gate = &cluster.Gate{
 		Lease: r.tenure, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
 		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
@@ -164,7 +166,9 @@ func newReplica(
 	}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
-		Store:   cluster.CountedStore{Store: cluster.KubeStore{Client: direct}, Writes: r.counts.writes},
+		Store: cluster.CountedStore{
+			Store: cluster.KubeStore{Client: direct, Rows: r.format.Rows}, Writes: r.counts.writes,
+		},
 		Lease:   r.gate,
 		Objects: janitor.Objects{Reader: direct, TakesMAC: nads.Cache.TakesMAC},
 		Clock:   clock.RealClock{},
@@ -206,7 +210,7 @@ func (r *replica) register(mgr manager.Manager) error {
 		return err
 	}
 	for _, part := range []manager.Runnable{
-		r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.endIfRewound(), books, turns,
+		r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.chooseFormat(), r.endIfRewound(), books, turns,
 	} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
@@ -231,6 +235,14 @@ func (r *replica) watchNetworks() everywhere {
 func (r *replica) openGate() everywhere {
 	return func(ctx context.Context) error {
 		r.gate.Run(ctx)
+		return nil
+	}
+}
+
+// chooseFormat has the replica write rows once all others read them.
+func (r *replica) chooseFormat() everywhere {
+	return func(ctx context.Context) error {
+		r.format.Run(ctx)
 		return nil
 	}
 }

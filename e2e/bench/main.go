@@ -8,10 +8,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -21,6 +24,8 @@ type Options struct {
 	Rounds int
 	// Fleet is how many VMs exist when a start is measured.
 	Fleet int
+	// Parts are the names of what is measured.
+	Parts []string
 	// JSON is the file for the figures; empty for none.
 	JSON string
 }
@@ -30,8 +35,10 @@ func main() {
 	serve := flag.String("serve", "", "internal: serve as a webhook of this `kind` and do nothing else")
 	flag.IntVar(&o.Rounds, "rounds", 5, "how often every mode is measured")
 	flag.IntVar(&o.Fleet, "vms", 10000, "how many VMs exist when a start is measured")
+	only := flag.String("parts", "admission,pods,import,start", "what is measured, `list` of names")
 	flag.StringVar(&o.JSON, "json", "", "`file` to write the figures to")
 	flag.Parse()
+	o.Parts = strings.Split(*only, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := error(nil)
 	if *serve != "" {
@@ -46,27 +53,50 @@ func main() {
 	}
 }
 
-// run takes the figures of admissions and of a start, each on a cluster of its own, and reports them.
+// A part is one of the things that are measured, each on a cluster of its own.
+type part struct {
+	name    string
+	measure func(*bench, context.Context) error
+}
+
+func parts() []part {
+	return []part{
+		{"admission", (*bench).measureAdmission},
+		{"pods", (*bench).measurePods},
+		{"import", (*bench).measureImport},
+		{"start", (*bench).measureStart},
+	}
+}
+
+// run takes the figures of the parts that are asked for. They are reported as far as they were taken even if one part
+// fails.
 func run(ctx context.Context, o Options) error {
 	var figures report
-	for _, measure := range []func(*bench, context.Context) error{
-		(*bench).measureAdmission, (*bench).measurePods, (*bench).measureImport, (*bench).measureStart,
-	} {
-		if err := onCluster(ctx, o, &figures, measure); err != nil {
-			return err
-		}
-	}
+	failed := measure(ctx, o, &figures)
 	if err := figures.write(os.Stdout); err != nil {
 		return err
 	}
 	if o.JSON == "" {
-		return nil
+		return failed
 	}
 	text, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write figures: %w", err)
 	}
-	return os.WriteFile(o.JSON, append(text, '\n'), 0o644)
+	return errors.Join(failed, os.WriteFile(o.JSON, append(text, '\n'), 0o644))
+}
+
+func measure(ctx context.Context, o Options, figures *report) error {
+	for _, name := range o.Parts {
+		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
+		if i < 0 {
+			return fmt.Errorf("there is no part %q", name)
+		}
+		if err := onCluster(ctx, o, figures, parts()[i].measure); err != nil {
+			return fmt.Errorf("measure %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func onCluster(ctx context.Context, o Options, figures *report, measure func(*bench, context.Context) error) error {

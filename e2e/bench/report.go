@@ -92,8 +92,13 @@ func (r *report) write(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nFirst start with %d VMs that have addresses: %.2f s, %.0f writes of blocks%s\n", r.Import.VMs,
-		r.Import.Seconds, r.Import.Writes, missed(r.Import.Writes > importTarget, importTarget))
+	if r.Import.VMs > 0 {
+		fmt.Fprintf(out, "\nFirst start with %d VMs that have addresses: %.2f s, %.0f writes of blocks%s\n", r.Import.VMs,
+			r.Import.Seconds, r.Import.Writes, missed(r.Import.Writes > importTarget, importTarget))
+	}
+	if r.Start.VMs == 0 {
+		return nil
+	}
 	_, err := fmt.Fprintf(out, "Start to ready with %d VMs: %.2f s%s, %.0f MiB resident%s\n", r.Start.VMs,
 		r.Start.Seconds, missed(r.Start.Seconds > startTarget, startTarget),
 		r.Start.MiB, missed(r.Start.MiB > memoryTarget, memoryTarget))

@@ -25,10 +25,14 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 	ranges := func(start, end string) string {
 		return pool(fmt.Sprintf("{ranges: [{start: %q, end: %q}]}", start, end))
 	}
-	block := func(name, prefix, address string) string {
-		return fmt.Sprintf("apiVersion: bridgehead.dev/v1alpha1\nkind: MACBlock\nmetadata: {name: %s}\nprefix: %q\nheld: 0\nreserved: 1\n"+
-			"addresses: [{address: %q, reservation: {replica: r, since: 2026-01-02T03:04:05.000006Z}}]", name, prefix, address)
+	blockOf := func(name, prefix, rows string) string {
+		return fmt.Sprintf("apiVersion: bridgehead.dev/v1alpha1\nkind: MACBlock\nmetadata: {name: %s}\nprefix: %q\nheld: 0\nreserved: 1\n%s",
+			name, prefix, rows)
 	}
+	block := func(name, prefix, address string) string {
+		return blockOf(name, prefix, "addresses: in rows\nrows: ["+address+" reserved replica=r since=2026-01-02T03:04:05.000006Z]")
+	}
+	const structures = "addresses: [{address: '02:4a:be:00:00:01', reservation: {replica: r, since: 2026-01-02T03:04:05.000006Z}}]"
 	for name, tc := range map[string]struct{ manifest, problem string }{
 		"a range":                                 {manifest: ranges("02:4a:be:00:00:00", "02:4a:be:ff:ff:ff")},
 		"a range of one address":                  {manifest: ranges("02:4a:be:00:00:01", "02:4a:be:00:00:01")},
@@ -47,7 +51,9 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 		"a block whose name is no prefix":         {manifest: block("block", "02:4a:be:00:00", "02:4a:be:00:00:01"), problem: "named by its first five octets"},
 		"a block whose prefix is not its name":    {manifest: block("02-4a-be-00-00", "02:4a:be:00:01", "02:4a:be:00:01:01"), problem: "prefix must be the block's name"},
 		"a block with an address of another":      {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:01:01"), problem: "an address of another block"},
-		"a block with an address in another form": {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02-4A-BE-00-00-01"), problem: "addresses[0].address"},
+		"a block with an address in another form": {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02-4A-BE-00-00-01"), problem: "rows[0]"},
+		"a block with a row of no kind":           {manifest: blockOf("02-4a-be-00-00", "02:4a:be:00:00", "rows: ['02:4a:be:00:00:01 Node n/n']"), problem: "rows[0]"},
+		"a block as the last release wrote it":    {manifest: blockOf("02-4a-be-00-00", "02:4a:be:00:00", structures)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := plane.KubectlInput(t.Context(), tc.manifest, "create", "--dry-run=server", "-f", "-")

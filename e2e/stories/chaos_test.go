@@ -397,19 +397,19 @@ func (c *chaos) difference(ctx context.Context) (string, error) {
 			owners[mac] = vm.GetName()
 		}
 	}
-	var blocks v1alpha1.MACBlockList
-	if err := c.client.List(ctx, &blocks); err != nil {
+	blocks, err := suite.Blocks(ctx, c.client)
+	if err != nil {
 		return "", err
 	}
-	for _, b := range blocks.Items {
-		for _, a := range b.Addresses {
+	for _, b := range blocks {
+		for m, e := range b.Entries() {
 			switch {
-			case a.Reservation != nil:
-				return fmt.Sprintf("%s is reserved by %s", a.Address, a.Reservation.Replica), nil
-			case len(a.Holders) != 1 || a.Holders[0].Name != owners[a.Address]:
-				return fmt.Sprintf("%s is held by %v and had by %q", a.Address, a.Holders, owners[a.Address]), nil
+			case e.Reservation.Replica != "":
+				return fmt.Sprintf("%s is reserved by %s", m, e.Reservation.Replica), nil
+			case len(e.Holds) != 1 || e.Holds[0].Name != owners[m.String()]:
+				return fmt.Sprintf("%s is held by %v and had by %q", m, e.Holds, owners[m.String()]), nil
 			}
-			delete(owners, a.Address)
+			delete(owners, m.String())
 		}
 	}
 	for mac, vm := range owners {

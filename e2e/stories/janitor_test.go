@@ -78,9 +78,9 @@ func heldBy(t *testing.T, s *suite.Suite) map[string]string {
 	require.NoError(t, err)
 	held := map[string]string{}
 	for _, b := range blocks {
-		for _, a := range b.Addresses {
-			for _, h := range a.Holders {
-				held[a.Address] += h.Kind + " " + h.Namespace + "/" + h.Name
+		for m, e := range b.Entries() {
+			for _, h := range e.Holds {
+				held[m.String()] += h.Kind + " " + h.Namespace + "/" + h.Name
 			}
 		}
 	}

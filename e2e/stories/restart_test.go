@@ -36,10 +36,10 @@ func TestRollingRestartDoesNotFailOneRequest(t *testing.T) {
 	blocks, err := s.Blocks(t.Context())
 	require.NoError(t, err)
 	for _, b := range blocks {
-		for _, a := range b.Addresses {
-			if a.Reservation != nil {
-				replica := a.Reservation.Replica[:len(reserving[0])]
-				assert.Contains(t, reserving, replica, "%s is still reserved by a replica that has gone", a.Address)
+		for m, e := range b.Entries() {
+			if e.Reservation.Replica != "" {
+				replica := e.Reservation.Replica[:len(reserving[0])]
+				assert.Contains(t, reserving, replica, "%s is still reserved by a replica that has gone", m)
 			}
 		}
 	}

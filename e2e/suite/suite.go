@@ -27,6 +27,8 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
 const (
@@ -282,15 +284,25 @@ func (s *Suite) Stop() error {
 }
 
 // Blocks are the blocks of the ledger that have an address which is not free.
-func (s *Suite) Blocks(ctx context.Context) ([]v1alpha1.MACBlock, error) {
+func (s *Suite) Blocks(ctx context.Context) ([]*macpool.Block, error) {
 	return Blocks(ctx, s.Client)
 }
 
 // Blocks are the blocks of the ledger of any cluster that have an address which is not free.
-func Blocks(ctx context.Context, c client.Client) ([]v1alpha1.MACBlock, error) {
+func Blocks(ctx context.Context, c client.Client) ([]*macpool.Block, error) {
 	var list v1alpha1.MACBlockList
 	if err := c.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list MACBlocks: %w", err)
 	}
-	return slices.DeleteFunc(list.Items, func(b v1alpha1.MACBlock) bool { return len(b.Addresses) == 0 }), nil
+	var blocks []*macpool.Block
+	for i := range list.Items {
+		b, err := cluster.DecodeBlock(&list.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		if b.Len() > 0 {
+			blocks = append(blocks, b)
+		}
+	}
+	return blocks, nil
 }

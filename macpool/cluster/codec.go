@@ -25,20 +25,24 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	b := macpool.NewBlock(prefix)
 	b.Version = o.ResourceVersion
 	var problems []error
-	for _, a := range o.Addresses {
-		m, err := macpool.ParseMAC(a.Address)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("MACBlock %s: address %q %w", o.Name, a.Address, err))
-			continue
-		}
-		if m.Prefix() != prefix {
+	take := func(m macpool.MAC, e macpool.Entry, err error) {
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("MACBlock %s: %w", o.Name, err))
+			return
+		case m.Prefix() != prefix:
 			problems = append(problems, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m))
-			continue
-		}
-		if !b.Entry(m).Free() {
+			return
+		case !b.Entry(m).Free():
 			problems = append(problems, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m))
 		}
-		b.Set(m, join(b.Entry(m), decodeEntry(a)))
+		b.Set(m, join(b.Entry(m), e))
+	}
+	for _, row := range o.Rows {
+		take(parseRow(row))
+	}
+	for _, a := range o.Addresses.Structures {
+		take(decodeEntry(a))
 	}
 	return b, errors.Join(problems...)
 }
@@ -54,8 +58,13 @@ func join(e, other macpool.Entry) macpool.Entry {
 	return e
 }
 
-func decodeEntry(a v1alpha1.MACAddress) macpool.Entry {
+// decodeEntry reads a row of the release before this one.
+func decodeEntry(a v1alpha1.MACAddress) (macpool.MAC, macpool.Entry, error) {
 	var e macpool.Entry
+	m, err := macpool.ParseMAC(a.Address)
+	if err != nil {
+		return m, e, fmt.Errorf("address %q %w", a.Address, err)
+	}
 	if len(a.Holders) > 0 {
 		e.Holds = make([]macpool.Hold, 0, len(a.Holders))
 	}
@@ -78,7 +87,7 @@ func decodeEntry(a v1alpha1.MACAddress) macpool.Entry {
 	if r := a.Reservation; r != nil {
 		e.Reservation = macpool.Reservation{Replica: r.Replica, Since: r.Since.Time, Contested: r.Contested}
 	}
-	return e
+	return m, e, nil
 }
 
 // EncodeBlock writes a block as its API object.
@@ -91,7 +100,17 @@ func EncodeBlock(b *macpool.Block) *v1alpha1.MACBlock {
 		Reserved:   int32(reserved),
 	}
 	for m, e := range b.Entries() {
-		o.Addresses = append(o.Addresses, encodeEntry(m, e))
+		o.Rows = append(o.Rows, formatRow(m, e))
+	}
+	return o
+}
+
+// encodeStructures writes a block as its API object in the way that the release before this one can read.
+func encodeStructures(b *macpool.Block) *v1alpha1.MACBlock {
+	o := EncodeBlock(b)
+	o.Rows, o.Addresses.Structures = nil, []v1alpha1.MACAddress{}
+	for m, e := range b.Entries() {
+		o.Addresses.Structures = append(o.Addresses.Structures, encodeEntry(m, e))
 	}
 	return o
 }

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,25 +66,25 @@ func TestDecodeBlockRefusesWhatContradictsItself(t *testing.T) {
 		"a name that is no prefix": func() error { o := EncodeBlock(good()); o.Name = "x"; _, err := DecodeBlock(o); return err },
 		"an address of another block": func() error {
 			o := EncodeBlock(good())
-			o.Addresses[0].Address = "02:00:00:00:01:00"
+			o.Rows[0] = strings.Replace(o.Rows[0], "02:00:00:00:00:00", "02:00:00:00:01:00", 1)
 			_, err := DecodeBlock(o)
 			return err
 		},
 		"an address that is not one": func() error {
 			o := EncodeBlock(good())
-			o.Addresses[0].Address = "?"
+			o.Rows[0] = "?"
 			_, err := DecodeBlock(o)
 			return err
 		},
 		"an address of too many octets": func() error {
 			o := EncodeBlock(good())
-			o.Addresses[0].Address = "02:00:00:00:00:00:00:00"
+			o.Rows[0] = strings.Replace(o.Rows[0], "02:00:00:00:00:00", "02:00:00:00:00:00:00:00", 1)
 			_, err := DecodeBlock(o)
 			return err
 		},
 		"an address that is there twice": func() error {
 			o := EncodeBlock(good())
-			o.Addresses = append(o.Addresses, o.Addresses[0])
+			o.Rows = append(o.Rows, o.Rows[0])
 			_, err := DecodeBlock(o)
 			return err
 		},
@@ -99,7 +100,7 @@ func TestTwoRowsOfOneAddressAreOneWithTheHoldersOfBoth(t *testing.T) {
 		return EncodeBlock(b)
 	}
 	o := row("vma")
-	o.Addresses = append(o.Addresses, row("vmb").Addresses...)
+	o.Rows = append(o.Rows, row("vmb").Rows...)
 	b, err := DecodeBlock(o)
 	require.Error(t, err)
 	assert.Len(t, b.Entry(macpool.MAC{2}).Holds, 2)

@@ -146,7 +146,10 @@ func (t *Lease) abandon(name string) {
 func (t *Lease) newLease(now metav1.MicroTime) *coordinationv1.Lease {
 	name := t.Pod + "-" + rand.String(8)
 	return &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: name, Labels: map[string]string{ReplicaLabel: "true"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: t.Namespace, Name: name, Labels: map[string]string{ReplicaLabel: "true"},
+			Annotations: map[string]string{ReadsAnnotation: readsRows},
+		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &name,
 			LeaseDurationSeconds: ptr.To(int32(max(1, t.duration()/time.Second))),

@@ -21,6 +21,8 @@ import (
 // A KubeStore keeps blocks as MACBlock objects. Its client must not read from a cache.
 type KubeStore struct {
 	Client client.Client
+	// Rows reports whether every replica can read blocks that are written in rows; nil says so.
+	Rows func() bool
 }
 
 var _ ledger.Store = KubeStore{}
@@ -44,7 +46,7 @@ func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, e
 
 // Put implements Store by a create or an update with resourceVersion.
 func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
-	o := EncodeBlock(b)
+	o := s.encode(b)
 	err := s.write(ctx, o)
 	// A block that was deleted since it was read is not found, or found with another UID.
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
@@ -56,6 +58,13 @@ func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, e
 	written := b.Clone()
 	written.Version = o.ResourceVersion
 	return written, nil
+}
+
+func (s KubeStore) encode(b *macpool.Block) *v1alpha1.MACBlock {
+	if s.Rows != nil && !s.Rows() {
+		return encodeStructures(b)
+	}
+	return EncodeBlock(b)
 }
 
 func (s KubeStore) write(ctx context.Context, o *v1alpha1.MACBlock) error {

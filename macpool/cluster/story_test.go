@@ -290,7 +290,7 @@ func TestFeedStories(t *testing.T) {
 			w.create(o)
 			w.pass(time.Second)
 			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
-			o.Addresses[0].Holders[0].Name = "vmb"
+			o.Rows[0] = strings.ReplaceAll(o.Rows[0], "vma", "vmb")
 			require.NoError(w.t, w.client.Update(w.ctx, o))
 			w.pass(time.Second)
 			assert.Empty(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object))
@@ -301,14 +301,12 @@ func TestFeedStories(t *testing.T) {
 		},
 		"of a block with rows that cannot be read the others count": func(w *world, f *Feed) {
 			o := held(w)
-			bad := *o.Addresses[0].DeepCopy()
-			bad.Address = "?"
-			o.Addresses = append(o.Addresses, bad)
+			o.Rows = append(o.Rows, "?")
 			w.create(o)
 			w.pass(time.Second)
 			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
 			assert.Equal(w.t, []string{o.Name}, f.Unreadable())
-			o.Addresses = o.Addresses[:1]
+			o.Rows = o.Rows[:1]
 			require.NoError(w.t, w.client.Update(w.ctx, o))
 			w.pass(time.Second)
 			assert.Empty(w.t, f.Unreadable())

@@ -141,6 +141,6 @@ func (w *world) block(p macpool.Prefix) *v1alpha1.MACBlock {
 // spoil makes the first row of a block one that cannot be read.
 func (w *world) spoil(b *v1alpha1.MACBlock) {
 	w.t.Helper()
-	b.Addresses[0].Address = "?"
+	b.Rows[0] = "?"
 	require.NoError(w.t, w.client.Update(w.ctx, b))
 }

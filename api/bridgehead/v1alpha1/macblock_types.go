@@ -2,7 +2,11 @@
 
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"encoding/json"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // A MACHolder is one interface that an address belongs to.
 type MACHolder struct {
@@ -49,7 +53,7 @@ type MACReservation struct {
 	Contested bool `json:"contested,omitempty"`
 }
 
-// A MACAddress is the state of one address that is not free: held, reserved, or, between the two, both.
+// A MACAddress is the state of one address that is not free, as the release before this one wrote it.
 type MACAddress struct {
 	// address in the form 02:4a:be:00:00:0b.
 	//
@@ -67,6 +71,42 @@ type MACAddress struct {
 	Reservation *MACReservation `json:"reservation,omitempty"`
 }
 
+// MACAddresses is where the release before this one kept the state of addresses. What has rows has a word here instead
+// of a list, so that a program which knows no rows fails to read the block, and does not take it for empty.
+//
+// +kubebuilder:object:generate=true
+type MACAddresses struct {
+	// Structures are the addresses; nil where they are in rows.
+	Structures []MACAddress
+}
+
+// inRows stands for the list in JSON where there are rows.
+const inRows = "in rows"
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: a structure that cannot be read has its JSON as its address.
+func (a *MACAddresses) UnmarshalJSON(data []byte) error {
+	*a = MACAddresses{}
+	var rows []json.RawMessage
+	if len(data) == 0 || data[0] != '[' || json.Unmarshal(data, &rows) != nil {
+		return nil
+	}
+	a.Structures = make([]MACAddress, len(rows))
+	for i, row := range rows {
+		if json.Unmarshal(row, &a.Structures[i]) != nil {
+			a.Structures[i] = MACAddress{Address: string(row)}
+		}
+	}
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a MACAddresses) MarshalJSON() ([]byte, error) {
+	if a.Structures == nil {
+		return json.Marshal(inRows)
+	}
+	return json.Marshal(a.Structures)
+}
+
 // A MACBlock is the state of the 256 addresses that share their first five octets, which its name spells
 // (02-4a-be-00-00). Addresses that are not listed are free. Every change is an update that carries the resourceVersion
 // it was decided on, so that an address has one state for everybody.
@@ -78,7 +118,7 @@ type MACAddress struct {
 // +kubebuilder:printcolumn:name="Reserved",type=integer,JSONPath=`.reserved`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.prefix.replace(':', '-') == self.metadata.name",message="prefix must be the block's name with colons"
-// +kubebuilder:validation:XValidation:rule="!has(self.addresses) || self.addresses.all(a, a.address.startsWith(self.prefix))",message="an address of another block: every address must begin with prefix"
+// +kubebuilder:validation:XValidation:rule="!has(self.rows) || self.rows.all(r, r.startsWith(self.prefix))",message="an address of another block: every row must begin with prefix"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{2}(-[0-9a-f]{2}){4}$')",message="a MACBlock is named by its first five octets, such as 02-4a-be-00-00"
 type MACBlock struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -92,12 +132,26 @@ type MACBlock struct {
 	Held int32 `json:"held"`
 	// reserved is the number of addresses that are set aside for a replica and not held.
 	Reserved int32 `json:"reserved"`
-	// addresses that are not free, ascending.
+	// rows are the addresses that are not free, ascending, each with who has it:
+	//
+	//   02:4a:be:00:00:0b VirtualMachine default/vma interface=net1 since=2026-01-02T03:04:05.000006Z
+	//   02:4a:be:00:00:0c reserved replica=bridgehead-5c9f-x1y2 since=2026-01-02T03:04:05.000006Z
+	//
+	// What else has the address follows after a bar. Words with anything but letters, digits and - _ . : / + * @ , in
+	// them are in quotes.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
-	Addresses []MACAddress `json:"addresses,omitempty"`
+	// +kubebuilder:validation:items:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2} (VirtualMachine|VirtualMachineInstance|Pod|reserved) `
+	Rows []string `json:"rows,omitempty"`
+	// addresses is where the release before this one kept what is in rows now. It is read and, once no replica of that
+	// release is left, no more written but for a word that has it refuse what it would not understand.
+	//
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Addresses MACAddresses `json:"addresses"`
 }
 
 // MACBlockList is a list of MACBlocks.

@@ -15,8 +15,8 @@ import (
 	virtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 func (t *teller) createVMs(ctx context.Context) error {
@@ -174,17 +174,17 @@ func (t *teller) held(ctx context.Context) (map[string]string, error) {
 	}
 	held := map[string]string{}
 	for _, b := range blocks {
-		for _, a := range b.Addresses {
-			if len(a.Holders) > 0 {
-				held[a.Address] = strings.Join(holders(a), " and ")
+		for m, e := range b.Entries() {
+			if len(e.Holds) > 0 {
+				held[m.String()] = strings.Join(holders(e), " and ")
 			}
 		}
 	}
 	return held, nil
 }
 
-func holders(a v1alpha1.MACAddress) (names []string) {
-	for _, h := range a.Holders {
+func holders(e macpool.Entry) (names []string) {
+	for _, h := range e.Holds {
 		names = append(names, fmt.Sprintf("%s %s/%s %s", h.Kind, h.Namespace, h.Name, h.Interface))
 	}
 	return names

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// A formerBlock is a MACBlock as the program of the release before this one reads it.
+type formerBlock struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Prefix    string                `json:"prefix"`
+	Held      int32                 `json:"held"`
+	Reserved  int32                 `json:"reserved"`
+	Addresses []v1alpha1.MACAddress `json:"addresses,omitempty"`
+}
+
+func (b *formerBlock) DeepCopyObject() runtime.Object {
+	c := *b
+	return &c
+}
+
+type formerBlockList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []formerBlock `json:"items"`
+}
+
+func (l *formerBlockList) DeepCopyObject() runtime.Object {
+	c := *l
+	return &c
+}
+
+// former is a client and a cache of the release before this one.
+func (w *world) former() (client.Client, cache.Cache) {
+	w.t.Helper()
+	scheme := runtime.NewScheme()
+	gv := schema.GroupVersion{Group: v1alpha1.Group, Version: "v1alpha1"}
+	scheme.AddKnownTypeWithName(gv.WithKind("MACBlock"), &formerBlock{})
+	scheme.AddKnownTypeWithName(gv.WithKind("MACBlockList"), &formerBlockList{})
+	metav1.AddToGroupVersion(scheme, gv)
+	direct, err := client.New(w.api.Config(), client.Options{Scheme: scheme})
+	require.NoError(w.t, err)
+	watched, err := cache.New(w.api.Config(), cache.Options{Scheme: scheme})
+	require.NoError(w.t, err)
+	return direct, watched
+}
+
+// formerReplica is the Lease of a replica of the release before this one.
+func formerReplica() *coordinationv1.Lease {
+	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "system", Name: "former", Labels: map[string]string{ReplicaLabel: "true"},
+	}}
+}
+
+func TestUpgradeStories(t *testing.T) {
+	m := macpool.MAC{2, 0, 0, 0, 0, 1}
+	block := func(w *world) *macpool.Block {
+		b := macpool.NewBlock(m.Prefix())
+		require.NoError(w.t, b.Claim(macpool.Claim{MAC: m, Holder: holderOf("vma", "net"), Since: time.Unix(1, 0).UTC()}))
+		return b
+	}
+	key := client.ObjectKey{Name: m.Prefix().String()}
+	for name, story := range map[string]func(w *world, f *Format, s KubeStore){
+		"a replica alone writes rows, which the release before does not take for an empty block": func(w *world, f *Format, s KubeStore) {
+			_, stop := w.lease()
+			defer stop()
+			w.pass(2 * formatInterval)
+			require.True(w.t, f.Rows())
+			_, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
+			direct, watched := w.former()
+			require.ErrorContains(w.t, direct.Get(w.ctx, key, &formerBlock{}), "addresses")
+			ctx, cancel := context.WithCancel(w.ctx)
+			defer cancel()
+			go func() { _ = watched.Start(ctx) }()
+			_, err = watched.GetInformer(ctx, &formerBlock{}, cache.BlockUntilSynced(false))
+			require.NoError(w.t, err)
+			patience, done := context.WithTimeout(ctx, time.Minute)
+			defer done()
+			assert.False(w.t, watched.WaitForCacheSync(patience), "it would lend what the block has")
+		},
+		"a block that became empty is not read by the release before either": func(w *world, _ *Format, s KubeStore) {
+			s.Rows = nil
+			written, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
+			written.Set(m, macpool.Entry{})
+			_, err = s.Put(w.ctx, written)
+			require.NoError(w.t, err)
+			direct, _ := w.former()
+			assert.Error(w.t, direct.Get(w.ctx, key, &formerBlock{}), "it would write over rows that come meanwhile")
+		},
+		"beside a replica of the release before, blocks are written as that reads them": func(w *world, f *Format, s KubeStore) {
+			former := formerReplica()
+			w.create(former)
+			_, stop := w.lease()
+			defer stop()
+			w.pass(10 * formatInterval)
+			require.False(w.t, f.Rows())
+			written, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
+			direct, _ := w.former()
+			var read formerBlock
+			require.NoError(w.t, direct.Get(w.ctx, key, &read))
+			require.Len(w.t, read.Addresses, 1)
+			assert.Equal(w.t, "vma", read.Addresses[0].Holders[0].Name)
+			assert.EqualValues(w.t, 1, read.Held)
+
+			require.NoError(w.t, w.client.Delete(w.ctx, former))
+			w.pass(2 * formatInterval)
+			require.True(w.t, f.Rows())
+			b, err := s.Get(w.ctx, m.Prefix())
+			require.NoError(w.t, err)
+			assert.True(w.t, b.Equal(written), "what the release before wrote is read")
+			require.Equal(w.t, 1, b.Len())
+			_, err = s.Put(w.ctx, b)
+			require.NoError(w.t, err)
+			var o v1alpha1.MACBlock
+			require.NoError(w.t, w.client.Get(w.ctx, key, &o))
+			assert.Len(w.t, o.Rows, 1)
+			assert.Empty(w.t, o.Addresses.Structures)
+			b, err = s.Get(w.ctx, m.Prefix())
+			require.NoError(w.t, err)
+			assert.True(w.t, b.Equal(written), "nothing was lost on the way")
+		},
+		"nothing is known of replicas while they cannot be listed": func(w *world, f *Format, _ KubeStore) {
+			w.lost.Store(true)
+			w.pass(10 * formatInterval)
+			assert.False(w.t, f.Rows())
+		},
+		"nothing is known while no replica has a Lease": func(w *world, f *Format, _ KubeStore) {
+			w.pass(10 * formatInterval)
+			assert.False(w.t, f.Rows())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, func(w *world) {
+				f := &Format{Reader: w.client, Namespace: "system", Clock: clock.RealClock{}, Log: logr.Discard()}
+				ctx, stop := context.WithCancel(w.ctx)
+				defer stop()
+				go f.Run(ctx)
+				story(w, f, KubeStore{Client: w.client, Rows: f.Rows})
+			})
+		})
+	}
+}
+
+func TestStructuresThatCannotBeReadDoNotHideTheOthers(t *testing.T) {
+	var o v1alpha1.MACBlock
+	require.NoError(t, o.Addresses.UnmarshalJSON([]byte(
+		`[{"address":"02:00:00:00:00:01","reservation":{"replica":"r","since":"2026-01-02T03:04:05.000006Z"}},{"address":7},"x"]`)))
+	o.Name = "02-00-00-00-00"
+	b, err := DecodeBlock(&o)
+	require.Error(t, err)
+	assert.Equal(t, 1, b.Len())
+}

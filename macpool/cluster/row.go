@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// A row is the state of one address, in words that are apart by a space:
+//
+//	<address> <claim> [ | <claim> ]...
+//
+// A claim is a hold: kind, namespace/name, then interface=, generateName=, claim=, since= and the word shared as far as
+// they apply; or a reservation: the word reserved, then replica=, since= and the word contested.
+const (
+	separator = "|"
+	reserved  = "reserved"
+	shared    = "shared"
+	contested = "contested"
+
+	keyInterface    = "interface"
+	keyGenerateName = "generateName"
+	keyClaim        = "claim"
+	keyReplica      = "replica"
+	keySince        = "since"
+
+	// sinceLayout is RFC 3339 with all the digits that the ledger keeps.
+	sinceLayout = "2006-01-02T15:04:05.000000Z07:00"
+)
+
+// formatRow writes the state of an address that is not free.
+func formatRow(m macpool.MAC, e macpool.Entry) string {
+	row := make([]byte, 0, 128)
+	row = append(row, m.String()...)
+	for i, h := range e.Holds {
+		if i > 0 {
+			row = append(row, " "+separator...)
+		}
+		row = appendHold(row, h)
+	}
+	if r := e.Reservation; r.Replica != "" {
+		if len(e.Holds) > 0 {
+			row = append(row, " "+separator...)
+		}
+		row = append(row, " "+reserved...)
+		row = appendSetting(row, keyReplica, r.Replica)
+		row = appendSetting(row, keySince, r.Since.UTC().Format(sinceLayout))
+		if r.Contested {
+			row = append(row, " "+contested...)
+		}
+	}
+	return string(row)
+}
+
+func appendHold(row []byte, h macpool.Hold) []byte {
+	row = append(row, ' ')
+	row = appendQuoted(row, h.Kind)
+	row = append(row, ' ')
+	row = appendQuoted(row, h.Namespace+"/"+h.Name)
+	for _, setting := range [][2]string{
+		{keyGenerateName, h.GenerateName}, {keyClaim, h.Claim}, {keyInterface, h.Interface},
+	} {
+		if setting[1] != "" {
+			row = appendSetting(row, setting[0], setting[1])
+		}
+	}
+	row = appendSetting(row, keySince, h.Since.UTC().Format(sinceLayout))
+	if h.Shared {
+		row = append(row, " "+shared...)
+	}
+	return row
+}
+
+func appendSetting(row []byte, key, value string) []byte {
+	row = append(row, ' ')
+	row = append(row, key...)
+	row = append(row, '=')
+	return appendQuoted(row, value)
+}
+
+// appendQuoted writes a text so that it is one word, in quotes if it has to be.
+func appendQuoted(row []byte, text string) []byte {
+	for i := range len(text) {
+		c := text[i]
+		plain := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.:/+*@,", c) >= 0
+		if !plain {
+			return strconv.AppendQuoteToASCII(row, text)
+		}
+	}
+	if text == "" {
+		return append(row, `""`...)
+	}
+	return append(row, text...)
+}
+
+// A word is one of a row. Those that are no setting have no key.
+type word struct{ key, text string }
+
+// parseRow reads a row.
+func parseRow(row string) (macpool.MAC, macpool.Entry, error) {
+	var e macpool.Entry
+	address, rest, _ := strings.Cut(row, " ")
+	m, err := macpool.ParseMAC(address)
+	if err != nil {
+		return m, e, fmt.Errorf("address %q %w", address, err)
+	}
+	words, err := splitWords(rest)
+	if err != nil {
+		return m, e, fmt.Errorf("row %q: %w", row, err)
+	}
+	for begin, end := 0, 0; end <= len(words); end++ {
+		if end < len(words) && words[end] != (word{text: separator}) {
+			continue
+		}
+		if err := parseClaim(words[begin:end], &e); err != nil {
+			return m, e, fmt.Errorf("row %q: %w", row, err)
+		}
+		begin = end + 1
+	}
+	return m, e, nil
+}
+
+// splitWords splits what follows the address.
+func splitWords(text string) ([]word, error) {
+	words := make([]word, 0, 8)
+	for text != "" {
+		var w word
+		if end := strings.IndexAny(text, ` ="`); end >= 0 && text[end] == '=' {
+			w.key, text = text[:end], text[end+1:]
+		}
+		if strings.HasPrefix(text, `"`) {
+			quoted, err := strconv.QuotedPrefix(text)
+			if err == nil {
+				w.text, err = strconv.Unquote(quoted)
+			}
+			if err != nil {
+				return nil, errors.New("quotes that do not end")
+			}
+			text = text[len(quoted):]
+			if text != "" && text[0] != ' ' {
+				return nil, errors.New("no space after quotes")
+			}
+			text = strings.TrimPrefix(text, " ")
+		} else {
+			w.text, text, _ = strings.Cut(text, " ")
+		}
+		words = append(words, w)
+	}
+	return words, nil
+}
+
+// parseClaim reads a hold or a reservation into an entry.
+func parseClaim(words []word, e *macpool.Entry) error {
+	if len(words) == 0 {
+		return errors.New("nobody has the address")
+	}
+	switch kind := words[0]; kind {
+	case word{text: reserved}:
+		return parseReservation(words[1:], &e.Reservation)
+	case word{text: macpool.KindVM}, word{text: macpool.KindVMI}, word{text: macpool.KindPod}:
+		h, err := parseHold(kind.text, words[1:])
+		e.Holds = append(e.Holds, h)
+		return err
+	default:
+		return fmt.Errorf("%q is no kind of holder", kind.text)
+	}
+}
+
+func parseReservation(words []word, r *macpool.Reservation) error {
+	if r.Replica != "" {
+		return errors.New("reserved twice")
+	}
+	for _, w := range words {
+		var err error
+		switch {
+		case w.key == keyReplica && w.text != "":
+			r.Replica = w.text
+		case w.key == keySince:
+			r.Since, err = time.Parse(time.RFC3339Nano, w.text)
+		case w == word{text: contested}:
+			r.Contested = true
+		default:
+			err = w.unknown()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.Replica == "" || r.Since.IsZero() {
+		return errors.New("a reservation needs replica= and since=")
+	}
+	return nil
+}
+
+func parseHold(kind string, words []word) (h macpool.Hold, err error) {
+	h.Kind = kind
+	if len(words) == 0 || words[0].key != "" {
+		return h, errors.New("a holder needs namespace/name")
+	}
+	h.Namespace, h.Name, _ = strings.Cut(words[0].text, "/")
+	for _, w := range words[1:] {
+		switch {
+		case w.key == keyInterface:
+			h.Interface = w.text
+		case w.key == keyGenerateName:
+			h.GenerateName = w.text
+		case w.key == keyClaim:
+			h.Claim = w.text
+		case w.key == keySince:
+			h.Since, err = time.Parse(time.RFC3339Nano, w.text)
+		case w == word{text: shared}:
+			h.Shared = true
+		default:
+			err = w.unknown()
+		}
+		if err != nil {
+			return h, err
+		}
+	}
+	if h.Since.IsZero() {
+		return h, errors.New("a holder needs since=")
+	}
+	return h, nil
+}
+
+func (w word) unknown() error {
+	return fmt.Errorf("%q is not known here", w.key+w.text)
+}
