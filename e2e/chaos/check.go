@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
-	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
@@ -139,11 +138,7 @@ func (f *field) difference(ctx context.Context, all owners) (string, error) {
 	for _, l := range leases.Items {
 		renewed[l.Name] = true
 	}
-	for i := range blocks {
-		b, err := cluster.DecodeBlock(&blocks[i])
-		if err != nil {
-			return "", err
-		}
+	for _, b := range blocks {
 		for mac, entry := range b.Entries() {
 			if said := entryDiffers(mac, entry, all, renewed); said != "" {
 				return said, nil
