@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 )
@@ -58,18 +61,50 @@ func restore(ctx context.Context, o Options, socket string) error {
 	if err := k.Restore(); err != nil {
 		log.Error(err, "Not all could be restored; the agent will try again")
 	}
-	if err := notifyReady(ctx, socket); err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
+	awaitLeases(ctx, h.Read)
+	if err := notifyReady(ctx, socket); err != nil {
+		stop()
+		return errors.Join(err, <-ended)
+	}
 	err = turn.wanted(ctx, func() {
 		k.Heal() // logs what it does; NICs may appear late
 	})
 	stop()
 	return errors.Join(err, <-ended)
+}
+
+// leaseWait is how long the start of the unit waits for addresses: what comes after network-online.target counts on them,
+// and a server that does not answer must not keep a node from booting.
+const leaseWait = 20 * time.Second
+
+// awaitLeases returns when every link that asks a DHCP server for an address has one, after leaseWait, or when ctx is done.
+func awaitLeases(ctx context.Context, read func() (netstate.State, error)) {
+	ctx, cancel := context.WithTimeout(ctx, leaseWait)
+	defer cancel()
+	ticker := time.NewTicker(lockInterval)
+	defer ticker.Stop()
+	for {
+		if state, err := read(); err == nil && leased(state) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// leased reports whether every link that asks a DHCP server for an address has one.
+func leased(state netstate.State) bool {
+	return !slices.ContainsFunc(state.Interfaces, func(i netstate.Interface) bool {
+		asks := i.IPv4 != nil && i.IPv4.DHCP != nil && *i.IPv4.DHCP
+		return asks && !slices.ContainsFunc(i.IPv4.Address, netstate.Address.Dynamic)
+	})
 }
 
 // notifyReady tells systemd that the unit has started, as sd_notify(3) does.
