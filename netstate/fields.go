@@ -12,10 +12,7 @@ import (
 // struct holds more keys; everything else (pointers to values, strings, lists, addresses) is one value.
 
 // overlay returns base with every key that over sets.
-func overlay[T any](base, over T) T {
-	overlayStruct(reflect.ValueOf(&base).Elem(), reflect.ValueOf(over))
-	return base
-}
+func overlay[T any](base, over T) T { return assign(base, over, over) }
 
 // overlayPart is overlay for parts that may be missing.
 func overlayPart[T any](base, over *T) *T {
@@ -27,22 +24,6 @@ func overlayPart[T any](base, over *T) *T {
 	}
 	part := overlay(*base, *over)
 	return &part
-}
-
-func overlayStruct(base, over reflect.Value) {
-	for n := range base.NumField() {
-		from, into := over.Field(n), base.Field(n)
-		switch {
-		case from.IsZero():
-		case holdsKeys(from.Type()) && !into.IsNil():
-			part := reflect.New(from.Type().Elem())
-			part.Elem().Set(into.Elem())
-			overlayStruct(part.Elem(), from.Elem())
-			into.Set(part)
-		default:
-			into.Set(from)
-		}
-	}
 }
 
 // holdsKeys reports whether t is a pointer to a struct that holds keys, unlike one to a MAC or an address.
@@ -143,7 +124,7 @@ func assignStruct(base, from, to reflect.Value) {
 			}
 			assignStruct(part.Elem(), pointee(was), pointee(is))
 			into.Set(part)
-			if part.Elem().IsZero() {
+			if part.Elem().IsZero() && is.IsNil() {
 				into.SetZero()
 			}
 		default:
