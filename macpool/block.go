@@ -56,6 +56,32 @@ type Block struct {
 	// Version is the resourceVersion that the state was read at; empty if the block is not stored.
 	Version string
 	entries map[byte]Entry
+	counts  counts
+}
+
+// counts are kept up with the entries of a block, so that who looks for one block among many need not read them all.
+type counts struct {
+	held       int
+	contested  int
+	reservedBy map[string]int // addresses by replica
+}
+
+// note takes in that an entry came, by 1, or went, by -1.
+func (c *counts) note(e Entry, by int) {
+	if len(e.Holds) > 0 {
+		c.held += by
+	}
+	if e.Reservation.Contested {
+		c.contested += by
+	}
+	if r := e.Reservation.Replica; r != "" {
+		if c.reservedBy == nil {
+			c.reservedBy = map[string]int{}
+		}
+		if c.reservedBy[r] += by; c.reservedBy[r] == 0 {
+			delete(c.reservedBy, r)
+		}
+	}
 }
 
 // NewBlock is a block whose addresses are all free.
@@ -65,7 +91,9 @@ func NewBlock(p Prefix) *Block {
 
 // Clone is a copy that changes apart from b.
 func (b *Block) Clone() *Block {
-	return &Block{Prefix: b.Prefix, Version: b.Version, entries: maps.Clone(b.entries)}
+	c := &Block{Prefix: b.Prefix, Version: b.Version, entries: maps.Clone(b.entries), counts: b.counts}
+	c.counts.reservedBy = maps.Clone(b.counts.reservedBy)
+	return c
 }
 
 // Entry is the state of an address of the block.
@@ -119,14 +147,7 @@ func (b *Block) StampSeen(older *Block, now time.Time) {
 
 // Counts are the numbers of addresses that are held, and that are reserved and not held.
 func (b *Block) Counts() (held, reserved int) {
-	for _, e := range b.entries {
-		if len(e.Holds) > 0 {
-			held++
-			continue
-		}
-		reserved++
-	}
-	return held, reserved
+	return b.counts.held, len(b.entries) - b.counts.held
 }
 
 // A Claim asks for one address.
@@ -246,6 +267,9 @@ func (b *Block) Contest(m MAC) {
 // FreeIn is the number of free addresses of the block that are in the pool.
 func (b *Block) FreeIn(pool Set) int {
 	free := 0
+	if len(b.entries) == 256 {
+		return free
+	}
 	for suffix := range 256 {
 		m := b.Prefix.Address(byte(suffix))
 		if b.Entry(m).Free() && pool.Contains(m) {
@@ -257,13 +281,16 @@ func (b *Block) FreeIn(pool Set) int {
 
 // ReservedBy reports whether a replica that matches has reserved an address of the block.
 func (b *Block) ReservedBy(matches func(replica string) bool) bool {
-	for _, e := range b.entries {
-		if r := e.Reservation.Replica; r != "" && matches(r) {
+	for replica := range b.counts.reservedBy {
+		if matches(replica) {
 			return true
 		}
 	}
 	return false
 }
+
+// Contested reports whether somebody asks for a reserved address of the block.
+func (b *Block) Contested() bool { return b.counts.contested > 0 }
 
 // Equal says whether two states of one block are the same but for their versions and for when they were seen.
 func (b *Block) Equal(other *Block) bool {
@@ -276,6 +303,10 @@ func (b *Block) Equal(other *Block) bool {
 
 // Set replaces the state of one address.
 func (b *Block) Set(m MAC, e Entry) {
+	if before, ok := b.entries[m[5]]; ok {
+		b.counts.note(before, -1)
+	}
+	b.counts.note(e, 1)
 	if e.Free() {
 		delete(b.entries, m[5])
 		return

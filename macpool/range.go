@@ -79,6 +79,16 @@ func (s Set) Contains(m MAC) bool {
 	return found || i > 0 && s.ranges[i-1].Contains(m)
 }
 
+// Covers says whether the set has all addresses of a block, and whether it has any.
+func (s Set) Covers(p Prefix) (all, some bool) {
+	first, last := p.Address(0), p.Address(255)
+	i, _ := slices.BinarySearchFunc(s.ranges, first, func(r Range, m MAC) int { return r.Last.Compare(m) })
+	if i == len(s.ranges) || last.Compare(s.ranges[i].First) < 0 {
+		return false, false
+	}
+	return s.ranges[i].First.Compare(first) <= 0 && last.Compare(s.ranges[i].Last) <= 0, true
+}
+
 // Size is the number of addresses in the set.
 func (s Set) Size() uint64 {
 	var total uint64

@@ -198,7 +198,10 @@ func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, 
 	return s, err
 }
 
-// quietWrites is blockWrites once that has stood still for longer than the ledger waits for company.
+// quiet is longer than the ledger waits with a record for company.
+const quiet = 2500 * time.Millisecond
+
+// quietWrites is blockWrites once that has stood still for long.
 func (b *bench) quietWrites(ctx context.Context) (float64, error) {
 	last, err := b.blockWrites(ctx)
 	if err != nil {
@@ -206,14 +209,14 @@ func (b *bench) quietWrites(ctx context.Context) (float64, error) {
 	}
 	err = wait.PollUntilContextTimeout(
 		ctx,
-		250*time.Millisecond,
-		30*time.Second,
+		quiet,
+		time.Minute,
 		false,
 		func(ctx context.Context) (bool, error) {
 			now, err := b.blockWrites(ctx)
-			quiet := now == last
+			same := now == last
 			last = now
-			return quiet, err
+			return same, err
 		},
 	)
 	return last, err

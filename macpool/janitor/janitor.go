@@ -29,8 +29,8 @@ import (
 
 const (
 	// debounce is how long the janitor leaves a VM that changed alone: the replica that admitted it is about to
-	// record its addresses, and needs no help.
-	debounce = time.Second
+	// record its addresses, within two seconds, and needs no help.
+	debounce = 3 * time.Second
 	// sweepInterval is how often the janitor looks for what no event tells of.
 	sweepInterval = 10 * time.Second
 	// reportInterval is how often the status of the pools is brought up to date.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,8 +15,14 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// batchDelay is how long a change that nobody waits for may wait for company.
-const batchDelay = 100 * time.Millisecond
+const (
+	// batchDelay is how long a change that nobody waits for waits for company.
+	batchDelay = 100 * time.Millisecond
+	// busyDelay is how long it waits where at least busyChanges have come by then, unless there are fullBatch before.
+	busyDelay   = 2 * time.Second
+	busyChanges = 4
+	fullBatch   = 128
+)
 
 // flushTimeout bounds one attempt to write a batch. It is shorter than the time-out of the webhook, so that a request
 // learns of the failure.
@@ -29,8 +36,10 @@ type change struct {
 	// apply alters a copy of the block or, returning an error, leaves it as it is. It is called again, on a newer state,
 	// if the block turns out to have changed.
 	apply func(*macpool.Block) error
-	// lazy changes wait up to batchDelay for others; they are tried again until they are written.
+	// lazy changes wait for others, up to busyDelay; they are tried again until they are written.
 	lazy bool
+	// soon is true for lazy changes that wait no longer than batchDelay.
+	soon bool
 	// done is called once, with the block as written, or with the error of apply or of the write.
 	done func(*macpool.Block, error)
 }
@@ -56,8 +65,8 @@ func (c *committer) add(ctx context.Context, ch change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(c.queue, ch)
-	if !ch.lazy {
-		c.hurry()
+	if !ch.lazy || len(c.queue) >= fullBatch {
+		c.hurryLocked()
 	}
 	if !c.running {
 		c.running = true
@@ -67,6 +76,14 @@ func (c *committer) add(ctx context.Context, ch change) {
 
 // hurry makes the queued changes go now.
 func (c *committer) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) > 0 {
+		c.hurryLocked()
+	}
+}
+
+func (c *committer) hurryLocked() {
 	select {
 	case c.urgent <- struct{}{}:
 	default:
@@ -92,18 +109,38 @@ func (c *committer) next(ctx context.Context) []change {
 		return nil
 	}
 	c.mu.Unlock()
-	timer := c.clock.NewTimer(batchDelay)
-	defer timer.Stop()
-	select {
-	case <-c.urgent:
-	case <-timer.C():
-	case <-ctx.Done():
+	if c.wait(ctx, batchDelay) && c.busy() {
+		c.wait(ctx, busyDelay-batchDelay)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	select {
+	case <-c.urgent: // for changes that are in this batch
+	default:
+	}
 	batch := c.queue
 	c.queue = nil
 	return batch
+}
+
+// wait returns after d, or false as soon as something is urgent.
+func (c *committer) wait(ctx context.Context, d time.Duration) bool {
+	timer := c.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-c.urgent:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// busy reports whether so many changes have come that more company is worth waiting for, which none of them forbids.
+func (c *committer) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) >= busyChanges && !slices.ContainsFunc(c.queue, func(ch change) bool { return ch.soon })
 }
 
 // flush makes a batch of changes in one write. Lazy changes that could not be written are queued again.

@@ -159,9 +159,9 @@ func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for m, given := range l.memory.lent {
-		if given.holder.Object == r.Holder && !spoken[m] {
-			known[given.holder.Interface] = m
+	for m := range l.memory.lentTo[r.Holder] {
+		if !spoken[m] {
+			known[l.memory.lent[m].holder.Interface] = m
 		}
 	}
 	return known
@@ -231,6 +231,14 @@ func (l *Ledger) Close(ctx context.Context) error {
 func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 	u := macpool.Usage{Total: pool.Set.Size()}
 	for _, b := range l.cache.all() {
+		all, some := pool.Set.Covers(b.Prefix)
+		if all {
+			held, reserved := b.Counts()
+			u.Used, u.Reserved = u.Used+uint64(held), u.Reserved+uint64(reserved)
+		}
+		if all || !some {
+			continue
+		}
 		for m, e := range b.Entries() {
 			switch {
 			case !pool.Set.Contains(m):
@@ -259,5 +267,8 @@ func (l *Ledger) recheckWindows(p macpool.Prefix) {
 				l.unreserve(m, w.replica)
 			}
 		}
+	}
+	if b.Contested() { // who asks waits for what became of the address
+		l.writer.hurry(p)
 	}
 }

@@ -143,7 +143,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 // *ExhaustedError when the pool has too few for those who wait, although what it got is kept.
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	allowance := l.allowance(pool, w)
-	for prefix := range l.candidates(pool, w) {
+	for prefix := range l.candidates(pool, w, l.wanted(w, allowance)) {
 		for range maxReservations {
 			want := l.wanted(w, allowance)
 			if want <= 0 {
@@ -253,6 +253,9 @@ func (l *Ledger) wanted(w *window, allowance int) int {
 	}
 	if allowance == maxWindow { // there is plenty
 		ahead += waiting
+	}
+	if ahead >= maxWindow { // one write for a whole block
+		return maxWindow
 	}
 	return max(waiting, ahead) - len(w.free)
 }

@@ -14,6 +14,8 @@ type memory struct {
 	// lent are addresses that were answered from a window while the store knows them only as reserved by this replica.
 	// They stay until the store has been told, however long that takes.
 	lent map[macpool.MAC]lending
+	// lentTo are the same addresses by the object that has them.
+	lentTo map[macpool.Object]map[macpool.MAC]bool
 	// recorded are holds that this process wrote. They count for reuseWithin from the write.
 	recorded map[macpool.MAC]recording
 	// filling are addresses that are being reserved for a window and are not in it yet.
@@ -36,7 +38,28 @@ type recording struct {
 }
 
 func newMemory() memory {
-	return memory{lent: map[macpool.MAC]lending{}, recorded: map[macpool.MAC]recording{}, filling: map[macpool.MAC]bool{}}
+	return memory{
+		lent: map[macpool.MAC]lending{}, lentTo: map[macpool.Object]map[macpool.MAC]bool{},
+		recorded: map[macpool.MAC]recording{}, filling: map[macpool.MAC]bool{},
+	}
+}
+
+func (m *memory) lend(mac macpool.MAC, to lending) {
+	m.endLending(mac)
+	m.lent[mac] = to
+	if m.lentTo[to.holder.Object] == nil {
+		m.lentTo[to.holder.Object] = map[macpool.MAC]bool{}
+	}
+	m.lentTo[to.holder.Object][mac] = true
+}
+
+func (m *memory) endLending(mac macpool.MAC) {
+	o := m.lent[mac].holder.Object
+	delete(m.lent, mac)
+	delete(m.lentTo[o], mac)
+	if len(m.lentTo[o]) == 0 {
+		delete(m.lentTo, o)
+	}
 }
 
 // spokenForLocked reports whether an address that this replica has reserved is lent, in a window or on its way into
@@ -70,7 +93,7 @@ func (l *Ledger) justGiven(m macpool.MAC, o macpool.Object) bool {
 
 // noteLentLocked remembers an address that is about to be answered and sees to it that the store learns of it.
 func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string) {
-	l.memory.lent[m] = lending{holder: h, replica: replica}
+	l.memory.lend(m, lending{holder: h, replica: replica})
 	delete(l.memory.recorded, m)
 	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.Now()}
 	begun := l.clock.Now()
@@ -103,7 +126,7 @@ func (l *Ledger) noteRecorded(c macpool.Claim, begun time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lent, ok := l.memory.lent[c.MAC]; ok && lent.holder.Object == c.Holder.Object {
-		delete(l.memory.lent, c.MAC)
+		l.memory.endLending(c.MAC)
 	}
 	l.memory.recorded[c.MAC] = recording{object: c.Holder.Object, replica: c.Replica, since: c.Since, at: begun}
 	if l.clock.Since(l.memory.pruned) < reuseWithin {

@@ -15,11 +15,13 @@ import (
 const (
 	// minWindow and maxWindow bound how many addresses a replica reserves ahead.
 	minWindow = 8
-	maxWindow = 64
+	maxWindow = 256
 	// windowShare is the part of a pool's free addresses that one window may take: 1/64.
 	windowShare = 64
 	// idleAfter is how long a replica keeps a window it does not use.
-	idleAfter = time.Minute
+	idleAfter = 10 * time.Minute
+	// worthwhile is how many free addresses a block needs for a busy replica to reserve in it rather than in a new one.
+	worthwhile = 64
 )
 
 // errFull says that a block has no free address for a window.
@@ -95,30 +97,53 @@ func (l *Ledger) allowance(pool macpool.Pool, w *window) int {
 	return int(max(1, min(maxWindow, free/windowShare)))
 }
 
-// candidates are the blocks of a pool that look as if they had free addresses, beginning with the one in use: first
-// those that have few others in them, since a write costs the API server as much as the block has addresses; those in
-// which another replica has a window come last, to keep out of its way.
-func (l *Ledger) candidates(pool macpool.Pool, w *window) iter.Seq[macpool.Prefix] {
+// candidates are the blocks of a pool to reserve n addresses in, best first: the one in use, those that have addresses
+// which this replica had reserved and lost track of, those that have room and in which no other replica has a window,
+// new ones, and then whatever has an address left. A block may come twice.
+func (l *Ledger) candidates(pool macpool.Pool, w *window, n int) iter.Seq[macpool.Prefix] {
 	return func(yield func(macpool.Prefix) bool) {
-		var crowded, shared []macpool.Prefix
-		for prefix := range pool.Set.Prefixes(w.cursor) {
-			b := l.cache.block(prefix)
-			switch {
-			case b.FreeIn(pool.Set) == 0 && !l.hasOrphans(b, w):
-			case b.ReservedBy(func(replica string) bool { return replica != w.replica }):
-				shared = append(shared, prefix)
-			case b.Len() >= maxWindow:
-				crowded = append(crowded, prefix)
-			case !yield(prefix):
+		inUse := l.cache.block(w.cursor)
+		if inUse.Len() > 0 && l.suits(inUse, pool, w, 1) && !yield(w.cursor) {
+			return
+		}
+		for _, b := range l.cache.all() {
+			if l.suits(b, pool, w, min(n, worthwhile)) && !yield(b.Prefix) {
 				return
 			}
 		}
-		for _, prefix := range append(crowded, shared...) {
-			if !yield(prefix) {
+		var left []macpool.Prefix
+		for prefix := range pool.Set.Prefixes(w.cursor) {
+			if l.cache.block(prefix).Len() > 0 {
+				left = append(left, prefix)
+			} else if !yield(prefix) {
 				return
+			}
+		}
+		for _, shared := range []bool{false, true} {
+			for _, prefix := range left {
+				b := l.cache.block(prefix)
+				if l.sharedWithOthers(b, w) == shared && b.FreeIn(pool.Set) > 0 && !yield(prefix) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// suits reports whether a known block has room for n addresses of a pool, or one to be taken up again.
+func (l *Ledger) suits(b *macpool.Block, pool macpool.Pool, w *window, n int) bool {
+	if _, some := pool.Set.Covers(b.Prefix); !some {
+		return false
+	}
+	if l.hasOrphans(b, w) {
+		return true
+	}
+	return b.Len() > 0 && 256-b.Len() >= n && !l.sharedWithOthers(b, w) && b.FreeIn(pool.Set) >= n
+}
+
+// sharedWithOthers reports whether another replica has addresses of a block reserved.
+func (l *Ledger) sharedWithOthers(b *macpool.Block, w *window) bool {
+	return b.ReservedBy(func(replica string) bool { return replica != w.replica })
 }
 
 // reserve adds up to n addresses of one block to the window.
@@ -132,7 +157,7 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	}
 	w.cursor = prefix
 	l.writer.enqueue(prefix, change{
-		lazy: len(w.queue) == 0,
+		lazy: len(w.queue) == 0, soon: true,
 		apply: func(b *macpool.Block) error {
 			got = l.take(b, w, pool, n, got)
 			if len(got) == 0 {

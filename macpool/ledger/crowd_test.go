@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// crowd has so many VMs ask for one address each, one every so often.
+func (w *world) crowd(replica, name string, vms int, every time.Duration) (given []macpool.MAC) {
+	w.t.Helper()
+	for i := range vms {
+		grant, err := w.assign(replica, fmt.Sprint(name, i), anyFor("net")...)
+		require.NoError(w.t, err)
+		given = append(given, grant.MACs...)
+		w.pass(every)
+	}
+	return given
+}
+
+func TestRecordsOfACrowdAreWrittenTogether(t *testing.T) {
+	in(t, 1<<24, []string{"r1"}, func(t *testing.T, w *world) {
+		w.crowd("r1", "early", 200, 10*time.Millisecond) // until the window is as large as it gets
+		w.settleWrites()
+		before := w.store.Puts()
+		w.crowd("r1", "late", 100, 10*time.Millisecond)
+		w.settleWrites()
+		assert.LessOrEqual(t, w.store.Puts()-before, 5, "writes for 100 VMs in a second")
+	})
+}
+
+// enqueue has a lazy change of each of the first n addresses of the pool written.
+func (w *world) enqueue(n int, soon bool) {
+	for i := range n {
+		m := w.pool.Set.At(uint64(i))
+		w.ledgers["r1"].writer.enqueue(m.Prefix(), change{
+			lazy: true, soon: soon,
+			apply: func(b *macpool.Block) error {
+				b.Adopt(m, macpool.Holder{Object: vmNamed(fmt.Sprint("vm", i))}, time.Now())
+				return nil
+			},
+			done: func(*macpool.Block, error) {},
+		})
+	}
+}
+
+func TestHowLongRecordsWaitForCompany(t *testing.T) {
+	for name, tc := range map[string]struct {
+		records int
+		soon    int // changes that are wanted soon
+		after   time.Duration
+	}{
+		"a few":                              {records: busyChanges - 1, after: batchDelay},
+		"many":                               {records: busyChanges, after: busyDelay},
+		"many, with one change that hurries": {records: busyChanges, soon: 1, after: batchDelay},
+		"half a block":                       {records: fullBatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
+				w.enqueue(tc.records, false)
+				w.enqueue(tc.soon, true)
+				w.pass(tc.after - time.Millisecond)
+				if tc.after > 0 {
+					assert.Zero(t, w.store.Puts(), "it waits")
+				}
+				w.pass(2 * time.Millisecond)
+				assert.Equal(t, 1, w.store.Puts())
+			})
+		})
+	}
+}
+
+func TestWhatWasLentInACrowdIsRecordedOnceSomebodyAsksForIt(t *testing.T) {
+	in(t, 1<<24, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		w.crowd("r1", "early", 200, 10*time.Millisecond)
+		w.settleWrites()
+		given := w.crowd("r1", "late", busyChanges, 0)
+		w.pass(batchDelay + batchDelay/2)
+		require.False(t, w.ownedInStore(given[0], vmNamed("late0"), "nobody"), "it waits for company")
+		w.has("late0", true)
+		begun := time.Now()
+		_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: given[0]})
+		var taken *macpool.TakenError
+		require.ErrorAs(t, err, &taken)
+		assert.Less(t, time.Since(begun), batchDelay, "on the clock of the story")
+	})
+}
