@@ -121,6 +121,9 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Forbidden(at.Child("state"), d.Name+" goes away with what it stands on")}
 	}
 	errs := c.checkParts(d, *target, at)
+	if target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active() {
+		errs = append(errs, field.Forbidden(at.Child("ipv6", "enabled"), "the loopback interface keeps ::1"))
+	}
 	errs = append(errs, c.checkPorts(d, at)...)
 	errs = append(errs, c.checkController(d, *target, at)...)
 	errs = append(errs, c.checkMTU(d, *target, at)...)

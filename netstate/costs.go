@@ -3,7 +3,9 @@
 package netstate
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -45,18 +47,31 @@ func (s Step) controllers() []string {
 	return names
 }
 
+// lostRoutes names the routes for whose destination there is no other afterwards: none that moves to another link, as
+// the default route with the address of a NIC that becomes a port, none with another metric, and no default route that
+// a DHCP server is to give.
 func lostRoutes(steps []Step) []string {
-	back := map[routeKey]bool{}
+	type place struct {
+		destination netip.Prefix
+		table       int
+	}
+	back := map[place]bool{}
+	at := func(r *Route) place { return place{r.Destination, number(r.complete().TableID)} }
 	for _, step := range steps {
 		if step.To.Route != nil {
-			back[step.To.Route.key()] = true
+			back[at(step.To.Route)] = true
+		}
+		if step.Kind == StepDHCP && step.To.Link != nil && isTrue(step.To.Link.IPv4.DHCP) {
+			ip := step.To.Link.IPv4
+			table := cmp.Or(number(ip.AutoRouteTableID), TableMain)
+			back[place{netip.PrefixFrom(netip.IPv4Unspecified(), 0), table}] = ip.AutoGateway == nil || *ip.AutoGateway
 		}
 	}
 	var defaults, others []string
 	for _, step := range steps {
 		route := step.From.Route
 		switch {
-		case route == nil || back[route.key()]:
+		case route == nil || back[at(route)]:
 		case route.Destination.Bits() == 0:
 			defaults = append(defaults, "the node loses its "+route.String())
 		default:
@@ -66,18 +81,18 @@ func lostRoutes(steps []Step) []string {
 	return append(defaults, others...)
 }
 
+// lostAddresses names the addresses that no link has afterwards.
 func lostAddresses(steps []Step) []string {
-	type place struct{ link, address string }
-	back := map[place]bool{}
+	back := map[netip.Addr]bool{}
 	for _, step := range steps {
 		if step.To.Address != nil {
-			back[place{step.Link, step.To.Address.Prefix().String()}] = true
+			back[step.To.Address.IP] = true
 		}
 	}
 	lost := map[string][]string{}
 	var order []string
 	for _, step := range steps {
-		if step.From.Address == nil || back[place{step.Link, step.From.Address.Prefix().String()}] {
+		if step.From.Address == nil || back[step.From.Address.IP] {
 			continue
 		}
 		if lost[step.Link] == nil {

@@ -92,6 +92,7 @@ func (ip *IP) normal() *IP {
 	normal.Address = make([]Address, len(ip.Address))
 	for n, address := range ip.Address {
 		normal.Address[n] = forever(address)
+		normal.Address[n].Owned = false
 	}
 	slices.SortFunc(normal.Address,
 		func(a, b Address) int { return cmp.Compare(a.Prefix().String(), b.Prefix().String()) })

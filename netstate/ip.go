@@ -19,8 +19,8 @@ type IP struct {
 	// Autoconf is the kernel's SLAAC switch; IPv6 only. False in a current state where IPv6 is off.
 	Autoconf *bool `json:"autoconf,omitzero"`
 	// Address lists the addresses, without IPv6 link-local ones (those are the kernel's business, and plans
-	// ignore them). In a desired state nil keeps the static ones and a list replaces them. The order is the
-	// kernel's in a current state, and the order of addition in a desired one; it makes no difference otherwise.
+	// ignore them). In a desired state nil keeps the static ones and a list replaces those that policies named; see
+	// AllowExtraAddress. The order is the kernel's in a current state, and the order of addition in a desired one; it makes no difference otherwise.
 	Address []Address `json:"address,omitzero"`
 
 	// The keys below say what a DHCP or SLAAC client does with what it learns; nil means yes, the main
@@ -39,7 +39,8 @@ type IP struct {
 	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy"` // IPv6 only: eui64 or stable-privacy
 	// Token is an interface identifier like ::1, for IPv6 only.
 	Token *string `json:"token,omitzero"`
-	// AllowExtraAddress is accepted and has no effect: extra static addresses are removed.
+	// AllowExtraAddress false has static addresses removed that no policy names. Else they stay, whoever added them: a
+	// list removes those only that a policy named before (see Own).
 	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
 	// AcceptRA is the kernel's accept_ra of an IPv6 configuration that is on; nil in a wish lets Autoconf decide.
 	AcceptRA *int `json:"kernel-accept-ra,omitzero"`
@@ -56,6 +57,9 @@ type Address struct {
 	PreferredLifeTime uint32 `json:"kernel-preferred-life-time,omitzero"`
 	// Details are the label, broadcast address, peer, scope, metric and flags where they are not those we write.
 	Details Opaque `json:"kernel-details,omitzero"`
+	// Owned marks an address that a policy of ours named. It is knowledge about a current state that the kernel does
+	// not have: Own sets it.
+	Owned bool `json:"-"`
 }
 
 // Dynamic reports whether the address expires unless somebody renews it.
@@ -111,6 +115,26 @@ func addresses(link *Interface, version func(*Interface) *IP) []Address {
 		return nil
 	}
 	return version(link).Address
+}
+
+// own returns an IP configuration with the addresses marked as ours that a policy names.
+func (ip *IP) own(named *IP) *IP {
+	if ip == nil || named == nil || len(named.Address) == 0 {
+		return ip
+	}
+	marked := *ip
+	marked.Address = slices.Clone(ip.Address)
+	for n, address := range marked.Address {
+		marked.Address[n].Owned = address.Owned || contains(named.Address, address)
+	}
+	return &marked
+}
+
+// extra reports whether an address stays although a list does not have it: every node has 127.0.0.1 and ::1, and
+// allowed says that those stay that are nobody's of ours.
+func (a Address) extra(allowed bool) bool {
+	everywhere := a.IP == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a.IP == netip.IPv6Loopback()
+	return everywhere || allowed && !a.Dynamic() && !a.Owned
 }
 
 func ipv4(i *Interface) *IP { return i.IPv4 }

@@ -185,7 +185,7 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	if desired.AcceptAllMAC != nil {
 		merged.AcceptAllMAC = desired.AcceptAllMAC
 	}
-	merged.IPv4 = mergeIPv4(now.IPv4, desired.IPv4)
+	merged.IPv4 = mergeIPv4(now.IPv4, m.wishIPv4(desired.IPv4))
 	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6)
 	merged.Bridge = mergeBridge(now.Bridge, desired.Bridge, m.literal)
 	merged.Bond = mergeBond(now.Bond, desired.Bond)

@@ -22,6 +22,15 @@ func mergeIPv4(now, desired *IP) *IP {
 	return merged
 }
 
+// wishIPv4 returns what an entry wishes for. On the way back, IPv4 that was off had no address, which says nothing of
+// those that others have added since.
+func (m *merger) wishIPv4(desired *IP) *IP {
+	if m.literal && desired != nil && desired.Enabled != nil && !*desired.Enabled {
+		return &IP{Enabled: new(true), DHCP: new(false), Address: []Address{}}
+	}
+	return desired
+}
+
 // mergeIPv6 returns now with what desired says. Nobody here runs DHCPv6, so that key stays what it is.
 func mergeIPv6(now, desired *IP) *IP {
 	if desired == nil {
@@ -64,7 +73,8 @@ func mergeIP(now, desired *IP) *IP {
 	return &merged
 }
 
-// mergeAddresses returns the static addresses that are wanted and, when dynamic, the dynamic ones there are.
+// mergeAddresses returns the static addresses that are wanted, those that are nobody's of ours and, when dynamic, the
+// dynamic ones there are.
 func mergeAddresses(now, desired *IP, dynamic bool) []Address {
 	var have []Address
 	if now != nil {
@@ -74,12 +84,15 @@ func mergeAddresses(now, desired *IP, dynamic bool) []Address {
 	if wanted == nil {
 		wanted = slices.DeleteFunc(slices.Clone(have), Address.Dynamic)
 	}
+	allowed := desired.AllowExtraAddress == nil || *desired.AllowExtraAddress
 	merged := make([]Address, 0, len(have)+len(wanted))
 	for _, address := range have { // those that stay keep their place
 		if dynamic && address.Dynamic() && !contains(wanted, address) {
 			merged = append(merged, address)
 		} else if contains(wanted, address) {
 			merged = append(merged, forever(address))
+		} else if address.extra(allowed) {
+			merged = append(merged, address)
 		}
 	}
 	for _, address := range wanted {

@@ -7,11 +7,12 @@ import (
 )
 
 // mergeRoutes adds and removes what desired says, and removes the routes that cannot be because their
-// link is gone, down, or has lost its last address of their IP version.
+// link is gone, down, or has lost its last address of their IP version. Routes that were learnt are not desired's to
+// remove: who taught them would do it again.
 func (m *merger) mergeRoutes(now, desired Routes) Routes {
 	gone := func(route Route) bool {
-		return m.losesRoute(route) || slices.ContainsFunc(desired.Config, func(d Route) bool {
-			return d.State == StateAbsent && d.matches(route)
+		return m.losesRoute(route) || route.configured() && slices.ContainsFunc(desired.Config, func(d Route) bool {
+			return d.State == StateAbsent && d.matches(route) || d.replaces(route, desired.Config)
 		})
 	}
 	merged := Routes{
@@ -34,6 +35,19 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 		}
 	}
 	return merged
+}
+
+// replaces reports whether a route that is wanted says an old one again with another metric, and no wish keeps the old.
+func (r Route) replaces(old Route, wanted []Route) bool {
+	if r.State == StateAbsent || r.Exact || r.Metric == nil || old.TOS != r.TOS || old.NextHopID != 0 ||
+		same(r.complete().Metric, old.complete().Metric) {
+		return false
+	}
+	anyMetric := r
+	anyMetric.Metric = nil
+	return anyMetric.matches(old) && !slices.ContainsFunc(wanted, func(d Route) bool {
+		return d.State != StateAbsent && d.matches(old)
+	})
 }
 
 func (m *merger) losesRoute(route Route) bool {

@@ -171,7 +171,7 @@ func (s State) Interface(name string) (Interface, bool) {
 }
 
 // Own returns current with Owned set on every interface that committed, the state we last applied on
-// this node, names as an interface or as a port.
+// this node, names as an interface or as a port, and on every address that it names.
 func Own(current, committed State) State {
 	named := make(map[string]bool, len(committed.Interfaces))
 	for _, i := range committed.Interfaces {
@@ -187,6 +187,12 @@ func Own(current, committed State) State {
 	for n, i := range current.Interfaces {
 		i.Owned = i.Owned || named[i.Name]
 		owned[n] = i
+	}
+	links := State{Interfaces: owned}.index()
+	for _, i := range committed.Interfaces {
+		if link := links[i.Name]; link != nil {
+			link.IPv4, link.IPv6 = link.IPv4.own(i.IPv4), link.IPv6.own(i.IPv6)
+		}
 	}
 	current.Interfaces = owned
 	return current

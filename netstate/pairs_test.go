@@ -91,9 +91,18 @@ func eachPair(t *testing.T, test func(t *testing.T, from, to State)) {
 	}
 }
 
+// ours returns a state all of whose addresses a policy named.
+func ours(s State) State {
+	s.Interfaces = slices.Clone(s.Interfaces)
+	for n, i := range s.Interfaces {
+		s.Interfaces[n].IPv4, s.Interfaces[n].IPv6 = i.IPv4.own(i.IPv4), i.IPv6.own(i.IPv6)
+	}
+	return s
+}
+
 func TestEveryStateIsReachedFromEveryOther(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
-		steps, err := Plan(from, leading(from, to))
+		steps, err := Plan(ours(from), leading(from, to))
 		require.NoError(t, err)
 		wantEqual(t, "after\n"+Format(steps), apply(t, from, steps), to)
 	})
@@ -101,7 +110,7 @@ func TestEveryStateIsReachedFromEveryOther(t *testing.T) {
 
 func TestAPlanStoppedAnywhereIsUndoneByItsInverses(t *testing.T) {
 	eachPair(t, func(t *testing.T, from, to State) {
-		steps, err := Plan(from, leading(from, to))
+		steps, err := Plan(ours(from), leading(from, to))
 		require.NoError(t, err)
 		require.NotEmpty(t, steps, "between different states")
 		after := from

@@ -60,11 +60,12 @@ func planBack(current netstate.State, wishes []journal.State) ([]netstate.Step, 
 	return all, nil
 }
 
-// undoing are the wishes that undo those of a change.
-func undoing(c journal.Change) []journal.State {
+// wayBack are the wishes that undo those of a change.
+func (k *Keeper) wayBack(c journal.Change) []journal.State {
 	back := make([]journal.State, len(c.Wishes))
+	from := k.own(owned(c, netstate.State(c.From))) // what is whose is not on disk
 	for n, wish := range c.Wishes {
-		back[n] = journal.State(netstate.Revert(netstate.State(c.From), netstate.State(wish)))
+		back[n] = journal.State(netstate.Revert(from, netstate.State(wish)))
 	}
 	return back
 }
@@ -241,7 +242,7 @@ func (k *Keeper) undo(c journal.Change) error {
 		return fmt.Errorf("undo: %w", err)
 	}
 	c.From.Interfaces = append(slices.Clone(c.From.Interfaces), newcomers(c, current)...)
-	left, err := planBack(owned(c, current), undoing(c))
+	left, err := planBack(owned(c, current), k.wayBack(c))
 	if err != nil {
 		return fmt.Errorf("undo: %w", err)
 	}

@@ -106,13 +106,18 @@ func add(all, more netstate.State) netstate.State {
 	return all
 }
 
-// Read is the state of the node, with the links marked as ours that a policy names.
+// Read is the state of the node, with the links and addresses marked as ours that a policy names.
 func (k *Keeper) Read() (netstate.State, error) {
 	current, err := k.readNode()
 	if err != nil {
 		return netstate.State{}, err
 	}
-	return netstate.Own(current, k.sum(func(journal.Record) bool { return true })), nil
+	return k.own(current), nil
+}
+
+// own is a state with the links and addresses marked as ours that a record names.
+func (k *Keeper) own(s netstate.State) netstate.State {
+	return netstate.Own(s, k.sum(func(journal.Record) bool { return true }))
 }
 
 // Apply makes the node be as a record desires and commits to that, or leaves it as it was. Before is filled in. If

@@ -118,11 +118,14 @@ func towards(from, to netstate.State) netstate.State {
 
 // onlyTheseAddresses says that addresses that are not listed have to go.
 func onlyTheseAddresses(ip *netstate.IP) *netstate.IP {
-	if ip == nil || ip.Address != nil {
+	if ip == nil {
 		return ip
 	}
 	only := *ip
-	only.Address = []netstate.Address{}
+	only.AllowExtraAddress = new(false)
+	if only.Address == nil {
+		only.Address = []netstate.Address{}
+	}
 	return &only
 }
 

@@ -154,7 +154,7 @@ func ruleAction(action uint8) (name string, known bool) {
 // doRule adds or removes one rule.
 func (k *Kernel) doRule(step netstate.Step) error {
 	if from := step.From.Rule; from != nil {
-		if err := k.writeRule(unix.RTM_DELRULE, 0, *from); err != nil {
+		if err := k.removeRule(*from); err != nil {
 			return refused(err, "remove routing rule %s", describeRule(*from))
 		}
 	}
