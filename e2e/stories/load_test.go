@@ -5,12 +5,14 @@ package stories
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 
@@ -27,19 +29,42 @@ type load struct {
 
 // startLoad starts clients that create VMs with two NICs in namespace default.
 func startLoad(t *testing.T, s *suite.Suite, clients int) *load {
+	return startClients(t, s, clients, func(number, n int) client.Object {
+		return vmWith(fmt.Sprintf("vm-%d-%d", number, n), make([]macpool.MAC, 2))
+	}, func(o client.Object) error { return bothNICsHaveAddresses(o.(*unstructured.Unstructured)) })
+}
+
+// startPods starts clients that create pods with one network in namespace default.
+func startPods(t *testing.T, s *suite.Suite, clients int) *load {
+	return startClients(t, s, clients, func(number, n int) client.Object {
+		pod := podWith("default", fmt.Sprintf("pod-%d-%d", number, n), "", nil)
+		pod.Annotations["k8s.v1.cni.cncf.io/networks"] = `[{"name":"l2"}]`
+		return pod
+	}, func(o client.Object) error {
+		if networks := o.GetAnnotations()["k8s.v1.cni.cncf.io/networks"]; !strings.Contains(networks, `"mac":"02:`) {
+			return fmt.Errorf("%s was created without an address: %s", o.GetName(), networks)
+		}
+		return nil
+	})
+}
+
+// startClients starts clients that create objects, which check looks at as they are then.
+func startClients(
+	t *testing.T, s *suite.Suite, clients int, object func(number, n int) client.Object, check func(client.Object) error,
+) *load {
 	l := &load{}
 	creating, cancel := context.WithCancel(t.Context())
 	l.cancel = cancel
 	l.clients, l.ctx = errgroup.WithContext(creating)
-	for client := range clients {
+	for number := range clients {
 		l.clients.Go(func() error {
 			for n := 0; l.ctx.Err() == nil; n++ {
-				vm := vmWith(fmt.Sprintf("vm-%d-%d", client, n), make([]macpool.MAC, 2))
+				o := object(number, n)
 				// The request is not cut short when the test has seen enough.
-				if err := s.Client.Create(context.WithoutCancel(l.ctx), vm); err != nil {
+				if err := s.Client.Create(context.WithoutCancel(l.ctx), o); err != nil {
 					return err
 				}
-				if err := bothNICsHaveAddresses(vm); err != nil {
+				if err := check(o); err != nil {
 					return err
 				}
 				l.created.Add(1)

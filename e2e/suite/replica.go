@@ -41,7 +41,7 @@ type Replica struct {
 }
 
 func (r *Replica) start(program, kubeconfig string, flags []string) error {
-	addresses, err := freeAddresses(3)
+	addresses, err := FreeAddresses(3)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (r *Replica) start(program, kubeconfig string, flags []string) error {
 	defer log.Close()
 	r.process = exec.Command(program, append([]string{
 		"--kubeconfig", kubeconfig, "--pod-name", r.Name, "--webhook-address", r.Address, "--probe-address", r.probes,
-		"--metrics-address", r.Metrics, "--metrics-secure=false",
+		"--metrics-address", r.Metrics,
 	}, flags...)...)
 	r.process.Stdout, r.process.Stderr = log, log
 	// The kernel ends it with us, however we end.
@@ -169,7 +169,8 @@ func (r *Replica) RSS() (int64, error) {
 	return 0, fmt.Errorf("read memory of %s: no VmRSS", r.Name)
 }
 
-func freeAddresses(n int) ([]string, error) {
+// FreeAddresses are addresses of this machine, with ports that nobody listens at.
+func FreeAddresses(n int) ([]string, error) {
 	var addresses []string
 	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

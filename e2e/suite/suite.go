@@ -5,12 +5,12 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,8 +43,12 @@ type Options struct {
 	ControlPlane controlplane.Options
 	// Replicas of the program to start.
 	Replicas int
-	// Manifests is the kustomization to apply, below the root of the repository; empty means manifests.
+	// Release is what is installed; nil means what is in the repository.
+	Release *Release
+	// Manifests is the kustomization to apply, below the root of the release; empty means manifests.
 	Manifests string
+	// Before are files or folders to apply before the manifests.
+	Before []string
 	// Flags are further flags of the program.
 	Flags []string
 	// WithoutKubeVirt leaves out KubeVirt's CRDs.
@@ -59,12 +63,14 @@ type Suite struct {
 	// Client is an administrator's, without a cache.
 	Client client.Client
 
-	options Options
-	dir     string
-	program string
-	mu      sync.Mutex
-	running []*Replica
-	started int
+	options  Options
+	dir      string
+	mu       sync.Mutex
+	release  Release // of which replicas are started
+	program  string  // of the release
+	programs int
+	running  []*Replica
+	started  int
 }
 
 // Start brings everything up and returns when every replica is ready. ctx bounds the start only.
@@ -77,7 +83,7 @@ func Start(ctx context.Context, o Options) (*Suite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	s := &Suite{options: o, dir: dir, program: filepath.Join(dir, "bridgehead")}
+	s := &Suite{options: o, dir: dir}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -104,11 +110,11 @@ func StartForTest(t testing.TB, o Options) *Suite {
 }
 
 func (s *Suite) start(ctx context.Context) error {
-	root, err := Root()
+	release, err := s.options.release()
 	if err != nil {
 		return err
 	}
-	if err := build(ctx, root, s.program, "./cmd/bridgehead"); err != nil {
+	if err := s.use(ctx, release); err != nil {
 		return err
 	}
 	if s.ControlPlane, err = controlplane.Start(ctx, s.options.ControlPlane); err != nil {
@@ -117,16 +123,17 @@ func (s *Suite) start(ctx context.Context) error {
 	if s.Client, err = NewClient(s.ControlPlane); err != nil {
 		return err
 	}
-	manifests := filepath.Join(root, "manifests")
-	if s.options.Manifests != "" {
-		manifests = filepath.Join(root, s.options.Manifests)
-	}
 	if !s.options.WithoutKubeVirt {
 		if err := s.InstallKubeVirt(ctx); err != nil {
 			return err
 		}
 	}
-	if err := s.Apply(ctx, manifests); err != nil {
+	for _, path := range s.options.Before {
+		if err := s.Apply(ctx, path); err != nil {
+			return err
+		}
+	}
+	if err := s.Apply(ctx, filepath.Join(release.Root, cmp.Or(s.options.Manifests, "manifests"))); err != nil {
 		return err
 	}
 	for range s.options.Replicas {
@@ -145,15 +152,6 @@ func Root() (string, error) {
 		return "", fmt.Errorf("find the folder of the repository from %q: build the tests without -trimpath", file)
 	}
 	return root, nil
-}
-
-func build(ctx context.Context, root, program, pkg string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
-	command.Dir = root
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-	}
-	return nil
 }
 
 // NewClient is an administrator's client, without a cache, that knows the kinds of Kubernetes and of the ledger.
@@ -188,6 +186,7 @@ func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
 	s.mu.Lock()
 	s.started++
 	name := "bridgehead-" + strconv.Itoa(s.started)
+	program, flags := s.program, slices.Concat(s.release.Flags, s.options.Flags)
 	s.mu.Unlock()
 	cfg, err := s.ServiceAccountConfig(ctx, namespace, serviceAccount)
 	if err != nil {
@@ -198,7 +197,7 @@ func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{Name: name, log: filepath.Join(s.dir, name+".log")}
-	if err := r.start(s.program, kubeconfig, s.options.Flags); err != nil {
+	if err := r.start(program, kubeconfig, flags); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
