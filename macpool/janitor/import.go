@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,23 +91,6 @@ func (j *Janitor) queuePods(ctx context.Context, namespace string) {
 	}
 }
 
-// importAll settles many subjects, a number of them at a time.
-func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
-	begun := j.Clock.Now()
-	imports, importCtx := errgroup.WithContext(ctx)
-	imports.SetLimit(importWorkers)
-	var failed atomic.Pointer[error] // the last error of any subject
-	defer j.sayWhile(ctx, fmt.Sprintf("Importing the addresses of %d objects", len(all)), &failed)()
-	for who := range all {
-		imports.Go(func() error { return j.retry(importCtx, who, &failed) })
-	}
-	if err := imports.Wait(); err != nil {
-		return fmt.Errorf("import addresses: %w", err)
-	}
-	j.Log.Info("Imported the addresses in use", "objects", len(all), "took", j.Clock.Since(begun).String())
-	return nil
-}
-
 // sayWhile has the log say, now and then, what is being waited for and the last error met on the way, until the
 // function it returns is called.
 func (j *Janitor) sayWhile(ctx context.Context, what string, failed *atomic.Pointer[error]) (done func()) {
@@ -130,17 +112,6 @@ func (j *Janitor) sayWhile(ctx context.Context, what string, failed *atomic.Poin
 		}
 	}()
 	return cancel
-}
-
-// retry settles one subject, again and again while the API server is away.
-func (j *Janitor) retry(ctx context.Context, who subject, failed *atomic.Pointer[error]) error {
-	return wait.PollUntilContextCancel(ctx, debounce, true, func(ctx context.Context) (bool, error) {
-		_, err := j.reconcileSafely(ctx, who, false)
-		if err != nil {
-			failed.Store(&err)
-		}
-		return err == nil, nil
-	})
 }
 
 // adopts says whether addresses are taken into the ledger because a subject has them: those of pods only where the

@@ -7,7 +7,6 @@ package janitor
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -37,6 +36,8 @@ const (
 	reportInterval = 2 * time.Second
 	// importWorkers is how many VMs are imported, or settled, at a time.
 	importWorkers = 32
+	// retryInterval is how often an import is tried again.
+	retryInterval = time.Second
 	// sayInterval is how often the log says what an import waits for.
 	sayInterval = 10 * time.Second
 	// kubevirtPoll is how often the janitor looks whether KubeVirt is there by now.
@@ -75,11 +76,12 @@ type Janitor struct {
 	suspected  map[string]bool // the Collisions that the last sweep saw
 	reported   map[string]bool // the Collisions that were told already
 
-	imported atomic.Bool
-	sawVMs   atomic.Bool // KubeVirt is installed: its kinds were watched once
-	queue    workqueue.TypedRateLimitingInterface[subject]
-	monitor  leaseMonitor
-	empty    map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
+	imported  atomic.Bool
+	sawVMs    atomic.Bool // KubeVirt is installed: its kinds were watched once
+	unwritten tally
+	queue     workqueue.TypedRateLimitingInterface[subject]
+	monitor   leaseMonitor
+	empty     map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
 }
 
 // cached and live read what objects have, from the cache and past it.
@@ -121,7 +123,7 @@ func (j *Janitor) work(ctx context.Context) {
 		if stop {
 			return
 		}
-		recheck, err := j.reconcileSafely(ctx, next, true)
+		recheck, err := j.reconcile(ctx, next)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			j.Log.Error(err, "Not settled, retrying", "pod", next.pod, "key", next.key)
@@ -136,10 +138,19 @@ func (j *Janitor) work(ctx context.Context) {
 	}
 }
 
-// reconcileSafely turns a panic over one object into an error, so that the others are seen to.
-func (j *Janitor) reconcileSafely(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
+// reconcile makes the ledger agree with one subject, soon, and says when to look again. A panic over one object becomes
+// an error, so that the others are seen to.
+func (j *Janitor) reconcile(ctx context.Context, who subject) (recheck time.Duration, err error) {
 	defer recovered(&err)
-	return j.reconcile(ctx, who, lazy)
+	if j.unwritten.has(who) {
+		return debounce, nil
+	}
+	edits, recheck, err := j.decide(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	j.writeLater(who, edits)
+	return recheck, nil
 }
 
 // recovered makes a panic the error of the function that defers it.
@@ -149,18 +160,17 @@ func recovered(err *error) {
 	}
 }
 
-// reconcile makes the ledger agree with one subject, and says when to look again.
-func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (recheck time.Duration, err error) {
+// decide says what to change so that the ledger agrees with one subject, and when to look again.
+func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	adopts, err := j.adopts(ctx, who)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	var live map[macpool.Object]map[macpool.MAC]string
-	var failed []error
 	for _, o := range who.holders() {
 		s := compare(cached[o], j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
 		if s.recheck > 0 && (recheck == 0 || s.recheck < recheck) {
@@ -170,12 +180,12 @@ func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (rechec
 			clear(s.adopt)
 		}
 		for m, iface := range s.adopt {
-			failed = append(failed, j.adopt(ctx, m, macpool.Holder{Object: o, Interface: iface}, lazy))
+			edits = append(edits, edit{mac: m, adopt: macpool.Holder{Object: o, Interface: iface}})
 		}
 		if len(s.release) > 0 && live == nil {
 			// The cache may be behind; what it misses may have been given back its address by now.
 			if live, err = j.live().addresses(ctx, who); err != nil {
-				return 0, err
+				return nil, 0, err
 			}
 		}
 		for m, hold := range s.release {
@@ -184,13 +194,8 @@ func (j *Janitor) reconcile(ctx context.Context, who subject, lazy bool) (rechec
 				continue
 			}
 			j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
-			failed = append(failed, j.Ledger.Edit(ctx, m.Prefix(), lazy, func(b *macpool.Block) { b.Release(m, hold) }))
+			edits = append(edits, edit{mac: m, release: hold})
 		}
 	}
-	return recheck, errors.Join(failed...)
-}
-
-func (j *Janitor) adopt(ctx context.Context, m macpool.MAC, h macpool.Holder, lazy bool) error {
-	now := j.Ledger.Now()
-	return j.Ledger.Edit(ctx, m.Prefix(), lazy, func(b *macpool.Block) { b.Adopt(m, h, now) })
+	return edits, recheck, nil
 }

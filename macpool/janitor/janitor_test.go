@@ -17,7 +17,7 @@ func TestPanicsOfJobsAreErrors(t *testing.T) {
 	})
 	assert.NotPanics(t, func() {
 		j := &Janitor{VMs: &panicking{name: "odd"}}
-		_, err := j.reconcileSafely(t.Context(), subject{key: types.NamespacedName{Name: "odd"}}, true)
+		_, err := j.reconcile(t.Context(), subject{key: types.NamespacedName{Name: "odd"}})
 		assert.ErrorContains(t, err, "panic: odd")
 	})
 }

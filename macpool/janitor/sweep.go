@@ -88,18 +88,19 @@ func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) 
 	if err != nil {
 		return err
 	}
+	var edits []edit
 	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
 		if stray.hold.Name != "" {
 			continue
 		}
 		j.Log.Info("Address freed", "mac", stray.mac.String(), "holder", stray.hold.Object.String())
-		err := j.Ledger.Edit(ctx, stray.mac.Prefix(), false, func(b *macpool.Block) {
-			for _, holder := range has[stray.mac] {
-				b.Adopt(stray.mac, holder, j.Ledger.Now())
-			}
-			b.Release(stray.mac, stray.hold)
-		})
-		if err != nil {
+		for _, holder := range has[stray.mac] {
+			edits = append(edits, edit{mac: stray.mac, adopt: holder})
+		}
+		edits = append(edits, edit{mac: stray.mac, release: stray.hold})
+	}
+	for prefix, edits := range byBlock(edits) {
+		if err := j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) }); err != nil {
 			return err
 		}
 	}
@@ -164,7 +165,7 @@ func (j *Janitor) endReplica(
 		if !b.ReservedBy(func(other string) bool { return other == replica }) {
 			continue
 		}
-		err := j.Ledger.Edit(ctx, b.Prefix, false, func(b *macpool.Block) { b.EndReservations(replica, has, j.Ledger.Now()) })
+		err := j.Ledger.Edit(ctx, b.Prefix, func(b *macpool.Block) { b.EndReservations(replica, has, j.Ledger.Now()) })
 		if err != nil {
 			return err
 		}

@@ -9,11 +9,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// Edit changes a block as the janitor sees fit and waits until that is written. A lazy edit waits for company.
-func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, lazy bool, alter func(*macpool.Block)) error {
+// Edit changes a block as the janitor sees fit and waits until that is written.
+func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, alter func(*macpool.Block)) error {
 	written := make(chan error, 1)
 	l.writer.enqueue(p, change{
-		lazy:  lazy,
 		apply: func(b *macpool.Block) error { alter(b); return nil },
 		done:  func(_ *macpool.Block, err error) { written <- err },
 	})
@@ -23,6 +22,16 @@ func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, lazy bool, alter fu
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// EditLater changes a block as the janitor sees fit together with others, and returns at once. It is tried until it
+// succeeds; done is called then, or with an error when the ledger ends before.
+func (l *Ledger) EditLater(p macpool.Prefix, alter func(*macpool.Block), done func(error)) {
+	l.writer.enqueue(p, change{
+		lazy:  true,
+		apply: func(b *macpool.Block) error { alter(b); return nil },
+		done:  func(_ *macpool.Block, err error) { done(err) },
+	})
 }
 
 // HoldsOf returns the holds of an object by address.

@@ -150,7 +150,7 @@ func (w *world) free(replica, vm string) {
 	w.has(vm, false)
 	for m, hold := range w.ledgers[replica].HoldsOf(vmNamed(vm)) {
 		require.NoError(
-			w.t, w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }),
+			w.t, w.ledgers[replica].Edit(w.t.Context(), m.Prefix(), func(b *macpool.Block) { b.Release(m, hold) }),
 		)
 	}
 	synctest.Wait()

@@ -332,7 +332,7 @@ func TestNothingIsRefusedOnWhatACacheSays(t *testing.T) {
 		synctest.Wait()
 		w.stall("r2")
 		for m, hold := range w.ledgers["r1"].HoldsOf(vmNamed("vma")) {
-			require.NoError(t, w.ledgers["r1"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) { b.Release(m, hold) }))
+			require.NoError(t, w.ledgers["r1"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) { b.Release(m, hold) }))
 		}
 		_, err = w.assign("r2", "vmb", ask)
 		assert.NoError(t, err, "it is free, though the replica does not know yet")
@@ -421,7 +421,7 @@ func TestARecordThatComesLateMakesNoSecondHolder(t *testing.T) {
 		require.NoError(t, err)
 		m := grant.MACs[0]
 		w.leases["r1"].set("r1b", true) // r1 lapsed before it recorded the address, and the VM was never created
-		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) {
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) {
 			b.EndReservations("r1", nil, time.Now())
 		}))
 		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: m})
@@ -438,7 +438,7 @@ func TestAnAddressLentUnderALapsedNameIsNoAnswerAnyMore(t *testing.T) {
 		require.NoError(t, err)
 		m := grant.MACs[0]
 		w.leases["r1"].set("r1b", true)
-		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), false, func(b *macpool.Block) {
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) {
 			b.EndReservations("r1", nil, time.Now())
 		}))
 		_, err = w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: m})
@@ -634,15 +634,11 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 	})
 }
 
-// warm gives the first replica a window of a world of one block, and leaves nothing that makes its next write go at
-// once.
+// warm gives the first replica a window of a world of one block.
 func (w *world) warm() {
 	const replica = "r1"
 	_, err := w.assign(replica, "vma", anyFor("net")...)
 	require.NoError(w.t, err)
 	w.settleWrites()
 	require.NotEmpty(w.t, w.ledgers[replica].windows["default"].free)
-	noChange := func(*macpool.Block) {}
-	require.NoError(w.t, w.ledgers[replica].Edit(w.t.Context(), macpool.Prefix{2}, true, noChange))
-	w.settleWrites()
 }

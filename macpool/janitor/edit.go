@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// An edit is what the janitor has decided to change about one address: it makes somebody a holder, or ends a hold.
+type edit struct {
+	mac     macpool.MAC
+	adopt   macpool.Holder // the zero Holder is none
+	release macpool.Hold   // the zero Hold is none
+}
+
+func (e edit) apply(b *macpool.Block, now time.Time) {
+	if e.adopt != (macpool.Holder{}) {
+		b.Adopt(e.mac, e.adopt, now)
+	}
+	if e.release != (macpool.Hold{}) {
+		b.Release(e.mac, e.release)
+	}
+}
+
+// byBlock sorts edits by the blocks they change.
+func byBlock(edits []edit) map[macpool.Prefix][]edit {
+	sorted := map[macpool.Prefix][]edit{}
+	for _, e := range edits {
+		sorted[e.mac.Prefix()] = append(sorted[e.mac.Prefix()], e)
+	}
+	return sorted
+}
+
+// write makes edits, in one write a block, and waits until that is done. Each block is tried again until it succeeds,
+// with the error of the last attempt in failed.
+func (j *Janitor) write(ctx context.Context, edits []edit, failed *atomic.Pointer[error]) error {
+	writes, ctx := errgroup.WithContext(ctx)
+	writes.SetLimit(importWorkers)
+	for prefix, edits := range byBlock(edits) {
+		writes.Go(func() error {
+			return retry(ctx, failed, func(ctx context.Context) error {
+				return j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) })
+			})
+		})
+	}
+	return writes.Wait()
+}
+
+func (j *Janitor) applyAll(edits []edit, b *macpool.Block) {
+	now := j.Ledger.Now()
+	for _, e := range edits {
+		e.apply(b, now)
+	}
+}
+
+// writeLater has the edits of a subject made together with others, and returns at once.
+func (j *Janitor) writeLater(who subject, edits []edit) {
+	for prefix, edits := range byBlock(edits) {
+		j.unwritten.add(who, 1)
+		j.Ledger.EditLater(prefix, func(b *macpool.Block) { j.applyAll(edits, b) }, func(err error) {
+			j.unwritten.add(who, -1)
+			if err != nil {
+				j.Log.Error(err, "Not settled", "pod", who.pod, "key", who.key)
+			}
+		})
+	}
+}
+
+// A tally counts the writes under way for each subject, so that none is decided on anew before. The zero tally is
+// empty.
+type tally struct {
+	mu     sync.Mutex
+	writes map[subject]int
+}
+
+func (t *tally) add(who subject, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.writes == nil {
+		t.writes = map[subject]int{}
+	}
+	if t.writes[who] += n; t.writes[who] == 0 {
+		delete(t.writes, who)
+	}
+}
+
+func (t *tally) has(who subject) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.writes[who] > 0
+}
+
+// retry does something again and again until it succeeds, with the error of the last attempt in failed.
+func retry(ctx context.Context, failed *atomic.Pointer[error], do func(context.Context) error) error {
+	return wait.PollUntilContextCancel(ctx, retryInterval, true, func(ctx context.Context) (bool, error) {
+		err := safely(ctx, do)
+		if err != nil {
+			failed.Store(&err)
+		}
+		return err == nil, nil
+	})
+}
+
+// importAll takes the addresses of many subjects into the ledger, and waits until that is written.
+func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
+	begun := j.Clock.Now()
+	var failed atomic.Pointer[error] // the last error of any subject or block
+	defer j.sayWhile(ctx, fmt.Sprintf("Importing the addresses of %d objects", len(all)), &failed)()
+	edits, err := j.decideAll(ctx, all, &failed)
+	if err == nil {
+		err = j.write(ctx, edits, &failed)
+	}
+	if err != nil {
+		return fmt.Errorf("import addresses: %w", err)
+	}
+	j.Log.Info("Imported the addresses in use", "objects", len(all), "took", j.Clock.Since(begun).String())
+	return nil
+}
+
+// decideAll decides about many subjects, a number of them at a time.
+func (j *Janitor) decideAll(ctx context.Context, all map[subject]bool, failed *atomic.Pointer[error]) ([]edit, error) {
+	var mu sync.Mutex
+	var edits []edit
+	decisions, ctx := errgroup.WithContext(ctx)
+	decisions.SetLimit(importWorkers)
+	for who := range all {
+		decisions.Go(func() error {
+			return retry(ctx, failed, func(ctx context.Context) error {
+				decided, _, err := j.decide(ctx, who)
+				mu.Lock()
+				defer mu.Unlock()
+				edits = append(edits, decided...)
+				return err
+			})
+		})
+	}
+	return edits, decisions.Wait()
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+)
+
+// blockWrites has the writes of blocks counted.
+func (w *world) blockWrites() *atomic.Int64 {
+	var writes atomic.Int64
+	w.fail(func(r *http.Request) error {
+		if strings.Contains(r.URL.Path, "/macblocks") && r.Method != http.MethodGet {
+			writes.Add(1)
+		}
+		return nil
+	})
+	return &writes
+}
+
+func TestManyVMsShareTheWritesOfTheJanitor(t *testing.T) {
+	const vms = 400
+	address := func(n int) macpool.MAC { return macpool.MAC{0x52, 0x54, 0, 0, byte(n >> 8), byte(n)} }
+	tell(t, func(w *world) {
+		name := func(i int) string { return fmt.Sprint("vm", i) }
+		for i := range vms {
+			w.create(newVM(name(i), address(2*i), address(2*i+1)))
+		}
+		w.start("r1")
+		writes := w.blockWrites()
+		w.startJanitor()
+		assert.True(t, w.janitor.Imported())
+		assert.EqualValues(t, 4, writes.Swap(0), "800 addresses are in 4 blocks")
+		assert.Equal(t, "VirtualMachine default/vm399", w.holderOf(address(799)))
+
+		w.pass(2 * ledger.MaxAdmission)
+		for i := range vms {
+			w.remove(vmKind(), name(i))
+		}
+		w.pass(15 * time.Second)
+		assert.Empty(t, w.holderOf(address(0)))
+		assert.Empty(t, w.holderOf(address(799)))
+		assert.LessOrEqual(t, writes.Load(), int64(12), "twice half a block, and the deletion of those that are empty")
+	})
+}
+
+func TestASubjectIsNotDecidedOnAgainWhileItsEditsAreNotWritten(t *testing.T) {
+	tell(t, func(w *world) {
+		w.create(newVM("vma", mac(1)))
+		w.startJanitor()
+		w.pass(2 * ledger.MaxAdmission)
+		w.fail(func(r *http.Request) error {
+			if strings.Contains(r.URL.Path, "/macblocks") && r.Method != http.MethodGet {
+				return http.ErrServerClosed
+			}
+			return nil
+		})
+		w.remove(vmKind(), "vma")
+		w.pass(2 * time.Minute)
+		assert.Equal(t, 1, strings.Count(w.logged(), "Address freed"))
+		w.fail(nil)
+		w.pass(15 * time.Second)
+		assert.Empty(t, w.holderOf(mac(1)))
+	})
+}
