@@ -233,13 +233,17 @@ func TestADryRunShowsThePlan(t *testing.T) {
 		"nodes with the same plan are one": {spec: bridgeOnEth1, want: `plan for nodes node01 and node02
   + bridge br0 (stp off, vlan-filtering on, mtu 1500)
   ~ eth1 controller none → br0 (trunk 2-4094)`},
-		"captures are resolved, and costs told": {spec: inPlaceOfDefault, want: `plan for nodes node01 and node02
+		"captures are resolved, and what moves is not called lost": {spec: inPlaceOfDefault, want: `plan for nodes node01 and node02
   - route default (0.0.0.0/0) via 192.0.2.1 through eth0
   - eth0 address 192.0.2.5/24
   + bridge br1 (stp off, vlan-filtering on, mtu 1500)
   ~ eth0 controller none → br1 (trunk 2-4094)
   + br1 address 192.0.2.5/24
-  + route default (0.0.0.0/0) via 192.0.2.1 through br1
+  + route default (0.0.0.0/0) via 192.0.2.1 through br1`},
+		"costs are told": {spec: interfaces("{name: eth0, type: ethernet, state: up, ipv4: {enabled: false}}"),
+			want: `plan for nodes node01 and node02
+  - route default (0.0.0.0/0) via 192.0.2.1 through eth0
+  - eth0 address 192.0.2.5/24
   ! the node loses its default (0.0.0.0/0) via 192.0.2.1 through eth0
   ! eth0 loses 192.0.2.5/24`},
 		"nothing to do is said": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
