@@ -16,7 +16,7 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 		return
 	}
 	for _, h := range e.Holds {
-		if h.becomes(to.Object) {
+		if h.Becomes(to.Object) {
 			b.Rename(m, h, to)
 			return
 		}
@@ -25,8 +25,8 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 	b.Set(m, e)
 }
 
-// becomes reports whether an object created by generateName may be o, now that it has its name.
-func (o Object) becomes(named Object) bool {
+// Becomes reports whether an object created by generateName may be the named one, now that it has its name.
+func (o Object) Becomes(named Object) bool {
 	return o.Name == "" && o.GenerateName != "" && o.Kind == named.Kind && o.Namespace == named.Namespace &&
 		strings.HasPrefix(named.Name, o.GenerateName)
 }

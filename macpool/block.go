@@ -154,6 +154,9 @@ func (b *Block) Counts() (held, reserved int) {
 type Claim struct {
 	MAC    MAC
 	Holder Holder
+	// Again says that this is a second look at the creation of the holder, which has no name: its hold is passed on to the
+	// same claim marked as used. A third look finds another's hold.
+	Again bool
 	// Share says with whom the holder may share the address.
 	Share Sharing
 	// Replica is who asks: its own reservation is no obstacle.
@@ -166,13 +169,22 @@ type Claim struct {
 	Since time.Time
 }
 
+// Recipient is who holds the address once the claim is written.
+func (c Claim) Recipient() Holder {
+	to := c.Holder
+	if c.Again {
+		to.Object = to.again()
+	}
+	return to
+}
+
 // Claim gives an address to a holder, or renews its hold. It returns a *TakenError if another object has the address
 // and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
 	if c.Regardless && c.Holder.Name == "" &&
-		slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.becomes(h.Object) }) {
-		// The janitor was faster: the object has its name already, and holds the address by it.
+		slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object }) {
+		// The janitor was faster: the object has its name already, and holds the address by it. Or a second look was.
 		b.Unreserve(c.MAC, c.Replica)
 		return nil
 	}
@@ -186,7 +198,7 @@ func (b *Block) Claim(c Claim) error {
 		}
 	}
 	shared := before.Shared || len(others) > 0 && c.Share.allows(others)
-	e.Holds = append(others, Hold{Holder: c.Holder, Shared: shared, Since: c.Since})
+	e.Holds = append(others, Hold{Holder: c.Recipient(), Shared: shared, Since: c.Since})
 	if e.Reservation.Replica == c.Replica {
 		e.Reservation = Reservation{}
 	}

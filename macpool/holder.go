@@ -45,6 +45,15 @@ func (o Object) NameFor(asker Object) string {
 	return "another VM, in another namespace"
 }
 
+// secondLook is added to the claim of an object whose creation was looked at again.
+const secondLook = "-2"
+
+// again is the object, created by generateName, as it holds addresses after a second look at its creation.
+func (o Object) again() Object {
+	o.Claim += secondLook
+	return o
+}
+
 // A Holder is one interface of an object. Interface is for people and for finding an address again; an address that
 // moves between two interfaces of one object stays with its holder.
 type Holder struct {

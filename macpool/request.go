@@ -26,8 +26,11 @@ type Ask struct {
 // A Request asks for the addresses of one object. All are given, or none.
 type Request struct {
 	Holder Object
-	Pool   Pool
-	Asks   []Ask
+	// Again says that this is a second look at the creation of an object without a name: what its claim holds is passed
+	// on, once, see Claim.Again.
+	Again bool
+	Pool  Pool
+	Asks  []Ask
 	// Kept are addresses of the object's other interfaces, which are not asked about: no ask is answered with one.
 	Kept []MAC
 }

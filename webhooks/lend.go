@@ -6,10 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -19,14 +16,6 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
-)
-
-const (
-	// ClaimAnnotation is written on an object created by generateName, which has no other identity while it is admitted:
-	// it lets a second look at the same creation be told from another creation. It means nothing once the object exists.
-	ClaimAnnotation = "bridgehead.dev/claim"
-	// claimLifetime is how old a claim may be to be believed.
-	claimLifetime = time.Minute
 )
 
 // An AddressBook lends addresses; *macpool.Ledger is one.
@@ -41,6 +30,8 @@ type Lending struct {
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
 	PoolFor func(namespace string) (cluster.PoolRule, error)
 	Now     func() time.Time
+	// Claims tell the creations of objects without a name apart.
+	Claims *ClaimKeys
 	// NodeOf is the node that has a NIC with an address, empty if none has; nil knows of none.
 	NodeOf func(macpool.MAC) string
 }
@@ -61,6 +52,8 @@ type nic struct {
 // An order is all that the interfaces of one object ask for.
 type order struct {
 	holder macpool.Object
+	// again says that the ledger has seen the holder, which has no name, before.
+	again bool
 	// kept are the addresses of the object's other interfaces.
 	kept   []macpool.MAC
 	asking []nic
@@ -100,7 +93,7 @@ func (l Lending) ask(
 	if err != nil {
 		return nil, err
 	}
-	r := macpool.Request{Holder: o.holder, Pool: rule.Pool, Kept: o.kept}
+	r := macpool.Request{Holder: o.holder, Again: o.again, Pool: rule.Pool, Kept: o.kept}
 	for _, n := range o.asking {
 		r.Asks = append(r.Asks, macpool.Ask{Interface: n.name, MAC: n.mac, Share: n.share})
 	}
@@ -143,42 +136,29 @@ func (l Lending) poolFor(namespace string, asking []nic) (cluster.PoolRule, erro
 	return rule, err
 }
 
-// holderOf names the object that addresses are for. One without a name yet goes by a claim, which is added to the patch
+// identify names the object that an order is for. One without a name yet goes by a claim, which is added to the patch
 // if the object does not bring it.
-func (l Lending) holderOf(
-	kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch,
-) (macpool.Object, field.ErrorList) {
-	holder := macpool.Object{Kind: kind, Namespace: request.Namespace, Name: cmp.Or(request.Name, meta.Name)}
-	switch {
-	case holder.Name != "":
-	case meta.GenerateName == "":
-		return holder, field.ErrorList{field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")}
-	default:
-		holder.GenerateName, holder.Claim = meta.GenerateName, claim(meta.Annotations, l.Now(), patch)
+func (l Lending) identify(
+	ctx context.Context, o *order, kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch,
+) (field.ErrorList, error) {
+	o.holder = macpool.Object{Kind: kind, Namespace: request.Namespace, Name: cmp.Or(request.Name, meta.Name)}
+	if o.holder.Name != "" {
+		return nil, nil
 	}
-	return holder, nil
-}
-
-// claim is what tells this creation by generateName from others. It is taken from the object if an earlier look at the
-// same creation left it there, else made up and added to the patch.
-func claim(annotations map[string]string, now time.Time, p *Patch) string {
-	if given := annotations[ClaimAnnotation]; fresh(given, now) {
-		return given
+	if meta.GenerateName == "" {
+		return field.ErrorList{field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")}, nil
 	}
-	claim := strconv.FormatInt(now.UnixMilli(), 36) + "-" + strconv.FormatUint(rand.Uint64(), 36)
-	p.annotate(annotations, map[string]string{ClaimAnnotation: claim})
-	return claim
-}
-
-// fresh reports whether a claim is one that we made, a moment ago.
-func fresh(claim string, now time.Time) bool {
-	stamp, number, _ := strings.Cut(claim, "-")
-	made, err := strconv.ParseInt(stamp, 36, 64)
-	if err != nil || now.Sub(time.UnixMilli(made)).Abs() >= claimLifetime {
-		return false
+	nonce, annotate, again, err := l.Claims.Claim(
+		ctx, meta.Annotations[ClaimAnnotation], claimScopeOf(kind, request, meta),
+	)
+	if err != nil {
+		return nil, err
 	}
-	n, err := strconv.ParseUint(number, 36, 64)
-	return err == nil && claim == strconv.FormatInt(made, 36)+"-"+strconv.FormatUint(n, 36)
+	if annotate != "" {
+		patch.annotate(meta.Annotations, map[string]string{ClaimAnnotation: annotate})
+	}
+	o.holder.GenerateName, o.holder.Claim, o.again = meta.GenerateName, nonce, again
+	return nil, nil
 }
 
 // parts are the errors that were joined into one.

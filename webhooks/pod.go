@@ -250,10 +250,9 @@ func (w PodReviewer) assign(
 	if len(o.asking) == 0 {
 		return verdict, nil
 	}
-	var problems field.ErrorList
-	o.holder, problems = w.Lending.holderOf(macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch)
-	if len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
+	problems, err := w.Lending.identify(ctx, &o, macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch)
+	if err != nil || len(problems) > 0 {
+		return Verdict{Denied: problems}, err
 	}
 	macs, err := w.Lending.lend(ctx, request, o, &verdict)
 	if err != nil {

@@ -81,9 +81,9 @@ func (w VMReviewer) assign(
 	for _, n := range asking {
 		o.asking = append(o.asking, n.nic)
 	}
-	var problems field.ErrorList
-	if o.holder, problems = w.holderOf(macpool.KindVM, request, c.vm.Metadata, &verdict.Patch); len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
+	problems, err := w.identify(ctx, &o, macpool.KindVM, request, c.vm.Metadata, &verdict.Patch)
+	if err != nil || len(problems) > 0 {
+		return Verdict{Denied: problems}, err
 	}
 	if err := w.shareNamed(ctx, request, c, &o); err != nil {
 		return Verdict{}, err

@@ -124,6 +124,7 @@ type replica struct {
 	pools    *cluster.Pools
 	feed     *cluster.Feed
 	nodes    *webhooks.NodeAddresses
+	claims   *webhooks.ClaimKeys
 	looking  client.WithWatch // what the webhooks look at the cluster with
 	sources  webhooks.Sources
 	source   *certs.Source
@@ -156,6 +157,10 @@ func newReplica(
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
 	r.format = &cluster.Format{Reader: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("format")}
+	r.claims = &webhooks.ClaimKeys{
+		Client: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("claims"),
+		Unsigned: func() bool { return !r.format.Rows() },
+	}
 	r.gate = &cluster.Gate{
 		Lease: r.tenure, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
 		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
@@ -180,7 +185,7 @@ func newReplica(
 		return nil, err
 	}
 	r.sources = webhooks.Sources{
-		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Now: time.Now, NodeOf: r.nodes.Node},
+		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node},
 		NADs:            nads,
 		Bridges:         &webhooks.Bridges{},
 		Cluster:         webhooks.Cluster{Reader: r.looking},
@@ -210,7 +215,7 @@ func (r *replica) register(mgr manager.Manager) error {
 		return err
 	}
 	for _, part := range []manager.Runnable{
-		r.source, r.server(), r.probes(), r.watchNetworks(), r.openGate(), r.chooseFormat(), r.endIfRewound(), books, turns,
+		r.source, r.server(), r.probes(), r.watchCluster(), r.openGate(), r.chooseFormat(), r.endIfRewound(), books, turns,
 	} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("set up: %w", err)
@@ -219,13 +224,14 @@ func (r *replica) register(mgr manager.Manager) error {
 	return nil
 }
 
-// watchNetworks keeps what the webhooks for pods and NADs know of the cluster.
-func (r *replica) watchNetworks() everywhere {
+// watchCluster keeps what the webhooks know of the cluster.
+func (r *replica) watchCluster() everywhere {
 	return func(ctx context.Context) error {
 		var running sync.WaitGroup
 		running.Go(func() { r.sources.NADs.Run(ctx) })
 		running.Go(func() { r.sources.Bridges.Run(ctx, r.looking) })
 		running.Go(func() { r.nodes.Run(ctx, r.looking) })
+		running.Go(func() { r.claims.Run(ctx) })
 		running.Wait()
 		return nil
 	}

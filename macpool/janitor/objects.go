@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -35,12 +36,31 @@ var _ ledger.ObjectReader = Objects{}
 
 // Has implements ledger.ObjectReader: a VM has what its instance has.
 func (c Objects) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	if o.Name == "" {
+		return c.becameWith(ctx, o, m)
+	}
 	addresses, err := c.addresses(ctx, subjectOf(o))
 	if err != nil {
 		return false, err
 	}
 	_, has := addresses[o][m]
 	return has, nil
+}
+
+// becameWith reports whether an object that one created by generateName may have become has the address.
+func (c Objects) becameWith(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	found := &finding{has: map[macpool.MAC][]macpool.Holder{}, unseen: map[string]bool{}}
+	list := c.listVMs
+	if o.Kind == macpool.KindPod {
+		list = c.listPods
+	}
+	if err := list(ctx, found, client.InNamespace(o.Namespace)); err != nil {
+		return false, err
+	}
+	if found.unseen[o.Kind] {
+		return false, fmt.Errorf("look for %s: the API server does not know %ss now", o, o.Kind)
+	}
+	return slices.ContainsFunc(found.has[m], func(h macpool.Holder) bool { return o.Becomes(h.Object) }), nil
 }
 
 // subjectOf is the subject whose addresses an object holds.
@@ -134,43 +154,66 @@ func (c Objects) addressesOfVM(
 // all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that
 // the API server does not know now are not seen: what they hold may be there all the same.
 func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
-	has, unseen = map[macpool.MAC][]macpool.Holder{}, map[string]bool{}
-	note := func(o macpool.Object, addresses map[macpool.MAC]string) {
-		for m, iface := range addresses {
-			has[m] = append(has[m], macpool.Holder{Object: o, Interface: iface})
-		}
+	found := &finding{has: map[macpool.MAC][]macpool.Holder{}, unseen: map[string]bool{}}
+	if err := c.listVMs(ctx, found); err != nil {
+		return nil, nil, err
 	}
+	if err := c.listPods(ctx, found); err != nil {
+		return nil, nil, err
+	}
+	return found.has, found.unseen, nil
+}
+
+// A finding is what lists of objects tell.
+type finding struct {
+	has    map[macpool.MAC][]macpool.Holder
+	unseen map[string]bool // kinds that the API server does not know now
+}
+
+func (f *finding) note(o macpool.Object, addresses map[macpool.MAC]string) {
+	for m, iface := range addresses {
+		f.has[m] = append(f.has[m], macpool.Holder{Object: o, Interface: iface})
+	}
+}
+
+// listVMs finds the addresses of VMs and their instances.
+func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListOption) error {
 	var vms vmList
-	if err := c.Reader.List(ctx, &vms); meta.IsNoMatchError(err) {
-		unseen[macpool.KindVM], unseen[macpool.KindVMI] = true, true
+	if err := c.Reader.List(ctx, &vms, of...); meta.IsNoMatchError(err) {
+		found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("list VirtualMachines: %w", err)
+		return fmt.Errorf("list VirtualMachines: %w", err)
 	}
 	for i := range vms.Items {
 		v := &vms.Items[i]
-		note(vmObject(client.ObjectKeyFromObject(v)), v.addresses())
+		found.note(vmObject(client.ObjectKeyFromObject(v)), v.addresses())
 	}
 	var vmis vmiList
-	if err := c.Reader.List(ctx, &vmis); meta.IsNoMatchError(err) {
-		unseen[macpool.KindVM], unseen[macpool.KindVMI] = true, true
+	if err := c.Reader.List(ctx, &vmis, of...); meta.IsNoMatchError(err) {
+		found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
 	} else if err != nil {
-		return nil, nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
+		return fmt.Errorf("list VirtualMachineInstances: %w", err)
 	}
 	for i := range vmis.Items {
-		note(vmis.Items[i].holder(), vmis.Items[i].addresses())
+		found.note(vmis.Items[i].holder(), vmis.Items[i].addresses())
 	}
+	return nil
+}
+
+// listPods finds the addresses of pods that have not ended.
+func (c Objects) listPods(ctx context.Context, found *finding, of ...client.ListOption) error {
 	pods := podList()
-	var options []client.ListOption
 	if !c.Cached { // a cache has no others
-		options = append(options, client.MatchingFieldsSelector{Selector: notEnded()})
+		of = append(of, client.MatchingFieldsSelector{Selector: notEnded()})
 	}
-	if err := c.Reader.List(ctx, pods, options...); err != nil {
-		return nil, nil, fmt.Errorf("list Pods: %w", err)
+	if err := c.Reader.List(ctx, pods, of...); err != nil {
+		return fmt.Errorf("list Pods: %w", err)
 	}
 	for i := range pods.Items {
-		note(podObject(client.ObjectKeyFromObject(&pods.Items[i])), podAddresses(&pods.Items[i], c.TakesMAC))
+		p := &pods.Items[i]
+		found.note(podObject(client.ObjectKeyFromObject(p)), podAddresses(p, c.TakesMAC))
 	}
-	return has, unseen, nil
+	return nil
 }
 
 // isGone reports whether an error says that an object is not there. An API server that does not serve its kind, now or

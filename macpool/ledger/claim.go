@@ -80,13 +80,17 @@ type outcome struct {
 // claim holds one address for the interface of an ask.
 func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpool.MAC) outcome {
 	out := outcome{ask: ask}
-	if l.justGiven(m, r.Holder) {
+	if !r.Again && l.justGiven(m, r.Holder) {
 		return out
 	}
 	c := macpool.Claim{
 		MAC:    m,
 		Holder: macpool.Holder{Object: r.Holder, Interface: r.Asks[ask].Interface},
+		Again:  r.Again,
 		Share:  r.Asks[ask].Share,
+	}
+	if out.err = l.checkUnborn(ctx, c); out.err != nil {
+		return out
 	}
 	renewal, err := l.tryClaim(ctx, &c)
 	var taken *macpool.TakenError
@@ -108,6 +112,21 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 		out.fresh = &c
 	}
 	return out
+}
+
+// checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the address.
+func (l *Ledger) checkUnborn(ctx context.Context, c macpool.Claim) error {
+	if !c.Again {
+		return nil
+	}
+	born, err := l.objects.Has(ctx, c.Holder.Object, c.MAC)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look whether %s has %s: %w", c.Holder.Object, c.MAC, err)
+	case born:
+		return &macpool.TakenError{MAC: c.MAC, Holder: c.Holder, Asker: c.Holder.Object}
+	}
+	return nil
 }
 
 // tryClaim writes a claim together with others on the same block. It says whether the object held the address before.
@@ -186,9 +205,6 @@ func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
 // it notes in c that it makes room and returns nil.
 func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
 	holder := taken.Holder.Object
-	if holder.Name == "" {
-		return taken
-	}
 	has, err := l.objects.Has(ctx, holder, c.MAC)
 	if err != nil {
 		return fmt.Errorf("look whether %s has %s: %w", holder, c.MAC, err)
@@ -261,7 +277,7 @@ func (l *Ledger) takeBack(fresh []macpool.Claim) {
 	defer l.mu.Unlock()
 	for _, c := range fresh {
 		delete(l.memory.recorded, c.MAC)
-		hold := macpool.Hold{Holder: c.Holder, Since: c.Since}
+		hold := macpool.Hold{Holder: c.Recipient(), Since: c.Since}
 		l.writer.enqueue(c.MAC.Prefix(), change{
 			apply: func(b *macpool.Block) error { b.Release(c.MAC, hold); return nil },
 			done:  func(*macpool.Block, error) {},

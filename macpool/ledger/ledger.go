@@ -37,7 +37,8 @@ type ReplicaLease interface {
 
 // An ObjectReader tells what objects have, by reads that are never old.
 type ObjectReader interface {
-	// Has reports whether the object, or anything that runs on its behalf, exists and has the address.
+	// Has reports whether the object, or anything that runs on its behalf, exists and has the address. Of an object
+	// without a name it reports whether any that it may have become has.
 	Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
 }
 

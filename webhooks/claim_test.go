@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestAClaimIsGoodForTheCreationItWasGivenTo(t *testing.T) {
+	own := claimScope{kind: macpool.KindVM, namespace: "home", generateName: "vm-", user: "alice"}
+	key := ClaimKey("a key")
+	claim, nonce := newClaim(key, own)
+	for name, c := range map[string]struct {
+		claim string
+		of    func(*claimScope)
+		keys  []ClaimKey
+		// Want is whether it is good, and whether its key is known.
+		valid, known bool
+	}{
+		"itself":                         {valid: true, known: true},
+		"signed with the key before":     {keys: []ClaimKey{ClaimKey("newer"), key}, valid: true, known: true},
+		"signed with another key":        {keys: []ClaimKey{ClaimKey("newer")}},
+		"of another user":                {of: func(s *claimScope) { s.user = "bob" }, known: true},
+		"of another namespace":           {of: func(s *claimScope) { s.namespace = "away" }, known: true},
+		"of another generated name":      {of: func(s *claimScope) { s.generateName = "vm" }, known: true},
+		"of another kind":                {of: func(s *claimScope) { s.kind = macpool.KindPod }, known: true},
+		"of a dry run":                   {of: func(s *claimScope) { s.dryRun = true }, known: true},
+		"with another nonce":             {claim: strings.Replace(claim, nonce, strings.Repeat("0", len(nonce)), 1), known: true},
+		"with a nonce that is used":      {claim: strings.Replace(claim, nonce, nonce+"-2", 1), known: true},
+		"without its signature":          {claim: claim[:strings.LastIndex(claim, ".")+1], known: true},
+		"with a part of its signature":   {claim: claim[:len(claim)-1], known: true},
+		"with something after":           {claim: claim + ".x", known: true},
+		"a claim of the release before":  {claim: newUnsignedClaim(newWorld(t).clock.Now()), known: true},
+		"none":                           {claim: " ", known: true},
+		"with its parts moved by a byte": {claim: strings.Replace(claim, "."+nonce, nonce[:1]+"."+nonce[1:], 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.claim == "" {
+				c.claim = claim
+			}
+			of := own
+			if c.of != nil {
+				c.of(&of)
+			}
+			if c.keys == nil {
+				c.keys = []ClaimKey{key}
+			}
+			got, valid, known := readClaim(c.claim, of, c.keys...)
+			assert.Equal(t, c.valid, valid)
+			assert.Equal(t, c.known, known)
+			if valid {
+				assert.Equal(t, nonce, got)
+			}
+		})
+	}
+}
+
+func TestNoTwoClaimsAreEqual(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		for _, claim := range []string{newUnsignedClaim(newWorld(t).clock.Now()), func() string {
+			claim, _ := newClaim(ClaimKey("a key"), claimScope{})
+			return claim
+		}()} {
+			assert.False(t, seen[claim])
+			seen[claim] = true
+		}
+	}
+}
+
+// A creation of VMs named gen-... by a user, which asks for an address or none, and brings a claim or none.
+func generated(t *testing.T, user, mac, claim string, dryRun bool) []byte {
+	t.Helper()
+	type m = map[string]any
+	annotations := m{}
+	if claim != "" {
+		annotations[ClaimAnnotation] = claim
+	}
+	nic := m{"name": "net", "bridge": m{}}
+	if mac != "" {
+		nic["macAddress"] = mac
+	}
+	object, err := json.Marshal(m{
+		"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+		"metadata": m{"generateName": "gen-", "namespace": "default", "annotations": annotations},
+		"spec": m{"template": m{"spec": m{
+			"domain":   m{"devices": m{"interfaces": []any{nic}}},
+			"networks": []any{m{"name": "net", "multus": m{"networkName": "l2"}}},
+		}}},
+	})
+	require.NoError(t, err)
+	request := &admissionv1.AdmissionRequest{
+		UID: "1", Operation: admissionv1.Create, Namespace: "default", DryRun: &dryRun,
+		UserInfo: authenticationv1.UserInfo{Username: user},
+	}
+	request.Kind.Kind = "VirtualMachine"
+	request.Object.Raw = object
+	review := admissionv1.AdmissionReview{Request: request}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	body, err := json.Marshal(review)
+	require.NoError(t, err)
+	return body
+}
+
+// first has a VM created once, and returns the address and the claim that it was given.
+func first(t *testing.T, w *world) (mac, claim string) {
+	t.Helper()
+	response := w.post(generated(t, "alice", "", "", false))
+	require.True(t, response.Allowed)
+	mac, _ = changes(t, response.Patch)["/spec/template/spec/domain/devices/interfaces/0/macAddress"].(string)
+	require.NotEmpty(t, mac)
+	return mac, claimIn(t, response)
+}
+
+// claimIn is the claim that an answer writes.
+func claimIn(t *testing.T, response *admissionv1.AdmissionResponse) string {
+	t.Helper()
+	claim, _ := changes(t, response.Patch)["/metadata/annotations/bridgehead.dev~1claim"].(string)
+	require.Len(t, strings.Split(claim, "."), 3, "no claim in %s", response.Patch)
+	return claim
+}
+
+func TestASecondLookAtACreationChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	defer w.settle()
+	mac, claim := first(t, w)
+	response := w.post(generated(t, "alice", mac, claim, false))
+	require.True(t, response.Allowed, "%v", response.Result)
+	assert.Empty(t, response.Patch)
+}
+
+func TestAClaimThatIsNotOfThisCreationGivesNoAddressOfAnother(t *testing.T) {
+	forged, _ := newClaim(ClaimKey("another key"), claimScope{kind: macpool.KindVM, namespace: "default", generateName: "gen-", user: "alice"})
+	for name, try := range map[string]func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse{
+		"forged with a key that is not ours": func(t *testing.T, w *world, mac, _ string) *admissionv1.AdmissionResponse {
+			return w.post(generated(t, "alice", mac, forged, false))
+		},
+		"in the form that the release before gave": func(t *testing.T, w *world, mac, _ string) *admissionv1.AdmissionResponse {
+			return w.post(generated(t, "alice", mac, newUnsignedClaim(w.clock.Now()), false))
+		},
+		"copied by another user": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+			return w.post(generated(t, "bob", mac, claim, false))
+		},
+		"copied while the object exists": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+			w.exists[nameless(claim)] = true
+			return w.post(generated(t, "alice", mac, claim, false))
+		},
+		"used twice, as the object was deleted before its hold had its name": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+			require.True(t, w.post(generated(t, "alice", mac, claim, false)).Allowed)
+			return w.post(generated(t, "alice", mac, claim, false))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.settle()
+			mac, claim := first(t, w)
+			response := try(t, w, mac, claim)
+			require.False(t, response.Allowed, "two objects have %s", mac)
+			assert.Contains(t, response.Result.Message, mac+" is held by VirtualMachine default/gen-*")
+		})
+	}
+}
+
+// nameless is the object that a claim stands for.
+func nameless(claim string) macpool.Object {
+	nonce := strings.Split(claim, ".")[1]
+	return macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "gen-", Claim: nonce}
+}
+
+func TestTwoCreationsWithOneMadeUpClaimAreTwo(t *testing.T) {
+	w := newWorld(t)
+	defer w.settle()
+	const mac = "02:4a:be:00:00:07"
+	assert.True(t, w.post(generated(t, "alice", mac, "a-1", false)).Allowed)
+	assert.False(t, w.post(generated(t, "alice", mac, "a-1", false)).Allowed)
+}
+
+func TestTheClaimOfADryRunIsNoneForACreation(t *testing.T) {
+	w := newWorld(t)
+	defer w.settle()
+	response := w.post(generated(t, "alice", "", "", true))
+	require.True(t, response.Allowed)
+	claim := claimIn(t, response)
+	response = w.post(generated(t, "alice", "", claim, false))
+	require.True(t, response.Allowed)
+	assert.NotEqual(t, claim, claimIn(t, response))
+}
