@@ -21,7 +21,7 @@ import (
 type field struct {
 	options Options
 	suite   *suite.Suite
-	mutator *mutator
+	mutator *suite.Mutator
 
 	mu sync.Mutex
 	// done and failed count the operations of clients, by what they did, and failures by their reason.
@@ -86,7 +86,7 @@ func newField(ctx context.Context, o Options) (*field, error) {
 		f.stop()
 		return nil, err
 	}
-	if f.mutator, err = startMutator(ctx, s); err != nil {
+	if f.mutator, err = s.StartMutator(ctx, "first", "second"); err != nil {
 		f.stop()
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package suite
 
 import (
 	"context"
@@ -13,21 +13,19 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/utils/ptr"
-
-	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// A mutator is a webhook that comes after ours and changes every VM and every pod, as KubeVirt's own and those of
-// policy engines do: ours is called a second time for each of them.
-type mutator struct{ *httptest.Server }
+// A Mutator is a webhook that comes after ours and changes every VM and every pod that is created in some namespaces, as
+// those of policy engines may: ours is called a second time for each of them.
+type Mutator struct{ *httptest.Server }
 
-// configuration sorts behind all others.
-const configuration = `
+// mutatorConfiguration sorts behind all others.
+const mutatorConfiguration = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata: {name: zzzz-mutator}
 webhooks:
-- name: mutator.chaos.example
+- name: mutator.example.com
   admissionReviewVersions: [v1]
   sideEffects: None
   failurePolicy: Ignore
@@ -38,13 +36,16 @@ webhooks:
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
   namespaceSelector:
     matchExpressions:
-    - {key: kubernetes.io/metadata.name, operator: In, values: [first, second]}
+    - {key: kubernetes.io/metadata.name, operator: In, values: [NAMESPACES]}
 `
 
-func startMutator(ctx context.Context, s *suite.Suite) (*mutator, error) {
-	m := &mutator{httptest.NewTLSServer(http.HandlerFunc(label))}
+// StartMutator has a Mutator serve these namespaces. It is to be closed.
+func (s *Suite) StartMutator(ctx context.Context, namespaces ...string) (*Mutator, error) {
+	m := &Mutator{httptest.NewTLSServer(http.HandlerFunc(label))}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.Certificate().Raw})
-	manifest := strings.NewReplacer("URL", m.URL, "CABUNDLE", base64.StdEncoding.EncodeToString(ca)).Replace(configuration)
+	manifest := strings.NewReplacer(
+		"URL", m.URL, "CABUNDLE", base64.StdEncoding.EncodeToString(ca), "NAMESPACES", strings.Join(namespaces, ", "),
+	).Replace(mutatorConfiguration)
 	if _, err := s.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
 		m.Close()
 		return nil, err

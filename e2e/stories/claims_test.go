@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stories
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/webhooks"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// generatedVM is a VM created by generateName that asks for an address, or for any, and brings a claim if there is one.
+func generatedVM(m macpool.MAC, claim string) *unstructured.Unstructured {
+	vm := vmWith("", []macpool.MAC{m})
+	vm.SetGenerateName("gen-")
+	if claim != "" {
+		vm.SetAnnotations(map[string]string{webhooks.ClaimAnnotation: claim})
+	}
+	return vm
+}
+
+// copyOf is another creation with the address and the claim of a VM.
+func copyOf(t *testing.T, vm *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	m, err := macpool.ParseMAC(macsOf(t, vm)[0])
+	require.NoError(t, err)
+	return generatedVM(m, vm.GetAnnotations()[webhooks.ClaimAnnotation])
+}
+
+func TestClaimsOfGeneratedNamesCannotBeForgedOrCopied(t *testing.T) {
+	s := suite.StartForTest(t, suite.Options{Replicas: 2})
+	optIn(t, s)
+	mutator, err := s.StartMutator(t.Context(), "default")
+	require.NoError(t, err)
+	t.Cleanup(mutator.Close)
+	waitUntil(t, func() bool {
+		vm := vmWith("dry", []macpool.MAC{{}})
+		require.NoError(t, s.Client.Create(t.Context(), vm, client.DryRunAll))
+		return vm.GetLabels()["mutated"] != ""
+	})
+
+	t.Run("every second look is taken for one", func(t *testing.T) {
+		seen := map[string]bool{}
+		for range 20 {
+			vm := generatedVM(macpool.MAC{}, "")
+			require.NoError(t, s.Client.Create(t.Context(), vm))
+			require.Equal(t, "true", vm.GetLabels()["mutated"], "there was no second look")
+			assert.False(t, seen[macsOf(t, vm)[0]])
+			seen[macsOf(t, vm)[0]] = true
+		}
+	})
+	t.Run("a copy of a VM with its claim is refused", func(t *testing.T) {
+		vm := generatedVM(macpool.MAC{}, "")
+		require.NoError(t, s.Client.Create(t.Context(), vm))
+		copies := copyOf(t, vm)
+		refused(t, s.Client.Create(t.Context(), copies))
+	})
+	t.Run("copies of a VM that was deleted are not given its address twice", func(t *testing.T) {
+		vm := generatedVM(macpool.MAC{}, "")
+		require.NoError(t, s.Client.Create(t.Context(), vm))
+		require.NoError(t, s.Client.Delete(t.Context(), vm.DeepCopy()))
+		errs := make(chan error, 4)
+		for range cap(errs) {
+			go func() { errs <- s.Client.Create(t.Context(), copyOf(t, vm)) }()
+		}
+		created := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				created++
+			} else {
+				refused(t, err)
+			}
+		}
+		assert.LessOrEqual(t, created, 1)
+	})
+	t.Run("creations with one made-up claim are two", func(t *testing.T) {
+		m := macpool.MAC{0x52, 0x54, 0, 0, 0, 1}
+		require.NoError(t, s.Client.Create(t.Context(), generatedVM(m, "mdyhm2q3-1")))
+		refused(t, s.Client.Create(t.Context(), generatedVM(m, "mdyhm2q3-1")))
+	})
+	t.Run("the key is made again when its Secret is gone", func(t *testing.T) {
+		key := func() []byte {
+			var secret corev1.Secret
+			name := client.ObjectKey{Namespace: "bridgehead-system", Name: webhooks.ClaimSecretName}
+			if err := s.Client.Get(t.Context(), name, &secret); apierrors.IsNotFound(err) {
+				return nil
+			}
+			return secret.Data["current"]
+		}
+		before := key()
+		require.Len(t, before, 32)
+		require.NoError(t, s.Client.Delete(t.Context(), &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "bridgehead-system", Name: webhooks.ClaimSecretName},
+		}))
+		waitUntil(t, func() bool { return len(key()) == 32 })
+		assert.NotEqual(t, before, key())
+		for range 10 {
+			vm := generatedVM(macpool.MAC{}, "")
+			// Where one replica has the new key and the other has not, clients are asked to try again, as they do.
+			waitUntil(t, func() bool {
+				err := s.Client.Create(t.Context(), vm)
+				require.True(t, err == nil || apierrors.IsTooManyRequests(err), "%v", err)
+				return err == nil
+			})
+		}
+	})
+}
+
+// refused requires an error to be our refusal of an address that another has, for good or for now.
+func refused(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.True(t, apierrors.IsInvalid(err) || apierrors.IsTooManyRequests(err), "%v", err)
+	require.ErrorContains(t, err, "is held by ")
+}
