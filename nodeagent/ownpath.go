@@ -93,8 +93,8 @@ func (a *Agent) keepBootUnit() {
 	}
 }
 
-// needsBootUnit reports whether a policy that allows it holds the link by which the node reaches others. That none does is
-// known only while the node has one of its addresses.
+// needsBootUnit reports whether a policy that allows it holds the link by which the node reaches others. That none does
+// is known only while the node has one of its addresses.
 func needsBootUnit(current netstate.State, records map[string]journal.Record, addresses []netip.Addr) (needed, known bool) {
 	for _, i := range current.Interfaces {
 		known = known || hasAny(i.IPv4, addresses) || hasAny(i.IPv6, addresses)

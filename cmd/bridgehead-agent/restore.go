@@ -77,11 +77,12 @@ func restore(ctx context.Context, o Options, socket string) error {
 	return errors.Join(err, <-ended)
 }
 
-// leaseWait is how long the start of the unit waits for addresses: what comes after network-online.target counts on them,
-// and a server that does not answer must not keep a node from booting.
+// leaseWait is how long the start of the unit waits for addresses: what comes after network-online.target counts on
+// them, and a server that does not answer must not keep a node from booting.
 const leaseWait = 20 * time.Second
 
-// awaitLeases returns when every link that asks a DHCP server for an address has one, after leaseWait, or when ctx is done.
+// awaitLeases returns when every link that asks a DHCP server for an address has one, after leaseWait, or when ctx is
+// done.
 func awaitLeases(ctx context.Context, read func() (netstate.State, error)) {
 	ctx, cancel := context.WithTimeout(ctx, leaseWait)
 	defer cancel()

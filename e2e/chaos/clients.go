@@ -41,6 +41,10 @@ func (f *field) serveClient(ctx context.Context, n int) {
 	var mine []client.Object
 	for i := 0; ctx.Err() == nil; i++ {
 		o, what := newObject(namespace, fmt.Sprintf("c%d-%d", n, i))
+		if rand.N(4) == 0 {
+			o.SetGenerateName(o.GetName() + "-")
+			o.SetName("")
+		}
 		if !f.try(ctx, what, func(ctx context.Context) error { return f.suite.Client.Create(ctx, o) }) {
 			continue
 		}

@@ -74,6 +74,7 @@ spec: {config: '{"cniVersion": "0.3.1", "name": "l2", "type": "bridge", "bridge"
 func newField(ctx context.Context, o Options) (*field, error) {
 	s, err := suite.Start(ctx, suite.Options{
 		Replicas: o.Replicas, ControlPlane: controlplane.Options{UnsafeNoFsync: true},
+		Skews: []time.Duration{0, o.Skew, -o.Skew},
 	})
 	if err != nil {
 		return nil, err

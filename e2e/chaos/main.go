@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command chaos has clients create, update and delete VMs and pods as fast as they are admitted, while replicas are
-// killed, stopped and replaced, and the API server and etcd stand still. A second pool has the same range as the first,
-// and another mutating webhook comes after ours. It prints what clients saw of it, and fails if an address was had by
-// two objects at a time, or if the ledger does not become what there is.
+// killed, stopped and replaced, have clocks that differ, and the API server and etcd stand still. A second pool has the
+// same range as the first, and another mutating webhook comes after ours. It prints what clients saw of it, and fails
+// if an address was had by two objects at a time, or if the ledger does not become what there is.
 package main
 
 import (
@@ -22,6 +22,8 @@ type Options struct {
 	For time.Duration
 	// Replicas of the program, and Clients of the API server, at a time.
 	Replicas, Clients int
+	// Skew is by how much clocks of replicas are ahead of, and behind, that of the API server: one in three each.
+	Skew time.Duration
 }
 
 func main() {
@@ -29,6 +31,7 @@ func main() {
 	flag.DurationVar(&o.For, "for", 10*time.Minute, "how long the clients go on")
 	flag.IntVar(&o.Replicas, "replicas", 3, "how many replicas run at a time")
 	flag.IntVar(&o.Clients, "clients", 12, "how many clients there are")
+	flag.DurationVar(&o.Skew, "skew", 10*time.Minute, "by how much clocks of replicas are ahead, and behind")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)

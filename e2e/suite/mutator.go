@@ -15,8 +15,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// A Mutator is a webhook that comes after ours and changes every VM and every pod that is created in some namespaces, as
-// those of policy engines may: ours is called a second time for each of them.
+// A Mutator is a webhook that comes after ours and changes every VM and every pod that is created in some namespaces,
+// as those of policy engines may: ours is called a second time for each of them.
 type Mutator struct{ *httptest.Server }
 
 // mutatorConfiguration sorts behind all others.

@@ -47,7 +47,15 @@ func (s *Suite) use(ctx context.Context, r Release) error {
 	defer s.mu.Unlock()
 	s.programs++
 	program := filepath.Join(s.dir, "bridgehead-"+strconv.Itoa(s.programs))
-	command := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/bridgehead")
+	arguments := []string{"build", "-o", program}
+	if len(s.options.Skews) > 0 {
+		skewed, err := overlay(ctx, s.dir)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "-overlay="+skewed)
+	}
+	command := exec.CommandContext(ctx, "go", append(arguments, "./cmd/bridgehead")...)
 	command.Dir = r.Root
 	command.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := command.CombinedOutput(); err != nil {

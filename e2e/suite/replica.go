@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +41,7 @@ type Replica struct {
 	unrouted bool
 }
 
-func (r *Replica) start(program, kubeconfig string, flags []string) error {
+func (r *Replica) start(program, kubeconfig string, flags []string, skew time.Duration) error {
 	addresses, err := FreeAddresses(3)
 	if err != nil {
 		return err
@@ -56,6 +57,10 @@ func (r *Replica) start(program, kubeconfig string, flags []string) error {
 		"--metrics-address", r.Metrics,
 	}, flags...)...)
 	r.process.Stdout, r.process.Stderr = log, log
+	if skew != 0 {
+		ahead := strconv.FormatInt(int64(skew/time.Second), 10)
+		r.process.Env = append(os.Environ(), skewVariable+"="+ahead)
+	}
 	// The kernel ends it with us, however we end.
 	r.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := r.process.Start(); err != nil {

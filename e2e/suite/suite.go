@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,6 +52,9 @@ type Options struct {
 	Before []string
 	// Flags are further flags of the program.
 	Flags []string
+	// Skews are by how much the clocks of replicas are ahead of the API server's: the first replica has the first, and so
+	// on, over and over.
+	Skews []time.Duration
 	// WithoutKubeVirt leaves out KubeVirt's CRDs.
 	WithoutKubeVirt bool
 	// Out is told what takes long. Nil means os.Stderr.
@@ -185,7 +189,7 @@ func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
 func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
 	s.mu.Lock()
 	s.started++
-	name := "bridgehead-" + strconv.Itoa(s.started)
+	name, skew := "bridgehead-"+strconv.Itoa(s.started), s.options.skewOfReplica(s.started)
 	program, flags := s.program, slices.Concat(s.release.Flags, s.options.Flags)
 	s.mu.Unlock()
 	cfg, err := s.ServiceAccountConfig(ctx, namespace, serviceAccount)
@@ -197,7 +201,7 @@ func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{Name: name, log: filepath.Join(s.dir, name+".log")}
-	if err := r.start(program, kubeconfig, flags); err != nil {
+	if err := r.start(program, kubeconfig, flags, skew); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

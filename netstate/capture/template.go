@@ -94,7 +94,8 @@ func walk(v any, at *field.Path, visit func(string, *field.Path)) {
 }
 
 // Render is a desired state with what was captured in the place of its templates. A template that is a whole text,
-// apart from blanks and line breaks, becomes whatever was captured; one with something around it must have captured a text.
+// apart from blanks and line breaks, becomes whatever was captured; one with something around it must have captured a
+// text.
 func Render(desired any, captured map[string]any) (any, error) {
 	switch node := desired.(type) {
 	case string:

@@ -96,8 +96,8 @@ func (h Host) unit() (there, ours bool, err error) {
 	return true, strings.HasPrefix(string(text), mark), nil
 }
 
-// install writes what differs, and reports whether any did. The unit comes first: it says that the program is ours. It is
-// enabled last.
+// install writes what differs, and reports whether any did. The unit comes first: it says that the program is ours. It
+// is enabled last.
 func (h Host) install() (changed bool, err error) {
 	text, err := os.ReadFile(h.at(unitFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -78,8 +78,8 @@ func (b *Bus) active(unit string) (bool, error) {
 	return value[string](state, "ActiveState") == "active", nil
 }
 
-// RestoredAtBoot returns the question whether the unit that restores the network before kubelet starts is enabled on the
-// host whose files are below root. A host without systemd has none.
+// RestoredAtBoot returns the question whether the unit that restores the network before kubelet starts is enabled on
+// the host whose files are below root. A host without systemd has none.
 func RestoredAtBoot(root string) func() (bool, error) {
 	bus := &Bus{Root: root}
 	return func() (bool, error) { return bus.enabled(bootunit.Name) }

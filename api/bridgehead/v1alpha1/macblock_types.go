@@ -83,7 +83,8 @@ type MACAddresses struct {
 // inRows stands for the list in JSON where there are rows.
 const inRows = "in rows"
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: a structure that cannot be read has its JSON as its address.
+// UnmarshalJSON implements json.Unmarshaler. It never fails: a structure that cannot be read has its JSON as its
+// address.
 func (a *MACAddresses) UnmarshalJSON(data []byte) error {
 	*a = MACAddresses{}
 	var rows []json.RawMessage

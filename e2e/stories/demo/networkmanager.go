@@ -27,8 +27,8 @@ const bridged = `interfaces:
   bridge: {port: [{name: eth1}]}
 `
 
-// tellOfNetworkManager tells what becomes of a host whose links NetworkManager manages. It has no kubelet: the policy is
-// applied as the agent does when it has a turn.
+// tellOfNetworkManager tells what becomes of a host whose links NetworkManager manages. It has no kubelet: the policy
+// is applied as the agent does when it has a turn.
 func tellOfNetworkManager(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "bridgehead-demo-")
 	if err != nil {
