@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -222,4 +223,32 @@ func waitFor(t *testing.T, what func() bool) {
 	t.Helper()
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 20*time.Second, true,
 		func(context.Context) (bool, error) { return what(), nil }))
+}
+
+func TestACertificateIsTakenByClocksThatAreBehind(t *testing.T) {
+	ca := newCA(t, caName, 24*time.Hour)
+	ca.signed = 0
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		PublicKey: key.Public(), DNSNames: []string{"webhook.ns.svc"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	signed, err := ca.Sign(template)
+	require.NoError(t, err)
+	behind := time.Now().Add(-maxSkew + time.Minute)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.ca)
+	options := x509.VerifyOptions{Roots: roots, DNSName: "webhook.ns.svc", CurrentTime: behind}
+	_, err = signed.Verify(options)
+	require.Error(t, err)
+
+	backdated, err := backdate(signed, template, tls.Certificate{Leaf: ca.ca, PrivateKey: ca.key})
+	require.NoError(t, err)
+	_, err = backdated.Verify(options)
+	require.NoError(t, err)
+	assert.Equal(t, signed.NotAfter, backdated.NotAfter)
+
+	other := newCA(t, caName, 24*time.Hour)
+	_, err = backdate(signed, template, tls.Certificate{Leaf: other.ca, PrivateKey: other.key})
+	assert.ErrorContains(t, err, "being replaced")
 }

@@ -27,8 +27,8 @@ const (
 	leafLife = 7 * 24 * time.Hour
 	// caLife is how long the CA lasts; it is replaced after two thirds of that.
 	caLife = 365 * 24 * time.Hour
-	// maxSkew is how far the clock of an API server may be behind ours: a new certificate is served only when such a
-	// clock takes it, too. The one before is good for a third of leafLife yet.
+	// maxSkew is how far the clock of an API server may be behind ours: certificates are valid from so long ago, and a new
+	// one is served only when such a clock takes it and its CA, too. The one before is good for a third of leafLife yet.
 	maxSkew = 10 * time.Minute
 )
 
@@ -49,7 +49,7 @@ type Source struct {
 func NewSource(cfg *rest.Config, namespace string, dnsNames ...string) *Source {
 	return &Source{leaf: &cmtls.DynamicSource{
 		DNSNames: dnsNames,
-		Authority: &authority.DynamicAuthority{
+		Authority: backdating{&authority.DynamicAuthority{
 			RESTConfig:      cfg,
 			SecretNamespace: namespace,
 			SecretName:      SecretName,
@@ -57,7 +57,7 @@ func NewSource(cfg *rest.Config, namespace string, dnsNames ...string) *Source {
 			CommonName:      caName,
 			LeafDuration:    leafLife,
 			CADuration:      caLife,
-		},
+		}},
 	}}
 }
 
