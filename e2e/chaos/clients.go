@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"time"
@@ -17,7 +18,10 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/nad"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // What clients do.
@@ -26,6 +30,9 @@ const (
 	vmUpdated  = "VMs given one more NIC"
 	podCreated = "pods created"
 	deleted    = "objects deleted"
+	// What is to fail does not count as a failure.
+	rejected = "objects that another webhook rejected after us"
+	taken    = "VMs refused as they asked for an address that was taken or in a window"
 )
 
 // kept is how many objects a client has at a time before it deletes the oldest.
@@ -44,6 +51,20 @@ func (f *field) serveClient(ctx context.Context, n int) {
 		if rand.N(4) == 0 {
 			o.SetGenerateName(o.GetName() + "-")
 			o.SetName("")
+		}
+		switch rand.N(20) {
+		case 0:
+			o.SetAnnotations(with(o.GetAnnotations(), suite.RejectAnnotation, "true"))
+			f.refuse(ctx, rejected, o)
+			continue
+		case 1:
+			if vm, ok := o.(*unstructured.Unstructured); ok {
+				ask(vm)
+				if f.refuse(ctx, taken, vm) {
+					mine = append(mine, vm)
+				}
+				continue
+			}
 		}
 		if !f.try(ctx, what, func(ctx context.Context) error { return f.suite.Client.Create(ctx, o) }) {
 			continue
@@ -76,6 +97,38 @@ func (f *field) try(ctx context.Context, what string, do func(context.Context) e
 	}
 	pause(ctx, backoff)
 	return false
+}
+
+// askTimeout is how long a client that asks for an address of its choice tries.
+const askTimeout = 5 * time.Second
+
+// refuse creates an object that is likely to be refused, and reports whether it was not.
+func (f *field) refuse(ctx context.Context, what string, o client.Object) bool {
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	err := f.suite.Client.Create(request, o)
+	if err != nil {
+		f.note(what, nil)
+	}
+	return err == nil
+}
+
+// ask has the first interface of a VM ask for an address that others ask for too, or that may be in a window.
+func ask(vm *unstructured.Unstructured) {
+	m := macpool.MAC{0x52, 0x54, 0, 0, 0, byte(rand.N(64))}
+	if rand.N(2) == 0 {
+		m = macpool.MAC{0x02, 0xc0, 0xa5, 0, byte(rand.N(4)), byte(rand.N(256))}
+	}
+	interfaces, _, _ := unstructured.NestedSlice(vm.Object, interfacesPath()...)
+	interfaces[0].(map[string]any)["macAddress"] = m.String()
+	_ = unstructured.SetNestedSlice(vm.Object, interfaces, interfacesPath()...)
+}
+
+// with is a map with one entry more.
+func with(all map[string]string, key, value string) map[string]string {
+	more := map[string]string{key: value}
+	maps.Copy(more, all)
+	return more
 }
 
 // numbers are what differs between failures of one kind: addresses, ports, names.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 )
 
@@ -53,16 +54,23 @@ func (s *Suite) StartMutator(ctx context.Context, namespaces ...string) (*Mutato
 	return m, nil
 }
 
-// label gives whatever it is sent a label.
+// RejectAnnotation on an object has a Mutator refuse it: somebody rejects what we admitted.
+const RejectAnnotation = "mutator.example.com/reject"
+
+// label gives whatever it is sent a label, unless it is to be rejected.
 func label(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Request == nil {
 		http.Error(w, "want an AdmissionReview", http.StatusBadRequest)
 		return
 	}
-	review.Response = &admissionv1.AdmissionResponse{
-		UID: review.Request.UID, Allowed: true, PatchType: ptr.To(admissionv1.PatchTypeJSONPatch),
-		Patch: []byte(`[{"op": "add", "path": "/metadata/labels", "value": {"mutated": "true"}}]`),
+	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+	var object metav1.PartialObjectMetadata
+	if err := json.Unmarshal(review.Request.Object.Raw, &object); err != nil || object.Annotations[RejectAnnotation] != "" {
+		review.Response.Allowed = false
+	} else {
+		review.Response.PatchType = ptr.To(admissionv1.PatchTypeJSONPatch)
+		review.Response.Patch = []byte(`[{"op": "add", "path": "/metadata/labels", "value": {"mutated": "true"}}]`)
 	}
 	review.Request = nil
 	w.Header().Set("Content-Type", "application/json")

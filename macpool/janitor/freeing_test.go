@@ -242,5 +242,6 @@ func TestFreeingStories(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tell(t, story) })
+		t.Run(name+", and clocks differ", func(t *testing.T) { tellWithSkew(t, story) })
 	}
 }

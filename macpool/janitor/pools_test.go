@@ -151,5 +151,6 @@ func TestReportStories(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tell(t, story) })
+		t.Run(name+", and clocks differ", func(t *testing.T) { tellWithSkew(t, story) })
 	}
 }

@@ -138,5 +138,6 @@ func TestReplicaStories(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tell(t, story) })
+		t.Run(name+", and clocks differ", func(t *testing.T) { tellWithSkew(t, story) })
 	}
 }

@@ -55,6 +55,7 @@ type world struct {
 	stop     func() // ends the janitor
 	events   *events.FakeRecorder
 	alter    func(*Janitor) // before it starts
+	skew     time.Duration  // by how much the clock of r1 is ahead, and that of r2 behind
 	logs     sync.Mutex
 	log      strings.Builder
 	// sharing are addresses that may have several holders.
@@ -77,6 +78,31 @@ type replica struct {
 func tell(t *testing.T, story func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { newWorld(t, vmKind(), vmiKind()).play(story) })
+}
+
+// tellWithSkew is tell in a world where the clocks of replicas differ by twenty minutes, which is longer than anything
+// is waited for.
+func tellWithSkew(t *testing.T, story func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, vmKind(), vmiKind())
+		w.skew = 10 * time.Minute
+		w.play(story)
+	})
+}
+
+// A skewedClock shows another time of day than others, and measures what goes by as they do.
+type skewedClock struct {
+	clock.RealClock
+	ahead time.Duration
+}
+
+func (c skewedClock) Now() time.Time                  { return time.Now().Add(c.ahead) }
+func (c skewedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// clockOf is the clock of a replica.
+func (w *world) clockOf(replica string) clock.WithTicker {
+	return skewedClock{ahead: map[string]time.Duration{"r1": w.skew, "r2": -w.skew}[replica]}
 }
 
 func newWorld(t *testing.T, kubevirt ...apimodel.Kind) *world {
@@ -143,10 +169,10 @@ func (w *world) start(name string) *replica {
 	ctx, kill := context.WithCancel(w.ctx)
 	r.kill = func() { r.lost.Store(true); kill(); synctest.Wait() }
 	r.lease = &cluster.Lease{
-		Client: direct, Namespace: system, Pod: name, Clock: clock.RealClock{}, Log: w.logger(),
+		Client: direct, Namespace: system, Pod: name, Clock: w.clockOf(name), Log: w.logger(),
 	}
 	r.ledger = ledger.New(ctx, ledger.Options{
-		Store: cluster.KubeStore{Client: direct}, Lease: r.lease, Objects: Objects{Reader: direct}, Clock: clock.RealClock{},
+		Store: cluster.KubeStore{Client: direct}, Lease: r.lease, Objects: Objects{Reader: direct}, Clock: w.clockOf(name),
 	})
 	blocks, err := cache.New(cfg, cache.Options{Scheme: w.scheme})
 	require.NoError(w.t, err)
@@ -171,7 +197,7 @@ func (w *world) startJanitor() {
 	require.NoError(w.t, err)
 	w.janitor = &Janitor{
 		Ledger: r.ledger, VMs: vms, Client: w.newClient(), Namespace: system, Term: cluster.Term{Holder: "r1"},
-		Log: w.logger(), Clock: clock.RealClock{}, Events: w.events, Unreadable: r.feed.Unreadable,
+		Log: w.logger(), Clock: w.clockOf("r1"), Events: w.events, Unreadable: r.feed.Unreadable,
 	}
 	if w.alter != nil {
 		w.alter(w.janitor)

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestWhetherANamelessObjectExistsIsLookedUp(t *testing.T) {
+	m := macpool.MAC{0x52, 0x54, 0, 0, 0, 1}
+	vm := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "gen-", Claim: "c"}
+	pod := vm
+	pod.Kind = macpool.KindPod
+	elsewhere := vm
+	elsewhere.Namespace = "elsewhere"
+	for name, c := range map[string]struct {
+		there func(w *world)
+		of    macpool.Object
+		want  bool
+	}{
+		"nothing is there":                     {of: vm},
+		"a VM that it may have become":         {func(w *world) { w.create(newVM("gen-x", m)) }, vm, true},
+		"a VM that it became, halted":          {func(w *world) { w.create(newVM("gen-", m)) }, vm, true},
+		"a VM of another generated name":       {func(w *world) { w.create(newVM("other-x", m)) }, vm, false},
+		"a VM with another address":            {func(w *world) { w.create(newVM("gen-x", macpool.MAC{2})) }, vm, false},
+		"a VM of another namespace":            {func(w *world) { w.create(newVM("gen-x", m)) }, elsewhere, false},
+		"an instance whose VM has changed":     {func(w *world) { w.create(newVMI("gen-x", "Running", true, m)) }, vm, true},
+		"a pod that it may have become":        {func(w *world) { w.create(newPod("gen-x", "Pending", m)) }, pod, true},
+		"a pod that it became, and that ended": {func(w *world) { w.create(newPod("gen-x", "Failed", m)) }, pod, false},
+		"a pod, where a VM is asked about":     {func(w *world) { w.create(newPod("gen-x", "Running", m)) }, vm, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, func(w *world) {
+				if c.there != nil {
+					c.there(w)
+				}
+				has, err := Objects{Reader: w.client}.Has(w.ctx, c.of, m)
+				require.NoError(t, err)
+				assert.Equal(t, c.want, has)
+			})
+		})
+	}
+	t.Run("VMs that the API server does not know now may be there", func(t *testing.T) {
+		tellWithout(t, func(w *world) {
+			_, err := Objects{Reader: w.client}.Has(w.ctx, vm, m)
+			assert.ErrorContains(t, err, "does not know VirtualMachines now")
+		})
+	})
+}
