@@ -13,6 +13,9 @@ import (
 var ErrNotReady = errors.New(
 	"this replica lends no address now: it has just started, or has lost touch with the API server")
 
+// ErrStaleClaim says that what asks again by a claim has nothing by it: it is another creation. Nothing was given.
+var ErrStaleClaim = errors.New("nothing is held by this claim any more")
+
 // ErrConflict is returned by a Store for a change that was decided on an older version of the block.
 var ErrConflict = errors.New("the block has changed")
 

@@ -27,7 +27,7 @@ type Ask struct {
 type Request struct {
 	Holder Object
 	// Again says that this is a second look at the creation of an object without a name: what its claim holds is passed
-	// on, once, see Claim.Again.
+	// on, once, see Claim.Again. If it holds nothing that is asked for, the answer is ErrStaleClaim.
 	Again bool
 	Pool  Pool
 	Asks  []Ask

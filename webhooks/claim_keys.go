@@ -5,6 +5,7 @@ package webhooks
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -36,6 +37,9 @@ const (
 	// unsignedAfter is how long unsigned claims are taken after they were last given.
 	unsignedAfter = time.Minute
 )
+
+// errNoClaimKey says that a creation by generateName cannot be told from others yet.
+var errNoClaimKey = errors.New("sign a claim: the key in Secret " + ClaimSecretName + " is not read yet")
 
 // ClaimKeys are the keys of claims, as the Secret has them. Every replica keeps it: whoever finds that it is not there,
 // cannot be read or is old replaces the key.
@@ -83,33 +87,37 @@ func (c *ClaimKeys) current() []ClaimKey {
 	return c.keys
 }
 
-// Claim returns the nonce that the ledger knows a creation by. It is that of the claim which the object brings, if we
-// gave that to this creation: this is another look at it then. Else annotate is the claim that the object is to have.
-func (c *ClaimKeys) Claim(ctx context.Context, given string, of claimScope) (nonce, annotate string, again bool, err error) {
+// New is a claim for a creation, and the nonce that the ledger knows it by.
+func (c *ClaimKeys) New(of claimScope) (nonce, claim string, err error) {
 	keys := c.current()
 	if len(keys) == 0 {
-		return "", "", false, fmt.Errorf("sign a claim: the key in Secret %s is not read yet", ClaimSecretName)
+		return "", "", errNoClaimKey
 	}
-	nonce, valid, known := readClaim(given, of, keys...)
+	if gives, _ := c.unsigned(); gives {
+		claim := newUnsignedClaim(c.Clock.Now())
+		return claim, claim, nil
+	}
+	claim, nonce = newClaim(keys[0], of)
+	return nonce, claim, nil
+}
+
+// Read returns the nonce of a claim that an object brings, and whether a replica gave it to this creation.
+func (c *ClaimKeys) Read(ctx context.Context, claim string, of claimScope) (nonce string, ours bool, err error) {
+	keys := c.current()
+	if len(keys) == 0 {
+		return "", false, errNoClaimKey
+	}
+	nonce, valid, known := readClaim(claim, of, keys...)
 	if !known && c.mayLook() {
 		if err := c.look(ctx); err != nil {
-			return "", "", false, err
+			return "", false, err
 		}
-		keys = c.current()
-		nonce, valid, _ = readClaim(given, of, keys...)
+		nonce, valid, _ = readClaim(claim, of, c.current()...)
 	}
-	gives, takes := c.unsigned()
-	switch {
-	case valid:
-		return nonce, "", true, nil
-	case takes && isUnsignedClaim(given):
-		return given, "", true, nil
-	case gives:
-		claim := newUnsignedClaim(c.Clock.Now())
-		return claim, claim, false, nil
+	if _, takes := c.unsigned(); !valid && takes && isUnsignedClaim(claim) {
+		return claim, true, nil
 	}
-	annotate, nonce = newClaim(keys[0], of)
-	return nonce, annotate, false, nil
+	return nonce, valid, nil
 }
 
 // unsigned says whether claims are given, and taken, as the release before does: while its replicas may be there, and

@@ -67,9 +67,8 @@ func anyCreation() claimScope {
 // give is the claim that a replica gives to a creation which brings none.
 func (w *keyWorld) give(c *ClaimKeys) string {
 	w.t.Helper()
-	nonce, claim, again, err := c.Claim(w.t.Context(), "", anyCreation())
+	nonce, claim, err := c.New(anyCreation())
 	require.NoError(w.t, err)
-	require.False(w.t, again)
 	require.NotEmpty(w.t, claim)
 	require.NotEmpty(w.t, nonce)
 	return claim
@@ -78,10 +77,9 @@ func (w *keyWorld) give(c *ClaimKeys) string {
 // takes reports whether a replica takes a claim for a second look.
 func (w *keyWorld) takes(c *ClaimKeys, claim string) bool {
 	w.t.Helper()
-	_, annotate, again, err := c.Claim(w.t.Context(), claim, anyCreation())
+	_, ours, err := c.Read(w.t.Context(), claim, anyCreation())
 	require.NoError(w.t, err)
-	require.Equal(w.t, again, annotate == "", "what is not taken is replaced")
-	return again
+	return ours
 }
 
 func pass(d time.Duration) {
@@ -219,6 +217,8 @@ func TestClaimsAreUnsignedWhileTheReleaseBeforeIsThere(t *testing.T) {
 func TestAReplicaWithoutAKeyIsNotReadyAndGivesNoClaim(t *testing.T) {
 	c := &ClaimKeys{Clock: clock.RealClock{}}
 	assert.False(t, c.Ready())
-	_, _, _, err := c.Claim(t.Context(), "", anyCreation())
+	_, _, err := c.New(anyCreation())
+	assert.ErrorContains(t, err, ClaimSecretName)
+	_, _, err = c.Read(t.Context(), "", anyCreation())
 	assert.ErrorContains(t, err, ClaimSecretName)
 }

@@ -194,3 +194,14 @@ func TestTheClaimOfADryRunIsNoneForACreation(t *testing.T) {
 	require.True(t, response.Allowed)
 	assert.NotEqual(t, claim, claimIn(t, response))
 }
+
+func TestACopyWithAClaimThatHoldsNothingItAsksForIsACreationOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	defer w.settle()
+	_, claim := first(t, w)
+	for _, mac := range []string{"52:54:00:00:00:01", ""} {
+		response := w.post(generated(t, "alice", mac, claim, false))
+		require.True(t, response.Allowed, "%v", response.Result)
+		assert.NotEqual(t, claim, claimIn(t, response))
+	}
+}

@@ -52,8 +52,10 @@ type nic struct {
 // An order is all that the interfaces of one object ask for.
 type order struct {
 	holder macpool.Object
-	// again says that the ledger has seen the holder, which has no name, before.
+	// again says that the ledger has seen the holder, which has no name, before. Should that turn out to be
+	// untrue, other makes it a holder of its own.
 	again bool
+	other func(p *Patch) (macpool.Object, error)
 	// kept are the addresses of the object's other interfaces.
 	kept   []macpool.MAC
 	asking []nic
@@ -78,7 +80,7 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 func (l Lending) lend(
 	ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict,
 ) ([]macpool.MAC, error) {
-	macs, err := l.ask(ctx, request, o, verdict)
+	macs, err := l.ask(ctx, request, &o, verdict)
 	if err != nil {
 		return nil, verdict.refuse(err, o)
 	}
@@ -87,7 +89,7 @@ func (l Lending) lend(
 
 // ask is lend with the refusal of the ledger as an error.
 func (l Lending) ask(
-	ctx context.Context, request *admissionv1.AdmissionRequest, o order, verdict *Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, o *order, verdict *Verdict,
 ) ([]macpool.MAC, error) {
 	rule, err := l.poolFor(request.Namespace, o.asking)
 	if err != nil {
@@ -102,11 +104,19 @@ func (l Lending) ask(
 		answer = l.Ledger.Preview
 	}
 	grant, err := answer(ctx, r)
+	if errors.Is(err, macpool.ErrStaleClaim) {
+		// The claim came with a copy of an object that is gone.
+		if o.holder, err = o.other(&verdict.Patch); err != nil {
+			return nil, err
+		}
+		r.Holder, r.Again, o.again = o.holder, false, false
+		grant, err = answer(ctx, r)
+	}
 	if err != nil {
 		return nil, err
 	}
 	verdict.note(grant.Collisions, o.asking, rule.Enforcement)
-	l.warnOfNodes(o, verdict)
+	l.warnOfNodes(*o, verdict)
 	return grant.MACs, nil
 }
 
@@ -148,17 +158,28 @@ func (l Lending) identify(
 	if meta.GenerateName == "" {
 		return field.ErrorList{field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")}, nil
 	}
-	nonce, annotate, again, err := l.Claims.Claim(
-		ctx, meta.Annotations[ClaimAnnotation], claimScopeOf(kind, request, meta),
-	)
+	scope := claimScopeOf(kind, request, meta)
+	o.holder.GenerateName = meta.GenerateName
+	o.other = func(p *Patch) (macpool.Object, error) {
+		nonce, claim, err := l.Claims.New(scope)
+		if err != nil {
+			return macpool.Object{}, err
+		}
+		p.annotate(meta.Annotations, map[string]string{ClaimAnnotation: claim})
+		holder := o.holder
+		holder.Claim = nonce
+		return holder, nil
+	}
+	nonce, again, err := l.Claims.Read(ctx, meta.Annotations[ClaimAnnotation], scope)
 	if err != nil {
 		return nil, err
 	}
-	if annotate != "" {
-		patch.annotate(meta.Annotations, map[string]string{ClaimAnnotation: annotate})
+	if again {
+		o.holder.Claim, o.again = nonce, true
+		return nil, nil
 	}
-	o.holder.GenerateName, o.holder.Claim, o.again = meta.GenerateName, nonce, again
-	return nil, nil
+	o.holder, err = o.other(patch)
+	return nil, err
 }
 
 // parts are the errors that were joined into one.

@@ -88,14 +88,14 @@ func (w VMReviewer) assign(
 	if err := w.shareNamed(ctx, request, c, &o); err != nil {
 		return Verdict{}, err
 	}
-	macs, err := w.ask(ctx, request, o, &verdict)
+	macs, err := w.ask(ctx, request, &o, &verdict)
 	if taken := takenOnly(err); len(taken) > 0 {
 		resolved, failed := w.resolve(ctx, request, c, &o, taken, &verdict)
 		if failed != nil {
 			return Verdict{}, failed
 		}
 		if resolved {
-			macs, err = w.ask(ctx, request, o, &verdict)
+			macs, err = w.ask(ctx, request, &o, &verdict)
 		}
 	}
 	if err != nil {

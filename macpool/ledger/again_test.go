@@ -130,10 +130,35 @@ func TestARefusalOfANamelessHoldersAddressIsFinalOnceTheObjectExists(t *testing.
 	})
 }
 
-func TestASecondLookAsksForWhatTheFirstDidNotGive(t *testing.T) {
+func TestASecondLookByAClaimThatHoldsNothingIsNone(t *testing.T) {
+	m := macpool.MAC{0x52, 0x54, 0, 0, 0, 1}
+	for name, asks := range map[string][]macpool.Ask{
+		"that asks for an address that is free": {{Interface: "net", MAC: m}},
+		"that asks for any":                     {{Interface: "net"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+				request := macpool.Request{Holder: nameless("c"), Again: true, Pool: w.pool, Asks: asks}
+				_, err := w.ledgers["r1"].Assign(t.Context(), request)
+				require.ErrorIs(t, err, macpool.ErrStaleClaim)
+				_, err = w.assign("r1", "other", asks...)
+				require.NoError(t, err, "nothing was given")
+			})
+		})
+	}
+}
+
+func TestASecondLookAsksForMoreThanTheFirstGave(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
-		require.NoError(t, w.again("r1", "c", macpool.MAC{0x52, 0x54, 0, 0, 0, 1}), "another webhook wrote it")
-		_, err := w.assign("r1", "other", named(t, "net", "52:54:00:00:00:01"))
+		m := w.lendTo("r1", "c")
+		grant, err := w.ledgers["r1"].Assign(t.Context(), macpool.Request{
+			Holder: nameless("c"), Again: true, Pool: w.pool,
+			Asks: []macpool.Ask{{Interface: "net", MAC: m}, named(t, "written by a webhook", "52:54:00:00:00:01"), {Interface: "any"}},
+		})
+		require.NoError(t, err)
+		assert.Equal(t, m, grant.MACs[0])
+		assert.NotZero(t, grant.MACs[2])
+		_, err = w.assign("r1", "other", named(t, "net", "52:54:00:00:00:01"))
 		require.Error(t, err)
 	})
 }

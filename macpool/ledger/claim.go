@@ -39,8 +39,10 @@ func (l *Ledger) claimAll(ctx context.Context, r macpool.Request) (claims, error
 		go func() { outcomes <- l.claim(ctx, r, i, macs[i]) }()
 	}
 	var failures []error
+	passedOn := false
 	for range cap(outcomes) {
 		out := <-outcomes
+		passedOn = passedOn || out.renewal
 		if out.fresh != nil {
 			all.fresh = append(all.fresh, *out.fresh)
 		}
@@ -54,6 +56,9 @@ func (l *Ledger) claimAll(ctx context.Context, r macpool.Request) (claims, error
 		default:
 			failures = append(failures, out.err)
 		}
+	}
+	if r.Again && !passedOn && len(failures) == 0 {
+		failures = append(failures, macpool.ErrStaleClaim)
 	}
 	if len(failures) > 0 {
 		l.takeBack(all.fresh)
@@ -72,6 +77,7 @@ func isRefusal(err error) bool {
 // An outcome is what became of one claim.
 type outcome struct {
 	ask       int
+	renewal   bool // the object held the address before
 	fresh     *macpool.Claim
 	collision *macpool.TakenError
 	err       error
@@ -107,7 +113,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	if errors.As(err, &reserved) {
 		renewal, err = l.contest(ctx, &c)
 	}
-	out.err = err
+	out.err, out.renewal = err, err == nil && renewal
 	if err == nil && !renewal {
 		out.fresh = &c
 	}
