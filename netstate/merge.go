@@ -35,6 +35,7 @@ func (m *merger) merge(current State) State {
 	m.mergeControllers()
 	m.mergeBases()
 	m.resolveMACs()
+	m.keepMACs()
 	target := State{
 		Description: current.Description,
 		Interfaces:  m.interfaces(),
@@ -181,6 +182,9 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	}
 	if desired.Details != "" {
 		merged.Details = desired.Details
+	}
+	if desired.KeepsMAC != nil {
+		merged.KeepsMAC = desired.KeepsMAC
 	}
 	if desired.AcceptAllMAC != nil {
 		merged.AcceptAllMAC = desired.AcceptAllMAC

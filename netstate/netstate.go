@@ -91,7 +91,11 @@ type Interface struct {
 	// CopyMACFrom names another interface whose permanent MAC, or else current MAC, a new bridge or bond
 	// takes. Merge resolves it into MAC: it occurs in desired states only.
 	CopyMACFrom *string `json:"copy-mac-from,omitzero"`
-	MTU         *int    `json:"mtu,omitzero"           range:"68 65536"`
+	// KeepsMAC says of a bridge that its MAC was set (addr_assign_type 3, NET_ADDR_SET), so that no port changes it by
+	// coming or going; nil is not known. A bridge that a policy names and that carries addresses keeps its own. The
+	// kernel has no way back from there.
+	KeepsMAC *bool `json:"kernel-keeps-mac,omitzero"`
+	MTU      *int  `json:"mtu,omitzero"           range:"68 65536"`
 	// MinMTU and MaxMTU are the driver's limits (IFLA_MIN_MTU, IFLA_MAX_MTU); read only. A driver without
 	// a limit shows 65535 at most.
 	MinMTU *int `json:"min-mtu,omitzero"`

@@ -28,6 +28,7 @@ func Plan(current, desired State) ([]Step, error) {
 func planBetween(now, target State) []Step {
 	p := newPlanner(now, target)
 	p.cutRules(now.RouteRules.Config, target.RouteRules.Config)
+	p.keepMACs()
 	p.stopDHCP()
 	p.cutRoutes()
 	p.cutAddresses()

@@ -55,6 +55,9 @@ func (p *planner) record(link Interface, state LinkState, links map[string]*Inte
 	if inheritsMAC(link, links) {
 		link.MAC = nil
 	}
+	if link.KeepsMAC != nil {
+		link.KeepsMAC = new(link.MAC != nil) // one that it is made with is set
+	}
 	if link.Bridge != nil {
 		link.Bridge = &Bridge{Options: link.Bridge.Options, VLANFiltering: link.Bridge.VLANFiltering,
 			OwnVLANs: link.Bridge.OwnVLANs}
@@ -157,6 +160,7 @@ func (p *planner) setFiltering(name string) {
 // settleLinks brings every link into the state it is wanted in.
 func (p *planner) settleLinks() {
 	for _, name := range p.order {
+		p.settleMAC(name)
 		p.settle(name)
 	}
 }

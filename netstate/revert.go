@@ -110,6 +110,7 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 		entry.Veth = link.Veth
 	}
 	entry.Details = link.Details
+	entry.KeepsMAC = link.KeepsMAC
 	if link.Bridge != nil {
 		entry.Bridge.OwnVLANs = link.Bridge.OwnVLANs
 	}

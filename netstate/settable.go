@@ -14,7 +14,7 @@ func inheritsMAC(link Interface, links map[string]*Interface) bool {
 		base := links[link.Base()]
 		return base != nil && base.MAC != nil && *base.MAC == *link.MAC
 	}
-	if link.Bridge == nil {
+	if link.Bridge == nil || isTrue(link.KeepsMAC) {
 		return false
 	}
 	var lowest *MAC

@@ -236,7 +236,7 @@ func TestADryRunShowsThePlan(t *testing.T) {
 		"captures are resolved, and what moves is not called lost": {spec: inPlaceOfDefault, want: `plan for nodes node01 and node02
   - route default (0.0.0.0/0) via 192.0.2.1 through eth0
   - eth0 address 192.0.2.5/24
-  + bridge br1 (stp off, vlan-filtering on, mtu 1500)
+  + bridge br1 (stp off, vlan-filtering on, mtu 1500, mac 52:54:00:00:00:00)
   ~ eth0 controller none → br1 (trunk 2-4094)
   + br1 address 192.0.2.5/24
   + route default (0.0.0.0/0) via 192.0.2.1 through br1`},

@@ -74,6 +74,7 @@ func (k *Kernel) readLinks() ([]*link, error) {
 			return ""
 		})
 		if b := l.iface.Bridge; b != nil {
+			l.iface.KeepsMAC = keepsMAC(l)
 			own := vlans[l.index]
 			if !sameVLANs(own, (*netstate.PortVLAN)(nil).Entries(value(b.Options.VLANDefaultPVID))) {
 				b.OwnVLANs = append([]netstate.VLANEntry{}, own...)
@@ -134,6 +135,9 @@ func (k *Kernel) readLink(name string) (*link, error) {
 		return nil, err
 	}
 	l.name(k.nameOf)
+	if l.iface.Bridge != nil {
+		l.iface.KeepsMAC = keepsMAC(l)
+	}
 	return l, nil
 }
 

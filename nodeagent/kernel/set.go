@@ -35,7 +35,7 @@ func (k *Kernel) doSet(step netstate.Step) error {
 		}
 		return &StaleError{operation, d}
 	}
-	if err := k.setLink(l.index, *to); err != nil {
+	if err := k.setLink(l.index, withMAC(*to, l)); err != nil {
 		_ = k.setLink(l.index, *from)
 		return refused(err, "%s", operation)
 	}

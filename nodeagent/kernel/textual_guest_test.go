@@ -6,11 +6,13 @@ package kernel
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,7 +33,7 @@ func run(tb testing.TB, line string) string {
 func volatile() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^\d+: |@if\d+| \w+_timer +[\d.]+| port_(id|no) \w+| designated_port \d+| expires \d+sec| valid_lft .*$` +
 		`| promiscuity \d+| allmulti \d+| tentative| linkdown| dead| state (UP|DOWN|UNKNOWN)| qdisc \w+` +
-		`|NO-CARRIER,|^ +inet6 fe80::.*$`) // a bridge finds a carrier, and the kernel an address, in their own time
+		`|NO-CARRIER,`)
 }
 
 // listing is a node as ip and bridge show it, apart from what is volatile. Lists of links are in the order of names.
@@ -70,6 +72,31 @@ func blocks(lines []string) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// awaitSettled waits until links have found their carriers, and the kernel has made and tried its addresses of them: it
+// does so in its own time.
+func awaitSettled(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return !strings.Contains(run(t, "ip link show up"), "NO-CARRIER") &&
+			!strings.Contains(run(t, "ip -6 addr"), "tentative") && !lacksLinkLocal(t)
+	}, time.Minute, 20*time.Millisecond, "the links settle")
+}
+
+// lacksLinkLocal reports whether a link that is up, has IPv6 and makes addresses has none of its own yet.
+func lacksLinkLocal(t *testing.T) bool {
+	t.Helper()
+	for _, block := range blocks(strings.Split(strings.TrimSpace(run(t, "ip -d addr show up")), "\n")) {
+		name, _, _ := strings.Cut(strings.TrimSpace(strings.SplitN(block, ":", 3)[1]), "@")
+		off, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6")
+		port := strings.Contains(block, " master bond")
+		if err == nil && strings.TrimSpace(string(off)) == "0" && name != "lo" && !port &&
+			!strings.Contains(block, "addrgenmode none") && !strings.Contains(block, "inet6 fe80::") {
+			return true
+		}
+	}
+	return false
 }
 
 // What people made by hand with ip and bridge is as it was after a policy that took it away is undone, whatever
@@ -176,9 +203,11 @@ interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: e
 			})
 			policy, errs := netstate.Parse([]byte(test.policy))
 			require.Empty(t, errs)
+			awaitSettled(t)
 			before := listing(t)
 			steps := configure(t, k, policy)
 			require.NoError(t, Undo(k, steps), netstate.Format(steps))
+			awaitSettled(t)
 			after := listing(t)
 			for line := range before {
 				assert.Equal(t, before[line], after[line], line)
