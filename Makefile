@@ -69,6 +69,10 @@ release: ## Make the image and, in dist, the install.yaml of every kind of clust
 bench: ## Compare admissions with ours, with a webhook that gives addresses and remembers nothing, and with none; writes bench.json
 	@go run ./e2e/bench -json bench.json
 
+.PHONY: bench-scale
+bench-scale: ## Measure how start, memory, assignment and sweeps of a replica grow with 1,000 to 100,000 VMs, or SIZES=1000,10000; the API server is in memory
+	@go run ./e2e/benchscale -json bench-scale.json $(if $(SIZES),-sizes $(SIZES))
+
 .PHONY: bench-netstate
 bench-netstate: ## Compare reading, planning and applying network state with ip -batch and bridge -batch, in one guest
 	@CGO_ENABLED=0 go run -exec "$(IN_GUEST)" ./e2e/benchnetstate

@@ -4,12 +4,12 @@ package apimodel
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,10 +116,8 @@ func (q query) show(o object) object {
 
 func (s *Server) listLocked(q query) object {
 	items := []any{}
-	for _, at := range s.sortedLocked() {
-		if o := s.objects[at]; q.matches(at, o) {
-			items = append(items, q.show(o))
-		}
+	for _, at := range s.matchingLocked(q) {
+		items = append(items, q.show(s.objects[at]))
 	}
 	list := object{
 		"kind": q.kind.Kind + "List", "apiVersion": q.kind.GroupVersion().String(),
@@ -131,13 +129,18 @@ func (s *Server) listLocked(q query) object {
 	return list
 }
 
-func (s *Server) sortedLocked() []address {
-	all := make([]address, 0, len(s.objects))
-	for at := range s.objects {
-		all = append(all, at)
+// matchingLocked are where the objects are that were asked for, in order.
+func (s *Server) matchingLocked(q query) []address {
+	var found []address
+	for at, o := range s.objects {
+		if q.matches(at, o) {
+			found = append(found, at)
+		}
 	}
-	sort.Slice(all, func(i, j int) bool { return fmt.Sprint(all[i]) < fmt.Sprint(all[j]) })
-	return all
+	slices.SortFunc(found, func(a, b address) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	return found
 }
 
 func respond(r *http.Request, code int, body any) *http.Response {

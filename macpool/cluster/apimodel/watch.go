@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -116,10 +117,9 @@ func (w *watcher) next() (events []event, changed chan struct{}, ended bool) {
 	if s.stalled[kind] {
 		return nil, s.changed, false
 	}
-	for _, e := range s.events {
-		if e.version > w.seen {
-			events, w.seen = append(events, e), e.version
-		}
+	first, _ := slices.BinarySearchFunc(s.events, w.seen+1, func(e event, version int) int { return e.version - version })
+	for _, e := range s.events[first:] {
+		events, w.seen = append(events, e), e.version
 	}
 	return events, s.changed, false
 }
