@@ -33,6 +33,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
@@ -156,7 +157,10 @@ func newReplica(
 	r.tenure = &cluster.Lease{
 		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
 	}
-	r.format = &cluster.Format{Reader: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("format")}
+	r.format = &cluster.Format{
+		Client: direct, Namespace: o.Namespace, Known: func() []*macpool.Block { return r.ledger.Blocks() },
+		Clock: clock.RealClock{}, Log: log.WithName("format"),
+	}
 	r.claims = &webhooks.ClaimKeys{
 		Client: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("claims"),
 		Unsigned: func() bool { return !r.format.Rows() },
@@ -172,7 +176,7 @@ func newReplica(
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store: cluster.CountedStore{
-			Store: cluster.KubeStore{Client: direct, Rows: r.format.Rows}, Writes: r.counts.writes,
+			Store: cluster.KubeStore{Client: direct, Format: r.format}, Writes: r.counts.writes,
 		},
 		Lease:   r.gate,
 		Objects: janitor.Objects{Reader: direct, TakesMAC: nads.Cache.TakesMAC},
@@ -245,7 +249,7 @@ func (r *replica) openGate() everywhere {
 	}
 }
 
-// chooseFormat has the replica write rows once all others read them.
+// chooseFormat has the replica write blocks so that all others can read them.
 func (r *replica) chooseFormat() everywhere {
 	return func(ctx context.Context) error {
 		r.format.Run(ctx)

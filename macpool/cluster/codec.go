@@ -16,11 +16,15 @@ import (
 
 // DecodeBlock reads a block from its API object. Rows that cannot be read are left out, and the error tells of them:
 // the block has the others. Two rows of one address are one with the holders of both. The block is nil if the object's
-// name is no prefix.
+// name is no prefix, or if there must be rows and the API server shows none: the CRD of an earlier release hides them.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
 		return nil, err
+	}
+	if len(o.Rows) == 0 && o.Addresses.Structures == nil && o.Held+o.Reserved > 0 {
+		return nil, fmt.Errorf("MACBlock %s: %d addresses are held and %d reserved, and no row is there: "+
+			"apply the CRD of this release, or delete the block", o.Name, o.Held, o.Reserved)
 	}
 	b := macpool.NewBlock(prefix)
 	b.Version = o.ResourceVersion

@@ -4,14 +4,20 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 const (
@@ -20,37 +26,44 @@ const (
 	ReadsAnnotation = "bridgehead.dev/reads-blocks"
 	// readsRows is its value where rows are read.
 	readsRows = "rows"
-	// formatInterval is how often a replica looks whether all others read rows.
-	formatInterval = time.Second
-	formatTimeout  = 3 * time.Second
+	// formatInterval is how often a replica looks how blocks are to be written.
+	formatInterval = 2 * time.Second
+	// formatTimeout bounds one look.
+	formatTimeout = 10 * time.Second
 )
 
-// A Format decides how a replica writes blocks: in rows as soon as every replica that has a Lease reads them, and so on
-// from then on. One that comes later and does not read rows refuses the blocks.
+// A Format decides how a replica writes blocks: in rows while every replica that has a Lease reads them and the API
+// server takes them, else as the release before this one does. On the way back to that it has all blocks written anew.
 type Format struct {
-	// Reader must not be a cache.
-	Reader client.Reader
+	// Client must not read from a cache.
+	Client client.Client
 	// Namespace holds the Leases of the replicas.
 	Namespace string
-	Clock     clock.WithTicker
-	Log       logr.Logger
+	// Known are the blocks as this replica knows them.
+	Known func() []*macpool.Block
+	Clock clock.WithTicker
+	Log   logr.Logger
 
-	rows atomic.Bool
+	rows      atomic.Bool
+	converted bool // no block has had rows since rows was last true
 }
 
 // Rows reports whether blocks are to be written in rows.
 func (f *Format) Rows() bool { return f.rows.Load() }
 
-// Run returns when blocks are written in rows, or when ctx is done.
+// refuse takes in that the API server did not take rows. The next look tells whether that is so.
+func (f *Format) refuse(err error) {
+	f.Log.Info("Block written as the release before this one reads it: the API server refuses rows", "error", err.Error())
+	f.rows.Store(false)
+}
+
+// Run returns when ctx is done.
 func (f *Format) Run(ctx context.Context) {
 	ticker := f.Clock.NewTicker(formatInterval)
 	defer ticker.Stop()
 	for {
 		if err := f.look(ctx); err != nil && ctx.Err() == nil {
-			f.Log.Error(err, "Blocks are written as the release before this one reads them, until it is known who reads them")
-		}
-		if f.Rows() {
-			return
+			f.Log.Error(err, "It is not known how blocks are to be written; they are written as before")
 		}
 		select {
 		case <-ticker.C():
@@ -60,26 +73,89 @@ func (f *Format) Run(ctx context.Context) {
 	}
 }
 
-// look lists the Leases by a consistent read.
 func (f *Format) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, formatTimeout)
 	defer cancel()
 	var leases coordinationv1.LeaseList
-	err := f.Reader.List(ctx, &leases, client.InNamespace(f.Namespace), client.HasLabels{ReplicaLabel})
+	err := f.Client.List(ctx, &leases, client.InNamespace(f.Namespace), client.HasLabels{ReplicaLabel})
 	if err != nil {
 		return fmt.Errorf("list Leases of replicas: %w", err)
 	}
-	f.rows.Store(allReadRows(leases.Items))
-	return nil
+	if len(leases.Items) == 0 { // not even this replica has one yet
+		return nil
+	}
+	rows := allReadRows(leases.Items)
+	if rows {
+		if rows, err = f.takesRows(ctx); err != nil {
+			return err
+		}
+	}
+	f.rows.Store(rows)
+	switch {
+	case rows:
+		f.converted = false
+	case !f.converted:
+		f.converted, err = f.writeStructures(ctx)
+	}
+	return err
 }
 
-// allReadRows decides whether blocks may be written in rows. While no replica has a Lease, not even this one, nothing
-// is known.
+// allReadRows decides whether blocks may be written in rows.
 func allReadRows(replicas []coordinationv1.Lease) bool {
 	for _, lease := range replicas {
 		if lease.Annotations[ReadsAnnotation] != readsRows {
 			return false
 		}
 	}
-	return len(replicas) > 0
+	return true
+}
+
+// takesRows asks the API server whether it would take a block in rows: the CRD of an earlier release does not.
+func (f *Format) takesRows(ctx context.Context) (bool, error) {
+	err := f.Client.Create(ctx, EncodeBlock(macpool.NewBlock(macpool.Prefix{})), client.DryRunAll)
+	switch {
+	case err == nil || apierrors.IsAlreadyExists(err):
+		return true, nil
+	case apierrors.IsInvalid(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("try whether a block may have rows: %w", err)
+}
+
+// writeStructures has every block that has rows written as the release before reads it, and says whether none is left.
+func (f *Format) writeStructures(ctx context.Context) (none bool, err error) {
+	var list v1alpha1.MACBlockList
+	if err := f.Client.List(ctx, &list); err != nil {
+		return false, fmt.Errorf("list MACBlocks: %w", err)
+	}
+	known := map[string]*macpool.Block{}
+	for _, b := range f.Known() {
+		known[b.Prefix.String()] = b
+	}
+	none = true
+	var failed []error
+	for i := range list.Items {
+		o := &list.Items[i]
+		if o.Addresses.Structures != nil {
+			continue
+		}
+		none = false
+		failed = append(failed, f.writeStructure(ctx, o, known[o.Name]))
+	}
+	return none, errors.Join(failed...)
+}
+
+// writeStructure writes one block. The API server may hide its rows; this replica may know the very state it is in.
+func (f *Format) writeStructure(ctx context.Context, o *v1alpha1.MACBlock, known *macpool.Block) error {
+	b, err := DecodeBlock(o)
+	if b == nil && known != nil && known.Version == o.ResourceVersion {
+		b = known
+	}
+	if b == nil {
+		return err
+	}
+	if err := f.Client.Update(ctx, encodeStructures(b)); err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("write MACBlock %s as the release before this one reads it: %w", o.Name, err)
+	}
+	return nil
 }

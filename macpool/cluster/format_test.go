@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster/apimodel"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -72,6 +74,21 @@ func formerReplica() *coordinationv1.Lease {
 	}}
 }
 
+func blockKind() apimodel.Kind {
+	return kindOf(v1alpha1.Group, "v1alpha1", "MACBlock", "macblocks", true)
+}
+
+// formerSchema has the API server know the CRD of the release before this one, which has no rows.
+func (w *world) formerSchema() {
+	w.api.Validate = func(k apimodel.Kind, o map[string]any) error {
+		if _, list := o["addresses"].([]any); k.Kind == "MACBlock" && o["addresses"] != nil && !list {
+			return apierrors.NewInvalid(k.GroupKind(), "block", nil)
+		}
+		return nil
+	}
+	w.api.Hide(blockKind(), "rows")
+}
+
 func TestUpgradeStories(t *testing.T) {
 	m := macpool.MAC{2, 0, 0, 0, 0, 1}
 	block := func(w *world) *macpool.Block {
@@ -100,7 +117,7 @@ func TestUpgradeStories(t *testing.T) {
 			assert.False(w.t, watched.WaitForCacheSync(patience), "it would lend what the block has")
 		},
 		"a block that became empty is not read by the release before either": func(w *world, _ *Format, s KubeStore) {
-			s.Rows = nil
+			s.Format = nil
 			written, err := s.Put(w.ctx, block(w))
 			require.NoError(w.t, err)
 			written.Set(m, macpool.Entry{})
@@ -142,23 +159,76 @@ func TestUpgradeStories(t *testing.T) {
 			require.NoError(w.t, err)
 			assert.True(w.t, b.Equal(written), "nothing was lost on the way")
 		},
+		"once the CRD of the release before is applied, all blocks are written as that reads them": func(w *world, f *Format, s KubeStore) {
+			_, stop := w.lease()
+			defer stop()
+			w.pass(2 * formatInterval)
+			written, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
+			other := macpool.NewBlock(macpool.Prefix{4})
+			other.Reserve(3, everything(), "r1", time.Unix(1, 0))
+			known, err := s.Put(w.ctx, other)
+			require.NoError(w.t, err)
+			f.Known = func() []*macpool.Block { return []*macpool.Block{known} }
+			w.formerSchema()
+
+			_, err = s.Get(w.ctx, m.Prefix())
+			require.Error(w.t, err, "the API server hides the rows: the block is not empty")
+			written, err = s.Put(w.ctx, written)
+			require.NoError(w.t, err, "the first write that is refused is made as the release before does")
+			w.pass(2 * formatInterval)
+			require.False(w.t, f.Rows())
+			direct, _ := w.former()
+			var read formerBlock
+			require.NoError(w.t, direct.Get(w.ctx, key, &read))
+			assert.Equal(w.t, "vma", read.Addresses[0].Holders[0].Name)
+			require.NoError(w.t, direct.Get(w.ctx, client.ObjectKey{Name: other.Prefix.String()}, &read), "nobody wrote it")
+			assert.Len(w.t, read.Addresses, 3)
+			b, err := s.Get(w.ctx, m.Prefix())
+			require.NoError(w.t, err)
+			assert.True(w.t, b.Equal(written))
+		},
+		"what the API server hides and this replica does not know stays as it is": func(w *world, f *Format, s KubeStore) {
+			_, stop := w.lease()
+			defer stop()
+			w.pass(2 * formatInterval)
+			written, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
+			older := block(w)
+			older.Version = "1"
+			f.Known = func() []*macpool.Block { return []*macpool.Block{older} }
+			w.formerSchema()
+			w.pass(10 * formatInterval)
+			w.api.Hide(blockKind(), "")
+			b, err := s.Get(w.ctx, m.Prefix())
+			require.NoError(w.t, err)
+			assert.Equal(w.t, written.Version, b.Version)
+			assert.Equal(w.t, 1, b.Len())
+		},
 		"nothing is known of replicas while they cannot be listed": func(w *world, f *Format, _ KubeStore) {
 			w.lost.Store(true)
 			w.pass(10 * formatInterval)
 			assert.False(w.t, f.Rows())
 		},
-		"nothing is known while no replica has a Lease": func(w *world, f *Format, _ KubeStore) {
+		"nothing is known while no replica has a Lease": func(w *world, f *Format, s KubeStore) {
+			s.Format = nil
+			written, err := s.Put(w.ctx, block(w))
+			require.NoError(w.t, err)
 			w.pass(10 * formatInterval)
 			assert.False(w.t, f.Rows())
+			b, err := s.Get(w.ctx, m.Prefix())
+			require.NoError(w.t, err)
+			assert.Equal(w.t, written.Version, b.Version, "it is not written anew")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tell(t, func(w *world) {
-				f := &Format{Reader: w.client, Namespace: "system", Clock: clock.RealClock{}, Log: logr.Discard()}
+				f := &Format{Client: w.client, Namespace: "system", Clock: clock.RealClock{}, Log: logr.Discard()}
+				f.Known = func() []*macpool.Block { return nil }
 				ctx, stop := context.WithCancel(w.ctx)
 				defer stop()
 				go f.Run(ctx)
-				story(w, f, KubeStore{Client: w.client, Rows: f.Rows})
+				story(w, f, KubeStore{Client: w.client, Format: f})
 			})
 		})
 	}

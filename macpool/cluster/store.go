@@ -21,8 +21,8 @@ import (
 // A KubeStore keeps blocks as MACBlock objects. Its client must not read from a cache.
 type KubeStore struct {
 	Client client.Client
-	// Rows reports whether every replica can read blocks that are written in rows; nil says so.
-	Rows func() bool
+	// Format says how blocks are written; nil has them in rows.
+	Format *Format
 }
 
 var _ ledger.Store = KubeStore{}
@@ -48,6 +48,11 @@ func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, e
 func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
 	o := s.encode(b)
 	err := s.write(ctx, o)
+	if apierrors.IsInvalid(err) && s.Format != nil && s.Format.Rows() {
+		s.Format.refuse(err)
+		o = encodeStructures(b)
+		err = s.write(ctx, o)
+	}
 	// A block that was deleted since it was read is not found, or found with another UID.
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, macpool.ErrConflict)
@@ -61,7 +66,7 @@ func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, e
 }
 
 func (s KubeStore) encode(b *macpool.Block) *v1alpha1.MACBlock {
-	if s.Rows != nil && !s.Rows() {
+	if s.Format != nil && !s.Format.Rows() {
 		return encodeStructures(b)
 	}
 	return EncodeBlock(b)

@@ -31,14 +31,18 @@ type Kind struct {
 type Server struct {
 	// Fail, if set, is asked before each request whether that is to fail as a lost connection does.
 	Fail func(*http.Request) error
+	// Validate, if set, is asked before each write whether an object of a kind may be so.
+	Validate func(Kind, map[string]any) error
 
 	mu      sync.Mutex
 	kinds   map[string]Kind // by group/resource
 	objects map[address]object
 	last    int // resourceVersion
 	events  []event
+	schemas int           // how often a schema changed
 	changed chan struct{} // closed at the next event, or when a stall begins or ends
 	stalled map[string]bool
+	hidden  map[string]string // a field, by group/resource
 }
 
 // An address is where an object is kept.
@@ -60,6 +64,7 @@ type event struct {
 func New(kinds ...Kind) *Server {
 	s := &Server{
 		kinds: map[string]Kind{}, objects: map[address]object{}, changed: make(chan struct{}), stalled: map[string]bool{},
+		hidden: map[string]string{},
 	}
 	s.Serve(kinds...)
 	return s
@@ -87,6 +92,16 @@ func (s *Server) Stall(k Kind, stalled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stalled[k.Group+"/"+k.Resource] = stalled
+	s.wakeLocked()
+}
+
+// Hide takes a field of a kind out of what is read and written, as a schema does that does not have it. What is stored
+// keeps it until it is written. Watches end; an empty field ends it.
+func (s *Server) Hide(k Kind, field string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden[k.Group+"/"+k.Resource] = field
+	s.schemas++
 	s.wakeLocked()
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -39,6 +40,8 @@ type query struct {
 	initial bool
 	// partial asks for metadata only.
 	partial bool
+	dry     bool   // nothing is to be stored
+	hidden  string // the field that the schema does not have
 }
 
 // read reads a request: /api/v1/[namespaces/NAMESPACE/]RESOURCE[/NAME[/SUB]] or /apis/GROUP/VERSION/...
@@ -70,7 +73,7 @@ func (s *Server) read(r *http.Request) (query, error) {
 	if !served {
 		return query{}, errNoPath
 	}
-	q.kind = kind
+	q.kind, q.hidden = kind, s.hidden[group+"/"+q.at.resource]
 	return q, q.readOptions(r)
 }
 
@@ -85,6 +88,7 @@ func (q *query) readOptions(r *http.Request) error {
 	q.watch = values.Get("watch") == "true" || values.Get("watch") == "1"
 	q.initial = values.Get("sendInitialEvents") == "true"
 	q.from, _ = strconv.Atoi(values.Get("resourceVersion")) // none is from now on
+	q.dry = values.Get("dryRun") != ""
 	q.partial = strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")
 	if r.Body == nil {
 		return nil
@@ -109,9 +113,19 @@ func (q query) matches(at address, o object) bool {
 // show is an object as it was asked for.
 func (q query) show(o object) object {
 	if !q.partial {
-		return o
+		return q.prune(o)
 	}
 	return object{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": o["metadata"]}
+}
+
+// prune is an object without the field that its schema does not have.
+func (q query) prune(o object) object {
+	if _, ok := o[q.hidden]; !ok {
+		return o
+	}
+	pruned := maps.Clone(o)
+	delete(pruned, q.hidden)
+	return pruned
 }
 
 func (s *Server) listLocked(q query) object {

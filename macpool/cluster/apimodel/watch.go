@@ -54,6 +54,7 @@ type watcher struct {
 	query  query
 	out    *json.Encoder
 	seen   int // the resourceVersion of the last event that was looked at
+	schema int // the number of the schema it began with
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -82,7 +83,7 @@ func (w *watcher) run(ctx context.Context) error {
 func (w *watcher) begin() error {
 	w.server.mu.Lock()
 	list := w.server.listLocked(w.query)
-	w.seen = w.server.last
+	w.seen, w.schema = w.server.last, w.server.schemas
 	w.server.mu.Unlock()
 	if !w.query.initial {
 		if w.query.from > 0 {
@@ -111,7 +112,7 @@ func (w *watcher) next() (events []event, changed chan struct{}, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind := w.query.at.group + "/" + w.query.at.resource
-	if _, served := s.kinds[kind]; !served {
+	if _, served := s.kinds[kind]; !served || w.schema != s.schemas {
 		return nil, nil, true
 	}
 	if s.stalled[kind] {

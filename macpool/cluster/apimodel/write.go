@@ -33,7 +33,10 @@ func (s *Server) createLocked(q query) (object, error) {
 		meta["namespace"] = at.Namespace
 	}
 	meta["uid"] = "uid-" + strconv.Itoa(s.last+1)
-	return q.show(s.setLocked(at, o)), nil
+	if err := s.validate(q, o); err != nil || q.dry {
+		return q.show(o), err
+	}
+	return q.show(s.setLocked(at, q.prune(o))), nil
 }
 
 func (s *Server) updateLocked(q query) (object, error) {
@@ -58,10 +61,21 @@ func (s *Server) updateLocked(q query) (object, error) {
 		next = clone(stored)
 		next["status"] = status
 	}
-	if reflect.DeepEqual(clone(next), stored) {
+	next = q.prune(next)
+	if err := s.validate(q, next); err != nil || q.dry {
+		return q.show(next), err
+	}
+	if reflect.DeepEqual(clone(next), q.prune(stored)) {
 		return q.show(stored), nil // nothing changes: no event
 	}
 	return q.show(s.setLocked(q.at, next)), nil
+}
+
+func (s *Server) validate(q query, o object) error {
+	if s.Validate == nil {
+		return nil
+	}
+	return s.Validate(q.kind, o)
 }
 
 // next is what an update or a merge patch makes of the stored object.
