@@ -54,12 +54,14 @@ type ExhaustedError struct {
 	Used, Reserved, Total uint64
 	// Young is how many of those used were given out so recently that their holders may never come to exist.
 	Young uint64
+	// Left is how many of those used are known to be had by nobody any more: they are about to be free.
+	Left uint64
 	// Needed is how many addresses were asked for at once, at least; zero if that is not known.
 	Needed uint64
 }
 
 // Passing reports whether asking again may help: addresses may come back that are not settled yet.
-func (e *ExhaustedError) Passing() bool { return e.Reserved+e.Young > 0 && e.Needed <= e.Total }
+func (e *ExhaustedError) Passing() bool { return e.Reserved+e.Young+e.Left > 0 && e.Needed <= e.Total }
 
 func (e *ExhaustedError) Error() string {
 	text := fmt.Sprintf("MACPool %s is exhausted: %d of its %d addresses are used", e.Pool, e.Used, e.Total)
@@ -70,6 +72,9 @@ func (e *ExhaustedError) Error() string {
 		text += fmt.Sprintf(
 			", %d were given out less than a minute or so ago, perhaps to objects that were not created after all", e.Young,
 		)
+	}
+	if e.Left > 0 {
+		text += fmt.Sprintf(", of which %d or more were given up just now", e.Left)
 	}
 	if e.Passing() {
 		return text + ": try again in a moment, or add a range to its spec.ranges"

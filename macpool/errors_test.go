@@ -64,6 +64,11 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 				"1 were given out less than a minute or so ago, perhaps to objects that were not created after all: " +
 				"try again in a moment, or add a range to its spec.ranges",
 		},
+		"exhausted until what is gone is free": {
+			err: &ExhaustedError{Pool: "p", Used: 3, Left: 1, Total: 3, Needed: 1},
+			want: "MACPool p is exhausted: 3 of its 3 addresses are used, of which 1 or more were given up just now: " +
+				"try again in a moment, or add a range to its spec.ranges",
+		},
 	} {
 		t.Run(name, func(t *testing.T) { assert.EqualError(t, tc.err, tc.want) })
 	}

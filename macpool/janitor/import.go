@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -166,20 +167,21 @@ func nameOf(kind client.Object) string {
 	return kind.GetObjectKind().GroupVersionKind().Kind + "s"
 }
 
-// queueing queues a pod, or a VM or instance, a moment after it changed.
+// queueing queues a pod, or a VM or instance: at once when it is gone, for somebody may wait for its addresses, and a
+// moment after it changed.
 func (j *Janitor) queueing(pods bool) toolscache.ResourceEventHandler {
-	queue := func(o any) {
+	queue := func(o any, after time.Duration) {
 		if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 			o = tombstone.Obj
 		}
 		if object, ok := o.(client.Object); ok {
-			j.queue.AddAfter(subject{pod: pods, key: client.ObjectKeyFromObject(object)}, debounce)
+			j.queue.AddAfter(subject{pod: pods, key: client.ObjectKeyFromObject(object)}, after)
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    queue,
-		UpdateFunc: func(_, o any) { queue(o) },
-		DeleteFunc: queue,
+		AddFunc:    func(o any) { queue(o, debounce) },
+		UpdateFunc: func(_, o any) { queue(o, debounce) },
+		DeleteFunc: func(o any) { queue(o, 0) },
 	}
 }
 

@@ -341,6 +341,25 @@ func TestExhaustedPoolSaysSoAndKeepsNothing(t *testing.T) {
 	})
 }
 
+func TestAPoolWhoseHoldersWereDeletedJustNowIsExhaustedForNow(t *testing.T) {
+	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
+		for _, vm := range []string{"vma", "vmb", "vmc"} {
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(w.ledgers["r1"].Grace)
+		_, err := w.assign("r1", "other", anyFor("net")...)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.False(t, exhausted.Passing(), "all are there")
+		w.has("vmb", false)
+		_, err = w.assign("r1", "other", anyFor("net")...)
+		require.ErrorAs(t, err, &exhausted)
+		assert.True(t, exhausted.Passing(), "the janitor is about to free it")
+	})
+}
+
 func TestWindowIsSmallInATinyPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 16, "r1")

@@ -204,8 +204,8 @@ func (l *Ledger) needed(pool macpool.Pool) uint64 {
 	return 0
 }
 
-// exhausted describes a pool that has nothing to lend. What is reserved, or held by objects that were not there long
-// enough to be known to exist, may come back soon.
+// exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long enough
+// to be known to exist, or by objects that are gone, may come back soon.
 func (l *Ledger) exhausted(pool macpool.Pool) error {
 	usage := l.Usage(pool)
 	e := &macpool.ExhaustedError{
@@ -217,22 +217,40 @@ func (l *Ledger) exhausted(pool macpool.Pool) error {
 	}
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
-	looks := maxLooks
+	young, old := looks{ledger: l, left: maxLooks}, looks{ledger: l, left: maxLooks}
 	for _, b := range l.cache.all() {
 		for m, h := range b.Holds() {
-			if !pool.Set.Contains(m) || l.clock.Since(h.Seen) >= l.Grace {
-				continue
-			}
-			if h.Name != "" && looks > 0 {
-				looks--
-				if has, err := l.objects.Has(ctx, h.Object, m); err == nil && has {
-					continue
+			switch {
+			case !pool.Set.Contains(m):
+			case l.clock.Since(h.Seen) < l.Grace:
+				if !young.find(ctx, h, m, true) {
+					e.Young++
 				}
+			case e.Left == 0 && !old.find(ctx, h, m, false):
+				e.Left++
 			}
-			e.Young++
 		}
 	}
 	return e
+}
+
+// looks are a number of live reads that may be made to say something about a pool.
+type looks struct {
+	ledger *Ledger
+	left   int
+}
+
+// find reports whether a holder has an address. Where it cannot be known, a young one has not, and another has.
+func (k *looks) find(ctx context.Context, h macpool.Hold, m macpool.MAC, young bool) bool {
+	if h.Name == "" || k.left == 0 {
+		return !young
+	}
+	k.left--
+	has, err := k.ledger.objects.Has(ctx, h.Object, m)
+	if err != nil {
+		return !young
+	}
+	return has
 }
 
 func (l *Ledger) waiting(w *window) bool {
