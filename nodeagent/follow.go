@@ -102,6 +102,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	}
 	result.Captured = record.Captured
 	if err == nil {
+		a.keepBootUnit(record)
 		err = a.keeper.Apply(ctx, record)
 	}
 	a.note(p, err)
@@ -111,7 +112,6 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
 		return result
 	}
-	a.keepBootUnit()
 	if note := a.bootNote(netstate.State(record.Desired)); note != "" {
 		result.Notes = append(result.Notes, note)
 	}

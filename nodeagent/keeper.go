@@ -62,6 +62,8 @@ type Keeper struct {
 	latest *netstate.State
 	// lost are the generations of policies, by key, that cost the node its connectivity.
 	lost map[string]int64
+	// unread says that there are records which could not be read: what the node is committed to is not known.
+	unread bool
 }
 
 // A LostError says that a change was undone because the node could not reach something afterwards that it reached

@@ -3,16 +3,13 @@
 package nodeagent
 
 import (
-	"errors"
 	"net/netip"
-	"strconv"
 	"testing"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
@@ -53,72 +50,6 @@ func TestTheOwnPathOfANodeIsKnown(t *testing.T) {
 			assert.Equal(t, test.want, ownPath(parse(t, reachable), parse(t, test.desired), test.addresses))
 		})
 	}
-}
-
-// A bootUnit is a host that notes what is done about the unit.
-type bootUnit struct {
-	did  []string
-	fail error
-}
-
-func (u *bootUnit) Install() error {
-	u.did = append(u.did, "install")
-	return u.fail
-}
-
-func (u *bootUnit) Remove() error {
-	u.did = append(u.did, "remove")
-	return u.fail
-}
-
-func TestTheBootUnitIsThereWhileAPolicyNeedsIt(t *testing.T) {
-	own := []netip.Addr{netip.MustParseAddr("198.51.100.7")}
-	desires := func(text string) journal.Record { return journal.Record{Desired: journal.State(parse(t, text))} }
-	path, beside := desires("interfaces: [{name: bond0, mtu: 1500}]"), desires("interfaces: [{name: br1, mtu: 1500}]")
-	refused, orphan := path, path
-	refused.NoBootUnit, orphan.Orphan = true, true
-	tests := map[string]struct {
-		records   []journal.Record
-		addresses []netip.Addr
-		want      []string
-	}{
-		"a policy holds the path":                           {[]journal.Record{beside, path}, own, []string{"install"}},
-		"a policy that is gone left it":                     {[]journal.Record{orphan}, own, []string{"install"}},
-		"its annotation forbids it":                         {[]journal.Record{refused}, own, []string{"remove"}},
-		"policies beside the path":                          {[]journal.Record{beside}, own, []string{"remove"}},
-		"no policy":                                         {nil, own, []string{"remove"}},
-		"no policy, and the node has not its address":       {nil, []netip.Addr{netip.MustParseAddr("192.0.2.9")}, nil},
-		"no policy, and the node's addresses are not known": {nil, nil, nil},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			unit := new(bootUnit)
-			k := newKeeper(t, kernel.NewModel(parse(t, reachable)), t.TempDir())
-			k.records = map[string]journal.Record{}
-			for n, r := range test.records {
-				k.records[strconv.Itoa(n)] = r
-			}
-			a := &Agent{keeper: k, cluster: &cluster{}, options: Options{BootUnit: unit}}
-			a.cluster.addresses.Store(&test.addresses)
-			a.keepBootUnit()
-			a.keepBootUnit()
-			assert.Equal(t, test.want, unit.did, "once")
-		})
-	}
-}
-
-func TestABootUnitThatCannotBeInstalledIsToldOfOnce(t *testing.T) {
-	var told []string
-	unit := &bootUnit{fail: errors.New("read-only file system")}
-	k := newKeeper(t, kernel.NewModel(parse(t, reachable)), t.TempDir())
-	k.records = map[string]journal.Record{"p": {Desired: journal.State(parse(t, "interfaces: [{name: eth2, mtu: 1500}]"))}}
-	a := &Agent{keeper: k, cluster: &cluster{}, options: Options{BootUnit: unit, Event: func(_, _, reason, note string) {
-		told = append(told, reason+": "+note)
-	}}}
-	a.keepBootUnit()
-	a.keepBootUnit()
-	assert.Equal(t, []string{"install", "install"}, unit.did, "it is tried again")
-	assert.Equal(t, []string{"BootUnitFailed: read-only file system"}, told)
 }
 
 func TestAnEnactmentSaysWhatARebootMeans(t *testing.T) {

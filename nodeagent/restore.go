@@ -40,6 +40,7 @@ func (k *Keeper) load() error {
 	k.records, k.healings = map[string]journal.Record{}, map[string]healing{}
 	k.reverting = map[string]healing{}
 	records, failed := k.Journal.Records()
+	k.unread = failed != nil
 	for _, r := range records {
 		k.records[r.Key()] = r
 	}

@@ -191,7 +191,10 @@ func bootUnit(o Options) (nodeagent.BootUnit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--install-boot-unit: %w", err)
 	}
-	return bootunit.Host{Root: o.HostRoot, Program: program, Reload: managers.ReloadUnits(o.HostRoot)}, nil
+	return bootunit.Host{
+		Root: o.HostRoot, Program: program,
+		Enabled: managers.RestoredAtBoot(o.HostRoot), Reload: managers.ReloadUnits(o.HostRoot),
+	}, nil
 }
 
 // newProbe asks the API server around every change, and if they were there before, the addresses of the node, the

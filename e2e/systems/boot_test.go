@@ -70,7 +70,7 @@ func TestNodesBootByPolicies(t *testing.T) {
 			}
 			t.Run("without the agent", func(t *testing.T) {
 				do(t, s, "applier boot-unit remove; rm -rf /var/lib/bridgehead; sync")
-				do(t, s, "! systemctl cat bridgehead-restore.service && test ! -e /usr/local/bin/bridgehead-agent")
+				do(t, s, "! systemctl cat bridgehead-restore.service && test ! -e /usr/local/bin/bridgehead-restore")
 				require.NoError(t, s.Reboot(t.Context()))
 				succeeds(t, s, hasLease)
 				assert.NotContains(t, do(t, s, "/usr/sbin/ip -br link"), "bond0", "as the distribution meant it")

@@ -24,17 +24,25 @@ const Name = "bridgehead-restore.service"
 const (
 	unitFile = "/etc/systemd/system/" + Name
 	// wantFile is what enabling the unit makes (systemctl(1)).
-	wantFile    = "/etc/systemd/system/multi-user.target.wants/" + Name
-	programFile = "/usr/local/bin/bridgehead-agent"
+	wantFile = "/etc/systemd/system/multi-user.target.wants/" + Name
+	// programFile has a name of its own: people who install the unit by hand have theirs as handProgram.
+	programFile = "/usr/local/bin/bridgehead-restore"
+	handProgram = "/usr/local/bin/bridgehead-agent"
 )
+
+// programMode is that of the program: a file that root may change and all may run.
+const programMode fs.FileMode = 0o755
 
 // mark is the first line of a unit that is ours.
 const mark = "# Installed by bridgehead-agent while a policy holds the link by which the node reaches others.\n"
 
-// Text is the unit (systemd.service(5)).
+// Text is the unit as people install it (systemd.service(5)).
 //
 //go:embed bridgehead-restore.service
 var Text string
+
+// ownText is the unit as Install does.
+func ownText() string { return mark + strings.ReplaceAll(Text, handProgram, programFile) }
 
 // A Host is where the unit goes.
 type Host struct {
@@ -42,6 +50,8 @@ type Host struct {
 	Root string
 	// Program is the file of the program that the unit is to run.
 	Program string
+	// Enabled reports whether a unit of that name is enabled, wherever its file is.
+	Enabled func() (bool, error)
 	// Reload has systemd read its units again.
 	Reload func() error
 }
@@ -50,8 +60,8 @@ func (h Host) at(path string) string { return filepath.Join(h.Root, path) }
 
 // Install makes the unit be there, enabled, with its program. It does nothing where people put a unit of that name.
 func (h Host) Install() error {
-	there, ours, err := h.unit()
-	if err != nil || there && !ours {
+	theirs, err := h.theirs()
+	if err != nil || theirs {
 		return err
 	}
 	changed, err := h.install()
@@ -62,6 +72,19 @@ func (h Host) Install() error {
 		return fmt.Errorf("install %s on the host: %w", Name, err)
 	}
 	return nil
+}
+
+// theirs reports whether people put a unit there.
+func (h Host) theirs() (bool, error) {
+	there, ours, err := h.unit()
+	if err != nil || there {
+		return !ours, err
+	}
+	enabled, err := h.Enabled() // one that came with a package
+	if err != nil {
+		return false, fmt.Errorf("find out whether the host has %s: %w", Name, err)
+	}
+	return enabled, nil
 }
 
 // Remove makes the unit not be there, if it is ours, nor its program.
@@ -84,13 +107,18 @@ func (h Host) Remove() error {
 	return nil
 }
 
-// unit says whether there is a unit, and whether it is ours.
+// unit says whether there is a unit, and whether it is ours. A link is people's, wherever it leads: it may lead to what
+// the container does not see.
 func (h Host) unit() (there, ours bool, err error) {
-	text, err := os.ReadFile(h.at(unitFile))
+	info, err := os.Lstat(h.at(unitFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, false, nil
 	}
-	if err != nil {
+	if err == nil && !info.Mode().IsRegular() {
+		return true, false, nil
+	}
+	text, failed := os.ReadFile(h.at(unitFile))
+	if err = errors.Join(err, failed); err != nil {
 		return false, false, fmt.Errorf("find out whether the host has %s: %w", Name, err)
 	}
 	return true, strings.HasPrefix(string(text), mark), nil
@@ -103,13 +131,13 @@ func (h Host) install() (changed bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if string(text) != mark+Text {
+	if string(text) != ownText() {
 		changed = true
-		if err := renameio.WriteFile(h.at(unitFile), []byte(mark+Text), 0o644); err != nil {
+		if err := renameio.WriteFile(h.at(unitFile), []byte(ownText()), 0o644); err != nil {
 			return changed, err
 		}
 	}
-	same, err := sameFile(h.Program, h.at(programFile))
+	same, err := sameProgram(h.Program, h.at(programFile))
 	if err != nil {
 		return changed, err
 	}
@@ -138,7 +166,7 @@ func copyProgram(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	target, err := renameio.NewPendingFile(to, renameio.WithPermissions(0o755))
+	target, err := renameio.NewPendingFile(to, renameio.WithPermissions(programMode))
 	if err != nil {
 		return err
 	}

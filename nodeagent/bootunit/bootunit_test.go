@@ -21,6 +21,7 @@ func host(t *testing.T) (h Host, reloads *int) {
 	h.Program = filepath.Join(t.TempDir(), "program")
 	require.NoError(t, os.WriteFile(h.Program, []byte("version 1"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Dir(h.at(unitFile)), 0o755))
+	h.Enabled = func() (bool, error) { return false, nil }
 	h.Reload = func() error {
 		*reloads++
 		return nil
@@ -71,6 +72,7 @@ func TestWhatChangedIsInstalledAgain(t *testing.T) {
 			require.NoError(t, os.WriteFile(h.at(unitFile), []byte(mark+"[Unit]\n"), 0o600))
 		},
 		"a program that somebody removed": func(t *testing.T, h Host) { require.NoError(t, os.Remove(h.at(programFile))) },
+		"a program that may not be run":   func(t *testing.T, h Host) { require.NoError(t, os.Chmod(h.at(programFile), 0o644)) },
 		"a unit that was disabled":        func(t *testing.T, h Host) { require.NoError(t, os.Remove(h.at(wantFile))) },
 		"what a crash left of an installation": func(t *testing.T, h Host) {
 			require.NoError(t, errors.Join(os.Remove(h.at(wantFile)), os.Remove(h.at(programFile))))
@@ -89,7 +91,7 @@ func TestWhatChangedIsInstalledAgain(t *testing.T) {
 			assert.Equal(t, want, program)
 			unit, err := os.ReadFile(h.at(unitFile))
 			require.NoError(t, err)
-			assert.Equal(t, mark+Text, string(unit))
+			assert.Equal(t, ownText(), string(unit))
 			target, err := os.Readlink(h.at(wantFile))
 			require.NoError(t, err)
 			assert.Equal(t, unitFile, target)
@@ -98,12 +100,38 @@ func TestWhatChangedIsInstalledAgain(t *testing.T) {
 }
 
 func TestAUnitOfPeopleIsTheirs(t *testing.T) {
-	h, reloads := host(t)
-	require.NoError(t, os.WriteFile(h.at(unitFile), []byte(Text), 0o600))
+	for name, put := range map[string]func(*testing.T, *Host) []string{
+		"a file": func(t *testing.T, h *Host) []string {
+			require.NoError(t, os.WriteFile(h.at(unitFile), []byte(Text), 0o600))
+			return []string{unitFile}
+		},
+		"a link to what the container does not see": func(t *testing.T, h *Host) []string {
+			require.NoError(t, os.Symlink("/opt/site/"+Name, h.at(unitFile)))
+			return []string{unitFile}
+		},
+		"one of a package": func(_ *testing.T, h *Host) []string {
+			h.Enabled = func() (bool, error) { return true, nil }
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, reloads := host(t)
+			want := put(t, &h)
+			require.NoError(t, h.Install())
+			require.NoError(t, h.Remove())
+			assert.Equal(t, want, files(t, h))
+			assert.Zero(t, *reloads)
+		})
+	}
+}
+
+func TestAProgramOfPeopleIsTheirs(t *testing.T) {
+	h, _ := host(t)
+	require.NoError(t, os.MkdirAll(filepath.Dir(h.at(handProgram)), 0o755))
+	require.NoError(t, os.WriteFile(h.at(handProgram), []byte("theirs"), 0o600))
 	require.NoError(t, h.Install())
 	require.NoError(t, h.Remove())
-	assert.Equal(t, []string{unitFile}, files(t, h))
-	assert.Zero(t, *reloads)
+	assert.Equal(t, []string{handProgram}, files(t, h))
 }
 
 func TestAHostThatCannotBeWrittenSaysSo(t *testing.T) {
@@ -112,6 +140,7 @@ func TestAHostThatCannotBeWrittenSaysSo(t *testing.T) {
 	require.ErrorContains(t, h.Install(), "install bridgehead-restore.service on the host: ")
 	assert.Empty(t, files(t, h), "nothing half done")
 	h, _ = host(t)
+	h.Enabled = func() (bool, error) { return false, nil }
 	h.Reload = func() error { return errors.New("it hangs") }
 	require.ErrorContains(t, h.Install(), "it hangs")
 }

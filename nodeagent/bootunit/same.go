@@ -10,16 +10,20 @@ import (
 	"os"
 )
 
-// sameFile reports whether two files have the same contents. The second may be missing.
-func sameFile(one, other string) (bool, error) {
+// sameProgram reports whether two files have the same contents and the second may be run. It may be missing.
+func sameProgram(one, other string) (bool, error) {
+	info, err := os.Lstat(other)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode() != programMode {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
 	a, err := sum(one)
 	if err != nil {
 		return false, err
 	}
 	b, err := sum(other)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
 	return a == b && err == nil, err
 }
 

@@ -80,7 +80,10 @@ func run(args []string) error {
 
 // bootUnit installs or removes what restores the network at boot, as the node agent does.
 func bootUnit(verb string) error {
-	unit := bootunit.Host{Root: "/", Program: "/usr/bin/bridgehead-agent", Reload: managers.ReloadUnits("/")}
+	unit := bootunit.Host{
+		Root: "/", Program: "/usr/bin/bridgehead-agent",
+		Enabled: managers.RestoredAtBoot("/"), Reload: managers.ReloadUnits("/"),
+	}
 	if verb == "install" {
 		return unit.Install()
 	}
