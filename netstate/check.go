@@ -130,11 +130,7 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	if d.CopyMACFrom != nil && c.now[*d.CopyMACFrom] == nil {
 		errs = append(errs, missing(at.Child("copy-mac-from"), *d.CopyMACFrom)...)
 	}
-	if d.Ethernet != nil && (now == nil || now.Ethernet == nil || !agrees(*now.Ethernet, *d.Ethernet)) {
-		errs = append(errs, field.Forbidden(at.Child("ethernet"),
-			"speed, duplex and auto-negotiation are not configured here"))
-	}
-	return errs
+	return append(errs, checkHardware(now, d, at)...)
 }
 
 // checkReplaced refuses to replace a link by one of another type where that is not ours to do.

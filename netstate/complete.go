@@ -92,7 +92,7 @@ func (b *Bridge) complete() *Bridge {
 // complete returns a copy in which what is not known is off.
 func (ip *IP) complete(off func() *IP) *IP {
 	if ip == nil || !isTrue(ip.Enabled) && len(ip.Address) == 0 && !isTrue(ip.DHCP) {
-		return off()
+		return switchedOff(ip, off)
 	}
 	completed := overlay(*off(), *ip)
 	return &completed

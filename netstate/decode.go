@@ -46,6 +46,8 @@ func (d *decoder) decode(n node, into reflect.Value, tag reflect.StructTag, at *
 		d.decodeStruct(n, into, at)
 	case reflect.Slice:
 		d.decodeList(n, into, tag, at)
+	case reflect.Map:
+		d.decodeFeatures(n, into.Addr().Interface().(*Features), at)
 	default:
 		d.decodeScalar(n, into, tag, at)
 	}
@@ -106,6 +108,26 @@ func (d *decoder) decodeList(n node, into reflect.Value, tag reflect.StructTag, 
 		list = reflect.Append(list, value)
 	}
 	into.Set(list)
+}
+
+// decodeFeatures reads a map from names of features to whether they are on.
+func (d *decoder) decodeFeatures(n node, into *Features, at *field.Path) {
+	if !d.expect(n, mapNode, at) {
+		return
+	}
+	*into = make(Features, len(n.keys))
+	for position, key := range n.keys {
+		if n.items[position].kind == nullNode {
+			continue
+		}
+		var on bool
+		d.decodeScalar(n.items[position], reflect.ValueOf(&on).Elem(), "", at.Key(key))
+		name := longFeatureName(key)
+		if _, again := (*into)[name]; again {
+			d.errs = append(d.errs, field.Duplicate(at.Key(key), name))
+		}
+		(*into)[name] = on
+	}
 }
 
 // expires reports whether an address says that it is somebody else's to renew.

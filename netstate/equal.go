@@ -10,8 +10,8 @@ import (
 
 // Equal reports whether two current states are the same configuration. It does not look at the order of
 // lists in which order says nothing, at lifetimes of addresses, at facts nobody configures (the limits
-// of the MTU, the permanent MAC, Owned), nor at keys without effect. A MAC or MTU that one of the two
-// does not know is not compared.
+// of the MTU, the permanent MAC, Owned), nor at keys without effect. A MAC, MTU or
+// forwarding that one of the two does not know is not compared.
 func Equal(a, b State) bool {
 	a, b = a.normal(), b.normal()
 	if len(a.Interfaces) != len(b.Interfaces) {
@@ -24,6 +24,11 @@ func Equal(a, b State) bool {
 		}
 		if one.MTU == nil || other.MTU == nil {
 			one.MTU, other.MTU = nil, nil
+		}
+		for _, pair := range [][2]*IP{{one.IPv4, other.IPv4}, {one.IPv6, other.IPv6}} {
+			if pair[0].Forwarding == nil || pair[1].Forwarding == nil {
+				pair[0].Forwarding, pair[1].Forwarding = nil, nil
+			}
 		}
 	}
 	return reflect.DeepEqual(a, b)

@@ -65,6 +65,12 @@ func structDeltas(from, to reflect.Value) [][2]reflect.Value {
 			for _, pair := range structDeltas(old, is.Elem()) {
 				found = append(found, [2]reflect.Value{holding(to.Type(), n, pair[0]), holding(to.Type(), n, pair[1])})
 			}
+		case is.Type() == reflect.TypeFor[Features]():
+			if before, after := was.Interface().(Features).delta(is.Interface().(Features)); after != nil {
+				found = append(found, [2]reflect.Value{
+					with(to.Type(), n, reflect.ValueOf(before)), with(to.Type(), n, reflect.ValueOf(after)),
+				})
+			}
 		case !sameValue(was, is):
 			found = append(found, [2]reflect.Value{with(to.Type(), n, was), with(to.Type(), n, is)})
 		}
@@ -117,6 +123,8 @@ func assignStruct(base, from, to reflect.Value) {
 		was, is, into := from.Field(n), to.Field(n), base.Field(n)
 		switch {
 		case was.IsZero() && is.IsZero():
+		case is.Type() == reflect.TypeFor[Features]():
+			into.Set(reflect.ValueOf(into.Interface().(Features).overlay(is.Interface().(Features))))
 		case holdsKeys(is.Type()):
 			part := reflect.New(is.Type().Elem())
 			if !into.IsNil() {

@@ -5,6 +5,7 @@ package netstate
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,6 +34,12 @@ func facts(v reflect.Value, path []string) []fact {
 		}
 		key := strings.TrimPrefix(jsonKey(v.Type().Field(n)), internalKey)
 		here := append(slices.Clone(path), key)
+		if features, is := value.Interface().(Features); is {
+			for _, name := range slices.Sorted(maps.Keys(features)) {
+				found = append(found, fact{key: name, value: valueText(reflect.ValueOf(features[name]))})
+			}
+			continue
+		}
 		if holdsKeys(value.Type()) {
 			found = append(found, facts(value.Elem(), here)...)
 			continue
@@ -48,7 +55,8 @@ func isSilent(key string) bool {
 }
 
 func factName(path []string) string {
-	holders := []string{"bridge", "options", "link-aggregation", "vlan", "vxlan", "vrf", "mac-vlan", "veth", "enabled"}
+	holders := []string{"bridge", "options", "link-aggregation", "vlan", "vxlan", "vrf", "mac-vlan", "veth", "enabled",
+		"ethernet", "ethtool"}
 	words := slices.DeleteFunc(slices.Clone(path), func(word string) bool {
 		return slices.Contains(holders, word)
 	})

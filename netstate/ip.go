@@ -39,6 +39,9 @@ type IP struct {
 	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy"` // IPv6 only: eui64 or stable-privacy
 	// Token is an interface identifier like ::1, for IPv6 only.
 	Token *string `json:"token,omitzero"`
+	// Forwarding is the kernel's switch for sending on what comes in through the link; IPv6 with Autoconf
+	// then needs an accept_ra of 2. IPv6 that is off shows none.
+	Forwarding *bool `json:"forwarding,omitzero"`
 	// AllowExtraAddress false has static addresses removed that no policy names. Else they stay, whoever added them: a
 	// list removes those only that a policy named before (see Own).
 	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
@@ -89,6 +92,15 @@ func (ip *IP) active() bool { return ip != nil && isTrue(ip.Enabled) }
 func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
 
 func disabledIPv6() *IP { return &IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)} }
+
+// switchedOff returns an IP configuration that is off. IPv4 keeps its forwarding: it is a switch of the link.
+func switchedOff(ip *IP, off func() *IP) *IP {
+	is := off()
+	if ip != nil && is.Autoconf == nil {
+		is.Forwarding = ip.Forwarding
+	}
+	return is
+}
 
 func linkLocal(a Address) bool { return a.IP.Is6() && a.IP.IsLinkLocalUnicast() }
 

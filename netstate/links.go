@@ -8,12 +8,13 @@ import (
 	"slices"
 )
 
-// Ethernet is the part of a physical NIC. It is shown; asking for another value is an error of Plan,
-// because nothing here speaks ethtool.
+// Ethernet is the part of a physical NIC. But for the virtual functions it is shown only: asking for another value is
+// an error of Plan.
 type Ethernet struct {
 	AutoNegotiation *bool   `json:"auto-negotiation,omitzero"`
 	Speed           *int    `json:"speed,omitzero"            range:"0 4294967295"`                   // Mbit/s
 	Duplex          *string `json:"duplex,omitzero"                                words:"full half"` // full or half
+	SRIOV           *SRIOV  `json:"sr-iov,omitzero"`
 }
 
 // A VLAN is a tagged sub-interface. BaseIface, ID and Protocol cannot change while the link exists: a

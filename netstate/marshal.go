@@ -103,6 +103,11 @@ func (s State) shown() State {
 }
 
 func (i Interface) shown() Interface {
+	if ip := i.IPv4; ip != nil && !isTrue(ip.Enabled) && !isTrue(ip.Forwarding) {
+		shown := *ip
+		shown.Forwarding = nil // no news of a link without addresses
+		i.IPv4 = &shown
+	}
 	if i.Bridge == nil || i.Bridge.Options == nil || i.Bridge.Options.GroupForwardMask == nil {
 		return i
 	}

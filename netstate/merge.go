@@ -144,7 +144,7 @@ func (m *merger) remove(name string) {
 		m.removeChildren(name)
 	default:
 		link.State = StateDown
-		link.IPv4, link.IPv6 = disabledIPv4(), disabledIPv6()
+		link.IPv4, link.IPv6 = switchedOff(link.IPv4, disabledIPv4), disabledIPv6()
 		if link.Description != nil {
 			link.Description = new("")
 		}
@@ -191,6 +191,12 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	}
 	merged.IPv4 = mergeIPv4(now.IPv4, m.wishIPv4(desired.IPv4))
 	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6)
+	if vfs := settableVFs(desired.Ethernet); vfs != nil && settableVFs(now.Ethernet) != nil {
+		merged.Ethernet = overlayPart(now.Ethernet, vfs)
+	}
+	if now.Ethtool != nil {
+		merged.Ethtool = overlayPart(now.Ethtool, desired.Ethtool.withoutLimits())
+	}
 	merged.Bridge = mergeBridge(now.Bridge, desired.Bridge, m.literal)
 	merged.Bond = mergeBond(now.Bond, desired.Bond)
 	merged.VLAN = overlayPart(now.VLAN, desired.VLAN)

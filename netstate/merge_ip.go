@@ -12,7 +12,7 @@ func mergeIPv4(now, desired *IP) *IP {
 	}
 	merged := mergeIP(now, desired)
 	if merged == nil {
-		return disabledIPv4()
+		return switchedOff(overlayPart(now, &IP{Forwarding: desired.Forwarding}), disabledIPv4)
 	}
 	merged.Address = mergeAddresses(now, desired, isTrue(merged.DHCP))
 	if desired.Address == nil && !isTrue(merged.DHCP) && now != nil {
@@ -43,6 +43,9 @@ func mergeIPv6(now, desired *IP) *IP {
 	merged.DHCP = new(now != nil && isTrue(now.DHCP))
 	if desired.AcceptRA == nil && desired.Autoconf != nil && (now == nil || isTrue(now.Autoconf) != *desired.Autoconf) {
 		merged.AcceptRA = nil
+	}
+	if isTrue(merged.Autoconf) && isTrue(merged.Forwarding) && merged.AcceptRA != nil && *merged.AcceptRA == 1 {
+		merged.AcceptRA = new(2) // who forwards takes no router advertisements with 1
 	}
 	if merged.Autoconf == nil {
 		merged.Autoconf = new(false)

@@ -120,6 +120,9 @@ type Interface struct {
 	// Manager it says something about a current state.
 	Legacy bool `json:"profile-of-nmstate,omitzero"`
 
+	// Ethtool is what a NIC's driver can be told.
+	Ethtool *Ethtool `json:"ethtool,omitzero"`
+
 	IPv4 *IP `json:"ipv4,omitzero"`
 	IPv6 *IP `json:"ipv6,omitzero"`
 

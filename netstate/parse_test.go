@@ -50,9 +50,9 @@ func TestParseErrors(t *testing.T) {
 			`{ovn: {bridge-mappings: []}, hostname: {}, ovs-db: {}}`,
 			[]string{"ovn: Forbidden: ", "hostname: Forbidden: ", "ovs-db: Forbidden: "},
 		},
-		"virtual functions are refused": {
-			`interfaces: [{name: a, ethernet: {sr-iov: {total-vfs: 2}}}]`,
-			[]string{"interfaces[0].ethernet.sr-iov: Forbidden: "},
+		"virtual functions one by one are refused": {
+			`interfaces: [{name: a, ethernet: {sr-iov: {total-vfs: 2, vfs: []}}}]`,
+			[]string{"interfaces[0].ethernet.sr-iov.vfs: Forbidden: "},
 		},
 		"a key of the other IP version is refused": {
 			`interfaces: [{name: a, ipv4: {autoconf: true}, ipv6: {dhcp-client-id: x}}]`,

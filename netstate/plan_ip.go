@@ -180,7 +180,7 @@ func orders(link *Interface) *IP {
 		return &IP{DHCP: new(false)}
 	}
 	ip := *link.IPv4
-	ip.Enabled, ip.Address, ip.AllowExtraAddress = nil, nil, nil
+	ip.Enabled, ip.Address, ip.AllowExtraAddress, ip.Forwarding = nil, nil, nil, nil
 	return &ip
 }
 

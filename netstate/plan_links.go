@@ -48,8 +48,9 @@ func (p *planner) peer(link Interface, links map[string]*Interface) *Interface {
 // record returns what StepLink says about a link.
 func (p *planner) record(link Interface, state LinkState, links map[string]*Interface) *Interface {
 	link.State = state
-	link.PermanentMAC, link.CopyMACFrom, link.Controller, link.IPv4 = nil, nil, nil, nil
+	link.PermanentMAC, link.CopyMACFrom, link.Controller, link.IPv4 = nil, nil, nil, ipv4Settings(link.IPv4)
 	link.ProfileName, link.WaitIP, link.LLDP, link.Identifier, link.Ethernet = nil, nil, nil, nil, nil
+	link.Ethtool = nil
 	link.Owned, link.Manager, link.Legacy = false, "", false
 	link.IPv6 = ipv6Settings(link.IPv6)
 	if inheritsMAC(link, links) {
@@ -140,6 +141,7 @@ func (p *planner) change(name string) {
 	for _, d := range deltas(settable(*now), keys) {
 		p.set(name, now.Type, d.from, d.to)
 	}
+	p.changeHardware(name)
 	p.unfollow(*now)
 	p.follow(*target) // loose binding may have changed
 	from, to := ipv6Settings(now.IPv6), ipv6Settings(target.IPv6)

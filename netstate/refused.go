@@ -38,13 +38,16 @@ func otherKeys(t reflect.Type) map[string]string {
 		return interfaceKeys()
 	case reflect.TypeFor[BridgeOptions]():
 		return map[string]string{"gc-timer": "", "hello-timer": ""}
-	case reflect.TypeFor[Ethernet]():
-		return map[string]string{"sr-iov": "virtual functions are not made here: use the SR-IOV network operator"}
+	case reflect.TypeFor[SRIOV]():
+		const operator = ": use the SR-IOV network operator"
+		return map[string]string{"vfs": "virtual functions are not configured one by one here" + operator,
+			"drivers-autoprobe": "drivers of virtual functions are not chosen here" + operator}
+	case reflect.TypeFor[Ethtool]():
+		return map[string]string{"pause": "flow control is not managed here: use a udev .link file",
+			"fec": "forward error correction is not managed here: use the NIC's driver"}
 	case reflect.TypeFor[Address]():
 		return map[string]string{"valid-life-time": "", "preferred-life-time": "",
 			"mptcp-flags": "MPTCP is not configured here: remove the key"}
-	case reflect.TypeFor[IP]():
-		return map[string]string{"forwarding": "forwarding is not managed here: use a sysctl file"}
 	case reflect.TypeFor[Route]():
 		return map[string]string{"vrf-name": "say table-id, with the vrf's route-table-id"}
 	case reflect.TypeFor[Bond]():
@@ -73,7 +76,6 @@ func interfaceKeys() map[string]string {
 		"ipvlan":      refusedTypes()["ipvlan"],
 		"tun":         refusedTypes()["tun"],
 		"xfrm":        refusedTypes()["xfrm"],
-		"ethtool":     "offloads, rings and coalescing are not managed here: use a udev .link file or the NIC's driver",
 		"802.1x":      "802.1X is not run here: authenticate the port outside",
 		"mptcp":       "MPTCP is not configured here: remove the key",
 		"dispatch":    "scripts are not run here: remove the key",

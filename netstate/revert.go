@@ -151,7 +151,7 @@ func underController(i Interface, links map[string]*Interface) bool {
 // wishIP returns what to ask for to get an IP configuration: its static addresses, and its clients.
 func wishIP(ip *IP) *IP {
 	if !isTrue(ip.Enabled) {
-		return &IP{Enabled: new(false)}
+		return &IP{Enabled: new(false), Forwarding: ip.Forwarding}
 	}
 	wish := *ip
 	wish.Address = slices.DeleteFunc(append([]Address{}, ip.Address...), Address.Dynamic)

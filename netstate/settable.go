@@ -46,7 +46,8 @@ func autoMTU(bridge Interface, links map[string]*Interface) int {
 
 // settable returns the keys of a link that StepSet changes without further thought.
 func settable(i Interface) Interface {
-	kept := Interface{Description: i.Description, MAC: i.MAC, AcceptAllMAC: i.AcceptAllMAC, MACVLAN: i.MACVLAN}
+	kept := Interface{Description: i.Description, MAC: i.MAC, AcceptAllMAC: i.AcceptAllMAC, MACVLAN: i.MACVLAN,
+		IPv4: ipv4Settings(i.IPv4)}
 	if i.Bridge != nil {
 		kept.Bridge = &Bridge{Options: i.Bridge.Options}
 	}
@@ -70,6 +71,14 @@ func settable(i Interface) Interface {
 
 func settableBond(b *Bond) *Bond { return &Bond{Mode: b.Mode, Options: b.Options} }
 
+// ipv4Settings returns the keys of an IPv4 configuration that are switches of the link.
+func ipv4Settings(ip *IP) *IP {
+	if ip == nil || ip.Forwarding == nil {
+		return nil
+	}
+	return &IP{Forwarding: ip.Forwarding}
+}
+
 // ipv6Settings returns the keys of an IPv6 configuration that are switches of the link.
 func ipv6Settings(ip *IP) *IP {
 	switch {
@@ -79,13 +88,14 @@ func ipv6Settings(ip *IP) *IP {
 		return &IP{Enabled: new(false), Autoconf: new(false)}
 	}
 	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token,
-		AcceptRA: ip.AcceptRA}
+		AcceptRA: ip.AcceptRA, Forwarding: ip.Forwarding}
 }
 
 // configured returns the keys of a link that a desired state says in the same way, without ports,
 // controller and IP.
 func configured(i Interface) Interface {
 	kept := settable(i)
+	kept.Ethtool, kept.Ethernet = i.Ethtool.withoutLimits(), settableVFs(i.Ethernet)
 	kept.MTU, kept.VLAN, kept.VXLAN = i.MTU, i.VLAN, i.VXLAN
 	if i.Bond != nil {
 		kept.Bond = settableBond(i.Bond)

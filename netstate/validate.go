@@ -115,6 +115,10 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 					"goes with type "+string(part.of)+", not with "+string(i.Type)))
 			}
 		}
+		if i.Ethtool != nil && i.Type != "" && i.Type != TypeEthernet {
+			errs = append(errs, field.Forbidden(at.Child("ethtool"),
+				"goes with type "+string(TypeEthernet)+", not with "+string(i.Type)))
+		}
 		if i.LLDP != nil && isTrue(i.LLDP.Enabled) {
 			errs = append(errs, field.Forbidden(at.Child("lldp", "enabled"), "LLDP is not run here: run lldpd"))
 		}

@@ -31,6 +31,10 @@ func node(t *testing.T) netstate.State {
 	state, errs := netstate.Parse(text)
 	require.Empty(t, errs)
 	for n, i := range state.Interfaces {
+		if i.Name == "eth1" {
+			state.Interfaces[n].Ethernet.SRIOV.MaxVFs = 8
+			state.Interfaces[n].IPv6.AcceptRA, state.Interfaces[n].IPv6.Forwarding = new(1), new(false)
+		}
 		if i.Name == "eth0" {
 			lease, errs := netstate.Parse([]byte(`interfaces: [{name: a, ipv4: {address: [{ip: 192.0.2.7, prefix-length: 24}]}}]`))
 			require.Empty(t, errs)

@@ -88,7 +88,7 @@ func (h *Host) RemoveProfiles(links []string) ([]string, error) {
 func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
 	orders.Enabled, orders.DHCP = new(true), new(true)
 	if now != nil {
-		orders.Address = now.Address
+		orders.Address, orders.Forwarding = now.Address, now.Forwarding
 	}
 	return &orders
 }

@@ -34,8 +34,13 @@ type Kernel struct {
 	// privileged sees that read-only, and needs the host's mounted elsewhere. Set it before anything is done.
 	Sysctls string
 
-	space  namespace
-	socket *nl.SocketHandle
+	// Devices is the folder in which links have their devices. Open makes it /sys/class/net. A container that is not
+	// privileged can write there only what is mounted from the host.
+	Devices string
+
+	space   namespace
+	socket  *nl.SocketHandle
+	ethtool *driver
 	// resolver is the file that Read takes the DNS configuration from.
 	resolver string
 }
@@ -53,10 +58,13 @@ func OpenIn(path string) (*Kernel, error) {
 }
 
 func open(space namespace) (*Kernel, error) {
-	k := &Kernel{Sysctls: "/proc/sys/net", space: space, resolver: "/etc/resolv.conf"}
+	k := &Kernel{Sysctls: "/proc/sys/net", Devices: "/sys/class/net", space: space, resolver: "/etc/resolv.conf"}
 	err := space.run(func() error {
 		socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 		k.socket = &nl.SocketHandle{Socket: socket}
+		if err == nil {
+			k.ethtool, err = openDriver()
+		}
 		return err
 	})
 	if err != nil {
@@ -74,6 +82,7 @@ func open(space namespace) (*Kernel, error) {
 // Close gives back the socket and the namespace. The Kernel is of no use afterwards.
 func (k *Kernel) Close() error {
 	k.socket.Close()
+	k.ethtool.close()
 	return k.space.close()
 }
 

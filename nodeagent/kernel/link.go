@@ -107,22 +107,27 @@ func (l *link) parseCommon(attr uint16, value []byte) {
 	}
 }
 
-// Places in the kernel's table of IPv6 settings (include/uapi/linux/ipv6.h), and attributes of a link's
-// IPv6 part (include/uapi/linux/if_link.h).
+// Places in the kernel's tables of IP settings (include/uapi/linux/ipv6.h; forwarding is the first in both), and
+// attributes of a link's IP parts (include/uapi/linux/if_link.h).
 const (
+	confForwarding  = 0
 	confAcceptRA    = 3
 	confAutoconf    = 5
 	confDisableIPv6 = 26
 
+	inetConf         = 1 // of the IPv4 part
 	inet6Conf        = 2
 	inet6Token       = 7
 	inet6AddrGenMode = 8
 )
 
-// parseFamilies reads the IPv6 settings. A link without an IPv6 part (its MTU is too small) has IPv6 off.
+// parseFamilies reads the settings of IPv4 and IPv6. A link without an IPv6 part (its MTU is too small) has IPv6 off.
 func (l *link) parseFamilies(attrs []byte) {
 	ip := l.iface.IPv6
 	for family, part := range each(attrs) {
+		if family == unix.AF_INET {
+			l.parseInet(part)
+		}
 		if family != unix.AF_INET6 {
 			continue
 		}
@@ -130,6 +135,7 @@ func (l *link) parseFamilies(attrs []byte) {
 			switch attr {
 			case inet6Conf:
 				ip.Enabled = new(confValue(value, confDisableIPv6) == 0)
+				ip.Forwarding = new(confValue(value, confForwarding) != 0)
 				ip.AcceptRA = new(int(confValue(value, confAcceptRA)))
 				ip.Autoconf = new(*ip.Enabled && confValue(value, confAutoconf) != 0 && confValue(value, confAcceptRA) != 0)
 			case inet6Token:
@@ -141,7 +147,16 @@ func (l *link) parseFamilies(attrs []byte) {
 		}
 	}
 	if !*ip.Enabled {
-		ip.AddrGenMode, ip.Token, ip.AcceptRA = nil, nil, nil
+		ip.AddrGenMode, ip.Token, ip.AcceptRA, ip.Forwarding = nil, nil, nil, nil
+	}
+}
+
+// parseInet reads the settings of IPv4.
+func (l *link) parseInet(part []byte) {
+	for attr, value := range each(part) {
+		if attr == inetConf {
+			l.iface.IPv4.Forwarding = new(confValue(value, confForwarding) != 0)
+		}
 	}
 }
 

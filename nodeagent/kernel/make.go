@@ -81,7 +81,7 @@ func encodeBirth(to netstate.Interface) attributes {
 
 // settle gives a new link what it could not be born with.
 func (k *Kernel) settle(to netstate.Interface) error {
-	rest := netstate.Interface{Name: to.Name, State: to.State, IPv6: to.IPv6}
+	rest := netstate.Interface{Name: to.Name, State: to.State, IPv4: to.IPv4, IPv6: to.IPv6}
 	if value(to.Description) != "" {
 		rest.Description = to.Description
 	}
@@ -94,7 +94,7 @@ func (k *Kernel) settle(to netstate.Interface) error {
 	if bornWithIPv6(to.IPv6) {
 		rest.IPv6 = nil
 	}
-	if rest.State == netstate.StateDown && rest.IPv6 == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
+	if rest.State == netstate.StateDown && rest.IPv4 == nil && rest.IPv6 == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
 		return nil
 	}
 	return k.setLink(0, rest)
@@ -102,7 +102,8 @@ func (k *Kernel) settle(to netstate.Interface) error {
 
 // bornWithIPv6 reports whether nothing is said about IPv6 at all.
 func bornWithIPv6(ip *netstate.IP) bool {
-	return ip == nil || ip.Enabled == nil && ip.Autoconf == nil && ip.AddrGenMode == nil && ip.Token == nil
+	return ip == nil || ip.Enabled == nil && ip.Autoconf == nil && ip.AddrGenMode == nil && ip.Token == nil &&
+		ip.Forwarding == nil
 }
 
 // encodeNew is the IFLA_INFO_DATA of a new link, and the index of the link it stands on (0 for none).

@@ -32,6 +32,9 @@ func (k *Kernel) Read() (netstate.State, error) {
 	if err := k.readAddresses(links); err != nil {
 		return netstate.State{}, err
 	}
+	if err := k.readHardware(links); err != nil {
+		return netstate.State{}, err
+	}
 	if s.Routes, err = k.readRoutes(names); err != nil {
 		return netstate.State{}, err
 	}

@@ -29,6 +29,9 @@ func (k *Kernel) doSet(step netstate.Step) error {
 	if from == nil || to == nil {
 		return fmt.Errorf("%s: the step has no value before or none after", operation)
 	}
+	if from.Ethtool != nil || to.Ethtool != nil || from.Ethernet != nil || to.Ethernet != nil {
+		return k.doHardware(operation, *from, *to)
+	}
 	if d := difference(*from, l.iface); d != "" {
 		if difference(*to, l.iface) == "" {
 			return nil
@@ -59,14 +62,14 @@ func (k *Kernel) setLink(index int, to netstate.Interface) error {
 			about.Flags |= unix.IFF_PROMISC
 		}
 	}
-	sysctls := ipv6Settings(to.IPv6)
+	sysctls := append(ipv4Settings(to.IPv4), ipv6Settings(to.IPv6)...)
 	if len(sysctls) > 0 && (len(attrs) > 0 || about.Change != 0) {
 		if err := k.request(unix.RTM_NEWLINK, 0, message(about), append(attrs, found...)); err != nil {
 			return err
 		}
 		about, attrs = unix.IfInfomsg{Index: int32(index)}, nil
 	}
-	if err := k.setIPv6(to.Name, sysctls); err != nil {
+	if err := k.setSysctls(to.Name, sysctls); err != nil {
 		return err
 	}
 	switch to.State {
@@ -172,8 +175,23 @@ func encodeInet6(ip netstate.IP) (attributes, error) {
 	return a, nil
 }
 
-// A sysctl is one IPv6 setting of a link that only a file of Kernel.Sysctls can change.
-type sysctl struct{ name, value string }
+// A sysctl is one setting of a link that a file of Kernel.Sysctls changes.
+type sysctl struct{ family, name, value string }
+
+func onOff(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+// ipv4Settings are the settings for the keys that are set.
+func ipv4Settings(ip *netstate.IP) []sysctl {
+	if ip == nil || ip.Forwarding == nil {
+		return nil
+	}
+	return []sysctl{{"ipv4", "forwarding", onOff(*ip.Forwarding)}}
+}
 
 // ipv6Settings are the settings for the keys that are set. Autoconf is the kernel's autoconf and
 // accept_ra together. IPv6 goes off last and comes on last, so that it never runs with the wrong settings.
@@ -184,32 +202,35 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 	var settings []sysctl
 	off := ip.Enabled != nil && !*ip.Enabled
 	if ip.Autoconf != nil && !off {
-		digit, accept := "0", "0"
+		accept := "0"
 		if *ip.Autoconf {
-			digit, accept = "1", "2" // also where the node forwards IPv6, as nodes of clusters do
+			accept = "2" // also where the node forwards IPv6, as nodes of clusters do
 		}
 		if ip.AcceptRA != nil {
 			accept = strconv.Itoa(*ip.AcceptRA)
 		}
-		settings = append(settings, sysctl{"autoconf", digit}, sysctl{"accept_ra", accept})
+		settings = append(settings, sysctl{"ipv6", "autoconf", onOff(*ip.Autoconf)}, sysctl{"ipv6", "accept_ra", accept})
+	}
+	if ip.Forwarding != nil && !off { // after accept_ra: with 1 the kernel forgets its routers when it begins to forward
+		settings = append(settings, sysctl{"ipv6", "forwarding", onOff(*ip.Forwarding)})
 	}
 	if ip.Enabled != nil {
-		settings = append(settings, sysctl{"disable_ipv6", map[bool]string{true: "0", false: "1"}[*ip.Enabled]})
+		settings = append(settings, sysctl{"ipv6", "disable_ipv6", onOff(!*ip.Enabled)})
 	}
 	return settings
 }
 
-// setIPv6 writes settings of a link. A link whose MTU is too small for IPv6 has none, nor has any link of a
+// setSysctls writes settings of a link. A link whose MTU is too small for IPv6 has none, nor has any link of a
 // kernel without IPv6: there, off is off.
-func (k *Kernel) setIPv6(name string, settings []sysctl) error {
+func (k *Kernel) setSysctls(name string, settings []sysctl) error {
 	if len(settings) == 0 {
 		return nil
 	}
 	return k.space.run(func() error {
 		for _, s := range settings {
-			file := filepath.Join(k.Sysctls, "ipv6", "conf", name, s.name)
+			file := filepath.Join(k.Sysctls, s.family, "conf", name, s.name)
 			err := os.WriteFile(file, []byte(s.value), 0)
-			if errors.Is(err, os.ErrNotExist) && s == (sysctl{"disable_ipv6", "1"}) {
+			if errors.Is(err, os.ErrNotExist) && s == (sysctl{"ipv6", "disable_ipv6", "1"}) {
 				if _, err = os.Stat(filepath.Join(k.Sysctls, "ipv4")); err == nil {
 					continue
 				}
