@@ -4,6 +4,7 @@ package netstate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ func checkMerged(current, desired, target State, at *field.Path) field.ErrorList
 	errs = append(errs, c.checkRings(desired, at)...)
 	for n, route := range desired.Routes.Config {
 		if route.State != StateAbsent && route.NextHopInterface != "" {
-			errs = append(errs, c.checkRoute(route, child(at, "routes").Child("config").Index(n).Child("next-hop-interface"))...)
+			errs = append(errs, c.checkRoute(route, child(at, "routes").Child("config").Index(n))...)
 		}
 	}
 	return errs
@@ -121,6 +122,7 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Forbidden(at.Child("state"), d.Name+" goes away with what it stands on")}
 	}
 	errs := c.checkParts(d, *target, at)
+	errs = append(errs, c.checkTwins(*target, at)...)
 	if target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active() {
 		errs = append(errs, field.Forbidden(at.Child("ipv6", "enabled"), "the loopback interface keeps ::1"))
 	}
@@ -174,6 +176,24 @@ func (c checker) checkParts(d, target Interface, at *field.Path) field.ErrorList
 		errs = append(errs, missing(at.Child(target.partKey(), "base-iface"), base)...)
 	}
 	return errs
+}
+
+// checkTwins refuses a second link that would take the same frames (vlan_check_real_dev, vxlan_vni_in_use).
+func (c checker) checkTwins(target Interface, at *field.Path) field.ErrorList {
+	for _, name := range slices.Sorted(maps.Keys(c.target)) {
+		other := c.target[name]
+		switch {
+		case name == target.Name:
+		case target.VLAN != nil && other.VLAN != nil && target.VLAN.ID != nil && target.Base() == other.Base() &&
+			same(target.VLAN.ID, other.VLAN.ID) && vlanProtocol(target.VLAN) == vlanProtocol(other.VLAN):
+			return field.ErrorList{field.Invalid(at.Child("vlan", "id"), *target.VLAN.ID,
+				name+" is that VLAN of "+target.Base()+" already")}
+		case target.VXLAN != nil && other.VXLAN != nil && target.VXLAN.ID != nil && same(target.VXLAN.ID, other.VXLAN.ID) &&
+			same(target.VXLAN.DestinationPort, other.VXLAN.DestinationPort):
+			return field.ErrorList{field.Invalid(at.Child("vxlan", "id"), *target.VXLAN.ID, name+" is that tunnel already")}
+		}
+	}
+	return nil
 }
 
 func (c checker) checkPorts(d Interface, at *field.Path) field.ErrorList {
@@ -274,6 +294,10 @@ func (c checker) checkRings(desired State, at *field.Path) field.ErrorList {
 }
 
 func (c checker) checkRoute(route Route, at *field.Path) field.ErrorList {
+	if route.Source.IsValid() && !hasAddress(c.target, route.Source) {
+		return field.ErrorList{field.NotFound(at.Child("source"), route.Source.String())}
+	}
+	at = at.Child("next-hop-interface")
 	link := c.target[route.NextHopInterface]
 	switch {
 	case link == nil:

@@ -3,6 +3,7 @@
 package netstate
 
 import (
+	"net/netip"
 	"slices"
 )
 
@@ -27,6 +28,7 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 		d = d.complete()
 		made := d
 		made.Exact = false
+		made.OnLink = made.OnLink || m.beyond(made, now.Running, desired.Config)
 		if !slices.ContainsFunc(merged.Config, d.matches) {
 			merged.Config = append(merged.Config, made)
 		}
@@ -37,20 +39,46 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 	return merged
 }
 
-// replaces reports whether a route that is wanted says an old one again with another metric, and no wish keeps the old.
+// replaces reports whether a route that is wanted says an old one again with another metric or source, and no wish keeps
+// the old. The kernel would keep both and use the first.
 func (r Route) replaces(old Route, wanted []Route) bool {
-	if r.State == StateAbsent || r.Exact || r.Metric == nil || old.TOS != r.TOS || old.NextHopID != 0 ||
-		same(r.complete().Metric, old.complete().Metric) {
+	sameMetric := r.Metric == nil || same(r.complete().Metric, old.complete().Metric)
+	sameSource := !r.Source.IsValid() || r.Source == old.Source
+	if r.State == StateAbsent || r.Exact || old.TOS != r.TOS || old.NextHopID != 0 || sameMetric && sameSource {
 		return false
 	}
-	anyMetric := r
-	anyMetric.Metric = nil
-	return anyMetric.matches(old) && !slices.ContainsFunc(wanted, func(d Route) bool {
+	other := r
+	other.Metric, other.Source = nil, netip.Addr{}
+	if sameMetric {
+		other.Metric = r.complete().Metric
+	}
+	return other.matches(old) && !slices.ContainsFunc(wanted, func(d Route) bool {
 		return d.State != StateAbsent && d.matches(old)
 	})
 }
 
+// beyond reports whether a gateway is outside of what its link reaches, so that the kernel has to be told that it is on
+// the link all the same (RTNH_F_ONLINK), as with the /32 addresses of some hosters.
+func (m *merger) beyond(route Route, now, wanted []Route) bool {
+	gateway, link := route.NextHopAddress, m.target[route.NextHopInterface]
+	if link == nil || !gateway.IsValid() || !route.unicast() || gateway.Is6() && gateway.IsLinkLocalUnicast() ||
+		gateway.Is4() != route.Destination.Addr().Is4() {
+		return false
+	}
+	if ip := link.ip(route.Destination); ip != nil &&
+		slices.ContainsFunc(ip.Address, func(a Address) bool { return a.Prefix().Contains(gateway) }) {
+		return false
+	}
+	return !slices.ContainsFunc(slices.Concat(now, wanted), func(r Route) bool {
+		return r.State != StateAbsent && r.NextHopInterface == link.Name && !r.NextHopAddress.IsValid() &&
+			r.Destination.IsValid() && r.Destination.Contains(gateway)
+	})
+}
+
 func (m *merger) losesRoute(route Route) bool {
+	if route.Source.IsValid() && hasAddress(m.now, route.Source) && !hasAddress(m.target, route.Source) {
+		return true // the kernel forgets the route with the address
+	}
 	if route.NextHopInterface == "" {
 		return false
 	}
@@ -66,6 +94,18 @@ func (m *merger) losesRoute(route Route) bool {
 	}
 	is, was := link.ip(route.Destination), now.ip(route.Destination)
 	return was.active() && !is.active()
+}
+
+// hasAddress reports whether one of the links has an address.
+func hasAddress(links map[string]*Interface, address netip.Addr) bool {
+	for _, link := range links {
+		for _, ip := range []*IP{link.IPv4, link.IPv6} {
+			if ip != nil && slices.ContainsFunc(ip.Address, func(a Address) bool { return a.IP == address }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func mergeRules(now, desired RouteRules) RouteRules {

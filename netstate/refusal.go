@@ -18,7 +18,7 @@ type Refusal struct {
 // Refused returns why a kernel in this state would not take a step, beyond what Apply itself refuses; nil if it would.
 func (s State) Refused(step Step) *Refusal {
 	rules := []func(State, Step) (syscall.Errno, string){
-		refuseName, refusePortKind, refuseTwin, refuseMTU, refuseHop,
+		refuseName, refusePortKind, refuseTwin, refuseMTU, refuseHop, refuseSource,
 	}
 	for _, rule := range rules {
 		if errno, reason := rule(s, step); errno != 0 {
@@ -128,4 +128,13 @@ func reaches(addresses []Address, hop netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// refuseSource is fib_valid_prefsrc and its like in ip6_route_info_create: a source is an address of the node.
+func refuseSource(s State, step Step) (syscall.Errno, string) {
+	to := step.To.Route
+	if step.Kind != StepRoute || to == nil || !to.Source.IsValid() || hasAddress(s.index(), to.Source) {
+		return 0, ""
+	}
+	return syscall.EINVAL, "Invalid prefsrc address"
 }

@@ -4,13 +4,14 @@ package netstate
 
 import (
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func validateRoutes(desired State, at *field.Path) field.ErrorList {
 	byName := desired.index()
-	var errs field.ErrorList
+	errs := validateGateways(desired.Routes.Config, child(at, "routes").Child("config"))
 	for n, route := range desired.Routes.Config {
 		here := child(at, "routes").Child("config").Index(n)
 		if route.State == StateAbsent {
@@ -20,6 +21,26 @@ func validateRoutes(desired State, at *field.Path) field.ErrorList {
 		errs = append(errs, validateNextHop(route, here)...)
 		if i, isDesired := byName[route.NextHopInterface]; isDesired {
 			errs = append(errs, validateRouteInterface(route, *i, here.Child("next-hop-interface"))...)
+		}
+	}
+	return errs
+}
+
+// validateGateways refuses IPv4 routes that differ in where they lead only and have no weight: the kernel would use the
+// first and never the other. IPv6 shares the traffic among them.
+func validateGateways(routes []Route, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for n, route := range routes {
+		if route.State == StateAbsent || !route.Destination.IsValid() || !route.Destination.Addr().Is4() {
+			continue
+		}
+		first := slices.IndexFunc(routes[:n], func(r Route) bool {
+			return r.State != StateAbsent && r.complete().sharesKey(route.complete()) &&
+				(r.Weight == nil || route.Weight == nil) && r.complete().key() != route.complete().key()
+		})
+		if first >= 0 {
+			errs = append(errs, field.Invalid(at.Index(n), route.String(), "is the destination, table and metric of "+
+				at.Index(first).String()+": give one another metric, or both a weight"))
 		}
 	}
 	return errs

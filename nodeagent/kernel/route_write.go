@@ -35,6 +35,9 @@ func (k *Kernel) changeRoute(r netstate.Route, with *netstate.Siblings, add bool
 	if r.Weight == nil || r.Destination.Addr().Is6() {
 		kind, flags := unix.RTM_DELROUTE, 0
 		if add {
+			if err := k.awaitSource(r); err != nil {
+				return err
+			}
 			// The kernel refuses the same route again; another gateway beside one that there is, a plan has thought of.
 			kind, flags = unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND
 		}
