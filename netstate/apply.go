@@ -34,7 +34,7 @@ func (s State) Apply(step Step) (State, error) {
 	case StepManager:
 		err = after.applyManager(step)
 	case StepDNS:
-		after.DNS.Config = step.To.DNS
+		after.DNS.Config, after.DNS.Foreign = step.To.DNS, false
 	default:
 		err = fmt.Errorf("unknown kind %q", step.Kind)
 	}
@@ -143,6 +143,9 @@ func (s *State) applySet(step Step) error {
 	}
 	have := *link
 	have.Name, have.Type = from.Name, from.Type
+	if have.State == StateIgnore && have.Ignored != "" {
+		have.State = have.Ignored
+	}
 	if !agrees(have, *from) {
 		if agrees(have, *to) {
 			return nil

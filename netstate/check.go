@@ -16,7 +16,7 @@ import (
 // is somebody else's. Admission shows them as warnings; on the node they fail the plan. Paths begin with at.
 func Check(current, desired State, at *field.Path) field.ErrorList {
 	desired = Resolve(current, desired)
-	return checkMerged(current.complete(), desired, Merge(current, desired), at)
+	return checkMerged(current.complete().heeding(desired), desired, Merge(current, desired), at)
 }
 
 func checkMerged(current, desired, target State, at *field.Path) field.ErrorList {

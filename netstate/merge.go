@@ -19,7 +19,7 @@ import (
 // Merge is total: an entry that cannot be carried out, for instance for a NIC that does not exist, is
 // left out. Check reports those.
 func Merge(current, desired State) State {
-	current = current.complete()
+	current = current.complete().heeding(desired)
 	return newMerger(current, DefaultPortVLANs(Resolve(current, desired))).merge(current)
 }
 

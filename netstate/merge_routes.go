@@ -12,9 +12,10 @@ import (
 // remove: who taught them would do it again.
 func (m *merger) mergeRoutes(now, desired Routes) Routes {
 	gone := func(route Route) bool {
-		return m.losesRoute(route) || route.configured() && slices.ContainsFunc(desired.Config, func(d Route) bool {
-			return d.State == StateAbsent && d.matches(route) || d.replaces(route, desired.Config)
-		})
+		return m.losesRoute(route) || m.takenOver(route, desired.Config) ||
+			route.configured() && slices.ContainsFunc(desired.Config, func(d Route) bool {
+				return d.State == StateAbsent && d.matches(route) || d.replaces(route, desired.Config)
+			})
 	}
 	merged := Routes{
 		Running: slices.DeleteFunc(slices.Clone(now.Running), gone),
@@ -29,6 +30,9 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 		made := d
 		made.Exact = false
 		made.OnLink = made.OnLink || m.beyond(made, now.Running, desired.Config)
+		if slices.ContainsFunc(merged.Running, d.saysAgain) {
+			continue // it is taught, and goes on being taught
+		}
 		if !slices.ContainsFunc(merged.Config, d.matches) {
 			merged.Config = append(merged.Config, made)
 		}
@@ -37,6 +41,25 @@ func (m *merger) mergeRoutes(now, desired Routes) Routes {
 		}
 	}
 	return merged
+}
+
+// takenOver reports whether a route was learnt, and is wanted for good now that nobody teaches it any more.
+func (m *merger) takenOver(route Route, wanted []Route) bool {
+	link := m.target[route.NextHopInterface]
+	if link == nil || !slices.ContainsFunc(wanted, func(d Route) bool { return d.saysAgain(route) }) {
+		return false
+	}
+	ip := link.ip(route.Destination)
+	return ip == nil || !isTrue(ip.DHCP) && !isTrue(ip.Autoconf)
+}
+
+// saysAgain reports whether a route that is wanted is one that was learnt, in what the kernel tells routes apart by.
+func (r Route) saysAgain(learnt Route) bool {
+	if r.State == StateAbsent || learnt.configured() || r.Destination != learnt.Destination {
+		return false
+	}
+	r, learnt = r.complete(), learnt.complete()
+	return r.sharesKey(learnt) && r.NextHopInterface == learnt.NextHopInterface && r.NextHopAddress == learnt.NextHopAddress
 }
 
 // replaces reports whether a route that is wanted says an old one again with another metric or source, and no wish keeps
@@ -125,13 +148,14 @@ func mergeRules(now, desired RouteRules) RouteRules {
 	return RouteRules{Config: merged}
 }
 
-// mergeDNS replaces the lists that desired gives. One that gives none, config: {}, clears all of them.
+// mergeDNS replaces the lists that desired gives. One that gives none, config: {}, clears all of them: then
+// the file is as people wrote it.
 func mergeDNS(now, desired DNS) DNS {
 	if desired.Config == nil {
 		return now
 	}
 	if agrees(DNSConfig{}, *desired.Config) {
-		if now.Config != nil && len(now.Config.Server)+len(now.Config.Search)+len(now.Config.Options) > 0 {
+		if !now.Foreign && now.Config != nil && len(now.Config.Server)+len(now.Config.Search)+len(now.Config.Options) > 0 {
 			now.Config = &DNSConfig{Search: []string{}, Server: []string{}, Options: []string{}}
 		}
 		return now

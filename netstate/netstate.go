@@ -83,6 +83,9 @@ type Interface struct {
 	Description *string   `json:"description,omitzero"`
 	Type        LinkType  `json:"type,omitzero"`
 	State       LinkState `json:"state,omitzero"`
+	// Ignored is the administrative state of a link that is shown with StateIgnore although a policy may name it: a veth
+	// whose other end is in another network namespace, such as the NIC of a node that is a container itself.
+	Ignored LinkState `json:"kernel-ignored,omitzero"`
 	// MAC is the address in use. A port of a bond shows the bond's. Nil for links that have none or a
 	// longer one (tun, infiniband).
 	MAC *MAC `json:"mac-address,omitzero"`

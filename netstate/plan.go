@@ -17,6 +17,7 @@ func Plan(current, desired State) ([]Step, error) {
 	}
 	current = WithoutLeases(current.complete())
 	desired = Resolve(current, desired)
+	current = current.heeding(desired)
 	target := Merge(current, desired)
 	if errs := checkMerged(current, desired, target, nil); len(errs) > 0 {
 		return nil, fmt.Errorf("the node cannot be configured like that: %w", errs.ToAggregate())

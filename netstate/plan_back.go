@@ -12,7 +12,7 @@ import (
 // bases that are missing, routes through them. A bridge that is to go stays while it has foreign ports, without
 // ports and addresses of ours.
 func PlanBack(current, wish State) []Step {
-	current = WithoutLeases(current.complete())
+	current = WithoutLeases(current.complete()).heeding(wish)
 	wish = feasible(current, wish)
 	target := mergeBack(current, wish)
 	target.Routes = possibleRoutes(current.Routes, target)

@@ -114,18 +114,18 @@ func (p *planner) losesRoutes(route Route) bool {
 }
 
 func (p *planner) cutRoutes() {
-	wanted := routeKeys(p.targetRoutes)
+	wanted := taughtKeys(p.targetRoutes)
 	for _, route := range slices.Backward(p.nowRoutes) {
-		if !wanted[route.key()] || p.losesRoutes(route) {
+		if !wanted[route.taughtKey()] || p.losesRoutes(route) {
 			p.emit(StepRoute, route.NextHopInterface, Value{Route: &route, With: siblings(route, p.nowRoutes)}, Value{})
 		}
 	}
 }
 
 func (p *planner) addRoutes() {
-	have := routeKeys(p.nowRoutes)
+	have := taughtKeys(p.nowRoutes)
 	for _, route := range p.targetRoutes {
-		if !have[route.key()] || p.losesRoutes(route) {
+		if !have[route.taughtKey()] || p.losesRoutes(route) {
 			p.emit(StepRoute, route.NextHopInterface, Value{}, Value{Route: &route, With: siblings(route, p.targetRoutes)})
 		}
 	}

@@ -50,7 +50,7 @@ func (p *planner) record(link Interface, state LinkState, links map[string]*Inte
 	link.State = state
 	link.PermanentMAC, link.CopyMACFrom, link.Controller, link.IPv4 = nil, nil, nil, ipv4Settings(link.IPv4)
 	link.ProfileName, link.WaitIP, link.LLDP, link.Identifier, link.Ethernet = nil, nil, nil, nil, nil
-	link.Ethtool = nil
+	link.Ethtool, link.Ignored = nil, ""
 	link.Owned, link.Manager, link.Legacy = false, "", false
 	link.IPv6 = ipv6Settings(link.IPv6)
 	if inheritsMAC(link, links) {

@@ -142,6 +142,29 @@ func renamedList(list []string, name func(string) string) []string {
 	return list
 }
 
+// heeding returns a current state in which the links that a desired state names, as entries or as ports, are no longer
+// ignored if they can be looked after.
+func (s State) heeding(desired State) State {
+	named := map[string]bool{}
+	for _, d := range desired.Interfaces {
+		if d.State == StateIgnore {
+			continue
+		}
+		named[d.Name] = true
+		for _, port := range d.Ports() {
+			named[port] = true
+		}
+	}
+	for n, i := range s.Interfaces {
+		if named[i.Name] && i.State == StateIgnore && i.Ignored != "" {
+			interfaces := slices.Clone(s.Interfaces)
+			interfaces[n].State, interfaces[n].Ignored = i.Ignored, ""
+			s.Interfaces = interfaces
+		}
+	}
+	return s
+}
+
 // withPeers returns the state with type veth for entries that are the other end of one that is to be made.
 func (s State) withPeers(current State) State {
 	ends := map[string]string{}

@@ -12,7 +12,7 @@ import (
 // were added become absent. Changes by others are left alone, and so are routes and addresses that were
 // learnt: who taught them will do it again.
 func Revert(before, desired State) State {
-	before = before.complete()
+	before = before.complete().heeding(desired)
 	return leading(Merge(before, desired), before)
 }
 

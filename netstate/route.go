@@ -98,6 +98,9 @@ func known(address netip.Addr) netip.Addr {
 // protocol static or boot.
 func (r Route) configured() bool { return r.Protocol == 0 || r.Protocol == 3 || r.Protocol == 4 }
 
+// Learnt reports whether somebody teaches the route, a DHCP server or a router, as opposed to one that was configured.
+func (r Route) Learnt() bool { return !r.configured() }
+
 // matches reports whether every key that r sets is so in other. Of a route that is wanted, the table
 // and the next hop address always count.
 func (r Route) matches(other Route) bool {
@@ -180,6 +183,24 @@ func routeKeys(routes []Route) map[routeKey]bool {
 	keys := make(map[routeKey]bool, len(routes))
 	for _, route := range routes {
 		keys[route.key()] = true
+	}
+	return keys
+}
+
+// taughtKey is key, and tells learnt routes from configured ones besides: one that is to be configured from now on is put
+// in the place of the learnt one, which goes with who taught it.
+func (r Route) taughtKey() routeKey {
+	key := r.key()
+	if r.Learnt() {
+		key.route.Protocol = 1
+	}
+	return key
+}
+
+func taughtKeys(routes []Route) map[routeKey]bool {
+	keys := make(map[routeKey]bool, len(routes))
+	for _, route := range routes {
+		keys[route.taughtKey()] = true
 	}
 	return keys
 }

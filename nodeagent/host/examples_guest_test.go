@@ -96,7 +96,9 @@ func tryExample(t *testing.T, e example) {
 	for n, before := range e.Before {
 		var spec nmstate.PolicySpec
 		require.NoError(t, yaml.UnmarshalStrict(before, &spec))
-		require.NoError(t, way.apply(t, fmt.Sprint("before-", n), spec))
+		name := fmt.Sprint("before-", n)
+		require.NoError(t, way.apply(t, name, spec))
+		require.NoError(t, way.Orphan(name)) // what it made stays, and nobody holds on to it
 	}
 	for command, want := range e.Await {
 		awaitLine(t, strings.ReplaceAll(command, "resolv.conf", resolv), want)

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -126,6 +127,9 @@ func (k *Kernel) doAddress(step netstate.Step) error {
 		return nil
 	case from == nil:
 		err := k.writeAddress(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, l.index, *to)
+		if errors.Is(err, unix.EEXIST) && to.Dynamic() {
+			return nil // who teaches it was faster
+		}
 		return refused(err, "add %s to %s", to.Prefix(), step.Link)
 	case to == nil:
 		return k.removeAddress(l, *from)

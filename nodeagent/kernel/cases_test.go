@@ -27,6 +27,8 @@ type nodeCase struct {
 	Refused string `json:"refused"`
 	// Routes are those with a destination in 203.0.113.0/24 or 2001:db8:203::/48 afterwards.
 	Routes []string `json:"routes"`
+	// Configured says that none of them is learnt.
+	Configured bool `json:"configured"`
 }
 
 func loadCases(t *testing.T) map[string]nodeCase {
@@ -80,6 +82,9 @@ func tryCase(t *testing.T, node Node, c nodeCase) {
 	require.NoError(t, err)
 	assert.Empty(t, netstate.Format(rest), "left to do")
 	assert.Equal(t, c.Routes, routesOf(reached))
+	for _, route := range reached.Routes.Running {
+		assert.False(t, c.Configured && route.Learnt(), "%s is still a learnt one", route)
+	}
 }
 
 func parsed(t *testing.T, text json.RawMessage) netstate.State {

@@ -227,7 +227,7 @@ func (l *link) parseKind(hardwareType uint16, linkInfo []byte) (port []byte) {
 		i.State = netstate.StateIgnore
 	case netstate.TypeVeth:
 		if l.elsewhere || l.base == 0 {
-			i.State = netstate.StateIgnore
+			i.Ignored, i.State = i.State, netstate.StateIgnore
 		}
 	}
 	return port

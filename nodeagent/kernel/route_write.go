@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -24,7 +25,11 @@ func (k *Kernel) doRoute(step netstate.Step) error {
 	if to == nil {
 		return nil
 	}
-	if err := k.changeRoute(*to, step.To.With, true); err != nil {
+	err := k.changeRoute(*to, step.To.With, true)
+	if errors.Is(err, unix.EEXIST) && to.Learnt() {
+		return nil // who taught it was faster
+	}
+	if err != nil {
 		return refused(err, "add route %s", describeRoute(*to))
 	}
 	return nil

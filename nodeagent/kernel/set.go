@@ -32,6 +32,9 @@ func (k *Kernel) doSet(step netstate.Step) error {
 	if from.Ethtool != nil || to.Ethtool != nil || from.Ethernet != nil || to.Ethernet != nil {
 		return k.doHardware(operation, *from, *to)
 	}
+	if l.iface.Ignored != "" {
+		l.iface.State = l.iface.Ignored // a policy names it, or there would be no step
+	}
 	if d := difference(*from, l.iface); d != "" {
 		if difference(*to, l.iface) == "" {
 			return nil

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
@@ -67,8 +68,26 @@ func (f File) Read() (netstate.DNS, error) {
 		var static netstate.DNSConfig
 		static, err = f.told(k)
 		dns.Config = &static
+		return dns, err
+	}
+	if err == nil {
+		dns.Foreign = !ours(text)
+		if !dns.Foreign {
+			dns.Foreign, err = f.asFound(*dns.Config)
+		}
 	}
 	return dns, err
+}
+
+// asFound reports whether a configuration is what the file said before it was ours.
+func (f File) asFound(static netstate.DNSConfig) (bool, error) {
+	original, err := read(f.Original)
+	if err != nil {
+		return false, fmt.Errorf("read the original resolver configuration: %w", err)
+	}
+	was := *Parse(original).Config
+	return slices.Equal(static.Server, was.Server) && slices.Equal(static.Search, was.Search) &&
+		slices.Equal(static.Options, was.Options), nil
 }
 
 // Configured is what was written as configured, nothing for a file that is not ours.
@@ -118,7 +137,7 @@ func (f File) follow() string {
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.
 // Where nothing is configured, what the file said before the first Write still counts as that: a lease of one
 // more network must not take the name servers the node had. When nothing was leased either, the file is put
-// back as it was; a file that is not ours then stays. A Keeper is told by a file of its own, and what it does not use
+// back as it was, and so it is where static is what it said; a file that is not ours then stays. A Keeper is told by a file of its own, and what it does not use
 // is an error. The error is a *KeptError for a file that any other program keeps.
 func (f File) Write(static, leased netstate.DNSConfig) error {
 	now, err := f.text()
@@ -137,7 +156,9 @@ func (f File) Write(static, leased netstate.DNSConfig) error {
 			return err
 		}
 	}
-	if nothing {
+	if found, err := f.asFound(static); err != nil {
+		return err
+	} else if nothing || found && empty(leased) {
 		return f.putBack()
 	}
 	if empty(static) {
