@@ -62,6 +62,7 @@ type Block struct {
 // counts are kept up with the entries of a block, so that who looks for one block among many need not read them all.
 type counts struct {
 	held       int
+	several    int // addresses with more than one hold
 	contested  int
 	reservedBy map[string]int // addresses by replica
 }
@@ -70,6 +71,9 @@ type counts struct {
 func (c *counts) note(e Entry, by int) {
 	if len(e.Holds) > 0 {
 		c.held += by
+	}
+	if len(e.Holds) > 1 {
+		c.several += by
 	}
 	if e.Reservation.Contested {
 		c.contested += by
@@ -300,6 +304,9 @@ func (b *Block) ReservedBy(matches func(replica string) bool) bool {
 	}
 	return false
 }
+
+// Replicas are those that have addresses of the block reserved, in no order.
+func (b *Block) Replicas() iter.Seq[string] { return maps.Keys(b.counts.reservedBy) }
 
 // Contested reports whether somebody asks for a reserved address of the block.
 func (b *Block) Contested() bool { return b.counts.contested > 0 }

@@ -3,6 +3,7 @@
 package macpool
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,4 +237,34 @@ func TestAHoldIsAsOldAsThisProcessHasSeenIt(t *testing.T) {
 	assert.Equal(t, time.Unix(300, 0), renewed.Entry(m).Holds[0].Seen, "it is another gift")
 	assert.True(t, first.Equal(again))
 	assert.False(t, first.Equal(renewed), "a renewal is to be written")
+}
+
+func TestCountsAreThoseOfTheEntries(t *testing.T) {
+	now := time.Unix(1, 0)
+	b := NewBlock(Prefix{2})
+	b.Reserve(4, NewSet([]Range{{First: MAC{2}, Last: MAC{2, 0, 0, 0, 0, 9}}}, nil), "r1", now)
+	b.Contest(MAC{2, 0, 0, 0, 0, 1})
+	holder := func(name string) Holder { return Holder{Object: Object{Kind: KindVM, Namespace: "n", Name: name}} }
+	b.Adopt(MAC{2, 0, 0, 0, 0, 2}, holder("a"), now)
+	b.Adopt(MAC{2, 0, 0, 0, 0, 2}, holder("b"), now)
+	b.Adopt(MAC{2, 0, 0, 0, 0, 8}, holder("a"), now)
+	before := b.Clone()
+	check := func(b *Block, held, reserved int, contested bool, replicas ...string) {
+		t.Helper()
+		h, r := b.Counts()
+		assert.Equal(t, held, h)
+		assert.Equal(t, reserved, r)
+		assert.Equal(t, contested, b.Contested())
+		assert.ElementsMatch(t, replicas, slices.Collect(b.Replicas()))
+	}
+	check(b, 2, 3, true, "r1")
+	for i := range byte(4) {
+		b.Unreserve(MAC{2, 0, 0, 0, 0, i}, "r1")
+	}
+	check(b, 2, 0, false)
+	check(before, 2, 3, true, "r1")
+	assert.Len(t, Collisions([]*Block{b}, func(Object) Condition { return Condition{Running: true} }), 1)
+	b.Set(MAC{2, 0, 0, 0, 0, 2}, Entry{})
+	check(b, 1, 0, false)
+	assert.Empty(t, Collisions([]*Block{b}, func(Object) Condition { return Condition{Running: true} }))
 }

@@ -38,6 +38,9 @@ type Condition struct {
 func Collisions(blocks []*Block, now func(Object) Condition) []Collision {
 	var found []Collision
 	for _, b := range blocks {
+		if b.counts.several == 0 {
+			continue
+		}
 		for m, e := range b.Entries() {
 			if len(e.Holds) < 2 || len(e.Holds) == 2 && inTurn(e.Holds[0], e.Holds[1], now) {
 				continue

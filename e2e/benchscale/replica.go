@@ -41,7 +41,7 @@ const (
 	system = "bridgehead-system"
 	// concurrency is how many VMs are admitted at a time.
 	concurrency = 16
-	// sweeps is how many sweeps are measured, each after sweepEvery.
+	// sweeps is how many sweeps are measured, each sweepEvery after the one before or at once if that took longer.
 	sweeps     = 5
 	sweepEvery = 2 * time.Second
 )
@@ -54,6 +54,7 @@ type replica struct {
 	janitor *janitor.Janitor
 	writes  *countingStore
 	jobs    *errgroup.Group
+	sweeps  *sweepCounter
 	client  *http.Client
 	url     string
 }
@@ -100,6 +101,11 @@ func start(ctx context.Context, url string) (*replica, error) {
 	}
 	json := rest.ContentConfig{ContentType: "application/json", AcceptContentTypes: "application/json"}
 	cfg := &rest.Config{Host: url, QPS: -1, ContentConfig: json}
+	sweeps := &sweepCounter{}
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		sweeps.next = next
+		return sweeps
+	})
 	direct, err := client.New(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
@@ -118,7 +124,7 @@ func start(ctx context.Context, url string) (*replica, error) {
 	}
 	r := &replica{
 		pools: &bhcluster.Pools{}, writes: &countingStore{Store: bhcluster.KubeStore{Client: direct}}, url: url,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}},
+		sweeps: sweeps, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}},
 	}
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store: r.writes, Lease: lease, Objects: janitor.Objects{Reader: direct}, Clock: clock.RealClock{},
@@ -159,10 +165,18 @@ func (r *replica) measure(ctx context.Context, vms int, f *figures) error {
 		return err
 	}
 	f.Writes = float64(r.writes.puts.Load()-before) / float64(vms)
+	return r.measureSweeps(ctx, f)
+}
+
+// measureSweeps looks what sweeps cost, and all that a replica does beside them.
+func (r *replica) measureSweeps(ctx context.Context, f *figures) error {
 	var was, is runtime.MemStats
+	if err := r.sweeps.wait(ctx, 1); err != nil {
+		return err
+	}
 	runtime.ReadMemStats(&was)
 	used := cpu()
-	if err := pause(ctx, sweeps*sweepEvery); err != nil {
+	if err := r.sweeps.wait(ctx, sweeps); err != nil {
 		return err
 	}
 	runtime.ReadMemStats(&is)

@@ -79,12 +79,10 @@ func strays(
 ) []stray {
 	var found []stray
 	for _, b := range blocks {
-		for m, e := range b.Entries() {
-			for _, h := range e.Holds {
-				there := slices.ContainsFunc(has[m], func(o macpool.Holder) bool { return o.Object == h.Object })
-				if !there && !unseen[h.Kind] && now.Sub(h.Seen) >= grace {
-					found = append(found, stray{mac: m, hold: h})
-				}
+		for m, h := range b.Holds() {
+			there := slices.ContainsFunc(has[m], func(o macpool.Holder) bool { return o.Object == h.Object })
+			if !there && !unseen[h.Kind] && now.Sub(h.Seen) >= grace {
+				found = append(found, stray{mac: m, hold: h})
 			}
 		}
 	}

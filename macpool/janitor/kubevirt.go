@@ -46,6 +46,14 @@ type vm struct {
 		RunStrategy string      `json:"runStrategy"`
 		Template    *vmTemplate `json:"template"`
 	} `json:"spec"`
+
+	known known
+}
+
+// known is what an object was found to have when it was put into a cache; what it was found in is not kept there. It is
+// never changed.
+type known struct {
+	addresses map[macpool.MAC]string // nil for an object that is not from a cache
 }
 
 type vmTemplate struct {
@@ -69,6 +77,8 @@ type vmi struct {
 			MAC  string `json:"mac"`
 		} `json:"interfaces"`
 	} `json:"status"`
+
+	known known
 }
 
 type instanceSpec struct {
@@ -100,9 +110,12 @@ type vmiList struct {
 	Items           []vmi `json:"items"`
 }
 
-// addresses are the addresses of the VM's interfaces, with the interfaces' names. What is no address is left out: such
-// a VM cannot run.
+// addresses are the addresses of the VM's interfaces, with the interfaces' names, not to be changed. What is no address
+// is left out: such a VM cannot run.
 func (v *vm) addresses() map[macpool.MAC]string {
+	if v.known.addresses != nil {
+		return v.known.addresses
+	}
 	found := map[macpool.MAC]string{}
 	if v.Spec.Template != nil {
 		v.Spec.Template.Spec.addTo(found)
@@ -120,6 +133,9 @@ func (v *vmi) migrates() bool {
 
 // addresses are those the instance was started with and those it reports to have.
 func (v *vmi) addresses() map[macpool.MAC]string {
+	if v.known.addresses != nil {
+		return v.known.addresses
+	}
 	found := map[macpool.MAC]string{}
 	if v.Status.Phase == "Succeeded" || v.Status.Phase == "Failed" {
 		return found // it has ended (KubeVirt: the final phases)
@@ -191,6 +207,14 @@ func stripMetadata(o any) (any, error) {
 		object.SetAnnotations(kept)
 		object.SetLabels(nil)
 		object.SetFinalizers(nil)
+	}
+	switch v := o.(type) {
+	case *vm:
+		v.known.addresses = v.addresses()
+		v.Spec.Template = nil
+	case *vmi:
+		v.known.addresses = v.addresses()
+		v.Spec, v.Status.Interfaces = instanceSpec{}, nil
 	}
 	return o, nil
 }

@@ -178,6 +178,9 @@ func (f *finding) note(o macpool.Object, addresses map[macpool.MAC]string) {
 
 // listVMs finds the addresses of VMs and their instances.
 func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListOption) error {
+	if c.Cached { // they are read, and forgotten
+		of = append(of, client.UnsafeDisableDeepCopy)
+	}
 	var vms vmList
 	if err := c.Reader.List(ctx, &vms, of...); meta.IsNoMatchError(err) {
 		found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
@@ -203,7 +206,9 @@ func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListO
 // listPods finds the addresses of pods that have not ended.
 func (c Objects) listPods(ctx context.Context, found *finding, of ...client.ListOption) error {
 	pods := podList()
-	if !c.Cached { // a cache has no others
+	if c.Cached { // it has no others
+		of = append(of, client.UnsafeDisableDeepCopy)
+	} else {
 		of = append(of, client.MatchingFieldsSelector{Selector: notEnded()})
 	}
 	if err := c.Reader.List(ctx, pods, of...); err != nil {

@@ -112,10 +112,8 @@ func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) 
 func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.Block) error {
 	reserving := map[string]bool{}
 	for _, b := range blocks {
-		for _, e := range b.Entries() {
-			if e.Reservation.Replica != "" {
-				reserving[e.Reservation.Replica] = true
-			}
+		for replica := range b.Replicas() {
+			reserving[replica] = true
 		}
 	}
 	// This is a consistent read: a replica that it shows silent has not renewed.

@@ -68,7 +68,7 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	w.queue = append(w.queue, who)
 	l.serveLocked(w)
 	if len(w.queue) > 0 {
-		w.size = min(2*w.size, maxWindow)
+		w.size = min(growth*w.size, maxWindow)
 		l.writer.hurry(w.cursor)
 	}
 	if len(w.queue) > 0 || len(w.free) < w.size/2 {

@@ -16,6 +16,8 @@ const (
 	// minWindow and maxWindow bound how many addresses a replica reserves ahead.
 	minWindow = 8
 	maxWindow = 256
+	// growth is how many times as many as before it reserves ahead once those are lent before new ones are there.
+	growth = 4
 	// windowShare is the part of a pool's free addresses that one window may take: 1/64.
 	windowShare = 64
 	// idleAfter is how long a replica keeps a window it does not use.
