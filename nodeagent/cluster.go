@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -105,14 +106,20 @@ func (c *cluster) watch(ctx context.Context, work, report func()) error {
 			if !maps.Equal(old.GetLabels(), new.GetLabels()) {
 				work()
 			}
-			report()
+			if nodeChanged(old, new) {
+				report()
+			}
 		}},
 		{&v1.NodeNetworkConfigurationPolicy{}, func(old, new client.Object) {
 			if policyChanged(old, new) {
 				work()
 			}
 		}},
-		{&v1beta1.NodeNetworkConfigurationEnactment{}, func(_, _ client.Object) { work() }},
+		{&v1beta1.NodeNetworkConfigurationEnactment{}, func(old, new client.Object) {
+			if enactmentChanged(old, new) {
+				work()
+			}
+		}},
 		{&v1beta1.NodeNetworkState{}, func(_, _ client.Object) { report() }},
 	} {
 		informer, err := c.cache.GetInformer(ctx, w.kind)
@@ -136,6 +143,27 @@ func policyChanged(old, new client.Object) bool {
 	return old.GetUID() != new.GetUID() || old.GetGeneration() != new.GetGeneration() ||
 		!maps.Equal(old.GetAnnotations(), new.GetAnnotations()) ||
 		old.GetDeletionTimestamp().IsZero() != new.GetDeletionTimestamp().IsZero()
+}
+
+// nodeChanged reports whether what the agent reads of its Node changed: kubelet writes it every few minutes.
+func nodeChanged(old, new client.Object) bool {
+	was, isNode := old.(*corev1.Node)
+	is, isNodeToo := new.(*corev1.Node)
+	return !isNode || !isNodeToo || was.UID != is.UID || !equality.Semantic.DeepEqual(was.Status, is.Status)
+}
+
+// enactmentChanged reports whether an enactment may mean work: it is another one, has another turn, or its status says
+// another last word. That a turn was begun is no news to who began it.
+func enactmentChanged(old, new client.Object) bool {
+	was, isEnactment := old.(*v1beta1.NodeNetworkConfigurationEnactment)
+	is, isEnactmentToo := new.(*v1beta1.NodeNetworkConfigurationEnactment)
+	if !isEnactment || !isEnactmentToo || was.UID != is.UID || !maps.Equal(was.Annotations, is.Annotations) ||
+		was.DeletionTimestamp.IsZero() != is.DeletionTimestamp.IsZero() {
+		return true
+	}
+	final := func(s nmstate.EnactmentStatus) bool { return s.Finished(s.PolicyGeneration) }
+	return final(was.Status) != final(is.Status) ||
+		final(is.Status) && was.Status.PolicyGeneration != is.Status.PolicyGeneration
 }
 
 // self is the own Node.
@@ -178,14 +206,20 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 			return nil, fmt.Errorf("read enactment: %w", err)
 		}
 		if err == nil {
-			p.Turn, p.Status = nmstate.TurnOf(enactment.Annotations), enactment.Status
-			if uid, said := enactment.Annotations[nmstate.PolicyUIDAnnotation]; said && uid != p.UID {
-				p.Status.CapturedStates = nil // they are of a policy that had this name before
-			}
+			p = p.enacted(enactment)
 		}
 		policies = append(policies, p)
 	}
 	return policies, nil
+}
+
+// enacted is a policy with what its enactment says, unless that is of a policy which had this name before: its turn, its
+// captures and its last word mean nothing. The controller makes another one.
+func (p Policy) enacted(e v1beta1.NodeNetworkConfigurationEnactment) Policy {
+	if uid, said := e.Annotations[nmstate.PolicyUIDAnnotation]; !said || uid == p.UID {
+		p.Turn, p.Status = nmstate.TurnOf(e.Annotations), e.Status
+	}
+	return p
 }
 
 func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
