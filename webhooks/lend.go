@@ -152,11 +152,18 @@ func (l Lending) identify(
 	ctx context.Context, o *order, kind string, request *admissionv1.AdmissionRequest, meta metadata, patch *Patch,
 ) (field.ErrorList, error) {
 	o.holder = macpool.Object{Kind: kind, Namespace: request.Namespace, Name: cmp.Or(request.Name, meta.Name)}
+	at := field.NewPath("metadata")
+	if len(o.holder.Name) > maxName { // the API server says so only after admission
+		return field.ErrorList{field.TooLong(at.Child("name"), "", maxName)}, nil
+	}
 	if o.holder.Name != "" {
 		return nil, nil
 	}
+	if len(meta.GenerateName) > maxName {
+		return field.ErrorList{field.TooLong(at.Child("generateName"), "", maxName)}, nil
+	}
 	if meta.GenerateName == "" {
-		return field.ErrorList{field.Required(field.NewPath("metadata", "name"), "give it, or metadata.generateName")}, nil
+		return field.ErrorList{field.Required(at.Child("name"), "give it, or metadata.generateName")}, nil
 	}
 	scope := claimScopeOf(kind, request, meta)
 	o.holder.GenerateName = meta.GenerateName

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -17,6 +18,9 @@ const (
 	// maxBlocks is how many blocks a VM may name addresses of at once. Those of one block are one write; each block is
 	// another, and as many writes as this are made in time.
 	maxBlocks = 32
+	// maxName is the longest name, in bytes, that the ledger records: that of objects in Kubernetes, which is far more
+	// than the 63 of a DNS label that KubeVirt wants of networks.
+	maxName = validation.DNS1123SubdomainMaxLength
 )
 
 // A vmChange is a VM as a request wants it, with what it was before.
@@ -133,12 +137,15 @@ func validateBlocks(c vmChange) field.ErrorList {
 			"leave addresses out to be given some, or add the interfaces in several steps", len(named), maxBlocks))}
 }
 
-// validateInterfaceNames refuses interfaces that have no name, or one that another has.
+// validateInterfaceNames refuses interfaces that have no name, one that another has, or a new one that is too long to be
+// recorded: what an address belongs to is written into a block, whose size etcd bounds.
 func validateInterfaceNames(c vmChange) field.ErrorList {
 	var problems field.ErrorList
 	seen := map[string]bool{}
 	for _, n := range c.nics {
 		switch {
+		case !n.known && len(n.name) > maxName:
+			problems = append(problems, field.TooLong(n.at().Child("name"), "", maxName))
 		case n.name == "":
 			problems = append(problems, field.Required(n.at().Child("name"), "the name says which network the interface is on"))
 		case seen[n.name]:
@@ -153,7 +160,7 @@ func validateInterfaceNames(c vmChange) field.ErrorList {
 func validateInterfaceNetworks(c vmChange) field.ErrorList {
 	var problems field.ErrorList
 	for _, n := range c.nics {
-		if !n.known && !n.networked && n.name != "" { // one without a name is refused for that
+		if !n.known && !n.networked && n.name != "" && len(n.name) <= maxName { // others are refused for their names
 			problems = append(problems, field.Invalid(n.at().Child("name"), n.name,
 				"no entry of spec.template.spec.networks has this name: add one, or name the interface as its network"))
 		}

@@ -3,10 +3,14 @@
 package webhooks
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -27,4 +31,48 @@ func TestAddressesOfManyBlocksAreBounded(t *testing.T) {
 	require.Len(t, problems, 1)
 	assert.Contains(t, problems[0].Error(), "begin in 256 different ways (their first five octets): want at most 32 at once")
 	assert.Empty(t, validateBlocks(named(256, func(int) macpool.MAC { return macpool.MAC{} })), "these are given out")
+}
+
+func TestNamesThatNoBlockHasRoomForAreRefused(t *testing.T) {
+	long := strings.Repeat("é", 300_000)
+	most := strings.Repeat("n", maxName)
+	for name, tc := range map[string]struct {
+		name, generateName, iface string
+		denied                    string
+	}{
+		"the longest names":                  {name: most, iface: most},
+		"an interface":                       {name: "vm", iface: long, denied: "interfaces[0].name: Too long: may not be more than 253"},
+		"an interface one byte too long":     {name: "vm", iface: most + "n", denied: "interfaces[0].name: Too long"},
+		"a VM":                               {name: long, iface: "net", denied: "metadata.name: Too long"},
+		"a generateName":                     {generateName: long, iface: "net", denied: "metadata.generateName: Too long"},
+		"the longest generateName":           {generateName: most, iface: "net"},
+		"an interface that is on no network": {name: "vm", iface: long + "/alone", denied: "interfaces[0].name: Too long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network, _ := strings.CutSuffix(tc.iface, "/alone")
+			raw, err := json.Marshal(map[string]any{
+				"metadata": map[string]any{"name": tc.name, "generateName": tc.generateName, "namespace": "home"},
+				"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+					"domain": map[string]any{"devices": map[string]any{
+						"interfaces": []any{map[string]any{"name": tc.iface, "bridge": map[string]any{}}},
+					}},
+					"networks": []any{map[string]any{"name": network, "multus": map[string]any{"networkName": "l2"}}},
+				}}},
+			})
+			require.NoError(t, err)
+			w := newWorld(t)
+			verdict, err := w.handler.Reviewer.Review(t.Context(), &admissionv1.AdmissionRequest{
+				UID: "u", Operation: admissionv1.Create, Namespace: "home", Name: tc.name,
+				Object: runtime.RawExtension{Raw: raw},
+			})
+			require.NoError(t, err)
+			if tc.denied == "" {
+				assert.Empty(t, verdict.Denied)
+				return
+			}
+			require.Len(t, verdict.Denied, 1)
+			assert.Contains(t, verdict.Denied[0].Error(), tc.denied)
+			assert.Less(t, len(verdict.Denied[0].Error()), 200, "it does not repeat the name")
+		})
+	}
 }
