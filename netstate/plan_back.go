@@ -151,14 +151,17 @@ func missingPart(d Interface) string {
 	return ""
 }
 
-// keepUnderForeignPorts returns an entry that removes a controller, or one that only clears it while a pod or a
-// VM is plugged into it.
+// keepUnderForeignPorts returns an entry that removes a controller, or one that only clears it while a pod, a VM or
+// anything else that no policy named is plugged into it.
 func (f *feasibility) keepUnderForeignPorts(d Interface) Interface {
 	now := f.now[d.Name]
 	if now == nil || now.theirs() || now.Type == TypeEthernet {
 		return d
 	}
-	foreign := slices.DeleteFunc(foreignPorts(*now, f.now), func(port string) bool { return f.wish[port] != nil })
+	foreign := slices.DeleteFunc(slices.Clone(now.Ports()), func(port string) bool {
+		link := f.now[port]
+		return link == nil || link.Owned || f.wish[port] != nil
+	})
 	if len(foreign) == 0 {
 		return d
 	}
@@ -171,6 +174,11 @@ func (f *feasibility) keepUnderForeignPorts(d Interface) Interface {
 		kept.Bond = &Bond{Port: []string{}}
 	case now.VRF != nil:
 		kept.VRF = &VRF{Port: []string{}}
+	}
+	for _, port := range foreign {
+		if !f.now[port].Foreign() { // those stay unless they are named
+			kept = kept.withPortOf(*now, port)
+		}
 	}
 	return kept
 }

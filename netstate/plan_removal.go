@@ -25,18 +25,34 @@ func PlanRemoval(current State, wishes []State) []Step {
 	return slices.Concat(takeOverFrom(NetworkManager, managedLinks(current), touchedBy(steps)), steps)
 }
 
-// Without returns a wish without what others name: links and ports they ask something of, routes and rules they want,
-// and name servers if they have an opinion on them.
-func Without(wish, others State) State {
-	theirs := Held(others)
+// Without returns a wish without what others name: links they ask something of, routes and rules they want, and name
+// servers if they have an opinion on them. A port that they name stays where it is.
+func Without(current, wish, others State) State {
+	theirs, now := Held(others), current.index()
+	plugged := map[string]string{}
 	for _, i := range others.Interfaces {
 		theirs[i.Name] = true
+		if i.wanted() {
+			plugged[i.Name] = deref(i.Controller)
+		}
 	}
 	var rest []Interface
 	for _, i := range wish.Interfaces {
-		if !theirs[i.Name] {
-			rest = append(rest, i.WithoutPorts(func(port string) bool { return theirs[port] }))
+		if theirs[i.Name] {
+			continue
 		}
+		elsewhere := func(port string) bool {
+			return theirs[port] && (now[port] == nil || deref(now[port].Controller) != i.Name)
+		}
+		i = i.WithoutPorts(elsewhere)
+		if link := now[i.Name]; link != nil && i.Ports() != nil {
+			for _, port := range link.Ports() {
+				if plugged[port] == i.Name {
+					i = i.withPortOf(*link, port)
+				}
+			}
+		}
+		rest = append(rest, i)
 	}
 	wish.Interfaces = rest
 	wish.Routes.Config = slices.DeleteFunc(slices.Clone(wish.Routes.Config), func(route Route) bool {
@@ -68,20 +84,4 @@ func (i Interface) WithoutPorts(drop func(port string) bool) Interface {
 		i.VRF = &vrf
 	}
 	return i
-}
-
-// Remaining returns the links that a wish says are to be absent and that are there all the same since others are
-// plugged into them, with the names of those ports.
-func Remaining(current, wish State) map[string][]string {
-	remaining, now := map[string][]string{}, current.index()
-	for _, d := range wish.Interfaces {
-		link := now[d.Name]
-		if d.State != StateAbsent || link == nil || link.Type == TypeEthernet {
-			continue
-		}
-		if ports := foreignPorts(*link, now); len(ports) > 0 {
-			remaining[d.Name] = ports
-		}
-	}
-	return remaining
 }

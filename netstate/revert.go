@@ -9,8 +9,8 @@ import (
 
 // Revert returns the desired state that undoes desired on a node that was as before says when it was
 // applied: links that were made become absent, keys that were changed get their old values, routes that
-// were added become absent. Changes by others are left alone, and so are routes and addresses that were
-// learnt: who taught them will do it again.
+// were added become absent. Routes and addresses that were learnt are left alone: who taught them will do it
+// again. What others have changed since is not known here; see Removal.
 func Revert(before, desired State) State {
 	before = before.complete().heeding(desired)
 	return leading(Merge(before, desired), before)

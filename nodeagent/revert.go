@@ -32,13 +32,12 @@ func (k *Keeper) Revert(ctx context.Context, key string) error {
 	if err := k.keep(r); err != nil {
 		return err
 	}
-	wishes := k.undoingOf(r)
 	for try := 1; ; try++ {
-		err := k.revertOnce(ctx, r, wishes)
+		wishes, err := k.revertOnce(ctx, r)
 		var stale *kernel.StaleError
 		switch {
 		case err == nil:
-			return errors.Join(k.reverted(r, wishes), k.restored(key))
+			return errors.Join(k.reverted(r), k.restored(key))
 		case try == maxReplans || !errors.As(err, &stale):
 			return errors.Join(err, k.notReverted(r, wishes, err))
 		}
@@ -46,16 +45,21 @@ func (k *Keeper) Revert(ctx context.Context, key string) error {
 	}
 }
 
-func (k *Keeper) revertOnce(ctx context.Context, r journal.Record, wishes []journal.State) error {
+// revertOnce returns the wishes that undo the policy on the node as it is, besides why they could not be fulfilled.
+func (k *Keeper) revertOnce(ctx context.Context, r journal.Record) ([]journal.State, error) {
 	if err := k.undoPending(); err != nil {
-		return err
+		return nil, err
 	}
 	current, err := k.Read()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := journal.Change{Record: r, Removal: true, Wishes: wishes}
-	return k.transact(ctx, owned(c, current), c)
+	c := journal.Change{Record: r, Removal: true}
+	current = owned(c, current)
+	for _, wish := range k.removal(r).Wishes(current) {
+		c.Wishes = append(c.Wishes, journal.State(wish))
+	}
+	return c.Wishes, k.transact(ctx, current, c)
 }
 
 // owned is a state with the links marked as ours that the policy of a change names, or once named.
@@ -68,7 +72,7 @@ func owned(c journal.Change, current netstate.State) netstate.State {
 }
 
 // reverted forgets a policy that was reverted, and tells people what of it is left.
-func (k *Keeper) reverted(r journal.Record, wishes []journal.State) error {
+func (k *Keeper) reverted(r journal.Record) error {
 	delete(k.records, r.Key())
 	delete(k.healings, r.Key())
 	delete(k.reverting, r.Key())
@@ -76,14 +80,17 @@ func (k *Keeper) reverted(r journal.Record, wishes []journal.State) error {
 	if err != nil {
 		return err
 	}
-	for _, wish := range wishes {
-		remaining := netstate.Remaining(current, netstate.State(wish))
-		for _, link := range slices.Sorted(maps.Keys(remaining)) {
-			k.tell("", "RevertedInPart", fmt.Sprintf("policy %s is reverted, but for %s, which pods or VMs are plugged into: %s",
-				r.Policy, link, strings.Join(remaining[link], ", ")))
-		}
+	remaining := k.removal(r).Remaining(current)
+	for _, link := range slices.Sorted(maps.Keys(remaining)) {
+		k.tell("", "RevertedInPart", fmt.Sprintf("policy %s is reverted, but for %s, which others use: %s",
+			r.Policy, link, strings.Join(remaining[link], ", ")))
 	}
-	return nil
+	kept := k.removal(r).Kept(current)
+	if len(kept.Interfaces) == 0 {
+		return nil
+	}
+	r.Desired, r.Earlier, r.Orphan = journal.State(kept), nil, true // or other policies fall with the next boot
+	return k.keep(r)
 }
 
 // notReverted notes why a policy could not be reverted. It is tried again after a while, or never.
@@ -110,14 +117,16 @@ func (k *Keeper) tell(policy, reason, note string) {
 	}
 }
 
-// undoingOf are the wishes that undo a policy, all that it ever desired: the newest first. What another policy names is
-// that one's, and stays as it is.
-func (k *Keeper) undoingOf(r journal.Record) []journal.State {
-	others := k.sum(func(other journal.Record) bool { return other.Key() != r.Key() && !other.Orphan })
-	var wishes []journal.State
+// removal is what there is to undo of a policy, and what is there of others: of policies, and of those that are gone.
+func (k *Keeper) removal(r journal.Record) netstate.Removal {
+	removal := netstate.Removal{Before: netstate.State(r.Before)}
 	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {
-		wish := netstate.Revert(netstate.State(r.Before), netstate.State(desired))
-		wishes = append(wishes, journal.State(netstate.Without(wish, others)))
+		removal.Desired = append(removal.Desired, netstate.State(desired))
 	}
-	return wishes
+	for _, key := range slices.Sorted(maps.Keys(k.records)) {
+		if key != r.Key() {
+			removal.Others = append(removal.Others, netstate.State(k.records[key].Desired))
+		}
+	}
+	return removal
 }

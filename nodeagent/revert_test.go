@@ -132,7 +132,7 @@ routes:
 - {name: br1, type: linux-bridge, state: up, mtu: 1500,
    bridge: {options: {stp: {enabled: false}}, port: [{name: vethbr1}]}}
 - {name: vethbr1, type: veth, state: ignore, controller: br1}`,
-			told: []string{"RevertedInPart: policy p is reverted, but for br1, which pods or VMs are plugged into: vethbr1"},
+			told: []string{"RevertedInPart: policy p is reverted, but for br1, which others use: vethbr1"},
 		},
 	}
 	for name, test := range tests {

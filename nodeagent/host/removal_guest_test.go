@@ -106,7 +106,7 @@ func TestTheWayBackIsNotRefused(t *testing.T) {
 				ip link set vethpod master br9
 				ip link set vethpod up`,
 			shows: map[string]string{"ip -o link show dev vethpod": " master br9 ", "ip -o link show dev nic2": " mtu 1500 "},
-			told:  "RevertedInPart: policy p is reverted, but for br9, which pods or VMs are plugged into: vethpod",
+			told:  "RevertedInPart: policy p is reverted, but for br9, which others use: vethpod",
 		},
 	}
 	for name, test := range tests {
