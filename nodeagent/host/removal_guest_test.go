@@ -7,6 +7,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -116,7 +117,7 @@ func TestTheWayBackIsNotRefused(t *testing.T) {
 					run(t, "ip link add nic1 type dummy\nip link add nic2 type dummy\nip link set nic2 up")
 					t.Cleanup(func() { clear(t, "br9", "bond9", "nic1.0", "vethpod", "nic1", "nic2") })
 					run(t, test.made)
-					a := start(t, t.TempDir())
+					a := start(t, shortDir(t))
 					var told []string
 					a.Event = func(_, reason, note string) { told = append(told, reason+": "+note) }
 					before, err := a.host.Read()
@@ -150,6 +151,15 @@ func TestTheWayBackIsNotRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shortDir is a folder with a name that is short enough for a socket in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "agent") //nolint:usetesting // the name of a test makes it too long
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	return dir
 }
 
 // clear removes links that are there.

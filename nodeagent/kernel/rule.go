@@ -159,8 +159,7 @@ func (k *Kernel) doRule(step netstate.Step) error {
 		}
 	}
 	if to := step.To.Rule; to != nil {
-		err := k.writeRule(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, *to)
-		return refused(err, "add routing rule %s", describeRule(*to))
+		return refused(k.addRule(*to), "add routing rule %s", describeRule(*to))
 	}
 	return nil
 }

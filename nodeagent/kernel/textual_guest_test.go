@@ -140,6 +140,8 @@ interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: e
 		},
 		"a bridge whose ports are kept apart": {
 			made: `
+				ip link set eth1 up
+				ip link set eth2 up
 				ip link add br7 txqueuelen 77 type bridge vlan_filtering 1 mcast_igmp_version 3 nf_call_iptables 1
 				ip link set eth1 master br7
 				ip link set eth2 master br7
@@ -156,6 +158,7 @@ interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: e
 		},
 		"ports of a bridge that does not filter": {
 			made: `
+				ip link set eth1 up
 				ip link add br7 type bridge
 				ip link set eth1 master br7
 				ip link set br7 up
