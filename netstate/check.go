@@ -40,31 +40,6 @@ func checkMerged(current, desired, target State, at *field.Path) field.ErrorList
 	return errs
 }
 
-// checkIdentified asks that every MAC by which an entry finds its link is that of one link, and of one entry.
-func checkIdentified(current, desired State, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	taken := map[string]bool{}
-	for n, d := range desired.Interfaces {
-		if taken[d.Name] {
-			errs = append(errs, field.Duplicate(desired.pathOf(at, n).Child("mac-address"), d.Name))
-		}
-		taken[d.Name] = true
-		if !d.byMAC() {
-			continue
-		}
-		here := desired.pathOf(at, n).Child("mac-address")
-		switch found := d.sought(current); len(found) {
-		case 0:
-			errs = append(errs, field.NotFound(here, d.MAC.String()))
-		case 1:
-		default:
-			errs = append(errs, field.Invalid(here, d.MAC.String(),
-				"is that of "+strings.Join(found, " and of ")+": name the interface"))
-		}
-	}
-	return errs
-}
-
 type checker struct {
 	now, wish, target map[string]*Interface
 }

@@ -5,6 +5,9 @@ package netstate
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // The ways in which an entry of a desired state finds its link.
@@ -184,4 +187,29 @@ func (s State) withPeers(current State) State {
 		}
 	}
 	return s
+}
+
+// checkIdentified asks that every MAC by which an entry finds its link is that of one link, and of one entry.
+func checkIdentified(current, desired State, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	taken := map[string]bool{}
+	for n, d := range desired.Interfaces {
+		if taken[d.Name] {
+			errs = append(errs, field.Duplicate(desired.pathOf(at, n).Child("mac-address"), d.Name))
+		}
+		taken[d.Name] = true
+		if !d.byMAC() {
+			continue
+		}
+		here := desired.pathOf(at, n).Child("mac-address")
+		switch found := d.sought(current); len(found) {
+		case 0:
+			errs = append(errs, field.NotFound(here, d.MAC.String()))
+		case 1:
+		default:
+			errs = append(errs, field.Invalid(here, d.MAC.String(),
+				"is that of "+strings.Join(found, " and of ")+": name the interface"))
+		}
+	}
+	return errs
 }
