@@ -103,7 +103,8 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the kernel's network: %w", err)
 	}
-	links.Sysctls = sysctls(o.HostRoot)
+	links.Sysctls = mounted(o.HostRoot, "/proc/sys/net", "ipv4")
+	links.Devices = mounted(o.HostRoot, "/sys/class/net", "lo")
 	boot, err := bootID()
 	if err != nil {
 		return nil, errors.Join(err, links.Close())
@@ -137,15 +138,14 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(id)), nil
 }
 
-// sysctls is the folder with the settings of the network: the host's if that is mounted, else our own, which a
+// mounted is a folder of the kernel's: the host's if that is mounted, with what it has in it, else our own, which a
 // container may only read.
-func sysctls(root string) string {
-	const own = "/proc/sys/net"
-	mounted := filepath.Join(root, own)
-	if _, err := os.Stat(filepath.Join(mounted, "ipv4")); err != nil {
+func mounted(root, own, inside string) string {
+	hosts := filepath.Join(root, own)
+	if _, err := os.Stat(filepath.Join(hosts, inside)); err != nil {
 		return own
 	}
-	return mounted
+	return hosts
 }
 
 func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, registry prometheus.Registerer,

@@ -61,17 +61,20 @@ func refused(err error, operation string, args ...any) error {
 	var file *fs.PathError
 	switch {
 	case errors.As(err, &file):
-		reason = file.Path + meaningOfFile(errno)
+		reason = file.Path + meaningOfFile(file.Path, errno)
 	case !said:
 		reason = meaning(errno)
 	}
 	return &RefusedError{Operation: operation, Errno: errno, Reason: strings.TrimSuffix(reason, ".")}
 }
 
-// meaningOfFile says what an error number means for a setting of the network that is a file.
-func meaningOfFile(errno unix.Errno) string {
+// meaningOfFile says what an error number means for a setting that is a file.
+func meaningOfFile(path string, errno unix.Errno) string {
 	switch errno {
 	case unix.EROFS:
+		if strings.Contains(path, "/sys/class/net/") {
+			return " is read-only: the agent's container needs the host's /sys, mounted writable at /host/sys (--host-root=/host)"
+		}
 		return " is read-only: the agent's container needs the host's /proc/sys/net, mounted writable at " +
 			"/host/proc/sys/net (--host-root=/host)"
 	case unix.EPERM, unix.EACCES:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
@@ -60,4 +61,10 @@ func TestHardwareIsComparedKeyByKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, hardwareDifference(test.expected, now)) })
 	}
+}
+
+func TestWhereSysIsReadOnlyTheErrorSaysWhatToMount(t *testing.T) {
+	err := refused(&os.PathError{Op: "open", Path: "/sys/class/net/eth1/device/sriov_numvfs", Err: unix.EROFS}, "set eth1")
+	assert.EqualError(t, err, "set eth1: /sys/class/net/eth1/device/sriov_numvfs is read-only: the agent's container needs "+
+		"the host's /sys, mounted writable at /host/sys (--host-root=/host) (EROFS)")
 }
