@@ -17,6 +17,7 @@ import (
 func (s State) Apply(step Step) (State, error) {
 	after := s
 	after.Interfaces = slices.Clone(s.Interfaces)
+	after = after.heeding(State{Interfaces: []Interface{{Name: step.Link}}})
 	var err error
 	switch step.Kind {
 	case StepLink:
@@ -143,9 +144,6 @@ func (s *State) applySet(step Step) error {
 	}
 	have := *link
 	have.Name, have.Type = from.Name, from.Type
-	if have.State == StateIgnore && have.Ignored != "" {
-		have.State = have.Ignored
-	}
 	if !agrees(have, *from) {
 		if agrees(have, *to) {
 			return nil

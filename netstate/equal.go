@@ -65,7 +65,7 @@ func (s State) normal() State {
 
 func (i Interface) normal() Interface {
 	i.PermanentMAC, i.MinMTU, i.MaxMTU, i.Owned, i.CopyMACFrom = nil, nil, nil, false, nil
-	i.Ignored = ""
+	i.State, i.Ignored = cmp.Or(i.Ignored, i.State), ""
 	i.ProfileName, i.WaitIP, i.LLDP, i.Identifier, i.Manager, i.Legacy = nil, nil, nil, nil, "", false
 	i.KeepsMAC = nil // once it is set, it stays set
 	if i.Description != nil && *i.Description == "" {
