@@ -27,11 +27,14 @@ func (r Reservation) same(other Reservation) bool {
 type Entry struct {
 	Holds       []Hold
 	Reservation Reservation
+	// Unread is the stored text of an address that could not be read, empty for others. Somebody has the address, and
+	// the text stays as it is until it turns out who.
+	Unread string
 }
 
 // Free says whether nobody has a claim to the address.
 func (e Entry) Free() bool {
-	return len(e.Holds) == 0 && e.Reservation.Replica == ""
+	return len(e.Holds) == 0 && e.Reservation.Replica == "" && e.Unread == ""
 }
 
 // LendableBy reports whether the address is reserved for the replica, and for nothing else.
@@ -197,6 +200,9 @@ func (b *Block) Claim(c Claim) error {
 	})
 	before, renewal := e.HoldOf(c.Holder.Object)
 	if !renewal && !c.Regardless {
+		if e.Unread != "" {
+			return &BusyError{MAC: c.MAC, After: time.Minute, Why: "has a row in its MACBlock that cannot be read"}
+		}
 		if err := mayJoin(c, others, e.Reservation); err != nil {
 			return err
 		}
@@ -314,7 +320,7 @@ func (b *Block) Contested() bool { return b.counts.contested > 0 }
 // Equal says whether two states of one block are the same but for their versions and for when they were seen.
 func (b *Block) Equal(other *Block) bool {
 	return maps.EqualFunc(b.entries, other.entries, func(x, y Entry) bool {
-		return x.Reservation.same(y.Reservation) && slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {
+		return x.Unread == y.Unread && x.Reservation.same(y.Reservation) && slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {
 			return h.Holder == i.Holder && h.Shared == i.Shared && h.Since.Equal(i.Since)
 		})
 	})
@@ -324,6 +330,9 @@ func (b *Block) Equal(other *Block) bool {
 func (b *Block) Set(m MAC, e Entry) {
 	if before, ok := b.entries[m[5]]; ok {
 		b.counts.note(before, -1)
+	}
+	if len(e.Holds) > 0 || e.Reservation.Replica != "" {
+		e.Unread = ""
 	}
 	b.counts.note(e, 1)
 	if e.Free() {

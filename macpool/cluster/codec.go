@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// DecodeBlock reads a block from its API object. Rows that cannot be read are left out, and the error tells of them:
-// the block has the others. Two rows of one address are one with the holders of both. The block is nil if the object's
+// DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be, it
+// is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the holders of both. The block is nil if the object's
 // name is no prefix, or if there must be rows and the API server shows none: the CRD of an earlier release hides them.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
@@ -43,7 +43,11 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 		b.Set(m, join(b.Entry(m), e))
 	}
 	for _, row := range o.Rows {
-		take(parseRow(row))
+		m, e, err := parseRow(row)
+		take(m, e, err)
+		if err != nil && m.Prefix() == prefix && b.Entry(m).Free() {
+			b.Set(m, macpool.Entry{Unread: row})
+		}
 	}
 	for _, a := range o.Addresses.Structures {
 		take(decodeEntry(a))

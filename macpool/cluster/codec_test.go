@@ -105,3 +105,36 @@ func TestTwoRowsOfOneAddressAreOneWithTheHoldersOfBoth(t *testing.T) {
 	require.Error(t, err)
 	assert.Len(t, b.Entry(macpool.MAC{2}).Holds, 2)
 }
+
+func TestAnAddressWhoseRowCannotBeReadStaysTaken(t *testing.T) {
+	held := "02:00:00:00:00:01 VirtualMachine default/vma"
+	since := " since=2026-01-02T03:04:05.000000Z"
+	for name, row := range map[string]string{
+		"since is not there":           held + " interface=net1",
+		"since is a day":               held + " since=2026-01-02",
+		"a setting of a later release": held + since + " note=by-hand",
+		"two spaces":                   held + " " + since,
+		"a line break at the end":      held + since + "\n",
+		"a bar at the end":             held + since + " |",
+		"half of a second holder":      held + since + " | VirtualMachine default/vmb",
+		"half of a reservation":        "02:00:00:00:00:01 reserved replica=r1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := macpool.MAC{2, 0, 0, 0, 0, 1}
+			o := EncodeBlock(macpool.NewBlock(m.Prefix()))
+			o.Rows = []string{row}
+			b, err := DecodeBlock(o)
+			require.Error(t, err)
+			require.NotNil(t, b)
+			assert.Equal(t, 1, b.Len())
+			pool := macpool.NewSet([]macpool.Range{{First: m, Last: m}}, nil)
+			assert.Empty(t, b.Reserve(1, pool, "r2", time.Now()), "nobody reserves it")
+			other := macpool.Holder{Object: macpool.Object{Kind: macpool.KindVM, Namespace: "default", Name: "other"}}
+			var busy *macpool.BusyError
+			require.ErrorAs(t, b.Claim(macpool.Claim{MAC: m, Holder: other, Replica: "r2", Since: time.Now()}), &busy)
+			assert.Equal(t, []string{row}, EncodeBlock(b).Rows, "a write leaves it as it is")
+			b.Adopt(m, other, time.Now())
+			assert.Contains(t, EncodeBlock(b).Rows[0], "default/other", "once it is known who has it")
+		})
+	}
+}

@@ -36,6 +36,9 @@ const (
 
 // formatRow writes the state of an address that is not free.
 func formatRow(m macpool.MAC, e macpool.Entry) string {
+	if e.Unread != "" {
+		return e.Unread
+	}
 	row := make([]byte, 0, 128)
 	row = append(row, m.String()...)
 	for i, h := range e.Holds {
