@@ -2,7 +2,7 @@
 
 // Command benchscale measures how what keeps the addresses of a cluster grows with the cluster: a replica is started
 // beside so many VMs, each with two addresses and an instance that runs, gives addresses to more, and sweeps. The API
-// server is one in memory, in a process of its own: what etcd and an API server cost is measured by the other benchmark.
+// server is one in memory, in a process of its own: what etcd and an API server cost is in the other benchmark.
 package main
 
 import (

@@ -13,11 +13,11 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// crowd has so many VMs ask for one address each, one every so often.
-func (w *world) crowd(replica, name string, vms int, every time.Duration) (given []macpool.MAC) {
+// crowd has so many VMs ask the first replica for one address each, one every so often.
+func (w *world) crowd(name string, vms int, every time.Duration) (given []macpool.MAC) {
 	w.t.Helper()
 	for i := range vms {
-		grant, err := w.assign(replica, fmt.Sprint(name, i), anyFor("net")...)
+		grant, err := w.assign("r1", fmt.Sprint(name, i), anyFor("net")...)
 		require.NoError(w.t, err)
 		given = append(given, grant.MACs...)
 		w.pass(every)
@@ -27,10 +27,10 @@ func (w *world) crowd(replica, name string, vms int, every time.Duration) (given
 
 func TestRecordsOfACrowdAreWrittenTogether(t *testing.T) {
 	in(t, 1<<24, []string{"r1"}, func(t *testing.T, w *world) {
-		w.crowd("r1", "early", 200, 10*time.Millisecond) // until the window is as large as it gets
+		w.crowd("early", 200, 10*time.Millisecond) // until the window is as large as it gets
 		w.settleWrites()
 		before := w.store.Puts()
-		w.crowd("r1", "late", 100, 10*time.Millisecond)
+		w.crowd("late", 100, 10*time.Millisecond)
 		w.settleWrites()
 		assert.LessOrEqual(t, w.store.Puts()-before, 5, "writes for 100 VMs in a second")
 	})
@@ -79,9 +79,9 @@ func TestHowLongRecordsWaitForCompany(t *testing.T) {
 
 func TestWhatWasLentInACrowdIsRecordedOnceSomebodyAsksForIt(t *testing.T) {
 	in(t, 1<<24, []string{"r1", "r2"}, func(t *testing.T, w *world) {
-		w.crowd("r1", "early", 200, 10*time.Millisecond)
+		w.crowd("early", 200, 10*time.Millisecond)
 		w.settleWrites()
-		given := w.crowd("r1", "late", busyChanges, 0)
+		given := w.crowd("late", busyChanges, 0)
 		w.pass(batchDelay + batchDelay/2)
 		require.False(t, w.ownedInStore(given[0], vmNamed("late0"), "nobody"), "it waits for company")
 		w.has("late0", true)

@@ -88,7 +88,7 @@ const inRows = "in rows"
 func (a *MACAddresses) UnmarshalJSON(data []byte) error {
 	*a = MACAddresses{}
 	var rows []json.RawMessage
-	if len(data) == 0 || data[0] != '[' || json.Unmarshal(data, &rows) != nil {
+	if unreadable := json.Unmarshal(data, &rows) != nil; unreadable || rows == nil {
 		return nil
 	}
 	a.Structures = make([]MACAddress, len(rows))
