@@ -44,11 +44,27 @@ func (k *Keeper) load() error {
 	for _, r := range records {
 		k.records[r.Key()] = r
 	}
+	failed = errors.Join(failed, k.dropReplaced())
 	var err error
 	if k.lost, err = k.Journal.Lost(); err != nil {
 		k.lost = map[string]int64{}
 	}
 	return errors.Join(failed, err)
+}
+
+// dropReplaced drops records from before there were UIDs that one with a UID has replaced: a crash can leave both, and
+// the older would be healed against the newer.
+func (k *Keeper) dropReplaced() error {
+	var failed []error
+	for key, r := range k.records {
+		old, found := k.records[r.Policy]
+		if key == r.Policy || r.Orphan || !found || old.UID != "" || old.Orphan {
+			continue
+		}
+		delete(k.records, r.Policy)
+		failed = append(failed, k.Journal.Drop(r.Policy))
+	}
+	return errors.Join(failed...)
 }
 
 // endPending undoes the change that was under way, or forgets one of an earlier boot.

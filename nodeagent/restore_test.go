@@ -5,6 +5,8 @@ package nodeagent
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -262,4 +264,20 @@ func TestWhatCostConnectivityIsRememberedOverStarts(t *testing.T) {
 	assert.False(t, k.Refused("p", 2))
 	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
 	assert.False(t, startKeeper(t, model, dir).Refused("p", 1))
+}
+
+// A crash between the commit of a record with a UID and the end of the one without leaves both; the newer one counts.
+func TestARecordFromBeforeUIDsThatWasReplacedIsDropped(t *testing.T) {
+	dir := t.TempDir()
+	k := startKeeper(t, kernel.NewModel(bare(t)), dir)
+	old := wish(t, "p", bridgeOnEth1)
+	require.NoError(t, k.Journal.Keep(old))
+	replaced := old
+	replaced.UID, replaced.Generation = "uid1", 2
+	require.NoError(t, k.Journal.Keep(replaced))
+	k = startKeeper(t, kernel.NewModel(bare(t)), dir)
+	assert.Equal(t, []string{"uid1"}, slices.Collect(maps.Keys(k.Records())))
+	records, err := k.Journal.Records()
+	require.NoError(t, err)
+	assert.Len(t, records, 1, "on disk as well")
 }

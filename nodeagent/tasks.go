@@ -100,11 +100,14 @@ func tasks(policies []Policy, records map[string]journal.Record, again func(Poli
 			continue
 		}
 		key := p.key()
-		if old, found := records[p.Name]; found && old.UID == "" {
-			key = p.Name // it was written before there were UIDs
-		}
 		selected[key] = true
 		r, recorded := records[key]
+		if old, found := records[p.Name]; found && old.UID == "" {
+			selected[p.Name] = true // it was written before there were UIDs; a crash can leave both
+			if !recorded {
+				key, r, recorded = p.Name, old, true
+			}
+		}
 		if recorded && !r.Orphan && !r.SameAnnotations(p.record()) {
 			begins = append(begins, task{verb: annotate, policy: p, key: key})
 		}

@@ -54,6 +54,13 @@ func TestWhatIsToBeDone(t *testing.T) {
 			[]Policy{{Name: "p", UID: "new", Generation: 2, Turn: 2, Heal: true, Selected: true, Status: status(2, 1, available)}},
 			[]journal.Record{record("p")}, "",
 		},
+		"a policy on record twice, since a crash came before the record without a UID was dropped": {
+			[]Policy{{Name: "p", UID: "new", Generation: 2, Turn: 2, Heal: true, Revert: true, Selected: true, Status: status(2, 1, available)}},
+			[]journal.Record{
+				{Policy: "p", Generation: 1, Heal: true, Revert: true},
+				{Policy: "p", UID: "new", Generation: 2, Heal: true, Revert: true},
+			}, "",
+		},
 		"a turn that was aborted":                   {[]Policy{policy("p", 2, status(2, 0, aborted))}, nil, ""},
 		"a turn that a crash cut short":             {[]Policy{policy("p", 2, status(2, 1, progressing))}, nil, "apply p"},
 		"a turn that fails, and is still under way": {[]Policy{policy("p", 2, status(2, 1, failing, progressing))}, nil, "apply p"},
