@@ -58,13 +58,17 @@ func dropMinusOne(number **int) {
 }
 
 // decodeInterface decodes an entry of interfaces. Beside state: absent only name and type count, and
-// nothing can be wrong with the rest.
+// nothing can be wrong with the rest, unless it says that the name is not how to find the link.
 func (d *decoder) decodeInterface(n node, into reflect.Value, at *field.Path) {
 	i := into.Addr().Interface().(*Interface)
 	state, _ := n.member("state")
 	if state.kind == scalarNode && strings.EqualFold(state.text, string(StateAbsent)) {
 		name, _ := n.member("name")
 		kind, _ := n.member("type")
+		if by, _ := n.member("identifier"); by.kind == scalarNode && strings.EqualFold(by.text, IdentifierMAC) {
+			d.errs = append(d.errs, field.Forbidden(child(at, "identifier"), // or another link of that name would go
+				"state: absent finds its interface by name: write the name of the interface, without an identifier"))
+		}
 		*i = Interface{Name: name.text, Type: LinkType(kind.text), State: StateAbsent}
 		return
 	}

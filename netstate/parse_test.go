@@ -42,6 +42,10 @@ func TestParseErrors(t *testing.T) {
 				"interfaces[1].type: Forbidden: ipvlan: use type mac-vlan",
 			},
 		},
+		"an absent interface that is to be found by its MAC is refused": {
+			`interfaces: [{name: eth2, state: absent, identifier: mac-address, mac-address: "02:00:00:00:00:01"}]`,
+			[]string{"interfaces[0].identifier: Forbidden: state: absent finds its interface by name: "},
+		},
 		"an unknown type is refused with what was meant": {
 			`interfaces: [{name: a, type: linuxbridge}]`,
 			[]string{`interfaces[0].type: Invalid value: "linuxbridge": did you mean linux-bridge?`},
