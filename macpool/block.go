@@ -320,7 +320,10 @@ func (b *Block) Contested() bool { return b.counts.contested > 0 }
 // Equal says whether two states of one block are the same but for their versions and for when they were seen.
 func (b *Block) Equal(other *Block) bool {
 	return maps.EqualFunc(b.entries, other.entries, func(x, y Entry) bool {
-		return x.Unread == y.Unread && x.Reservation.same(y.Reservation) && slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {
+		if x.Unread != y.Unread || !x.Reservation.same(y.Reservation) {
+			return false
+		}
+		return slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {
 			return h.Holder == i.Holder && h.Shared == i.Shared && h.Since.Equal(i.Since)
 		})
 	})

@@ -14,9 +14,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be, it
-// is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the holders of both. The block is nil if the object's
-// name is no prefix, or if there must be rows and the API server shows none: the CRD of an earlier release hides them.
+// DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
+// it is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the
+// holders of both. The block is nil if the object's name is no prefix, or if there must be rows and the API server
+// shows none: the CRD of an earlier release hides them.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {

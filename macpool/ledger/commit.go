@@ -28,6 +28,9 @@ const (
 // learns of the failure.
 const flushTimeout = 4 * time.Second
 
+// minRetry and maxRetry bound the pause before the next write of a block of which one has failed: it doubles each time.
+const minRetry, maxRetry = batchDelay, busyDelay
+
 // maxConflicts is how often a batch is decided anew because the block changed before it was written.
 const maxConflicts = 32
 
@@ -57,6 +60,7 @@ type committer struct {
 	mu      sync.Mutex
 	queue   []change
 	running bool
+	pause   time.Duration // until the next write, if the last one has failed; run's alone
 	urgent  chan struct{}
 }
 
@@ -109,7 +113,10 @@ func (c *committer) next(ctx context.Context) []change {
 		return nil
 	}
 	c.mu.Unlock()
-	if c.wait(ctx, batchDelay) && c.busy() {
+	switch {
+	case c.pause > 0:
+		c.rest(ctx)
+	case c.wait(ctx, batchDelay) && c.busy():
 		c.wait(ctx, busyDelay-batchDelay)
 	}
 	c.mu.Lock()
@@ -121,6 +128,20 @@ func (c *committer) next(ctx context.Context) []change {
 	batch := c.queue
 	c.queue = nil
 	return batch
+}
+
+// rest lets the pause after a write that failed go by. A change that somebody waits for ends it.
+func (c *committer) rest(ctx context.Context) {
+	select {
+	case <-c.urgent: // for changes that failed, and for as many more
+	default:
+	}
+	c.mu.Lock()
+	awaited := slices.ContainsFunc(c.queue, func(ch change) bool { return !ch.lazy })
+	c.mu.Unlock()
+	if !awaited {
+		c.wait(ctx, c.pause)
+	}
 }
 
 // wait returns after d, or false as soon as something is urgent.
@@ -145,9 +166,13 @@ func (c *committer) busy() bool {
 
 // flush makes a batch of changes in one write. Lazy changes that could not be written are queued again.
 func (c *committer) flush(ctx context.Context, batch []change) {
+	before := c.pause
 	flushCtx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	written, verdicts, err := c.write(flushCtx, batch)
+	if c.pause = 0; err != nil {
+		c.pause = min(maxRetry, max(minRetry, 2*before))
+	}
 	for i, ch := range batch {
 		switch {
 		case err != nil && ch.lazy && ctx.Err() == nil:

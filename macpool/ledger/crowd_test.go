@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -91,4 +92,27 @@ func TestWhatWasLentInACrowdIsRecordedOnceSomebodyAsksForIt(t *testing.T) {
 		require.ErrorAs(t, err, &taken)
 		assert.Less(t, time.Since(begun), batchDelay, "on the clock of the story")
 	})
+}
+
+func TestWritesThatFailAreTriedAgainAfterAPause(t *testing.T) {
+	for name, records := range map[string]int{"a few records": fullBatch - 1, "a full batch": fullBatch} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
+				tries := 0
+				w.store.Fail(func(string, macpool.Prefix) error {
+					if tries++; tries > 1000 {
+						return nil // so that it ends where there is no pause
+					}
+					return errors.New("refused")
+				})
+				w.enqueue(records, false)
+				w.pass(time.Minute)
+				assert.Less(t, tries, 40, "writes tried in a minute")
+				assert.Greater(t, tries, 20)
+				w.store.Fail(nil)
+				w.settleWrites()
+				assert.Equal(t, 1, w.store.Puts(), "all are written once they can be")
+			})
+		})
+	}
 }
