@@ -19,6 +19,9 @@ var ErrStaleClaim = errors.New("nothing is held by this claim any more")
 // ErrConflict is returned by a Store for a change that was decided on an older version of the block.
 var ErrConflict = errors.New("the block has changed")
 
+// ErrTooLarge is returned by a Store for a block that it has no room for: trying the same again is of no use.
+var ErrTooLarge = errors.New("the block is too large to be stored")
+
 // A TakenError refuses an address because somebody else has it.
 type TakenError struct {
 	MAC    MAC

@@ -7,6 +7,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,6 +58,9 @@ func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, e
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, macpool.ErrConflict)
 	}
+	if tooLarge(err) {
+		return nil, fmt.Errorf("put MACBlock %s: %w: %w", b.Prefix, macpool.ErrTooLarge, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, err)
 	}
@@ -77,4 +81,11 @@ func (s KubeStore) write(ctx context.Context, o *v1alpha1.MACBlock) error {
 		return s.Client.Create(ctx, o)
 	}
 	return s.Client.Update(ctx, o)
+}
+
+// tooLarge reports whether the API server or etcd refused an object for its size. What etcd says comes as an internal
+// error.
+func tooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) ||
+		err != nil && strings.Contains(err.Error(), "request is too large")
 }

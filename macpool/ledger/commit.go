@@ -164,7 +164,9 @@ func (c *committer) busy() bool {
 	return len(c.queue) >= busyChanges && !slices.ContainsFunc(c.queue, func(ch change) bool { return ch.soon })
 }
 
-// flush makes a batch of changes in one write. Lazy changes that could not be written are queued again.
+// flush makes a batch of changes in one write. Lazy changes that could not be written are queued again. Where the block
+// would be too large with all of them, each is written by itself, and one that has no room even then is given up: its
+// address stays reserved for this replica, which remembers whom it was lent to.
 func (c *committer) flush(ctx context.Context, batch []change) {
 	before := c.pause
 	flushCtx, cancel := context.WithTimeout(ctx, flushTimeout)
@@ -173,9 +175,16 @@ func (c *committer) flush(ctx context.Context, batch []change) {
 	if c.pause = 0; err != nil {
 		c.pause = min(maxRetry, max(minRetry, 2*before))
 	}
+	noRoom := errors.Is(err, macpool.ErrTooLarge)
+	if noRoom && len(batch) > 1 {
+		for i := range batch {
+			c.flush(ctx, batch[i:i+1])
+		}
+		return
+	}
 	for i, ch := range batch {
 		switch {
-		case err != nil && ch.lazy && ctx.Err() == nil:
+		case err != nil && ch.lazy && !noRoom && ctx.Err() == nil:
 			c.add(ctx, ch)
 		case err != nil:
 			ch.done(nil, err)

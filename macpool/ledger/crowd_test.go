@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -115,4 +116,32 @@ func TestWritesThatFailAreTriedAgainAfterAPause(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A smallStore has no room for blocks in which an object of one name has an address.
+type smallStore struct {
+	*MemoryStore
+	refused string
+}
+
+func (s smallStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
+	for _, h := range b.Holds() {
+		if h.Name == s.refused {
+			return nil, fmt.Errorf("put: %w", macpool.ErrTooLarge)
+		}
+	}
+	return s.MemoryStore.Put(ctx, b)
+}
+
+func TestARecordThatIsTooLargeKeepsNoOtherFromBeingWritten(t *testing.T) {
+	in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
+		w.ledgers["r1"].writer.store = smallStore{w.store, "vm3"}
+		w.enqueue(20, false)
+		w.settleWrites()
+		b, err := w.store.Get(t.Context(), w.pool.Set.At(0).Prefix())
+		require.NoError(t, err)
+		assert.Equal(t, 19, b.Len(), "all but one are recorded")
+		assert.True(t, b.Entry(w.pool.Set.At(3)).Free())
+		assert.Zero(t, w.ledgers["r1"].writer.unwritten, "what has no room is given up")
+	})
 }
