@@ -55,7 +55,8 @@ func encodeVLAN(v *netstate.VLAN) attributes {
 
 // decodeVLAN reads the IFLA_INFO_DATA of a VLAN.
 func decodeVLAN(attrs []byte) *netstate.VLAN {
-	v := &netstate.VLAN{}
+	// The kernel says nothing of flags where none is set (vlan_fill_info).
+	v := &netstate.VLAN{ReorderHeaders: new(false), LooseBinding: new(false), RegistrationProtocol: new("none")}
 	decodeOptions(vlanOptions(), attrs, v)
 	for attr, value := range each(attrs) {
 		if attr != nl.IFLA_VLAN_FLAGS || len(value) < 4 {

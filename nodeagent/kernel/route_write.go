@@ -29,6 +29,14 @@ func (k *Kernel) doRoute(step netstate.Step) error {
 	if errors.Is(err, unix.EEXIST) && to.Learnt() {
 		return nil // who taught it was faster
 	}
+	if errors.Is(err, unix.EEXIST) && to.Destination.Addr().Is6() {
+		// A router advertised itself once more since the plan took its route away.
+		taught := *to
+		taught.Protocol = unix.RTPROT_RA
+		if k.changeRoute(taught, nil, false) == nil {
+			err = k.changeRoute(*to, step.To.With, true)
+		}
+	}
 	if err != nil {
 		return refused(err, "add route %s", describeRoute(*to))
 	}
