@@ -260,7 +260,8 @@ func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
 	from := netstate.State(c.From)
 	return slices.DeleteFunc(slices.Clone(current.Interfaces), func(i netstate.Interface) bool {
 		_, was := from.Interface(i.Name)
-		return was || slices.ContainsFunc(c.Steps, func(s netstate.Step) bool {
+		// A pod's port stays where it is by itself.
+		return was || i.Foreign() || slices.ContainsFunc(c.Steps, func(s netstate.Step) bool {
 			return s.Kind == netstate.StepLink && s.To.Link != nil &&
 				(s.To.Link.Name == i.Name || s.To.Peer != nil && s.To.Peer.Name == i.Name)
 		})

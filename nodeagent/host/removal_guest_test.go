@@ -81,6 +81,8 @@ func TestTheWayBackIsNotRefused(t *testing.T) {
 				ip link set bond9 up
 				ip addr add 192.0.2.9/24 dev bond9`,
 			policy: `interfaces: [{name: bond9, state: absent}]`,
+			shows: map[string]string{"ip -d link show bond9": "fail_over_mac active", "ip -o link show nic1": " master bond9 ",
+				"ip -o link show nic2": " master bond9 ", "ip -o addr show bond9": " 192.0.2.9/24 "},
 		},
 		"a VLAN of id 0 was removed": {
 			made: `
