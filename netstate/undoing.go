@@ -64,22 +64,28 @@ func (r Removal) Remaining(current State) map[string][]string {
 			if d.State != StateAbsent || link == nil || theirs[d.Name] {
 				continue
 			}
-			remaining[d.Name] = slices.Clone(link.Ports())
-			for _, other := range current.Interfaces {
-				if other.Base() == d.Name || other.Veth != nil && other.Veth.Peer == d.Name {
-					remaining[d.Name] = append(remaining[d.Name], other.Name)
-				}
-			}
-			for _, other := range r.Others {
-				for _, route := range other.Routes.Config {
-					if route.State != StateAbsent && route.NextHopInterface == d.Name {
-						remaining[d.Name] = append(remaining[d.Name], "the route to "+route.Destination.String())
-					}
-				}
-			}
+			remaining[d.Name] = r.users(*link, current)
 		}
 	}
 	return remaining
+}
+
+// users names the ports of a link, what stands on it or is its other end, and others' routes through it.
+func (r Removal) users(link Interface, current State) []string {
+	users := slices.Clone(link.Ports())
+	for _, other := range current.Interfaces {
+		if other.Base() == link.Name || other.Veth != nil && other.Veth.Peer == link.Name {
+			users = append(users, other.Name)
+		}
+	}
+	for _, other := range r.Others {
+		for _, route := range other.Routes.Config {
+			if route.State != StateAbsent && route.NextHopInterface == link.Name {
+				users = append(users, "the route to "+route.Destination.String())
+			}
+		}
+	}
+	return users
 }
 
 // A since is what became of a node that was as before says, that a policy was to make as made says, and that is as now
@@ -239,7 +245,8 @@ func partsOf(wish State) []State {
 	return parts
 }
 
-// holds reports whether there is nothing to do for a desired state. Which other policy an address is of does not matter.
+// holds reports whether there is nothing to do for a desired state. Of which other policy an address is does not
+// matter.
 func holds(current, desired State) bool {
 	current.Interfaces = slices.Clone(current.Interfaces)
 	for n, i := range current.Interfaces {
