@@ -137,8 +137,8 @@ func validateBlocks(c vmChange) field.ErrorList {
 			"leave addresses out to be given some, or add the interfaces in several steps", len(named), maxBlocks))}
 }
 
-// validateInterfaceNames refuses interfaces that have no name, one that another has, or a new one that is too long to be
-// recorded: what an address belongs to is written into a block, whose size etcd bounds.
+// validateInterfaceNames refuses interfaces that have no name, one that another has, or a new one that is too long to
+// be recorded: what an address belongs to is written into a block, whose size etcd bounds.
 func validateInterfaceNames(c vmChange) field.ErrorList {
 	var problems field.ErrorList
 	seen := map[string]bool{}
