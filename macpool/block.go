@@ -189,8 +189,8 @@ func (c Claim) Recipient() Holder {
 // and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
-	if c.Regardless && c.Holder.Name == "" &&
-		slices.ContainsFunc(e.Holds, func(h Hold) bool { return c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object }) {
+	overtaken := func(h Hold) bool { return c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object }
+	if c.Regardless && c.Holder.Name == "" && slices.ContainsFunc(e.Holds, overtaken) {
 		// The janitor was faster: the object has its name already, and holds the address by it. Or a second look was.
 		b.Unreserve(c.MAC, c.Replica)
 		return nil

@@ -139,22 +139,24 @@ func TestASecondLookAtACreationChangesNothing(t *testing.T) {
 }
 
 func TestAClaimThatIsNotOfThisCreationGivesNoAddressOfAnother(t *testing.T) {
-	forged, _ := newClaim(ClaimKey("another key"), claimScope{kind: macpool.KindVM, namespace: "default", generateName: "gen-", user: "alice"})
-	for name, try := range map[string]func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse{
-		"forged with a key that is not ours": func(t *testing.T, w *world, mac, _ string) *admissionv1.AdmissionResponse {
+	scope := claimScope{kind: macpool.KindVM, namespace: "default", generateName: "gen-", user: "alice"}
+	forged, _ := newClaim(ClaimKey("another key"), scope)
+	type response = *admissionv1.AdmissionResponse
+	for name, try := range map[string]func(t *testing.T, w *world, mac, claim string) response{
+		"forged with a key that is not ours": func(_ *testing.T, w *world, mac, _ string) response {
 			return w.post(generated(t, "alice", mac, forged, false))
 		},
-		"in the form that the release before gave": func(t *testing.T, w *world, mac, _ string) *admissionv1.AdmissionResponse {
+		"in the form that the release before gave": func(_ *testing.T, w *world, mac, _ string) response {
 			return w.post(generated(t, "alice", mac, newUnsignedClaim(w.clock.Now()), false))
 		},
-		"copied by another user": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+		"copied by another user": func(_ *testing.T, w *world, mac, claim string) response {
 			return w.post(generated(t, "bob", mac, claim, false))
 		},
-		"copied while the object exists": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+		"copied while the object exists": func(_ *testing.T, w *world, mac, claim string) response {
 			w.exists[nameless(claim)] = true
 			return w.post(generated(t, "alice", mac, claim, false))
 		},
-		"used twice, as the object was deleted before its hold had its name": func(t *testing.T, w *world, mac, claim string) *admissionv1.AdmissionResponse {
+		"used twice, as the object was deleted before its hold had its name": func(t *testing.T, w *world, mac, claim string) response {
 			require.True(t, w.post(generated(t, "alice", mac, claim, false)).Allowed)
 			return w.post(generated(t, "alice", mac, claim, false))
 		},

@@ -66,7 +66,8 @@ func label(w http.ResponseWriter, r *http.Request) {
 	}
 	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
 	var object metav1.PartialObjectMetadata
-	if err := json.Unmarshal(review.Request.Object.Raw, &object); err != nil || object.Annotations[RejectAnnotation] != "" {
+	err := json.Unmarshal(review.Request.Object.Raw, &object)
+	if err != nil || object.Annotations[RejectAnnotation] != "" {
 		review.Response.Allowed = false
 	} else {
 		review.Response.PatchType = ptr.To(admissionv1.PatchTypeJSONPatch)

@@ -153,7 +153,9 @@ func TestASecondLookAsksForMoreThanTheFirstGave(t *testing.T) {
 		m := w.lendTo("r1", "c")
 		grant, err := w.ledgers["r1"].Assign(t.Context(), macpool.Request{
 			Holder: nameless("c"), Again: true, Pool: w.pool,
-			Asks: []macpool.Ask{{Interface: "net", MAC: m}, named(t, "written by a webhook", "52:54:00:00:00:01"), {Interface: "any"}},
+			Asks: []macpool.Ask{
+				{Interface: "net", MAC: m}, named(t, "written by a webhook", "52:54:00:00:00:01"), {Interface: "any"},
+			},
 		})
 		require.NoError(t, err)
 		assert.Equal(t, m, grant.MACs[0])

@@ -204,8 +204,8 @@ func (l *Ledger) needed(pool macpool.Pool) uint64 {
 	return 0
 }
 
-// exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long enough
-// to be known to exist, or by objects that are gone, may come back soon.
+// exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long
+// enough to be known to exist, or by objects that are gone, may come back soon.
 func (l *Ledger) exhausted(pool macpool.Pool) error {
 	usage := l.Usage(pool)
 	e := &macpool.ExhaustedError{
