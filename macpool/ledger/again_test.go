@@ -32,10 +32,10 @@ func (w *world) again(replica, claim string, m macpool.MAC) error {
 	return err
 }
 
-// lendTo is the address that a replica lends to a creation without a name.
-func (w *world) lendTo(replica, claim string) macpool.MAC {
+// lendTo is the address that replica r1 lends to a creation without a name.
+func (w *world) lendTo(claim string) macpool.MAC {
 	w.t.Helper()
-	grant, err := w.ledgers[replica].Assign(w.t.Context(), macpool.Request{
+	grant, err := w.ledgers["r1"].Assign(w.t.Context(), macpool.Request{
 		Holder: nameless(claim), Pool: w.pool, Asks: anyFor("net"),
 	})
 	require.NoError(w.t, err)
@@ -56,7 +56,7 @@ func TestASecondLookKeepsItsAddressAndAThirdDoesNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, 4096, []string{"r1", "r2", "r3"}, func(t *testing.T, w *world) {
-				m := w.lendTo("r1", "c")
+				m := w.lendTo("c")
 				if c.recorded {
 					w.settleWrites()
 				}
@@ -77,7 +77,7 @@ func TestOfTwoSecondLooksAtOnceOneIsRefused(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2", "r3"}, func(t *testing.T, w *world) {
 		for i := range 50 {
 			claim := fmt.Sprint("c", i)
-			m := w.lendTo("r1", claim)
+			m := w.lendTo(claim)
 			if i%2 == 0 {
 				w.settleWrites()
 			}
@@ -98,7 +98,7 @@ func TestOfTwoSecondLooksAtOnceOneIsRefused(t *testing.T) {
 
 func TestASecondLookAtACreationThatIsOverGivesNothing(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
-		m := w.lendTo("r1", "c")
+		m := w.lendTo("c")
 		w.mu.Lock()
 		w.exists[nameless("c")] = true
 		w.mu.Unlock()
@@ -109,7 +109,7 @@ func TestASecondLookAtACreationThatIsOverGivesNothing(t *testing.T) {
 
 func TestARefusalOfANamelessHoldersAddressIsFinalOnceTheObjectExists(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
-		m := w.lendTo("r1", "c")
+		m := w.lendTo("c")
 		w.settleWrites()
 		ask := macpool.Ask{Interface: "net", MAC: m}
 		var busy *macpool.BusyError
@@ -150,7 +150,7 @@ func TestASecondLookByAClaimThatHoldsNothingIsNone(t *testing.T) {
 
 func TestASecondLookAsksForMoreThanTheFirstGave(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
-		m := w.lendTo("r1", "c")
+		m := w.lendTo("c")
 		grant, err := w.ledgers["r1"].Assign(t.Context(), macpool.Request{
 			Holder: nameless("c"), Again: true, Pool: w.pool,
 			Asks: []macpool.Ask{
@@ -167,7 +167,7 @@ func TestASecondLookAsksForMoreThanTheFirstGave(t *testing.T) {
 
 func TestASecondLookThatFailsKeepsWhatItHad(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
-		m := w.lendTo("r1", "c")
+		m := w.lendTo("c")
 		w.settleWrites()
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
