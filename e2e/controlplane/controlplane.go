@@ -46,6 +46,10 @@ type Options struct {
 	UnsafeNoFsync bool
 	// APIServerArgs are further flags of kube-apiserver ("--v=4").
 	APIServerArgs []string
+	// AuditDir keeps a log of what service accounts asked the API server for, one file a control plane, as JSON events.
+	// Empty means the folder that the environment variable AuditVariable names, if it is set, else that nothing is
+	// recorded.
+	AuditDir string
 	// LogDir keeps the logs of all programs, one file each. Empty means that they go with the rest of
 	// the data at Stop.
 	LogDir string

@@ -65,7 +65,11 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, o Options, etcd strin
 	if !makesServiceAccounts(o.Controllers) {
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
-	c.apiServer = c.program("kube-apiserver", append(args, o.APIServerArgs...)...)
+	audit, err := c.auditFlags(o)
+	if err != nil {
+		return err
+	}
+	c.apiServer = c.program("kube-apiserver", slices.Concat(args, audit, o.APIServerArgs)...)
 	c.processes = append(c.processes, c.apiServer)
 	if err := c.RestartAPIServer(ctx); err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/tell"
 )
 
 // A hollowNode is the network of a node that exists in memory only.
@@ -78,10 +79,14 @@ func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 	reader, err := client.New(a.config, client.Options{})
 	require.NoError(t, err)
 	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
+	ctx, cancel := context.WithCancel(context.Background())
+	event, err := tell.Events(ctx, a.config, a.name)
+	require.NoError(t, err)
 	agent, err := nodeagent.New(nodeagent.Options{
 		NodeName: a.name, Network: network, StateDir: a.dir, Config: a.config, Version: "test",
 		IgnoredBridges: nodeagent.DefaultIgnoredBridges(), Others: others.Check, Log: testr.New(t).WithName(a.name),
-		Event: func(policy, _, reason, note string) {
+		Event: func(policy, kind, reason, note string) {
+			event(policy, kind, reason, note)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.events = append(a.events, strings.TrimSpace(policy+" "+reason+": "+note))
@@ -89,7 +94,6 @@ func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 	})
 	require.NoError(t, err)
 	a.agent = agent
-	ctx, cancel := context.WithCancel(context.Background())
 	var ended error
 	var running sync.WaitGroup
 	running.Go(func() { ended = agent.Run(ctx) })
