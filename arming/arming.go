@@ -24,6 +24,12 @@ const (
 	// FromAnnotation marks a configuration that was made from a template, which it names. Only such a one is deleted when
 	// the template is.
 	FromAnnotation = "bridgehead.dev/template"
+	// InjectAnnotation of a template names the Certificate of cert-manager whose CA the configuration is to be injected
+	// with, as <namespace>/<name>. The template has it by another name than cainjector looks for: what cainjector writes
+	// into a list of webhooks, nobody can take out of it by server-side apply anymore.
+	InjectAnnotation = "bridgehead.dev/inject-ca-from"
+	// injectAnnotation is what cainjector looks for.
+	injectAnnotation = "cert-manager.io/inject-ca-from"
 )
 
 const (
@@ -152,13 +158,17 @@ func empty(template *unstructured.Unstructured) *unstructured.Unstructured {
 	return c
 }
 
-// marked returns c as one made from the template. The garbage collector deletes it after the template, should no
+// marked returns c as one made from the template, with what cainjector looks for. The garbage collector deletes it after the template, should no
 // replica be there to do it.
 func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 	c = c.DeepCopy()
 	annotations := c.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
+	}
+	delete(annotations, injectAnnotation)
+	if from := template.GetAnnotations()[InjectAnnotation]; from != "" {
+		annotations[injectAnnotation] = from
 	}
 	annotations[FromAnnotation] = template.GetName()
 	c.SetAnnotations(annotations)

@@ -4,12 +4,15 @@ package arming
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/certs"
 )
 
 const template = `
@@ -104,6 +107,23 @@ func TestDecide(t *testing.T) {
 		"without a CA it is not made": {
 			template: template, situation: with(func(s *Situation) { s.CA = nil }), lacking: "there is no CA yet",
 		},
+		"it has what the template has for cert-manager's cainjector": {
+			template: injected(template), situation: ready, do: Create,
+			wanted: strings.Replace(made, "annotations: {", "annotations: {cert-manager.io/inject-ca-from: n/c, ", 1),
+		},
+		"what comes to a template for cainjector comes to what is in force": {
+			template: injected(template), live: made, situation: ready, do: Update,
+			wanted: strings.Replace(made, "annotations: {", "annotations: {cert-manager.io/inject-ca-from: n/c, ", 1),
+		},
+		"what goes from a template for cainjector goes from what is in force": {
+			template:  template,
+			live:      strings.Replace(made, "annotations: {", "annotations: {cert-manager.io/inject-ca-from: n/c, ", 1),
+			situation: ready, do: Update, wanted: made,
+		},
+		"what cainjector wrote is left alone": {
+			template: template, live: strings.ReplaceAll(made, "Q0E=", "b3RoZXI="),
+			situation: with(func(s *Situation) { s.Bundle = certs.Injected }),
+		},
 		"nothing is made without a template": {situation: ready, lacking: "there is no template"},
 		"what is as it should be is left alone": {
 			template: template, live: made, situation: ready,
@@ -152,6 +172,14 @@ webhooks:
 			assert.Equal(t, parse(t, tc.wanted).Object, roundTrip(t, wanted))
 		})
 	}
+}
+
+// injected is a template with what cainjector looks for.
+func injected(template string) string {
+	return strings.Replace(
+		template, "labels: {app: bridgehead}}",
+		"labels: {app: bridgehead}, annotations: {bridgehead.dev/inject-ca-from: n/c, other: x}}", 1,
+	)
 }
 
 func onlyCA(ca, _ []byte) []byte { return slices.Clone(ca) }

@@ -43,6 +43,8 @@ type Keeper struct {
 	// Namespace has the Secret of the CA and the Service of the webhooks.
 	Namespace, Service string
 	Source             *certs.Source
+	// Bundle is Situation.Bundle: certs.MergeBundles, or certs.Injected if cert-manager's cainjector keeps the bundles.
+	Bundle func(ca, present []byte) []byte
 	// Paths are those that this replica answers at.
 	Paths []string
 	Log   logr.Logger
@@ -94,13 +96,13 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile implements reconcile.Reconciler.
 func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	situation := Situation{Bundle: certs.MergeBundles, Paths: k.Paths}
+	situation := Situation{Bundle: k.Bundle, Paths: k.Paths}
 	var secret corev1.Secret
 	err := k.Client.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: certs.SecretName}, &secret)
 	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("read the CA: %w", err)
 	}
-	situation.CA = secret.Data[corev1.TLSCertKey]
+	situation.CA = certs.CAIn(&secret) // what cannot sign is replaced, and is no reason to forget the CA before
 	if situation.Answered, err = k.answered(ctx); err != nil {
 		return reconcile.Result{}, err
 	}

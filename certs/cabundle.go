@@ -9,16 +9,19 @@ import (
 	"time"
 )
 
-// MergeBundles returns the caBundle of a webhook that has present: the current CA, and the one before it while that
-// lasts, for replicas may still serve certificates that it signed. The CA before has the subject of the current one,
-// whoever made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped. All
-// are in PEM.
+// maxBefore is how many CAs are trusted beside the current one, should it be replaced again and again.
+const maxBefore = 5
+
+// MergeBundles returns the caBundle of a webhook that has present: the current CA, and those before it while they last,
+// for replicas may still serve certificates that they signed. CAs before have the subject of the current one, whoever
+// made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped. All are in
+// PEM.
 func MergeBundles(current, present []byte) []byte { return mergeBundles(current, present, time.Now()) }
 
 func mergeBundles(current, present []byte, now time.Time) []byte {
 	merged := bytes.TrimSpace(current)
 	ours := subjects(current)
-	for rest, kept := present, 0; kept == 0; {
+	for rest, kept := present, 0; kept < maxBefore; {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
 		if block == nil {
@@ -44,4 +47,13 @@ func subjects(certificates []byte) map[string]bool {
 		}
 	}
 	return found
+}
+
+// Injected returns the caBundle of a webhook whose bundle cert-manager's cainjector keeps: what is present, and the
+// current CA where there is none yet, so that a webhook can be called from the moment when it is in force.
+func Injected(current, present []byte) []byte {
+	if len(present) > 0 {
+		return present
+	}
+	return current
 }

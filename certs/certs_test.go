@@ -95,7 +95,7 @@ func TestMergeBundles(t *testing.T) {
 		"what is right stays":                               {present: bundle(current), want: bundle(current)},
 		"the CA before is kept behind the new one":          {present: bundle(previous), want: bundle(current, previous)},
 		"and stays, so that nothing is written again":       {present: bundle(current, previous), want: bundle(current, previous)},
-		"only one CA before is kept":                        {present: bundle(previous, older), want: bundle(current, previous)},
+		"all CAs before are kept, newest first":             {present: bundle(previous, older), want: bundle(current, previous, older)},
 		"an expired CA goes":                                {present: bundle(current, expired), want: bundle(current)},
 		"a CA of somebody else goes":                        {present: bundle(foreign), want: bundle(current)},
 		"what is no certificate goes":                       {present: "rubbish", want: bundle(current)},
@@ -106,6 +106,14 @@ func TestMergeBundles(t *testing.T) {
 			assert.Equal(t, tc.want, string(mergeBundles(current.pem(), []byte(tc.present), now)))
 		})
 	}
+	t.Run("no more than five CAs before are kept", func(t *testing.T) {
+		many := []*testCA{current}
+		for range maxBefore + 1 {
+			many = append(many, newCA(t, caName, time.Hour))
+		}
+		want := bundle(many[:maxBefore+1]...)
+		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)), now)))
+	})
 	t.Run("CAs of an issuer that names them as it likes overlap as well", func(t *testing.T) {
 		before, after := newCA(t, "ca of example.org", time.Hour), newCA(t, "ca of example.org", time.Hour)
 		assert.Equal(t, bundle(after, before), string(mergeBundles(after.pem(), before.pem(), now)))
@@ -251,4 +259,14 @@ func TestACertificateIsTakenByClocksThatAreBehind(t *testing.T) {
 	other := newCA(t, caName, 24*time.Hour)
 	_, err = backdate(signed, template, tls.Certificate{Leaf: other.ca, PrivateKey: other.key})
 	assert.ErrorContains(t, err, "being replaced")
+}
+
+func TestSkewIsScaledToShortLives(t *testing.T) {
+	for name, tc := range map[string]struct{ life, want time.Duration }{
+		"a week":   {life: leafLife, want: maxSkew},
+		"an hour":  {life: time.Hour, want: 10 * time.Minute},
+		"a minute": {life: time.Minute, want: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tc.want, skewFor(tc.life)) })
+	}
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certs gets the webhook server its certificate and the API server the CA to check it with. In the built-in
-// mode one CA is in a Secret, every replica signs a leaf of its own in memory, and nothing has to be mounted.
+// Package certs gets the webhook server its certificate and the API server the CA to check it with. One CA is in a
+// Secret, which the replicas keep themselves or cert-manager does; every replica signs a leaf of its own in memory, and
+// nothing has to be mounted.
 package certs
 
 import (
@@ -30,6 +31,19 @@ const (
 	// maxSkew is how far the clock of an API server may be behind ours: certificates are valid from so long ago, and a new
 	// one is served only when such a clock takes it and its CA, too. The one before is good for a third of leafLife yet.
 	maxSkew = 10 * time.Minute
+	// skewShare is the part of a short life that clocks are waited for at most: less than what is left of a certificate
+	// when the next one is signed.
+	skewShare = 6
+)
+
+// A Keeping is who keeps the CA in the Secret SecretName. It is also a value of flags.
+type Keeping string
+
+const (
+	// BuiltIn has the replicas make the CA, and replace it in time.
+	BuiltIn Keeping = "built-in"
+	// CertManager has a Certificate of cert-manager keep it. Its cainjector tells the API server.
+	CertManager Keeping = "cert-manager"
 )
 
 // A Source is the certificate of this replica, signed by the CA that all replicas share. When the CA is replaced, the
@@ -44,12 +58,12 @@ type Source struct {
 	bundles [][]byte
 }
 
-// NewSource is the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. The Secret is
-// made if it is not there.
-func NewSource(cfg *rest.Config, namespace string, dnsNames ...string) *Source {
-	return &Source{leaf: &cmtls.DynamicSource{
-		DNSNames: dnsNames,
-		Authority: backdating{&authority.DynamicAuthority{
+// NewSource is the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA is
+// BuiltIn, the Secret is made if it is not there.
+func NewSource(cfg *rest.Config, keeping Keeping, namespace string, dnsNames ...string) *Source {
+	var ca cmtls.Authority = &follower{config: cfg, namespace: namespace, name: SecretName}
+	if keeping == BuiltIn {
+		ca = backdating{&authority.DynamicAuthority{
 			RESTConfig:      cfg,
 			SecretNamespace: namespace,
 			SecretName:      SecretName,
@@ -57,8 +71,9 @@ func NewSource(cfg *rest.Config, namespace string, dnsNames ...string) *Source {
 			CommonName:      caName,
 			LeafDuration:    leafLife,
 			CADuration:      caLife,
-		}},
-	}}
+		}}
+	}
+	return &Source{leaf: &cmtls.DynamicSource{DNSNames: dnsNames, Authority: ca}}
 }
 
 // Start implements manager.Runnable: it keeps the certificate fresh until ctx is done.
@@ -102,8 +117,11 @@ func (s *Source) Trust(bundles ...[]byte) {
 // replaces says whether the latest certificate is to be served from now on: once clocks behind take it, too, or once
 // the one that is served is not taken anymore, as it expired or its CA was replaced twice.
 func (s *Source) replaces(latest *tls.Certificate, now time.Time) bool {
-	return s.trusts(latest, now.Add(-maxSkew)) || s.trusts(latest, now) && !s.trusts(s.served, now)
+	return s.trusts(latest, now.Add(-skewFor(latest.Leaf.NotAfter.Sub(latest.Leaf.NotBefore)))) || s.trusts(latest, now) && !s.trusts(s.served, now)
 }
+
+// skewFor is how far clocks may be behind that are thought of where a certificate lasts so long.
+func skewFor(life time.Duration) time.Duration { return min(maxSkew, life/skewShare) }
 
 // trusts says whether an API server whose clock shows now would accept a certificate for every webhook. While nobody
 // told which CAs it trusts, only the time is asked.

@@ -96,7 +96,7 @@ On SIGTERM it leaves the network as it is.
 	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges,
 		"`patterns` of bridges that are not offered to pods unless a policy declares them")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress,
-		"`address` of the node to serve metrics at, as 127.0.0.1:9447; nowhere if empty")
+		"`address` of the node to serve metrics at by TLS, as :9447, to who may get /metrics; nowhere if empty")
 	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress,
 		"`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")

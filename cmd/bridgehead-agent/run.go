@@ -15,18 +15,13 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zapcore"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/bootunit"
@@ -36,6 +31,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/scrape"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/tell"
 	"github.com/bridgehead-dev/bridgehead/version"
 )
 
@@ -86,8 +83,8 @@ func run(ctx context.Context, o Options) error {
 		}
 	}
 	if o.MetricsAddress != "" {
-		if err := serveMetrics(ctx, o.MetricsAddress, registry, log.WithName("metrics")); err != nil {
-			return err
+		if err := scrape.Serve(ctx, o.MetricsAddress, cfg, registry, log.WithName("metrics")); err != nil {
+			log.Error(err, "Metrics are not served, which is no reason to leave the node alone")
 		}
 	}
 	ended := make(chan error, 1)
@@ -155,7 +152,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	if err != nil {
 		return nil, err
 	}
-	event, err := newEvents(ctx, cfg, o.NodeName)
+	event, err := tell.Events(ctx, cfg, o.NodeName)
 	if err != nil {
 		return nil, err
 	}
@@ -210,26 +207,4 @@ func newProbe(cfg *rest.Config, h *host.Host, addresses func() []netip.Addr) (no
 		Optional: append(probe.Gateways(h), probe.DNS(h), probe.Addresses(h, addresses)),
 	}
 	return func(ctx context.Context) func(context.Context) error { return probes.Before(ctx).After }, nil
-}
-
-// newEvents tells people of policies, and of the Node.
-func newEvents(ctx context.Context, cfg *rest.Config, node string) (func(policy, kind, reason, note string), error) {
-	clients, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: clients.EventsV1()})
-	if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
-		return nil, fmt.Errorf("set up events: %w", err)
-	}
-	recorder := broadcaster.NewRecorder(runtime.NewScheme(), "bridgehead-agent")
-	return func(policy, kind, reason, note string) {
-		about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node}
-		if policy != "" {
-			about = &corev1.ObjectReference{
-				APIVersion: v1.GroupVersion().String(), Kind: "NodeNetworkConfigurationPolicy", Name: policy,
-			}
-		}
-		recorder.Eventf(about, nil, kind, reason, reason, "%s", note)
-	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/bridgehead-dev/bridgehead/arming"
+	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes
 	// that of the mutating one of it.
 	WebhookConfiguration string
+	// CA is who keeps the CA of the webhooks.
+	CA string
 	// DrainDelay is how long to go on serving after SIGTERM.
 	DrainDelay time.Duration
 	// ConnectionMaxAge is how old a connection of the API server may become.
@@ -64,6 +67,7 @@ func defaultOptions(namespace, pod string) Options {
 		MetricsSecure:        true,
 		Service:              "bridgehead-webhook",
 		WebhookConfiguration: arming.DefaultConfiguration,
+		CA:                   string(certs.BuiltIn),
 		DrainDelay:           5 * time.Second,
 		ConnectionMaxAge:     time.Minute,
 		MultusNamespace:      "kube-system",
@@ -104,6 +108,7 @@ reserved, and exits.
 		"serve metrics by TLS, with the certificate of the webhooks, to those whom the API server allows to get /metrics")
 	flags.StringVar(&o.Service, "service", o.Service, "`name` of the Service the API server calls the webhooks by; the certificate is for it")
 	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the validating webhook configuration, to make of <name>-template; the mutating one is zz-<name>, so that it is called last")
+	flags.StringVar(&o.CA, "ca", o.CA, "who keeps the CA of the webhooks in the Secret bridgehead-ca: built-in, which is the replicas, or cert-manager, whose cainjector keeps the caBundles then")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to go on serving after SIGTERM, until no more requests are routed here")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "how old a connection may become before it is closed with an answer, so that replicas share the load; 0 for no limit")
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, where default networks are that a pod names without one")

@@ -50,6 +50,10 @@ func run(ctx context.Context, o Options) error {
 	if o.RequestTimeout < time.Second {
 		return fmt.Errorf("--request-timeout: %s is too short: want that of the API server, a minute if it has none", o.RequestTimeout)
 	}
+	keeping := certs.Keeping(o.CA)
+	if keeping != certs.BuiltIn && keeping != certs.CertManager {
+		return fmt.Errorf("--ca: %q is none of %s, %s", o.CA, certs.BuiltIn, certs.CertManager)
+	}
 	log := zap.New(zap.Level(level))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
@@ -61,7 +65,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	source := certs.NewSource(cfg, o.Namespace, o.Service+"."+o.Namespace+".svc")
+	source := certs.NewSource(cfg, keeping, o.Namespace, o.Service+"."+o.Namespace+".svc")
 	mgr, err := ctrl.NewManager(cfg, managerOptions(o, scheme, source, log))
 	if err != nil {
 		return fmt.Errorf("set up: %w", err)
@@ -202,10 +206,14 @@ func newReplica(
 
 // register has the manager run the parts.
 func (r *replica) register(mgr manager.Manager) error {
+	bundle := certs.MergeBundles
+	if certs.Keeping(r.options.CA) == certs.CertManager {
+		bundle = certs.Injected
+	}
 	keeper := &arming.Keeper{
 		Client: r.direct, Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace,
 		Service: r.options.Service, Source: r.source, Paths: r.paths(),
-		Log: r.log.WithName("arming"),
+		Bundle: bundle, Log: r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up webhook configurations: %w", err)

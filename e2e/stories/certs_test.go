@@ -3,16 +3,18 @@
 package stories
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/certs"
@@ -21,18 +23,121 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-func TestNewCADoesNotFailOneRequest(t *testing.T) {
-	s := suite.StartForTest(t, suite.Options{Replicas: 2, Flags: []string{"--connection-max-age=1ms"}})
-	optIn(t, s)
-	before := caBundle(t, s)
-	clients := startLoad(t, s, 4)
+func TestANewCADoesNotFailOneRequest(t *testing.T) {
+	for keeping, start := range map[certs.Keeping]func(*testing.T) *suite.Suite{
+		certs.BuiltIn: func(t *testing.T) *suite.Suite {
+			return suite.StartForTest(t, suite.Options{Replicas: 2, Flags: []string{"--connection-max-age=1ms"}})
+		},
+	} {
+		t.Run(string(keeping), func(t *testing.T) {
+			s := start(t)
+			optIn(t, s)
+			clients := startLoad(t, s, 4)
+			clients.waitFor(t, 20)
+			if keeping == certs.CertManager {
+				replaceEvery20Seconds(t, s, clients)
+			}
+			for name, spoil := range map[string]func(*corev1.Secret){
+				"deleted":  nil,
+				"emptied":  func(secret *corev1.Secret) { clear(secret.Data) },
+				"replaced": func(secret *corev1.Secret) { secret.Data[corev1.TLSCertKey] = []byte("rubbish") },
+				"without its key": func(secret *corev1.Secret) {
+					secret.Data[corev1.TLSPrivateKeyKey] = []byte("rubbish")
+				},
+			} {
+				t.Log("the Secret is", name)
+				requireNewCA(t, s, clients, func() { spoilSecret(t, s, spoil) })
+			}
+			clients.stop(t)
+			for name, bundle := range map[string][]byte{"emptied": nil, "replaced": []byte("rubbish")} {
+				t.Log("the caBundle is", name)
+				requireHealed(t, s, bundle)
+			}
+		})
+	}
+}
+
+// requireNewCA does something to the CA under load, and waits until there is a new one and every webhook trusts it,
+// beside the one before.
+func requireNewCA(t *testing.T, s *suite.Suite, clients *load, do func()) {
+	t.Helper()
+	before := caIn(t, s)
+	require.NotEmpty(t, before)
+	do()
+	waitLong(t, func() bool {
+		now := caIn(t, s)
+		bundle := caBundle(t, s)
+		return len(now) > 0 && !bytes.Equal(now, before) && bytes.Contains(bundle, bytes.TrimSpace(now)) &&
+			bytes.Contains(bundle, bytes.TrimSpace(before)) || clients.ctx.Err() != nil
+	})
 	clients.waitFor(t, 20)
+}
+
+// replaceEvery20Seconds has cert-manager replace the CA again and again under load.
+func replaceEvery20Seconds(t *testing.T, s *suite.Suite, clients *load) {
+	t.Helper()
+	short := func(duration, renewBefore string) {
+		_, err := s.Kubectl(t.Context(), "patch", "certificate", "bridgehead-ca", "-n", "bridgehead-system", "--type=merge",
+			"-p", fmt.Sprintf(`{"spec":{"duration":%q,"renewBefore":%q}}`, duration, renewBefore))
+		require.NoError(t, err)
+	}
+	requireNewCA(t, s, clients, func() { short("1m", "40s") })
+	const rotations = 5
+	for range rotations {
+		requireNewCA(t, s, clients, func() {})
+	}
+	requireNewCA(t, s, clients, func() { short("8760h", "2920h") })
+}
+
+// caIn is the CA in the Secret; empty if there is none that can sign.
+func caIn(t *testing.T, s *suite.Suite) []byte {
+	t.Helper()
+	var secret corev1.Secret
+	key := client.ObjectKey{Namespace: "bridgehead-system", Name: certs.SecretName}
+	require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), key, &secret)))
+	return certs.CAIn(&secret)
+}
+
+// spoilSecret writes something else into the Secret of the CA, or deletes it.
+func spoilSecret(t *testing.T, s *suite.Suite, spoil func(*corev1.Secret)) {
+	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "bridgehead-system", Name: certs.SecretName}}
-	require.NoError(t, s.Client.Delete(t.Context(), secret))
-	waitUntil(t, func() bool { return string(caBundle(t, s)) != string(before) })
-	clients.waitFor(t, 50)
-	clients.stop(t)
-	assert.Contains(t, string(caBundle(t, s)), string(before), "the CA before is still trusted")
+	if spoil == nil {
+		require.NoError(t, s.Client.Delete(t.Context(), secret))
+		return
+	}
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		require.NoError(t, s.Client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
+		spoil(secret)
+		for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} { // its type demands them
+			if secret.Data[key] == nil {
+				if secret.Data == nil {
+					secret.Data = map[string][]byte{}
+				}
+				secret.Data[key] = []byte{}
+			}
+		}
+		return s.Client.Update(t.Context(), secret)
+	}))
+}
+
+// requireHealed gives the webhooks another caBundle, and waits until they are called again.
+func requireHealed(t *testing.T, s *suite.Suite, bundle []byte) {
+	t.Helper()
+	ca := bytes.TrimSpace(caIn(t, s))
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		var c admissionregistrationv1.MutatingWebhookConfiguration
+		require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "zz-bridgehead"}, &c))
+		for i := range c.Webhooks {
+			c.Webhooks[i].ClientConfig.CABundle = bundle
+		}
+		return s.Client.Update(t.Context(), &c)
+	}))
+	waitLong(t, func() bool { return bytes.Contains(caBundle(t, s), ca) })
+	waitLong(t, func() bool {
+		vm := vmWith("dry", make([]macpool.MAC, 1))
+		return s.Client.Create(t.Context(), vm, client.DryRunAll) == nil && macsOf(t, vm)[0] != ""
+	})
 }
 
 func caBundle(t *testing.T, s *suite.Suite) []byte {
@@ -51,6 +156,13 @@ func optIn(t *testing.T, s *suite.Suite) {
 		require.NoError(t, s.Client.Create(t.Context(), vm, client.DryRunAll))
 		return macsOf(t, vm)[0] != ""
 	})
+}
+
+// waitLong is waitUntil for what others do in their own time.
+func waitLong(t *testing.T, what func() bool) {
+	t.Helper()
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 4*time.Minute, true,
+		func(context.Context) (bool, error) { return what(), nil }))
 }
 
 func waitUntil(t *testing.T, what func() bool) {

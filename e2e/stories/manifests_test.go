@@ -24,6 +24,7 @@ func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
 		_, err = plane.KubectlInput(t.Context(), string(crd), "apply", "--server-side", "-f", "-")
 		require.NoError(t, err)
 	}
+	require.NoError(t, plane.Apply(t.Context(), certManagerCRDs(t)))
 	root, err := suite.Root()
 	require.NoError(t, err)
 	require.NoError(t, plane.Apply(t.Context(), root+"/manifests")) // a dry run makes no namespaces

@@ -9,10 +9,15 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/go-logr/logr/testr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	agentmetrics "github.com/bridgehead-dev/bridgehead/nodeagent/scrape"
+	"github.com/bridgehead-dev/bridgehead/version"
 )
 
 func TestMetricsAreForThoseWhoMayGetThem(t *testing.T) {
@@ -24,28 +29,49 @@ func TestMetricsAreForThoseWhoMayGetThem(t *testing.T) {
 	_, err := s.Kubectl(t.Context(), "create", "clusterrolebinding", "prometheus",
 		"--clusterrole=bridgehead-metrics", "--serviceaccount=default:prometheus")
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(caBundle(t, s)))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{
-		RootCAs: pool, ServerName: "bridgehead-webhook.bridgehead-system.svc", MinVersion: tls.VersionTLS13,
-	}}
+
+	t.Run("of replicas, whose certificate is one that the CA of the webhooks signed", func(t *testing.T) {
+		pool := x509.NewCertPool()
+		require.True(t, pool.AppendCertsFromPEM(caBundle(t, s)))
+		requireGuarded(t, s.ControlPlane, s.Running()[0].Metrics, &tls.Config{
+			RootCAs: pool, ServerName: "bridgehead-webhook.bridgehead-system.svc", MinVersion: tls.VersionTLS13,
+		})
+	})
+	t.Run("of agents, whose certificate nobody signed", func(t *testing.T) {
+		cfg, err := s.ServiceAccountConfig(t.Context(), "bridgehead-agent", "bridgehead-agent")
+		require.NoError(t, err)
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(version.Metric())
+		addresses, err := suite.FreeAddresses(1)
+		require.NoError(t, err)
+		require.NoError(t, agentmetrics.Serve(t.Context(), addresses[0], cfg, registry, testr.New(t)))
+		requireGuarded(t, s.ControlPlane, addresses[0], &tls.Config{
+			InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, //nolint:gosec // as the ServiceMonitor says
+		})
+		require.Error(t, agentmetrics.Serve(t.Context(), addresses[0], cfg, registry, testr.New(t)), "the address is taken")
+	})
+}
+
+// requireGuarded requires that metrics at an address are given to account prometheus and to nobody else.
+func requireGuarded(t *testing.T, plane *controlplane.ControlPlane, address string, config *tls.Config) {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: config}
 	defer transport.CloseIdleConnections()
 	get := func(token string) (status int, body string) {
-		url := "https://" + s.Running()[0].Metrics + "/metrics"
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/metrics", nil)
 		require.NoError(t, err)
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
 		response, err := (&http.Client{Transport: transport}).Do(request)
-		require.NoError(t, err, "the certificate is one that the CA of the webhooks signed")
+		require.NoError(t, err)
 		defer response.Body.Close()
 		text, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
 		return response.StatusCode, string(text)
 	}
 	tokenOf := func(account string) string {
-		cfg, err := s.ServiceAccountConfig(t.Context(), "default", account)
+		cfg, err := plane.ServiceAccountConfig(t.Context(), "default", account)
 		require.NoError(t, err)
 		require.NotEmpty(t, cfg.BearerToken)
 		return cfg.BearerToken

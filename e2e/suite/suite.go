@@ -48,6 +48,8 @@ type Options struct {
 	Release *Release
 	// Manifests is the kustomization to apply, below the root of the release; empty means manifests.
 	Manifests string
+	// Install installs in another way than by applying manifests; nil means that.
+	Install func(context.Context, *controlplane.ControlPlane) error
 	// Before are files or folders to apply before the manifests.
 	Before []string
 	// Flags are further flags of the program.
@@ -137,7 +139,7 @@ func (s *Suite) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.Apply(ctx, filepath.Join(release.Root, cmp.Or(s.options.Manifests, "manifests"))); err != nil {
+	if err := s.install(ctx, filepath.Join(release.Root, cmp.Or(s.options.Manifests, "manifests"))); err != nil {
 		return err
 	}
 	for range s.options.Replicas {
@@ -146,6 +148,14 @@ func (s *Suite) start(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// install installs what the options say: manifests, or what they have in their place.
+func (s *Suite) install(ctx context.Context, manifests string) error {
+	if s.options.Install != nil {
+		return s.options.Install(ctx, s.ControlPlane)
+	}
+	return s.Apply(ctx, manifests)
 }
 
 // Root is the folder of the repository.

@@ -21,7 +21,9 @@ import (
 func settings() []setting {
 	return []setting{
 		{value: ".Values.bootUnit", component: "boot-unit"},
+		{value: ".Values.certManager", component: "cert-manager"},
 		{value: ".Values.dns", component: "dns"},
+		{value: ".Values.networkPolicies", component: "network-policies"},
 		{value: ".Values.openshift", component: "openshift"},
 		{value: ".Values.optOut.pods", component: "opt-out-pods"},
 		{value: ".Values.optOut.vms", component: "opt-out-vms"},
