@@ -62,8 +62,8 @@ image: ## Make the container image for all platforms, in dist, without a contain
 	@go run ./release --image $(IMAGE) $(if $(PUSH),--push)
 
 .PHONY: release
-release: ## Make the image and, in dist, the install.yaml of every kind of cluster with its name and digest; PUSH=yes sends it
-	@go run ./release --image $(IMAGE) --manifests manifests $(if $(PUSH),--push)
+release: ## Make the image and, in dist, the install.yaml of every kind of cluster and the chart with its name and digest; PUSH=yes sends it
+	@go run ./release --image $(IMAGE) --manifests manifests --chart charts/bridgehead $(if $(PUSH),--push)
 
 .PHONY: bench
 bench: ## Compare admissions with ours, with a webhook that gives addresses and remembers nothing, and with none; writes bench.json

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/bridgehead-dev/bridgehead/release/chart"
 	"github.com/bridgehead-dev/bridgehead/release/image"
 	"github.com/bridgehead-dev/bridgehead/release/install"
 )
@@ -40,6 +41,8 @@ type Options struct {
 	Push bool
 	// Manifests is the folder of manifests that install files are made of, with the image; empty for none.
 	Manifests string
+	// Chart is the folder of the Helm chart to package, with the image; empty for none.
+	Chart string
 }
 
 func main() {
@@ -54,6 +57,7 @@ func main() {
 	pflag.StringSliceVar(&o.Platforms, "platforms", all, "`platforms` to make the image for")
 	pflag.BoolVar(&o.Push, "push", false, "send the image to its registry")
 	pflag.StringVar(&o.Manifests, "manifests", "", "`folder` of manifests to make install files of, with the image (default none)")
+	pflag.StringVar(&o.Chart, "chart", "", "`folder` of the Helm chart to package, with the image (default none)")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,7 +93,7 @@ func run(ctx context.Context, o Options, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s: %d platforms, OCI layout\n%s %s\n", filepath.Join(o.Dist, "oci"), len(built), o.Image, digest)
-	if err := writeInstall(o, digest, out); err != nil {
+	if err := writeInstall(o, stamp, digest, out); err != nil {
 		return err
 	}
 	if !o.Push {
@@ -103,20 +107,33 @@ func run(ctx context.Context, o Options, out io.Writer) error {
 	return nil
 }
 
-// writeInstall writes what users apply, if that is wanted.
-func writeInstall(o Options, digest v1.Hash, out io.Writer) error {
-	if o.Manifests == "" {
+// writeInstall writes what users apply, and the chart, if they are wanted.
+func writeInstall(o Options, stamp image.Options, digest v1.Hash, out io.Writer) error {
+	if o.Manifests == "" && o.Chart == "" {
 		return nil
 	}
 	reference, err := install.Image(o.Image, digest)
 	if err != nil {
 		return err
 	}
-	written, err := install.Write(o.Manifests, o.Dist, reference)
+	var written []string
+	if o.Manifests != "" {
+		if written, err = install.Write(o.Manifests, o.Dist, reference); err != nil {
+			return err
+		}
+	}
+	if o.Chart != "" {
+		release := chart.Release{Version: stamp.Version, Image: reference, Created: stamp.Created}
+		path, err := chart.Package(o.Chart, o.Dist, release)
+		if err != nil {
+			return err
+		}
+		written = append(written, path)
+	}
 	for _, path := range written {
 		fmt.Fprintln(out, path)
 	}
-	return err
+	return nil
 }
 
 // write writes the archive and the bill of materials of one platform.
