@@ -28,6 +28,7 @@ func TestANewCADoesNotFailOneRequest(t *testing.T) {
 		certs.BuiltIn: func(t *testing.T) *suite.Suite {
 			return suite.StartForTest(t, suite.Options{Replicas: 2, Flags: []string{"--connection-max-age=1ms"}})
 		},
+		certs.CertManager: startWithCertManager,
 	} {
 		t.Run(string(keeping), func(t *testing.T) {
 			s := start(t)
