@@ -158,8 +158,8 @@ func empty(template *unstructured.Unstructured) *unstructured.Unstructured {
 	return c
 }
 
-// marked returns c as one made from the template, with what cainjector looks for. The garbage collector deletes it after the template, should no
-// replica be there to do it.
+// marked returns c as one made from the template, with what cainjector looks for. The garbage collector deletes it
+// after the template, should no replica be there to do it.
 func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 	c = c.DeepCopy()
 	annotations := c.GetAnnotations()

@@ -117,7 +117,8 @@ func (s *Source) Trust(bundles ...[]byte) {
 // replaces says whether the latest certificate is to be served from now on: once clocks behind take it, too, or once
 // the one that is served is not taken anymore, as it expired or its CA was replaced twice.
 func (s *Source) replaces(latest *tls.Certificate, now time.Time) bool {
-	return s.trusts(latest, now.Add(-skewFor(latest.Leaf.NotAfter.Sub(latest.Leaf.NotBefore)))) || s.trusts(latest, now) && !s.trusts(s.served, now)
+	skew := skewFor(latest.Leaf.NotAfter.Sub(latest.Leaf.NotBefore))
+	return s.trusts(latest, now.Add(-skew)) || s.trusts(latest, now) && !s.trusts(s.served, now)
 }
 
 // skewFor is how far clocks may be behind that are thought of where a certificate lasts so long.

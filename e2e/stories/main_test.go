@@ -32,7 +32,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "make the folder of audit logs:", err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
 	if err := os.Setenv(controlplane.AuditVariable, dir); err != nil {
 		fmt.Fprintln(os.Stderr, "name the folder of audit logs:", err)
 		return 1

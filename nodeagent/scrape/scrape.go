@@ -23,9 +23,9 @@ import (
 // serverName is what the certificate is for.
 const serverName = "bridgehead-agent"
 
-// Serve answers at /metrics of an address until ctx is done, by TLS, to who has a token with which the API server of cfg
-// allows GET of /metrics. The certificate is made when somebody first asks, and signed by nobody else: a node has no key
-// that others trust, and who scrapes it cannot check whom the answer is from.
+// Serve answers at /metrics of an address until ctx is done, by TLS, to who has a token with which the API server of
+// cfg allows GET of /metrics. The certificate is made when somebody first asks, and signed by nobody else: a node has
+// no key that others trust, and who scrapes it cannot check whom the answer is from.
 func Serve(
 	ctx context.Context, address string, cfg *rest.Config, metrics prometheus.Gatherer, log logr.Logger,
 ) error {

@@ -16,8 +16,8 @@ import (
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 )
 
-// Events returns what tells people of a policy, or without one of the Node, by events in the API server of cfg: of which
-// kind ("Normal", "Warning"), why and what. It does not block; what cannot be told is lost. It ends with ctx.
+// Events returns what tells people of a policy, or without one of the Node, by events in the API server of cfg: of
+// which kind ("Normal", "Warning"), why and what. It does not block; what cannot be told is lost. It ends with ctx.
 func Events(ctx context.Context, cfg *rest.Config, node string) (func(policy, kind, reason, note string), error) {
 	clients, err := kubernetes.NewForConfig(cfg)
 	if err != nil {

@@ -52,7 +52,9 @@ func in(namespace string, more map[string]string) labels.Set {
 }
 
 // admits reports whether the policies let traffic to a port of the replicas in. A nil from is who is no pod.
-func admits(t *testing.T, d *appsv1.Deployment, policies []networkingv1.NetworkPolicy, port string, from labels.Set) bool {
+func admits(
+	t *testing.T, d *appsv1.Deployment, policies []networkingv1.NetworkPolicy, port string, from labels.Set,
+) bool {
 	t.Helper()
 	for _, p := range policies {
 		if !selects(t, &p.Spec.PodSelector, d.Spec.Template.Labels) {
