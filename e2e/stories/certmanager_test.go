@@ -19,7 +19,7 @@ import (
 func startWithCertManager(t *testing.T) *suite.Suite {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "certmanager")
-	build(t, "e2e/certmanager", program, ".") // which takes minutes the first time
+	build(t, "e2e/stories/testdata/certmanager", program, ".") // which takes minutes the first time
 	s := suite.StartForTest(t, suite.Options{
 		Manifests: "manifests/cert-manager", Before: []string{certManagerCRDs(t)},
 		Flags: []string{"--connection-max-age=1ms", "--ca=cert-manager"},
@@ -35,8 +35,8 @@ func startWithCertManager(t *testing.T) *suite.Suite {
 // certManagerCRDs is the folder of cert-manager's custom resource definitions, in its module.
 func certManagerCRDs(t *testing.T) string {
 	t.Helper()
-	goCommand(t, "e2e/certmanager", "mod", "download", "github.com/cert-manager/cert-manager")
-	dir := goCommand(t, "e2e/certmanager", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager")
+	goCommand(t, "e2e/stories/testdata/certmanager", "mod", "download", "github.com/cert-manager/cert-manager")
+	dir := goCommand(t, "e2e/stories/testdata/certmanager", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager")
 	from := filepath.Join(strings.TrimSpace(dir), "deploy/crds")
 	files, err := filepath.Glob(filepath.Join(from, "*_*.yaml"))
 	require.NoError(t, err)

@@ -1,5 +1,5 @@
 // Pins the cert-manager of the test control plane.
-module github.com/bridgehead-dev/bridgehead/e2e/certmanager
+module github.com/bridgehead-dev/bridgehead/e2e/stories/testdata/certmanager
 
 go 1.26.0
 
