@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The NIC of a node that is a container itself is a veth whose other end is elsewhere: shown as ignored, and looked after
-// where a policy names it.
+// The NIC of a node that is a container itself is a veth whose other end is elsewhere: shown as ignored, and looked
+// after where a policy names it.
 func TestAVethWhoseOtherEndIsElsewhereIsLookedAfterOnceItIsNamed(t *testing.T) {
 	current := parse(t, `interfaces: [{name: lan1, type: veth, state: ignore, mtu: 1500, mac-address: "02:00:00:00:00:01"},
   {name: lan2, type: veth, state: ignore, mtu: 1500, mac-address: "02:00:00:00:00:02"}]`).complete()

@@ -20,7 +20,8 @@ type IP struct {
 	Autoconf *bool `json:"autoconf,omitzero"`
 	// Address lists the addresses, without IPv6 link-local ones (those are the kernel's business, and plans
 	// ignore them). In a desired state nil keeps the static ones and a list replaces those that policies named; see
-	// AllowExtraAddress. The order is the kernel's in a current state, and the order of addition in a desired one; it makes no difference otherwise.
+	// AllowExtraAddress. The order is the kernel's in a current state, and the order of addition in a desired one; it
+	// makes no difference otherwise.
 	Address []Address `json:"address,omitzero"`
 
 	// The keys below say what a DHCP or SLAAC client does with what it learns; nil means yes, the main

@@ -4,7 +4,8 @@ package netstate
 
 // carriesAddresses reports whether others know the link by an address, so that its MAC must not change.
 func (i Interface) carriesAddresses() bool {
-	return i.IPv4.active() || i.IPv6.active() && (len(i.IPv6.Address) > 0 || isTrue(i.IPv6.Autoconf) || isTrue(i.IPv6.DHCP))
+	return i.IPv4.active() ||
+		i.IPv6.active() && (len(i.IPv6.Address) > 0 || isTrue(i.IPv6.Autoconf) || isTrue(i.IPv6.DHCP))
 }
 
 // keepMACs has bridges keep their MAC that carry addresses, or for which a wish says one. A bridge whose MAC nobody set

@@ -59,11 +59,12 @@ func (r Route) saysAgain(learnt Route) bool {
 		return false
 	}
 	r, learnt = r.complete(), learnt.complete()
-	return r.sharesKey(learnt) && r.NextHopInterface == learnt.NextHopInterface && r.NextHopAddress == learnt.NextHopAddress
+	return r.sharesKey(learnt) && r.NextHopInterface == learnt.NextHopInterface &&
+		r.NextHopAddress == learnt.NextHopAddress
 }
 
-// replaces reports whether a route that is wanted says an old one again with another metric or source, and no wish keeps
-// the old. The kernel would keep both and use the first.
+// replaces reports whether a route that is wanted says an old one again with another metric or source, and no wish
+// keeps the old. The kernel would keep both and use the first.
 func (r Route) replaces(old Route, wanted []Route) bool {
 	sameMetric := r.Metric == nil || same(r.complete().Metric, old.complete().Metric)
 	sameSource := !r.Source.IsValid() || r.Source == old.Source

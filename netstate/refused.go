@@ -51,9 +51,11 @@ func otherKeys(t reflect.Type) map[string]string {
 	case reflect.TypeFor[Route]():
 		return map[string]string{"vrf-name": "say table-id, with the vrf's route-table-id"}
 	case reflect.TypeFor[Bond]():
-		return map[string]string{"slaves": "ports of a bond are listed under port", "slave": "ports of a bond are listed under port"}
+		const port = "ports of a bond are listed under port"
+		return map[string]string{"slaves": port, "slave": port}
 	case reflect.TypeFor[Bridge]():
-		return map[string]string{"slaves": "ports of a bridge are listed under port", "slave": "ports of a bridge are listed under port"}
+		const port = "ports of a bridge are listed under port"
+		return map[string]string{"slaves": port, "slave": port}
 	case reflect.TypeFor[BondOptions]():
 		return map[string]string{"balance-slb": "use mode balance-xor with xmit_hash_policy: vlan+srcmac"}
 	}

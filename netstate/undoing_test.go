@@ -62,7 +62,8 @@ func TestWhatIsOthersStaysWhenAPolicyIsUndone(t *testing.T) {
 	const nics = twoNICs + `- {name: eth3, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:03"}
 `
 	const bond = `interfaces: [{name: bond0, type: bond, state: up,
-  link-aggregation: {mode: active-backup, port: [eth1, eth2]}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}]`
+  link-aggregation: {mode: active-backup, port: [eth1, eth2]},
+  ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}]`
 	const bondVLAN = `interfaces: [{name: bond0.10, type: vlan, state: up, vlan: {base-iface: bond0, id: 10},
   ipv4: {enabled: true, dhcp: false, address: [{ip: 203.0.113.9, prefix-length: 24}]}}]`
 	const bridge = `interfaces: [{name: br1, type: linux-bridge, state: up, bridge: {port: [{name: eth1, vlan: {}}]},

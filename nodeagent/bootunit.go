@@ -55,8 +55,8 @@ func (a *Agent) keepBootUnit(next ...journal.Record) {
 	}
 }
 
-// needsBootUnit reports whether a policy that allows it holds the link by which the node reaches others. That none does is
-// known only while the node has all of its addresses.
+// needsBootUnit reports whether a policy that allows it holds the link by which the node reaches others. That none does
+// is known only while the node has all of its addresses.
 func needsBootUnit(current netstate.State, records []journal.Record, addresses []netip.Addr) (needed, known bool) {
 	known = len(addresses) > 0 && !slices.ContainsFunc(addresses, func(address netip.Addr) bool {
 		return !slices.ContainsFunc(current.Interfaces, func(i netstate.Interface) bool {

@@ -213,8 +213,8 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 	return policies, nil
 }
 
-// enacted is a policy with what its enactment says, unless that is of a policy which had this name before: its turn, its
-// captures and its last word mean nothing. The controller makes another one.
+// enacted is a policy with what its enactment says, unless that is of a policy which had this name before: its turn,
+// its captures and its last word mean nothing. The controller makes another one.
 func (p Policy) enacted(e v1beta1.NodeNetworkConfigurationEnactment) Policy {
 	if uid, said := e.Annotations[nmstate.PolicyUIDAnnotation]; !said || uid == p.UID {
 		p.Turn, p.Status = nmstate.TurnOf(e.Annotations), e.Status

@@ -35,8 +35,9 @@ func startWithCertManager(t *testing.T) *suite.Suite {
 // certManagerCRDs is the folder of cert-manager's custom resource definitions, in its module.
 func certManagerCRDs(t *testing.T) string {
 	t.Helper()
-	goCommand(t, "e2e/stories/testdata/certmanager", "mod", "download", "github.com/cert-manager/cert-manager")
-	dir := goCommand(t, "e2e/stories/testdata/certmanager", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager")
+	const program, module = "e2e/stories/testdata/certmanager", "github.com/cert-manager/cert-manager"
+	goCommand(t, program, "mod", "download", module)
+	dir := goCommand(t, program, "list", "-m", "-f", "{{.Dir}}", module)
 	from := filepath.Join(strings.TrimSpace(dir), "deploy/crds")
 	files, err := filepath.Glob(filepath.Join(from, "*_*.yaml"))
 	require.NoError(t, err)

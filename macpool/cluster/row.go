@@ -91,8 +91,8 @@ func appendSetting(row []byte, key, value string) []byte {
 func appendQuoted(row []byte, text string) []byte {
 	for i := range len(text) {
 		c := text[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !letter && !('0' <= c && c <= '9') && strings.IndexByte("-_.:/+*@,", c) < 0 {
+		plain := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !plain && strings.IndexByte("-_.:/+*@,", c) < 0 {
 			return strconv.AppendQuoteToASCII(row, text)
 		}
 	}

@@ -35,8 +35,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// An example is a policy like one that kubernetes-nmstate has among its examples, and what becomes of it on a node whose
-// links lan1 and lan2 lead to a DHCP server, a sender of router advertisements and two gateways.
+// An example is a policy like one that kubernetes-nmstate has among its examples, and what becomes of it on a node
+// whose links lan1 and lan2 lead to a DHCP server, a sender of router advertisements and two gateways.
 type example struct {
 	// Like is the name of the example it does the work of.
 	Like string `json:"like"`
@@ -198,7 +198,8 @@ func list(t *testing.T) map[string][]string {
 		lines := strings.Split(volatile.ReplaceAllString(output(t, line), ""), "\n")
 		lines = slices.DeleteFunc(lines, func(l string) bool {
 			// The kernel makes a rule of its own with the first VRF and keeps it.
-			return strings.TrimSpace(l) == "" || strings.Contains(l, "[l3mdev-table]") || strings.Contains(line, "route") && strings.Contains(l, "proto kernel")
+			return strings.TrimSpace(l) == "" || strings.Contains(l, "[l3mdev-table]") ||
+				strings.Contains(line, "route") && strings.Contains(l, "proto kernel")
 		})
 		slices.Sort(lines)
 		all[line] = lines

@@ -250,7 +250,7 @@ func TestABridgeKeepsItsMACAndItsLeaseWhenAVMJoins(t *testing.T) {
 	}
 	t.Cleanup(func() { clear(t, "vethvm", "br9") })
 	a.apply(t, "p", overNIC)
-	a.awaitAddress(t, "br9", "192.0.2.7/24")
+	a.awaitLease(t)
 	before := mac()
 	s.Told()
 	run(t, `
@@ -262,7 +262,7 @@ func TestABridgeKeepsItsMACAndItsLeaseWhenAVMJoins(t *testing.T) {
 	assert.Equal(t, before, mac())
 	healed, _ := a.Heal()
 	assert.Empty(t, healed)
-	a.awaitAddress(t, "br9", "192.0.2.7/24")
+	a.awaitLease(t)
 	assert.Empty(t, s.Told(), "the client has no reason to ask anew")
 
 	// So it is for a bridge that was there before, and for a MAC that a policy says and the bridge has already.

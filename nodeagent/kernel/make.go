@@ -94,7 +94,8 @@ func (k *Kernel) settle(to netstate.Interface) error {
 	if bornWithIPv6(to.IPv6) {
 		rest.IPv6 = nil
 	}
-	if rest.State == netstate.StateDown && rest.IPv4 == nil && rest.IPv6 == nil && rest.Description == nil && rest.AcceptAllMAC == nil {
+	if rest.State == netstate.StateDown && rest.IPv4 == nil && rest.IPv6 == nil && rest.Description == nil &&
+		rest.AcceptAllMAC == nil {
 		return nil
 	}
 	return k.setLink(0, rest)

@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// addRule adds one rule. It looks for itself whether the rule is there: what the kernel takes for it (NLM_F_EXCL) may be
-// one that has a TOS besides (fib4_rule_compare in net/ipv4/fib_rules.c).
+// addRule adds one rule. It looks for itself whether the rule is there: what the kernel takes for it (NLM_F_EXCL) may
+// be one that has a TOS besides (fib4_rule_compare in net/ipv4/fib_rules.c).
 func (k *Kernel) addRule(r netstate.RouteRule) error {
 	rules, err := k.readRules()
 	if err != nil {
@@ -27,8 +27,8 @@ func (k *Kernel) addRule(r netstate.RouteRule) error {
 }
 
 // removeRule removes one rule and no other. The kernel removes the first that has everything the request says, and may
-// have more (rule_find in net/core/fib_rules.c): where it took another for it, that one is put back, behind the rules of
-// its priority, and the next is tried.
+// have more (rule_find in net/core/fib_rules.c): where it took another for it, that one is put back, behind the rules
+// of its priority, and the next is tried.
 func (k *Kernel) removeRule(r netstate.RouteRule) error {
 	before, err := k.readRules()
 	if err != nil {

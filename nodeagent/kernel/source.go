@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// The kernel looks for duplicates of a new IPv6 address for a second or two (RFC 4862, 5.4) and takes it for no source of
-// a route before.
+// The kernel looks for duplicates of a new IPv6 address for a second or two (RFC 4862, 5.4) and takes it for no source
+// of a route before.
 const (
 	sourceWait = 15 * time.Second
 	sourcePoll = 50 * time.Millisecond

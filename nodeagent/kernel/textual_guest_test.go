@@ -57,8 +57,8 @@ func listing(tb testing.TB) map[string][]string {
 	return all
 }
 
-// withoutLinkLocalOfBridges leaves out the link-local address of br7: the kernel makes it of the MAC that the bridge has
-// when its first port comes, whichever port that is.
+// withoutLinkLocalOfBridges leaves out the link-local address of br7: the kernel makes it of the MAC that the bridge
+// has when its first port comes, whichever port that is.
 func withoutLinkLocalOfBridges(lines []string) []string {
 	inBridge := false
 	return slices.DeleteFunc(lines, func(l string) bool {

@@ -137,8 +137,9 @@ func (f File) follow() string {
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.
 // Where nothing is configured, what the file said before the first Write still counts as that: a lease of one
 // more network must not take the name servers the node had. When nothing was leased either, the file is put
-// back as it was, and so it is where static is what it said; a file that is not ours then stays. A Keeper is told by a file of its own, and what it does not use
-// is an error. The error is a *KeptError for a file that any other program keeps.
+// back as it was, and so it is where static is what it said; a file that is not ours then stays. A Keeper is told by a
+// file of its own, and what it does not use is an error. The error is a *KeptError for a file that any other program
+// keeps.
 func (f File) Write(static, leased netstate.DNSConfig) error {
 	now, err := f.text()
 	if err != nil {

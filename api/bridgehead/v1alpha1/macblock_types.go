@@ -83,13 +83,16 @@ type MACAddresses struct {
 // inRows stands for the list in JSON where there are rows.
 const inRows = "in rows"
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: a structure that cannot be read has its JSON as its
-// address.
+// UnmarshalJSON implements json.Unmarshaler. What is no list is none, and a structure that cannot be read has its JSON
+// as its address.
 func (a *MACAddresses) UnmarshalJSON(data []byte) error {
 	*a = MACAddresses{}
-	var rows []json.RawMessage
-	if unreadable := json.Unmarshal(data, &rows) != nil; unreadable || rows == nil {
+	if len(data) == 0 || data[0] != '[' {
 		return nil
+	}
+	var rows []json.RawMessage
+	if err := json.Unmarshal(data, &rows); err != nil {
+		return err
 	}
 	a.Structures = make([]MACAddress, len(rows))
 	for i, row := range rows {
