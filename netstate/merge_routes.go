@@ -116,8 +116,21 @@ func (m *merger) losesRoute(route Route) bool {
 	if link.State == StateDown && now.State != StateDown {
 		return true
 	}
+	if route.Learnt() && m.leavesTable(*now, *link, route) {
+		return true
+	}
 	is, was := link.ip(route.Destination), now.ip(route.Destination)
 	return was.active() && !is.active()
+}
+
+// leavesTable reports whether a route is in the table of a VRF that its link leaves. Who taught it teaches it again, for
+// the table that the link has then.
+func (m *merger) leavesTable(now, target Interface, route Route) bool {
+	if now.Controller == nil || target.Controller != nil && *target.Controller == *now.Controller {
+		return false
+	}
+	vrf := m.now[*now.Controller]
+	return vrf != nil && vrf.VRF != nil && same(vrf.VRF.RouteTableID, route.complete().TableID)
 }
 
 // hasAddress reports whether one of the links has an address.

@@ -37,3 +37,23 @@ routes: {running: [{destination: 0.0.0.0/0, next-hop-interface: eth0, next-hop-a
 		})
 	}
 }
+
+// A router teaches a port of a VRF for the table of that; once the port is free, for the main table.
+func TestARouteThatWasLearntForAVRFGoesWithIt(t *testing.T) {
+	const protoRA = 9
+	current := parse(t, `interfaces:
+- {name: eth0, type: ethernet, state: up, mtu: 1500, controller: vrf102, ipv6: {enabled: true, autoconf: true,
+  address: [{ip: 2001:db8::10, prefix-length: 64}]}}
+- {name: vrf102, type: vrf, state: up, vrf: {port: [eth0], route-table-id: 102}}
+routes: {running: [
+  {destination: "::/0", next-hop-interface: eth0, next-hop-address: "fe80::1", table-id: 102},
+  {destination: "2001:db8:9::/48", next-hop-interface: eth0, next-hop-address: "fe80::1", table-id: 254}]}`).complete()
+	for n := range current.Routes.Running {
+		current.Routes.Running[n].Protocol = protoRA
+	}
+	left := Merge(current, parse(t, `interfaces: [{name: vrf102, type: vrf, state: absent}]`)).Routes.Running
+	require.Len(t, left, 1, "what was learnt for another table is the router's")
+	assert.Equal(t, 254, *left[0].TableID)
+	kept := Merge(current, parse(t, `interfaces: [{name: eth0, mtu: 1400}]`)).Routes.Running
+	assert.Len(t, kept, 2, "it stays in the VRF")
+}

@@ -93,6 +93,11 @@ func blocks(lines []string) []string {
 // does so in its own time.
 func awaitSettled(t *testing.T) {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(run(t, "ip -d addr show up"))
+		}
+	})
 	require.Eventually(t, func() bool {
 		return !strings.Contains(run(t, "ip link show up"), "NO-CARRIER") &&
 			!strings.Contains(run(t, "ip -6 addr"), "tentative") && !lacksLinkLocal(t)
