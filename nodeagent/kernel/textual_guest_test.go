@@ -89,6 +89,16 @@ func blocks(lines []string) []string {
 	return list
 }
 
+// freshLinkLocals has the kernel make the addresses of the NICs anew: who flushed them in another test did not.
+func freshLinkLocals(t *testing.T) {
+	t.Helper()
+	for _, nic := range []string{"eth1", "eth2"} {
+		for _, off := range []string{"1", "0"} {
+			require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/"+nic+"/disable_ipv6", []byte(off), 0))
+		}
+	}
+}
+
 // awaitSettled waits until links have found their carriers, and the kernel has made and tried its addresses of them: it
 // does so in its own time.
 func awaitSettled(t *testing.T) {
@@ -213,6 +223,7 @@ interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: e
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			k := openGuest(t)
+			freshLinkLocals(t)
 			start := read(t, k)
 			for line := range strings.SplitSeq(strings.TrimSpace(test.made), "\n") {
 				run(t, line)
