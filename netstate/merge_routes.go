@@ -123,8 +123,8 @@ func (m *merger) losesRoute(route Route) bool {
 	return was.active() && !is.active()
 }
 
-// leavesTable reports whether a route is in the table of a VRF that its link leaves. Who taught it teaches it again, for
-// the table that the link has then.
+// leavesTable reports whether a route is in the table of a VRF that its link leaves. Who taught it teaches it again,
+// for the table that the link has then.
 func (m *merger) leavesTable(now, target Interface, route Route) bool {
 	if now.Controller == nil || target.Controller != nil && *target.Controller == *now.Controller {
 		return false

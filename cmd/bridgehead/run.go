@@ -193,7 +193,9 @@ func newReplica(
 		return nil, err
 	}
 	r.sources = webhooks.Sources{
-		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node},
+		Lending: webhooks.Lending{
+			Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node, Now: time.Now,
+		},
 		NADs:            nads,
 		Bridges:         &webhooks.Bridges{},
 		Cluster:         webhooks.Cluster{Reader: r.looking},

@@ -105,6 +105,8 @@ func seldom() []string {
 		// A block goes with its pool; an object is read anew where the cache may be behind.
 		"delete bridgehead.dev/macblocks *", "get kubevirt.io/virtualmachines *",
 		"get kubevirt.io/virtualmachineinstances *",
+		"get bridgehead.dev/macpools *", "get /pods *", "get /namespaces *", "get /nodes *",
+		"get k8s.cni.cncf.io/network-attachment-definitions *", "get nmstate.io/nodenetworkconfigurationpolicies *",
 	}
 }
 
