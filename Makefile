@@ -34,6 +34,10 @@ endif
 test-nodes: ## Run the tests on nodes with kubelets: the story, the README, and faults; or RUN=TestName
 	go test -timeout 60m $(if $(RUN),-run '$(RUN)') ./e2e/onnodes
 
+.PHONY: test-roles
+test-roles: ## Run the stories, and fail where the roles of the manifests are not what the audit logs say is needed
+	go test -timeout 60m ./e2e/stories -roles
+
 .PHONY: test-systems
 test-systems: ## Run the tests on Debian's systemd with NetworkManager or systemd-networkd; or RUN=TestName
 	go test -timeout 60m $(if $(RUN),-run '$(RUN)') ./e2e/systems
