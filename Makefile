@@ -19,7 +19,7 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests but those of test-systems, about 45 minutes; or those of PKG=./folder RUN=TestName
+test: ## Run all tests but those of test-systems, about an hour; or those of PKG=./folder RUN=TestName
 	@go run ./e2e/controlplane/build >/dev/null
 ifdef PKG
 	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,7 +28,6 @@ type Lending struct {
 	Ledger AddressBook
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
 	PoolFor func(namespace string) (cluster.PoolRule, error)
-	Now     func() time.Time
 	// Claims tell the creations of objects without a name apart.
 	Claims *ClaimKeys
 	// NodeOf is the node that has a NIC with an address, empty if none has; nil knows of none.

@@ -2,6 +2,8 @@
 
 package webhooks
 
+import "time"
+
 // A Route is the path of one webhook, and who reviews what the API server sends there.
 type Route struct {
 	Path string
@@ -42,7 +44,7 @@ func Routes(s Sources) []Route {
 		Unserved:     s.Cluster.Unserved,
 		Users:        s.Cluster.Users,
 	}
-	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: s.Lending.Now}
+	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: time.Now}
 	return []Route{
 		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}},
 		{"/mutate-pods", "pod", pods},
@@ -51,7 +53,7 @@ func Routes(s Sources) []Route {
 		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
 		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
 		{"/validate-network-attachment-definitions", "nad", nads},
-		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: s.Lending.Now}},
+		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: time.Now}},
 		{"/validate-nodenetworkconfigurationpolicies", "policy", policies},
 	}
 }

@@ -79,7 +79,7 @@ func newWorld(t testing.TB) *world {
 // lending lends of the world's ledger.
 func (w *world) lending() Lending {
 	keys := &ClaimKeys{Clock: w.clock, keys: []ClaimKey{[]byte("a key")}, looked: w.clock.Now()}
-	return Lending{Ledger: w.ledger, PoolFor: w.pools.For, Now: w.clock.Now, Claims: keys}
+	return Lending{Ledger: w.ledger, PoolFor: w.pools.For, Claims: keys}
 }
 
 // mayShare lets everybody but strangers share the addresses of every VM, and the VM host/consenting with the VM vm.

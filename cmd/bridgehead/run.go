@@ -193,7 +193,7 @@ func newReplica(
 		return nil, err
 	}
 	r.sources = webhooks.Sources{
-		Lending:         r.lending(),
+		Lending:         webhooks.Lending{Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node},
 		NADs:            nads,
 		Bridges:         &webhooks.Bridges{},
 		Cluster:         webhooks.Cluster{Reader: r.looking},
@@ -202,13 +202,6 @@ func newReplica(
 		ResourceKeys:    o.ResourceNameKeys,
 	}
 	return r, r.feed.Register(ctx)
-}
-
-// lending is how the webhooks lend addresses.
-func (r *replica) lending() webhooks.Lending {
-	return webhooks.Lending{
-		Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node, Now: time.Now,
-	}
 }
 
 // register has the manager run the parts.
