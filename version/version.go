@@ -51,7 +51,7 @@ func Metric() prometheus.Collector {
 	return info
 }
 
-// revision is the commit that was stamped in, else the one that the go command noted; empty if neither was.
+// revision returns the commit that was stamped in, else the one that the go command noted; empty if neither was.
 func revision() string {
 	if commit != "" {
 		return commit
