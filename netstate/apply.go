@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 )
 
@@ -24,6 +23,8 @@ func (s State) Apply(step Step) (State, error) {
 		err = after.applyLink(step)
 	case StepSet, StepDHCP:
 		err = after.applySet(step)
+	case StepLLDP:
+		err = after.applyLLDP(step)
 	case StepPort:
 		err = after.applyPort(step)
 	case StepAddress:
@@ -164,7 +165,7 @@ func (s *State) applySet(step Step) error {
 	return nil
 }
 
-// refuseSet says why a kernel would not take the change, or would lose something over it.
+// refuseSet returns why a kernel would not take the change, or would lose something over it.
 func (s *State) refuseSet(link, to Interface) error {
 	if to.State == StateDown && link.State == StateUp {
 		if err := s.refuseDown(link); err != nil {
@@ -191,10 +192,28 @@ func (s *State) refuseSet(link, to Interface) error {
 	if to.Bond != nil && to.Bond.Mode != nil && (len(link.Ports()) > 0 || link.State == StateUp) {
 		return errors.New("the bond has ports or is up")
 	}
+	return link.refuseBond(to)
+}
+
+// refuseBond refuses what the kernel would round, or change along with something else.
+func (i Interface) refuseBond(to Interface) error {
+	if to.Bond == nil || to.Bond.Options == nil || i.Bond == nil || i.Bond.Options == nil {
+		return nil
+	}
+	now, o := i.Bond.Options, to.Bond.Options
+	if o.Miimon != nil && (positive(now.UpDelay) || positive(now.DownDelay)) {
+		return errors.New("its delays are counted in miimon")
+	}
+	after := i.Bond.interval()
+	for _, delay := range []*int{o.UpDelay, o.DownDelay} {
+		if positive(delay) && (after <= 0 || *delay%after != 0) {
+			return errors.New("delays are multiples of miimon")
+		}
+	}
 	return nil
 }
 
-// refuseDown says what would be lost if the link, and what follows it, went down.
+// refuseDown returns what would be lost if the link, and what follows it, went down.
 func (s *State) refuseDown(link Interface) error {
 	if s.routesThrough(link.Name) || len(addresses(&link, ipv6)) > 0 {
 		return fmt.Errorf("%s still has routes or IPv6 addresses", link.Name)
@@ -241,7 +260,7 @@ func (s *State) applyAddress(step Step) error {
 		ip.Address = slices.DeleteFunc(slices.Clone(ip.Address), func(a Address) bool { return a.Prefix() == from.Prefix() })
 	}
 	if to := step.To.Address; to != nil {
-		if contains(ip.Address, *to) {
+		if contains(ip.Address, *to) || slices.ContainsFunc(ip.Address, to.replaces) {
 			return errors.New("the link has it already")
 		}
 		if to.IP.Is6() && !isTrue(ip.Enabled) {
@@ -253,56 +272,5 @@ func (s *State) applyAddress(step Step) error {
 		ip.Enabled = new(len(ip.Address) > 0 || isTrue(ip.DHCP))
 	}
 	*version = &ip
-	return nil
-}
-
-func (s *State) applyRoute(step Step) error {
-	if from := step.From.Route; from != nil {
-		before := len(s.Routes.Running) + len(s.Routes.Config) + len(s.Routes.Other)
-		other := func(r Route) bool { return r.complete().key() == from.key() }
-		s.Routes.Running = slices.DeleteFunc(slices.Clone(s.Routes.Running), other)
-		s.Routes.Config = slices.DeleteFunc(slices.Clone(s.Routes.Config), other)
-		s.Routes.Other = slices.DeleteFunc(slices.Clone(s.Routes.Other), other)
-		if len(s.Routes.Running)+len(s.Routes.Config)+len(s.Routes.Other) == before {
-			return errors.New("there is no such route")
-		}
-	}
-	to := step.To.Route
-	if to == nil {
-		return nil
-	}
-	if link := s.link(to.NextHopInterface); to.NextHopInterface != "" && (link == nil || link.State == StateDown) {
-		return errors.New("its link does not exist or is down")
-	}
-	if routeKeys(allRoutes(s.Routes))[to.key()] {
-		return errors.New("the route exists already")
-	}
-	if !to.Shown() {
-		s.Routes.Other = append(slices.Clone(s.Routes.Other), *to)
-		return nil
-	}
-	s.Routes.Running = append(slices.Clone(s.Routes.Running), *to)
-	if to.configured() {
-		s.Routes.Config = append(slices.Clone(s.Routes.Config), *to)
-	}
-	return nil
-}
-
-func (s *State) applyRule(step Step) error {
-	rules := slices.Clone(s.RouteRules.Config)
-	if from := step.From.Rule; from != nil {
-		at := slices.IndexFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), from.complete()) })
-		if at < 0 {
-			return errors.New("there is no such rule")
-		}
-		rules = slices.Delete(rules, at, at+1)
-	}
-	if to := step.To.Rule; to != nil {
-		if hasRule(rules, *to) {
-			return errors.New("the rule exists already")
-		}
-		rules = append(rules, *to)
-	}
-	s.RouteRules.Config = rules
 	return nil
 }

@@ -42,11 +42,16 @@ func (s *State) detach(link *Interface, from Attachment, leaves bool) error {
 			return err
 		}
 	}
-	if leaves && from.Type == TypeVRF && (s.routesThrough(link.Name) || len(addresses(link, ipv6)) > 0) {
-		return errors.New("still has routes or IPv6 addresses")
+	if leaves && from.Type == TypeVRF {
+		if err := s.refuseDown(*link); err != nil {
+			return err
+		}
 	}
 	controller.dropPort(link.Name)
 	link.Controller = nil
+	if leaves && from.Type == TypeVRF {
+		s.restart(*link)
+	}
 	if leaves && from.Type == TypeBond {
 		link.State = StateDown
 		s.cascade(link.Name, StateDown)
@@ -65,8 +70,13 @@ func (s *State) attach(link *Interface, to Attachment, comes bool) error {
 		return errors.New("it is up")
 	case comes && to.Type == TypeBond && link.followsBase() && s.isDown(link.Base()):
 		return errors.New("its base is down")
-	case comes && to.Type == TypeVRF && (s.routesThrough(link.Name) || len(addresses(link, ipv6)) > 0):
-		return errors.New("still has routes or IPv6 addresses")
+	case comes && to.Active && !controller.Bond.hasActivePort():
+		return errors.New("the mode of the bond has no active port")
+	case comes && to.Type == TypeVRF:
+		if err := s.refuseDown(*link); err != nil {
+			return err
+		}
+		s.restart(*link)
 	}
 	controller.addPort(link.Name, to)
 	link.Controller = &to.Controller
@@ -75,6 +85,13 @@ func (s *State) attach(link *Interface, to Attachment, comes bool) error {
 		s.cascade(link.Name, StateUp)
 	}
 	return nil
+}
+
+// restart brings up what follows a link that the kernel takes down and up again.
+func (s *State) restart(link Interface) {
+	if link.State == StateUp {
+		s.cascade(link.Name, StateUp)
+	}
 }
 
 func (s *State) isDown(name string) bool {

@@ -134,3 +134,30 @@ func primary(bond *Interface) string {
 	}
 	return deref(bond.Bond.Options.Primary)
 }
+
+// interval returns how often the bond looks at the carriers of its ports, in milliseconds, and 0 for not at all.
+func (b *Bond) interval() int {
+	if b.Options != nil && b.Options.Miimon != nil {
+		return *b.Options.Miimon
+	}
+	return *bondDefaults(deref(b.Mode)).Miimon
+}
+
+// inStep returns the options of a bond with delays as the kernel takes them: it counts how often the bond looks, and so
+// rounds to a multiple of that down (_bond_option_delay_set of drivers/net/bonding/bond_options.c). A bond that does
+// not look has no delays.
+func (b *Bond) inStep() *BondOptions {
+	if b.Options == nil || b.Mode == nil {
+		return b.Options
+	}
+	options, interval := *b.Options, b.interval()
+	for _, delay := range []**int{&options.UpDelay, &options.DownDelay} {
+		switch {
+		case interval <= 0:
+			*delay = zeroed(*delay)
+		case *delay != nil:
+			*delay = new(**delay / interval * interval)
+		}
+	}
+	return &options
+}

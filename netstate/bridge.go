@@ -16,7 +16,8 @@ type Bridge struct {
 }
 
 // BridgeOptions are the options of a bridge, in the units of nmstate: seconds for the times of spanning
-// tree and ageing, raw centiseconds (USER_HZ) for the multicast intervals.
+// tree and ageing, raw centiseconds (USER_HZ) for the multicast intervals. Queries come once a second at most and once
+// a day at least (br_multicast_set_query_intvl of net/bridge/br_multicast.c).
 type BridgeOptions struct {
 	GroupAddr        *MAC `json:"group-addr,omitzero"`
 	GroupForwardMask *int `json:"group-forward-mask,omitzero" range:"0 65535"`
@@ -26,18 +27,18 @@ type BridgeOptions struct {
 	HashMax                        *int  `json:"hash-max,omitzero"                          range:"1 2147483648"`
 	MACAgeingTime                  *int  `json:"mac-ageing-time,omitzero"                   range:"0 42949672"`
 	MulticastLastMemberCount       *int  `json:"multicast-last-member-count,omitzero"       range:"0 4294967295"`
-	MulticastLastMemberInterval    *int  `json:"multicast-last-member-interval,omitzero"    range:"0 9223372036854775807"`
-	MulticastMembershipInterval    *int  `json:"multicast-membership-interval,omitzero"     range:"0 9223372036854775807"`
+	MulticastLastMemberInterval    *int  `json:"multicast-last-member-interval,omitzero"    range:"0 4294967295"`
+	MulticastMembershipInterval    *int  `json:"multicast-membership-interval,omitzero"     range:"0 4294967295"`
 	MulticastQuerier               *bool `json:"multicast-querier,omitzero"`
-	MulticastQuerierInterval       *int  `json:"multicast-querier-interval,omitzero"        range:"0 9223372036854775807"`
-	MulticastQueryInterval         *int  `json:"multicast-query-interval,omitzero"          range:"0 9223372036854775807"`
-	MulticastQueryResponseInterval *int  `json:"multicast-query-response-interval,omitzero" range:"0 9223372036854775807"`
+	MulticastQuerierInterval       *int  `json:"multicast-querier-interval,omitzero"        range:"0 4294967295"`
+	MulticastQueryInterval         *int  `json:"multicast-query-interval,omitzero"          range:"100 8640000"`
+	MulticastQueryResponseInterval *int  `json:"multicast-query-response-interval,omitzero" range:"0 4294967295"`
 	MulticastQueryUseIfaddr        *bool `json:"multicast-query-use-ifaddr,omitzero"`
 	// MulticastRouter is disabled, auto or enabled.
 	MulticastRouter               *string `json:"multicast-router,omitzero"                 numbers:"disabled auto enabled"`
 	MulticastSnooping             *bool   `json:"multicast-snooping,omitzero"`
 	MulticastStartupQueryCount    *int    `json:"multicast-startup-query-count,omitzero"                                    range:"0 4294967295"`
-	MulticastStartupQueryInterval *int    `json:"multicast-startup-query-interval,omitzero"                                 range:"0 9223372036854775807"`
+	MulticastStartupQueryInterval *int    `json:"multicast-startup-query-interval,omitzero"                                 range:"100 8640000"`
 	VLANProtocol                  *string `json:"vlan-protocol,omitzero"                                                                                  words:"802.1q 802.1ad"` // 802.1q or 802.1ad
 	VLANDefaultPVID               *int    `json:"vlan-default-pvid,omitzero"                                                range:"0 4094"`
 	STP                           *STP    `json:"stp,omitzero"`
@@ -117,4 +118,25 @@ func (b *Bridge) defaultPVID() int {
 		return 1
 	}
 	return *b.Options.VLANDefaultPVID
+}
+
+// ticked returns options with each multicast interval as it is where that is a hundredth of a second less than wanted:
+// the kernel counts in ticks of its own, and rounds down to them and back (clock_t_to_jiffies and jiffies_to_clock_t of
+// kernel/time/time.c).
+func (o *BridgeOptions) ticked(now *BridgeOptions) *BridgeOptions {
+	if o == nil || now == nil {
+		return o
+	}
+	ticked, is := *o, *now
+	for n, wanted := range ticked.intervals() {
+		if found := *is.intervals()[n]; *wanted != nil && found != nil && **wanted == *found+1 {
+			*wanted = found
+		}
+	}
+	return &ticked
+}
+
+func (o *BridgeOptions) intervals() []**int {
+	return []**int{&o.MulticastLastMemberInterval, &o.MulticastMembershipInterval, &o.MulticastQuerierInterval,
+		&o.MulticastQueryInterval, &o.MulticastQueryResponseInterval, &o.MulticastStartupQueryInterval}
 }

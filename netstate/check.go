@@ -4,7 +4,6 @@ package netstate
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -62,7 +61,7 @@ func (c checker) checkAbsent(d Interface, at *field.Path) field.ErrorList {
 	case now.Type == TypeEthernet:
 		return nil
 	}
-	return c.checkForeignPorts(*now, at.Child("state"))
+	return append(c.checkForeignPorts(*now, at.Child("state")), c.checkCarried(*now, at.Child("state"))...)
 }
 
 // checkForeignPorts refuses to take a controller away from under foreign ports.
@@ -94,9 +93,11 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 		}
 	}
 	if target == nil {
-		return field.ErrorList{field.Forbidden(at.Child("state"), d.Name+" goes away with what it stands on")}
+		return field.ErrorList{field.Forbidden(at.Child("state"), d.Name+" is deleted together with its base interface")}
 	}
-	errs := c.checkParts(d, *target, at)
+	errs := append(c.checkParts(d, *target, at), c.checkRemade(d, at)...)
+	errs = append(errs, checkBondMAC(d, *target, at)...)
+	errs = append(errs, checkBondDelays(d, *target, at)...)
 	errs = append(errs, c.checkTwins(*target, at)...)
 	if target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active() {
 		errs = append(errs, field.Forbidden(at.Child("ipv6", "enabled"), "the loopback interface keeps ::1"))
@@ -115,60 +116,7 @@ func (c checker) checkReplaced(now, d Interface, at *field.Path) field.ErrorList
 	if now.theirs() || !makeable(now.Type) || !makeable(d.Type) {
 		return field.ErrorList{field.Invalid(at.Child("type"), string(d.Type), d.Name+" is a "+string(now.Type))}
 	}
-	return c.checkForeignPorts(now, at.Child("type"))
-}
-
-// checkParts asks for what a new link cannot do without.
-func (c checker) checkParts(d, target Interface, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	need := func(isSet bool, part, key string) {
-		if !isSet {
-			errs = append(errs, field.Required(at.Child(part, key), "a new "+string(target.Type)+" needs it"))
-		}
-	}
-	switch target.Type {
-	case TypeVLAN:
-		need(target.VLAN.BaseIface != nil && *target.VLAN.BaseIface != "", "vlan", "base-iface")
-		need(target.VLAN.ID != nil, "vlan", "id")
-	case TypeBond:
-		need(target.Bond.Mode != nil, "link-aggregation", "mode")
-	case TypeVXLAN:
-		need(target.VXLAN.ID != nil, "vxlan", "id")
-	case TypeVRF:
-		need(target.VRF.RouteTableID != nil, "vrf", "route-table-id")
-	case TypeMACVLAN:
-		need(target.MACVLAN.BaseIface != nil && *target.MACVLAN.BaseIface != "", "mac-vlan", "base-iface")
-		need(target.MACVLAN.Mode != nil, "mac-vlan", "mode")
-	case TypeVeth:
-		need(target.Veth != nil && target.Veth.Peer != "" || c.now[d.Name] != nil, "veth", "peer")
-		if v := target.Veth; v != nil {
-			if peer := c.target[v.Peer]; peer == nil || peer.Veth == nil || peer.Veth.Peer != d.Name {
-				errs = append(errs, field.Invalid(at.Child("veth", "peer"), v.Peer, "is not the other end of "+d.Name))
-			}
-		}
-	}
-	if base := target.Base(); base != "" && c.target[base] == nil {
-		errs = append(errs, missing(at.Child(target.partKey(), "base-iface"), base)...)
-	}
-	return errs
-}
-
-// checkTwins refuses a second link that would take the same frames (vlan_check_real_dev, vxlan_vni_in_use).
-func (c checker) checkTwins(target Interface, at *field.Path) field.ErrorList {
-	for _, name := range slices.Sorted(maps.Keys(c.target)) {
-		other := c.target[name]
-		switch {
-		case name == target.Name:
-		case target.VLAN != nil && other.VLAN != nil && target.VLAN.ID != nil && target.Base() == other.Base() &&
-			same(target.VLAN.ID, other.VLAN.ID) && vlanProtocol(target.VLAN) == vlanProtocol(other.VLAN):
-			return field.ErrorList{field.Invalid(at.Child("vlan", "id"), *target.VLAN.ID,
-				name+" is that VLAN of "+target.Base()+" already")}
-		case target.VXLAN != nil && other.VXLAN != nil && target.VXLAN.ID != nil && same(target.VXLAN.ID, other.VXLAN.ID) &&
-			same(target.VXLAN.DestinationPort, other.VXLAN.DestinationPort):
-			return field.ErrorList{field.Invalid(at.Child("vxlan", "id"), *target.VXLAN.ID, name+" is that tunnel already")}
-		}
-	}
-	return nil
+	return append(c.checkForeignPorts(now, at.Child("type")), c.checkCarried(now, at.Child("type"))...)
 }
 
 func (c checker) checkPorts(d Interface, at *field.Path) field.ErrorList {
@@ -262,7 +210,7 @@ func (c checker) checkRings(desired State, at *field.Path) field.ErrorList {
 	for n, d := range desired.Interfaces {
 		if ring := findRing(below, d.Name); ring != nil {
 			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), d.Name,
-				"stands on itself: "+strings.Join(append(ring, d.Name), " → "))}
+				"is its own base: "+strings.Join(append(ring, d.Name), " → "))}
 		}
 	}
 	return nil

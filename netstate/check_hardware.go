@@ -32,7 +32,7 @@ func checkEthernet(now, d Interface, at *field.Path) field.ErrorList {
 	fixed := *d.Ethernet
 	fixed.SRIOV = nil
 	if fixed != (Ethernet{}) && (now.Ethernet == nil || !agrees(*now.Ethernet, fixed)) {
-		errs = append(errs, field.Forbidden(at, "speed, duplex and auto-negotiation are not configured here"))
+		errs = append(errs, field.Forbidden(at, "speed, duplex and auto-negotiation cannot be set"))
 	}
 	if d.Ethernet.SRIOV == nil || d.Ethernet.SRIOV.TotalVFs == nil {
 		return errs

@@ -6,18 +6,19 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// Costs says what the steps take from the node, as opposed to what they change: addresses and routes
+// Costs returns what the steps take from the node, as opposed to what they change: addresses and routes
 // that are not put back, the default route first of all, ports of bridges that lose their VLAN isolation,
 // links that are gone or down for a moment; which foreign ports of the bridges concerned stay where they are; and
 // which managers of links cannot be told. Each is one sentence.
 func Costs(current State, steps []Step) []string {
 	var costs []string
 	links := current.index()
-	costs = append(costs, lostRoutes(steps)...)
+	costs = append(costs, lostRoutes(current, steps)...)
 	costs = append(costs, lostAddresses(steps)...)
 	costs = append(costs, interruptions(steps)...)
 	seen := map[string]bool{}
@@ -48,37 +49,76 @@ func (s Step) controllers() []string {
 }
 
 // lostRoutes names the routes for whose destination there is no other afterwards: none that moves to another link, as
-// the default route with the address of a NIC that becomes a port, none with another metric, and no default route that
-// a DHCP server is to give.
-func lostRoutes(steps []Step) []string {
-	type place struct {
-		destination netip.Prefix
-		table       int
-	}
-	back := map[place]bool{}
-	at := func(r *Route) place { return place{r.Destination, number(r.complete().TableID)} }
+// the default route with the address of a NIC that becomes a port, none with another metric or beside which there is
+// another, and no default route that a DHCP server or a router is to give. A blackhole is no other.
+func lostRoutes(current State, steps []Step) []string {
+	stays := current.otherRoutes(steps)
 	for _, step := range steps {
-		if step.To.Route != nil {
-			back[at(step.To.Route)] = true
+		if step.To.Route != nil && step.To.Route.unicast() {
+			stays[step.To.Route.place()] = true
 		}
-		if step.Kind == StepDHCP && step.To.Link != nil && isTrue(step.To.Link.IPv4.DHCP) {
-			ip := step.To.Link.IPv4
-			table := cmp.Or(number(ip.AutoRouteTableID), TableMain)
-			back[place{netip.PrefixFrom(netip.IPv4Unspecified(), 0), table}] = ip.AutoGateway == nil || *ip.AutoGateway
+		for _, place := range step.taught() {
+			stays[place] = true
 		}
 	}
 	var defaults, others []string
 	for _, step := range steps {
 		route := step.From.Route
 		switch {
-		case route == nil || back[at(route)]:
+		case route == nil || stays[route.place()]:
 		case route.Destination.Bits() == 0:
-			defaults = append(defaults, "the node loses its "+route.String())
+			defaults = append(defaults, "the node loses its "+strings.Replace(route.String(), "default", "default route", 1))
 		default:
 			others = append(others, "the node loses the route "+route.String())
 		}
 	}
 	return append(defaults, others...)
+}
+
+// A routePlace is what is looked up for a packet: the routes of one place are alternatives.
+type routePlace struct {
+	destination netip.Prefix
+	table       int
+}
+
+func (r Route) place() routePlace { return routePlace{r.Destination, number(r.complete().TableID)} }
+
+// otherRoutes are the places of routes through links that the steps do not concern.
+func (s State) otherRoutes(steps []Step) map[routePlace]bool {
+	concerned := map[string]bool{}
+	removed := func(r Route) bool {
+		return slices.ContainsFunc(steps, func(step Step) bool {
+			return step.From.Route != nil && reflect.DeepEqual(*step.From.Route, r)
+		})
+	}
+	for _, step := range steps {
+		concerned[step.Link] = true
+	}
+	stay := map[routePlace]bool{}
+	for _, r := range slices.Concat(s.Routes.Config, s.Routes.Running) {
+		if r.unicast() && !concerned[r.NextHopInterface] && !removed(r) {
+			stay[r.place()] = true
+		}
+	}
+	return stay
+}
+
+// taught are the places of default routes that come with a step because somebody teaches them.
+func (s Step) taught() []routePlace {
+	if s.To.Link == nil {
+		return nil
+	}
+	teaches := func(ip *IP, asked bool, all netip.Addr) []routePlace {
+		if !asked || ip.AutoGateway != nil && !*ip.AutoGateway {
+			return nil
+		}
+		return []routePlace{{netip.PrefixFrom(all, 0), cmp.Or(number(ip.AutoRouteTableID), TableMain)}}
+	}
+	v4, v6 := s.To.Link.IPv4, s.To.Link.IPv6
+	return slices.Concat(
+		teaches(v4, s.Kind == StepDHCP && v4 != nil && isTrue(v4.DHCP), netip.IPv4Unspecified()),
+		teaches(v6, v6 != nil && isTrue(v6.Autoconf), netip.IPv6Unspecified()),
+	)
 }
 
 // lostAddresses names the addresses that no link has afterwards.

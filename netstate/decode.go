@@ -4,9 +4,7 @@ package netstate
 
 import (
 	"encoding"
-	"net/netip"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +30,9 @@ func (d *decoder) decode(n node, into reflect.Value, tag reflect.StructTag, at *
 	if n.kind == nullNode {
 		return
 	}
+	if into.Type() == reflect.TypeFor[LLDPNeighbors]() {
+		return // they are whoever is there
+	}
 	if into.Kind() == reflect.Pointer {
 		into.Set(reflect.New(into.Type().Elem()))
 		d.decode(n, into.Elem(), tag, at)
@@ -54,10 +55,14 @@ func (d *decoder) decode(n node, into reflect.Value, tag reflect.StructTag, at *
 }
 
 func (d *decoder) decodeStruct(n node, into reflect.Value, at *field.Path) {
+	schema := d.schema(into.Type())
+	if n.kind == scalarNode {
+		d.errs = append(d.errs, field.TypeInvalid(at, field.OmitValueType{}, "must be a map"+schema.instead(n.text)))
+		return
+	}
 	if !d.expect(n, mapNode, at) {
 		return
 	}
-	schema := d.schema(into.Type())
 	seen := map[int]string{}
 	for position, key := range n.keys {
 		index, isField := schema.fields[key]
@@ -73,6 +78,25 @@ func (d *decoder) decodeStruct(n node, into reflect.Value, at *field.Path) {
 		seen[index] = key
 		d.decode(n.items[position], into.Field(index), into.Type().Field(index).Tag, here)
 	}
+}
+
+// instead says how to write what somebody wrote as one value: what it is called, which number it has, or whether it is
+// on.
+func (s schema) instead(text string) string {
+	has := func(key string) bool { _, found := s.fields[key]; return found }
+	_, notNumber := parseInt(text)
+	on, isBool := parseBool(text)
+	switch {
+	case has("name") && text != "":
+		return ": write {name: " + text + "}"
+	case has("tag") && notNumber == nil:
+		return ": write {mode: access, tag: " + text + "}"
+	case has("id") && notNumber == nil:
+		return ": write {id: " + text + "}"
+	case has("enabled") && isBool:
+		return ": write {enabled: " + strconv.FormatBool(on) + "}"
+	}
+	return ", not " + scalarNode.String()
 }
 
 func (d *decoder) unknownKey(schema schema, key string, at *field.Path) {
@@ -101,6 +125,7 @@ func (d *decoder) decodeList(n node, into reflect.Value, tag reflect.StructTag, 
 			d.decodeInterface(item, value, here)
 		default:
 			d.decode(item, value, tag, here)
+			d.expectNoWildcards(item, value, here)
 		}
 		if address, is := value.Addr().Interface().(*Address); is && expires(item) {
 			address.ValidLifeTime = 1 // see IP.dropLearnt
@@ -108,6 +133,24 @@ func (d *decoder) decodeList(n node, into reflect.Value, tag reflect.StructTag, 
 		list = reflect.Append(list, value)
 	}
 	into.Set(list)
+}
+
+// expectNoWildcards refuses empty keys of routes and rules that are to go: those left out stand for anything, and an
+// empty one is what a template leaves that was not filled in.
+func (d *decoder) expectNoWildcards(n node, entry reflect.Value, at *field.Path) {
+	route, isRoute := entry.Addr().Interface().(*Route)
+	rule, isRule := entry.Addr().Interface().(*RouteRule)
+	goes := isRoute && route.State == StateAbsent || isRule && rule.State == StateAbsent
+	if !goes {
+		return
+	}
+	said := map[string]bool{"destination": true, "ip-from": true, "ip-to": true} // by decodeText
+	for position, key := range n.keys {
+		value := n.items[position]
+		if value.kind == nullNode || value.kind == scalarNode && value.text == "" && !said[key] {
+			d.errs = append(d.errs, field.Invalid(child(at, key), value.text, "is empty: leave the key out"))
+		}
+	}
 }
 
 // decodeFeatures reads a map from names of features to whether they are on.
@@ -134,101 +177,6 @@ func (d *decoder) decodeFeatures(n node, into *Features, at *field.Path) {
 func expires(address node) bool {
 	life, isSet := address.member("valid-life-time")
 	return isSet && life.kind == scalarNode && life.text != "forever"
-}
-
-func (d *decoder) decodeText(n node, into reflect.Value, at *field.Path) {
-	if !d.expect(n, scalarNode, at) {
-		return
-	}
-	text := n.text
-	prefix, isPrefix := into.Addr().Interface().(*netip.Prefix)
-	switch {
-	case isPrefix && text == "": // no wildcard: that is a key left out
-		d.errs = append(d.errs,
-			field.Invalid(at, text, "is empty: leave the key out, or write a network, 0.0.0.0/0 for all"))
-		return
-	case isPrefix:
-		d.decodePrefix(text, prefix, at)
-		return
-	case text == "":
-		return
-	}
-	if err := into.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
-		detail := "not a MAC address like 52:55:00:D1:56:00"
-		if into.Type() == reflect.TypeFor[netip.Addr]() {
-			detail = "not an IP address like 192.0.2.1 or 2001:db8::1"
-		}
-		d.errs = append(d.errs, field.Invalid(at, text, detail))
-	}
-}
-
-// decodePrefix reads a destination. One without a length is a host; host bits are cleared.
-func (d *decoder) decodePrefix(text string, into *netip.Prefix, at *field.Path) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		*into = netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
-		return
-	}
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		d.errs = append(d.errs, field.Invalid(at, text, "not a destination like 198.51.100.0/24 or 2001:db8::/32"))
-		return
-	}
-	*into = prefix.Masked()
-}
-
-func (d *decoder) decodeScalar(n node, into reflect.Value, tag reflect.StructTag, at *field.Path) {
-	if !d.expect(n, scalarNode, at) {
-		return
-	}
-	switch into.Kind() {
-	case reflect.String:
-		into.SetString(spell(n.text, tag))
-	case reflect.Bool:
-		value, ok := parseBool(n.text)
-		if !ok {
-			d.errs = append(d.errs, field.Invalid(at, n.text, "not true or false"))
-		}
-		into.SetBool(value)
-	case reflect.Int:
-		value, err := parseInt(n.text)
-		if err != nil {
-			d.errs = append(d.errs, field.Invalid(at, n.text, "not a whole number"))
-		}
-		into.SetInt(value)
-	}
-}
-
-// spell returns text as the word of the tag it stands for: any case, and a number where the kernel
-// counts the words. Words that are not in the tag are left for Validate.
-func spell(text string, tag reflect.StructTag) string {
-	words := strings.Fields(tag.Get("words"))
-	if numbered := strings.Fields(tag.Get("numbers")); len(numbered) > 0 {
-		words = numbered
-		if index, err := strconv.Atoi(text); err == nil && index >= 0 && index < len(words) {
-			return words[index]
-		}
-	}
-	if at := slices.IndexFunc(words, func(word string) bool { return strings.EqualFold(word, text) }); at >= 0 {
-		return words[at]
-	}
-	return text
-}
-
-func parseBool(text string) (value, ok bool) {
-	switch strings.ToLower(text) {
-	case "true", "yes", "on", "1", "y":
-		return true, true
-	case "false", "no", "off", "0", "n":
-		return false, true
-	}
-	return false, false
-}
-
-func parseInt(text string) (int64, error) {
-	if hex, isHex := strings.CutPrefix(strings.ToLower(text), "0x"); isHex {
-		return strconv.ParseInt(hex, 16, 64)
-	}
-	return strconv.ParseInt(text, 10, 64)
 }
 
 func (d *decoder) expect(n node, kind nodeKind, at *field.Path) bool {

@@ -66,7 +66,8 @@ func (s State) normal() State {
 func (i Interface) normal() Interface {
 	i.PermanentMAC, i.MinMTU, i.MaxMTU, i.Owned, i.CopyMACFrom = nil, nil, nil, false, nil
 	i.State, i.Ignored = cmp.Or(i.Ignored, i.State), ""
-	i.ProfileName, i.WaitIP, i.LLDP, i.Identifier, i.Manager, i.Legacy = nil, nil, nil, nil, "", false
+	i.ProfileName, i.WaitIP, i.Identifier, i.Manager, i.Legacy = nil, nil, nil, "", false
+	i.LLDP = i.LLDP.normal()
 	i.KeepsMAC = nil // once it is set, it stays set
 	if i.Description != nil && *i.Description == "" {
 		i.Description = nil
@@ -122,7 +123,10 @@ func (b *Bridge) normal() *Bridge {
 func (b *Bond) normal() *Bond {
 	normal := *b
 	normal.Port, normal.Active = sorted(b.Port), ""
-	normal.PortsConfig = append([]BondPort{}, b.PortsConfig...)
+	normal.PortsConfig = make([]BondPort, len(b.PortsConfig))
+	for n, p := range b.PortsConfig {
+		normal.PortsConfig[n] = BondPort{Name: p.Name, Priority: new(number(p.Priority)), QueueID: new(number(p.QueueID))}
+	}
 	slices.SortFunc(normal.PortsConfig, func(p, q BondPort) int { return cmp.Compare(p.Name, q.Name) })
 	options := BondOptions{}
 	if b.Options != nil {
@@ -145,4 +149,35 @@ func sorted(names []string) []string {
 	all := append([]string{}, names...)
 	slices.Sort(all)
 	return all
+}
+
+// WithoutClocks returns a current state in which nothing counts down: what expires expires in a second. Two that are
+// read of a node on which nothing has happened are deeply equal.
+func WithoutClocks(current State) State {
+	current.Interfaces = slices.Clone(current.Interfaces)
+	for n := range current.Interfaces {
+		link := &current.Interfaces[n]
+		link.IPv4, link.IPv6 = link.IPv4.withoutClocks(), link.IPv6.withoutClocks()
+	}
+	for _, list := range []*[]Route{&current.Routes.Running, &current.Routes.Config, &current.Routes.Other} {
+		*list = slices.Clone(*list)
+		for n := range *list {
+			(*list)[n].Expires = min((*list)[n].Expires, 1)
+		}
+	}
+	return current
+}
+
+// withoutClocks returns an IP configuration whose addresses have one lifetime if they have an end.
+func (ip *IP) withoutClocks() *IP {
+	if ip == nil || !slices.ContainsFunc(ip.Address, Address.Dynamic) {
+		return ip
+	}
+	still := *ip
+	still.Address = slices.Clone(ip.Address)
+	for n := range still.Address {
+		a := &still.Address[n]
+		a.ValidLifeTime, a.PreferredLifeTime = min(a.ValidLifeTime, 1), min(a.PreferredLifeTime, 1)
+	}
+	return &still
 }

@@ -61,7 +61,7 @@ type Coalesce struct {
 
 // SRIOV is the part of a NIC that can make virtual functions; nil for all others.
 type SRIOV struct {
-	// TotalVFs is how many there are. The kernel makes them all anew when the number changes.
+	// TotalVFs is how many there are. The kernel makes them all again when the number changes.
 	TotalVFs *int `json:"total-vfs,omitzero" range:"0 65535"`
 	// MaxVFs is how many there can be; read only.
 	MaxVFs int `json:"kernel-max-vfs,omitzero"`

@@ -5,6 +5,7 @@ package netstate
 import (
 	"encoding"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,69 @@ func overlayPart[T any](base, over *T) *T {
 
 // holdsKeys reports whether t is a pointer to a struct that holds keys, unlike one to a MAC or an address.
 func holdsKeys(t reflect.Type) bool {
-	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct &&
-		!t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && !isText(t)
+}
+
+// isText reports whether a type is one value, written as text in a document.
+func isText(t reflect.Type) bool { return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) }
+
+// A keyStep of a path leads to a field of a struct, and through it if it is a pointer to a struct that holds keys.
+type keyStep struct {
+	in reflect.Type
+	n  int
+}
+
+func (s keyStep) field() reflect.StructField { return s.in.Field(s.n) }
+
+// key returns the key of the field that a step leads to, as documents have it.
+func (s keyStep) key() string { return jsonKey(s.field()) }
+
+// A keyVisitor is given a key of two structs of one type: the path to it, good until the visitor returns, and both
+// values. For a pointer to a struct that holds keys it returns whether to look at those; for all else false.
+type keyVisitor func(path []keyStep, was, is reflect.Value) bool
+
+// eachKey calls visit for every key of two structs of one type, set or not, in the order of the fields. Every other
+// function that looks into the structs of a State goes through it. A visitor may set is, if to can be set: the keys
+// that are looked at then are those of the new value.
+func eachKey(from, to reflect.Value, visit keyVisitor) {
+	eachKeyBelow(make([]keyStep, 0, 4), from, to, visit)
+}
+
+func eachKeyBelow(path []keyStep, from, to reflect.Value, visit keyVisitor) {
+	for n := range to.NumField() {
+		was, is := from.Field(n), to.Field(n)
+		here := append(path, keyStep{to.Type(), n})
+		if visit(here, was, is) {
+			eachKeyBelow(here, pointee(was), pointee(is), visit)
+		}
+	}
+}
+
+// pointee returns what a pointer points to, or the zero value.
+func pointee(pointer reflect.Value) reflect.Value {
+	if pointer.IsNil() {
+		return reflect.Zero(pointer.Type().Elem())
+	}
+	return pointer.Elem()
+}
+
+// place returns the field of a struct that a path leads to. What is missing on the way is made.
+func place(in reflect.Value, path []keyStep) reflect.Value {
+	for _, step := range path[:len(path)-1] {
+		in = in.Field(step.n)
+		if in.IsNil() {
+			in.Set(reflect.New(in.Type().Elem()))
+		}
+		in = in.Elem()
+	}
+	return in.Field(path[len(path)-1].n)
+}
+
+// own gives a pointer a copy of what it points to, which can be changed without others seeing it.
+func own(pointer reflect.Value) {
+	part := reflect.New(pointer.Type().Elem())
+	part.Elem().Set(pointee(pointer))
+	pointer.Set(part)
 }
 
 // A delta is one key that differs: two structs in which nothing else is set.
@@ -37,45 +99,45 @@ type delta[T any] struct{ from, to T }
 
 // deltas returns the keys that to sets and that are not the same in from, in the order of the fields.
 func deltas[T any](from, to T) []delta[T] {
-	pairs := structDeltas(reflect.ValueOf(from), reflect.ValueOf(to))
-	if len(pairs) == 0 {
-		return nil
-	}
-	found := make([]delta[T], len(pairs))
-	for n, pair := range pairs {
-		found[n] = delta[T]{from: pair[0].Interface().(T), to: pair[1].Interface().(T)}
-	}
+	var found []delta[T]
+	eachDelta(reflect.ValueOf(from), reflect.ValueOf(to), func(path []keyStep, was, is reflect.Value) {
+		var d delta[T]
+		setKey(reflect.ValueOf(&d.from).Elem(), path, was)
+		setKey(reflect.ValueOf(&d.to).Elem(), path, is)
+		found = append(found, d)
+	})
 	return found
 }
 
-func structDeltas(from, to reflect.Value) [][2]reflect.Value {
-	var found [][2]reflect.Value
-	for n := range to.NumField() {
-		was, is := from.Field(n), to.Field(n)
+// setKey sets a key of a struct. To set it to zero is to leave it out, and what would hold it.
+func setKey(in reflect.Value, path []keyStep, value reflect.Value) {
+	if !value.IsZero() {
+		place(in, path).Set(value)
+	}
+}
+
+func eachDelta(from, to reflect.Value, found func(path []keyStep, was, is reflect.Value)) {
+	eachKey(from, to, func(path []keyStep, was, is reflect.Value) bool {
 		switch {
 		case is.IsZero():
 		case holdsKeys(is.Type()):
-			if is.Pointer() == was.Pointer() {
-				continue
-			}
-			old := reflect.Zero(is.Type().Elem())
-			if !was.IsNil() {
-				old = was.Elem()
-			}
-			for _, pair := range structDeltas(old, is.Elem()) {
-				found = append(found, [2]reflect.Value{holding(to.Type(), n, pair[0]), holding(to.Type(), n, pair[1])})
-			}
+			return is.Pointer() != was.Pointer()
 		case is.Type() == reflect.TypeFor[Features]():
 			if before, after := was.Interface().(Features).delta(is.Interface().(Features)); after != nil {
-				found = append(found, [2]reflect.Value{
-					with(to.Type(), n, reflect.ValueOf(before)), with(to.Type(), n, reflect.ValueOf(after)),
-				})
+				found(path, reflect.ValueOf(before), reflect.ValueOf(after))
 			}
 		case !sameValue(was, is):
-			found = append(found, [2]reflect.Value{with(to.Type(), n, was), with(to.Type(), n, is)})
+			found(path, was, is)
 		}
-	}
-	return found
+		return false
+	})
+}
+
+// agrees reports whether every key that want sets has that value in have.
+func agrees[T any](have, want T) bool {
+	same := true
+	eachDelta(reflect.ValueOf(have), reflect.ValueOf(want), func([]keyStep, reflect.Value, reflect.Value) { same = false })
+	return same
 }
 
 // sameValue compares two values of one key. An unset text is the empty text.
@@ -93,65 +155,36 @@ func text(v reflect.Value) string {
 	return v.Elem().String()
 }
 
-// with returns a struct of type t with nothing but field n set.
-func with(t reflect.Type, n int, value reflect.Value) reflect.Value {
-	made := reflect.New(t).Elem()
-	made.Field(n).Set(value)
-	return made
-}
-
-// holding returns a struct of type t with nothing but field n set, to a pointer to part. A part in which
-// nothing is set is left out.
-func holding(t reflect.Type, n int, part reflect.Value) reflect.Value {
-	if part.IsZero() {
-		return reflect.Zero(t)
-	}
-	pointer := reflect.New(part.Type())
-	pointer.Elem().Set(part)
-	return with(t, n, pointer)
-}
-
 // assign returns base with the keys that from or to set as they are in to: also unset, if to does not
 // set them.
 func assign[T any](base, from, to T) T {
-	assignStruct(reflect.ValueOf(&base).Elem(), reflect.ValueOf(from), reflect.ValueOf(to))
-	return base
-}
-
-func assignStruct(base, from, to reflect.Value) {
-	for n := range base.NumField() {
-		was, is, into := from.Field(n), to.Field(n), base.Field(n)
+	into := reflect.ValueOf(&base).Elem()
+	var unset []reflect.Value
+	eachKey(reflect.ValueOf(from), reflect.ValueOf(to), func(path []keyStep, was, is reflect.Value) bool {
+		if was.IsZero() && is.IsZero() {
+			return false
+		}
+		here := place(into, path)
 		switch {
-		case was.IsZero() && is.IsZero():
 		case is.Type() == reflect.TypeFor[Features]():
-			into.Set(reflect.ValueOf(into.Interface().(Features).overlay(is.Interface().(Features))))
+			here.Set(reflect.ValueOf(here.Interface().(Features).overlay(is.Interface().(Features))))
 		case holdsKeys(is.Type()):
-			part := reflect.New(is.Type().Elem())
-			if !into.IsNil() {
-				part.Elem().Set(into.Elem())
+			own(here)
+			if is.IsNil() {
+				unset = append(unset, here)
 			}
-			assignStruct(part.Elem(), pointee(was), pointee(is))
-			into.Set(part)
-			if part.Elem().IsZero() && is.IsNil() {
-				into.SetZero()
-			}
+			return true
 		default:
-			into.Set(is)
+			here.Set(is)
+		}
+		return false
+	})
+	for _, part := range slices.Backward(unset) {
+		if part.Elem().IsZero() {
+			part.SetZero()
 		}
 	}
-}
-
-// pointee returns what a pointer points to, or the zero value.
-func pointee(pointer reflect.Value) reflect.Value {
-	if pointer.IsNil() {
-		return reflect.Zero(pointer.Type().Elem())
-	}
-	return pointer.Elem()
-}
-
-// agrees reports whether every key that want sets has that value in have.
-func agrees[T any](have, want T) bool {
-	return len(structDeltas(reflect.ValueOf(have), reflect.ValueOf(want))) == 0
+	return base
 }
 
 // jsonKey returns the key of a field in a document.

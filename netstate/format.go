@@ -4,7 +4,6 @@ package netstate
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -20,11 +19,14 @@ func Format(steps []Step) string {
 	return text.String()
 }
 
-// Explain returns the plan as Format does, followed by what it costs, each on a line that begins with "!".
+// CostMark begins the lines of Explain that say what a plan costs.
+const CostMark = "! "
+
+// Explain returns the plan as Format does, followed by what it costs, each on a line that begins with CostMark.
 func Explain(current State, steps []Step) string {
 	text := Format(steps)
 	for _, cost := range Costs(current, steps) {
-		text += "! " + cost + "\n"
+		text += CostMark + cost + "\n"
 	}
 	return text
 }
@@ -43,7 +45,7 @@ func (s Step) String() string {
 		return sign + " " + shortType(s.To.Link.Type) + " " + s.Link + details(*s.To.Link)
 	case s.Kind == StepLink && s.From.Link != nil:
 		return sign + " " + shortType(s.From.Link.Type) + " " + s.Link
-	case (s.Kind == StepSet || s.Kind == StepDHCP) && s.From.Link != nil && s.To.Link != nil:
+	case slices.Contains([]StepKind{StepSet, StepDHCP, StepLLDP}, s.Kind) && s.From.Link != nil && s.To.Link != nil:
 		return sign + " " + s.Link + " " + changes(*s.From.Link, *s.To.Link)
 	case s.Kind == StepPort:
 		return "~ " + s.Link + " " + moves(s.From.Port, s.To.Port)
@@ -108,7 +110,7 @@ func optional(word string, values []string) string {
 	return word + strings.Join(values, " ")
 }
 
-// moves says where a port goes and with which VLANs.
+// moves returns where a port goes and with which VLANs.
 func moves(from, to *Attachment) string {
 	if from != nil && to != nil {
 		return "port of " + to.Controller + ": " + portText(from) + " → " + portText(to)
@@ -128,7 +130,7 @@ func moves(from, to *Attachment) string {
 
 func portText(a *Attachment) string {
 	if a.Bond != nil {
-		return strings.Join(slices.DeleteFunc(leaves(reflect.ValueOf(*a.Bond), nil),
+		return strings.Join(slices.DeleteFunc(leaves(*a.Bond),
 			func(l string) bool { return strings.HasPrefix(l, "name ") }), " ")
 	}
 	if a.Bridge == nil {
@@ -136,10 +138,10 @@ func portText(a *Attachment) string {
 	}
 	port := *a.Bridge
 	port.Name, port.VLAN = "", nil
-	return strings.Join(append(leaves(reflect.ValueOf(port), nil), vlanText(a.Bridge.VLAN)), " ")
+	return strings.Join(append(leaves(port), vlanText(a.Bridge.VLAN)), " ")
 }
 
-// vlanText says which VLANs a port carries: "trunk 2-4094", "trunk 2-9 native 100", "access 5".
+// vlanText returns which VLANs a port carries: "trunk 2-4094", "trunk 2-9 native 100", "access 5".
 func vlanText(v *PortVLAN) string {
 	if v.empty() {
 		return "no vlans"
@@ -162,12 +164,12 @@ func vlanText(v *PortVLAN) string {
 	return text
 }
 
-// details says in brackets what a new link is like.
+// details returns in brackets what a new link is like.
 func details(link Interface) string {
-	facts := leaves(reflect.ValueOf(Interface{
+	facts := leaves(Interface{
 		Bridge: link.Bridge, Bond: link.Bond, VLAN: link.VLAN, VXLAN: link.VXLAN, VRF: link.VRF, MACVLAN: link.MACVLAN,
 		Veth: link.Veth,
-	}), nil)
+	})
 	facts = slices.DeleteFunc(facts, func(fact string) bool {
 		return slices.Contains([]string{"vlan-filtering off", "protocol 802.1q", "reorder-headers on", "loose-binding off",
 			"registration-protocol none", "learning on", "destination-port 4789", "promiscuous on", "base-iface none"}, fact)
@@ -190,13 +192,14 @@ func details(link Interface) string {
 	return " (" + strings.Join(facts, ", ") + ")"
 }
 
-// changes says what a StepSet or StepDHCP changes: "mtu 1500 → 9000". Of IPv6 that goes off nothing more is said.
+// changes returns what a StepSet, StepDHCP or StepLLDP changes: "mtu 1500 → 9000". Of IPv6 that goes off nothing more
+// is said.
 func changes(from, to Interface) string {
 	from.Name, from.Type, to.Name, to.Type = "", "", "", ""
 	if to.IPv6 != nil && from.IPv6.active() && !to.IPv6.active() {
 		from.IPv6, to.IPv6 = &IP{Enabled: from.IPv6.Enabled}, &IP{Enabled: to.IPv6.Enabled}
 	}
-	was, is := facts(reflect.ValueOf(from), nil), facts(reflect.ValueOf(to), nil)
+	was, is := facts(from), facts(to)
 	old := make(map[string]string, len(was))
 	for _, fact := range was {
 		old[fact.key] = fact.value

@@ -15,37 +15,35 @@ import (
 type fact struct{ key, value string }
 
 // leaves returns the facts of a struct as "key value".
-func leaves(v reflect.Value, path []string) []string {
+func leaves(of any) []string {
 	var texts []string
-	for _, f := range facts(v, path) {
+	for _, f := range facts(of) {
 		texts = append(texts, f.key+" "+f.value)
 	}
 	return texts
 }
 
-// facts returns every key that is set, at any depth, in the order of the fields. Keys that only hold
+// facts returns every key of a struct that is set, at any depth, in the order of the fields. Keys that only hold
 // others are left out of the name unless it needs them: stp, ipv6.
-func facts(v reflect.Value, path []string) []fact {
+func facts(of any) []fact {
 	var found []fact
-	for n := range v.NumField() {
-		value := v.Field(n)
-		if value.IsZero() || isSilent(jsonKey(v.Type().Field(n))) {
-			continue
+	v := reflect.ValueOf(of)
+	eachKey(reflect.Zero(v.Type()), v, func(path []keyStep, _, value reflect.Value) bool {
+		if value.IsZero() || isSilent(path[len(path)-1].key()) {
+			return false
 		}
-		key := strings.TrimPrefix(jsonKey(v.Type().Field(n)), internalKey)
-		here := append(slices.Clone(path), key)
+		if holdsKeys(value.Type()) {
+			return true
+		}
 		if features, is := value.Interface().(Features); is {
 			for _, name := range slices.Sorted(maps.Keys(features)) {
 				found = append(found, fact{key: name, value: valueText(reflect.ValueOf(features[name]))})
 			}
-			continue
+			return false
 		}
-		if holdsKeys(value.Type()) {
-			found = append(found, facts(value.Elem(), here)...)
-			continue
-		}
-		found = append(found, fact{key: factName(here), value: valueText(value)})
-	}
+		found = append(found, fact{key: factName(path), value: valueText(value)})
+		return false
+	})
 	return found
 }
 
@@ -54,12 +52,15 @@ func isSilent(key string) bool {
 	return slices.Contains([]string{"kernel-details", "kernel-hop", "kernel-vlans", "kernel-static", "kernel-active"}, key)
 }
 
-func factName(path []string) string {
+func factName(path []keyStep) string {
 	holders := []string{"bridge", "options", "link-aggregation", "vlan", "vxlan", "vrf", "mac-vlan", "veth", "enabled",
 		"ethernet", "ethtool"}
-	words := slices.DeleteFunc(slices.Clone(path), func(word string) bool {
-		return slices.Contains(holders, word)
-	})
+	var words []string
+	for _, step := range path {
+		if word := strings.TrimPrefix(step.key(), internalKey); !slices.Contains(holders, word) {
+			words = append(words, word)
+		}
+	}
 	return strings.Join(words, " ")
 }
 

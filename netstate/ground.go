@@ -2,7 +2,10 @@
 
 package netstate
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // A ground is what stays of the links that a removal would take, lower or empty because of what others have on them.
 type ground struct {
@@ -50,8 +53,8 @@ func groundOf(current, others State, wishes []State) ground {
 // addPeople adds what links stand on that the wishes have no entry for.
 func (g ground) addPeople(current State) {
 	for _, link := range current.Interfaces {
-		if g.goes[link.Base()] && !g.named[link.Name] {
-			g.stand(link.Base())
+		if base := cmp.Or(link.Base(), link.Below); g.goes[base] && !g.named[link.Name] {
+			g.stand(base)
 		}
 	}
 }
@@ -143,7 +146,7 @@ func (g ground) lifted(d Interface) Interface {
 	return d
 }
 
-// Kept is what of a policy that is undone has to be made again after a boot, since other policies stand on it: its
+// Kept returns what of a policy that is undone has to be made again after a boot, since other policies stand on it: its
 // links with their ports, up and as large as they are, without addresses unless routes need them.
 func (r Removal) Kept(current State) State {
 	wishes := make([]State, len(r.Desired))

@@ -46,3 +46,16 @@ func TestAVethWhoseOtherEndIsElsewhereIsLookedAfterOnceItIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, Format(steps), "lan", "it is left alone where it is not named")
 }
+
+// What a policy changed on such a NIC is undone, although the node shows it as somebody else's.
+func TestAVethWhoseOtherEndIsElsewhereIsGivenBack(t *testing.T) {
+	before := parse(t, `interfaces: [{name: lan1, type: veth, state: ignore, mtu: 1500}]`).complete()
+	before.Interfaces[0].Ignored = StateUp
+	desired := parse(t, `interfaces: [{name: lan1, type: ethernet, state: up, mtu: 1400, lldp: {enabled: true}}]`)
+	steps, err := Plan(before, desired)
+	require.NoError(t, err)
+	now := Own(apply(t, before, steps), desired)
+	now.Interfaces[0].State, now.Interfaces[0].Ignored = StateIgnore, StateUp // as it is read again
+	back := PlanRemoval(now, Removal{Before: before, Desired: []State{desired}}.Wishes(now))
+	assert.Equal(t, "~ lan1 lldp on → off\n~ lan1 mtu 1400 → 1500\n", Format(back))
+}

@@ -3,8 +3,10 @@
 package netstate
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // An IP is the IPv4 or IPv6 configuration of an interface.
@@ -13,15 +15,15 @@ type IP struct {
 	// address, and IPv6 when the kernel's disable_ipv6 of the link is 0.
 	Enabled *bool `json:"enabled,omitzero"`
 	// DHCP asks for addresses from a server. The kernel knows no such thing: in a current state it is true
-	// when an address has a finite lifetime and, for IPv6, a prefix length of 128. IPv6 ignores it, with
-	// one of the Warnings.
+	// when an address has a finite lifetime and, for IPv6, a prefix length of 128. With IPv6 and Autoconf a server is
+	// asked for what the routers say that it has; without Autoconf, for an address in any case.
 	DHCP *bool `json:"dhcp,omitzero"`
 	// Autoconf is the kernel's SLAAC switch; IPv6 only. False in a current state where IPv6 is off.
 	Autoconf *bool `json:"autoconf,omitzero"`
-	// Address lists the addresses, without IPv6 link-local ones (those are the kernel's business, and plans
-	// ignore them). In a desired state nil keeps the static ones and a list replaces those that policies named; see
-	// AllowExtraAddress. The order is the kernel's in a current state, and the order of addition in a desired one; it
-	// makes no difference otherwise.
+	// Address lists the addresses. IPv6 link-local ones are the kernel's business: a current state has those only that
+	// it did not make, and will not make again, by itself; a wish for others is ignored. In a desired state nil keeps the
+	// static ones and a list replaces those that policies named; see AllowExtraAddress. The order is the kernel's in a
+	// current state, and the order of addition in a desired one; it makes no difference otherwise.
 	Address []Address `json:"address,omitzero"`
 
 	// The keys below say what a DHCP or SLAAC client does with what it learns; nil means yes, the main
@@ -33,11 +35,13 @@ type IP struct {
 	AutoRouteMetric  *int  `json:"auto-route-metric,omitzero"   range:"0 4294967295"`
 
 	DHCPClientID       *string `json:"dhcp-client-id,omitzero"` // IPv4 only
-	DHCPDUID           *string `json:"dhcp-duid,omitzero"`      // IPv6 only, no effect
+	DHCPDUID           *string `json:"dhcp-duid,omitzero"`      // IPv6 only: ll, llt, uuid or ColonHex
 	DHCPSendHostname   *bool   `json:"dhcp-send-hostname,omitzero"`
 	DHCPCustomHostname *string `json:"dhcp-custom-hostname,omitzero"`
 
-	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy"` // IPv6 only: eui64 or stable-privacy
+	// AddrGenMode says of what the kernel makes the IPv6 addresses of the link: eui64, stable-privacy, random, or none
+	// for not at all.
+	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy none random"`
 	// Token is an interface identifier like ::1, for IPv6 only.
 	Token *string `json:"token,omitzero"`
 	// Forwarding is the kernel's switch for sending on what comes in through the link; IPv6 with Autoconf
@@ -48,6 +52,9 @@ type IP struct {
 	AllowExtraAddress *bool `json:"allow-extra-address,omitzero"`
 	// AcceptRA is the kernel's accept_ra of an IPv6 configuration that is on; nil in a wish lets Autoconf decide.
 	AcceptRA *int `json:"kernel-accept-ra,omitzero"`
+	// AutoconfSwitch true says that the kernel's autoconf is on although an accept_ra of 0 makes it of no effect; nil in
+	// a wish lets Autoconf decide.
+	AutoconfSwitch *bool `json:"kernel-autoconf,omitzero"`
 }
 
 // An Address is one address with its prefix length.
@@ -153,3 +160,19 @@ func (a Address) extra(allowed bool) bool {
 func ipv4(i *Interface) *IP { return i.IPv4 }
 
 func ipv6(i *Interface) *IP { return i.IPv6 }
+
+// ColonHex reads two bytes or more that are written in hexadecimal with colons between, as 01:2:ff; false for any other
+// text.
+func ColonHex(text string) (bytes []byte, ok bool) {
+	for part := range strings.SplitSeq(text, ":") {
+		if len(part) == 1 {
+			part = "0" + part
+		}
+		b, err := hex.DecodeString(part)
+		if err != nil || len(b) != 1 {
+			return nil, false
+		}
+		bytes = append(bytes, b[0])
+	}
+	return bytes, len(bytes) >= 2
+}

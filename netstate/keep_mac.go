@@ -41,8 +41,8 @@ func (p *planner) losesMAC(name string) bool {
 	return now != nil && !p.fresh(name) && isTrue(target.KeepsMAC) && !isTrue(now.KeepsMAC)
 }
 
-// settleMAC comes when the ports are there for the other bridges: they have the MAC of one of them by then.
-func (p *planner) settleMAC(name string) {
+// finishMAC comes when the ports are there for the other bridges: they have the MAC of one of them by then.
+func (p *planner) finishMAC(name string) {
 	target := p.target[name]
 	if !p.fresh(name) && p.losesMAC(name) && !p.now[name].carriesAddresses() ||
 		p.fresh(name) && isTrue(target.KeepsMAC) && !isTrue(p.record(*target, target.State, p.target).KeepsMAC) {

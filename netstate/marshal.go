@@ -4,7 +4,6 @@ package netstate
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -53,37 +52,35 @@ func escapeControls(text []byte) []byte {
 // withoutInternal sets what no document has a key for to zero, in a struct that may be changed, and in copies of
 // what it points to.
 func withoutInternal(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !holdsKeys(v.Type()) || v.IsNil() {
-			return
+	eachKey(reflect.Zero(v.Type()), v, func(path []keyStep, _, value reflect.Value) bool {
+		switch {
+		case value.IsZero():
+		case strings.HasPrefix(path[len(path)-1].key(), internalKey):
+			value.SetZero()
+		case holdsKeys(value.Type()):
+			own(value)
+			return true
+		case holdsKeys(reflect.PointerTo(value.Type())):
+			withoutInternal(value)
+		case value.Kind() == reflect.Slice:
+			withoutInternalOfEach(value)
 		}
-		part := reflect.New(v.Type().Elem())
-		part.Elem().Set(v.Elem())
-		withoutInternal(part.Elem())
-		v.Set(part)
-	case reflect.Slice:
-		if v.IsNil() || v.Type().Elem().Kind() != reflect.Struct || v.Type().Elem() == reflect.TypeFor[TrunkTag]() {
-			return
-		}
-		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
-		reflect.Copy(list, v)
-		for n := range list.Len() {
-			withoutInternal(list.Index(n))
-		}
-		v.Set(list)
-	case reflect.Struct:
-		if _, isText := v.Addr().Interface().(encoding.TextMarshaler); isText {
-			return
-		}
-		for n := range v.NumField() {
-			if strings.HasPrefix(jsonKey(v.Type().Field(n)), internalKey) {
-				v.Field(n).SetZero()
-				continue
-			}
-			withoutInternal(v.Field(n))
-		}
+		return false
+	})
+}
+
+// withoutInternalOfEach is withoutInternal for the structs of a list, in a copy of the list.
+func withoutInternalOfEach(value reflect.Value) {
+	item := value.Type().Elem()
+	if !holdsKeys(reflect.PointerTo(item)) || item == reflect.TypeFor[TrunkTag]() {
+		return
 	}
+	list := reflect.MakeSlice(value.Type(), value.Len(), value.Len())
+	reflect.Copy(list, value)
+	for n := range list.Len() {
+		withoutInternal(list.Index(n))
+	}
+	value.Set(list)
 }
 
 // shown returns s with what goes into a document only: both names of the forward mask, a next hop

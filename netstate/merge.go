@@ -145,6 +145,7 @@ func (m *merger) remove(name string) {
 	default:
 		link.State = StateDown
 		link.IPv4, link.IPv6 = switchedOff(link.IPv4, disabledIPv4), disabledIPv6()
+		link.LLDP = &LLDP{Enabled: new(false)}
 		if link.Description != nil {
 			link.Description = new("")
 		}
@@ -189,8 +190,9 @@ func (m *merger) mergeLink(now, desired Interface) Interface {
 	if desired.AcceptAllMAC != nil {
 		merged.AcceptAllMAC = desired.AcceptAllMAC
 	}
+	merged.LLDP = mergeLLDP(now.LLDP, desired.LLDP)
 	merged.IPv4 = mergeIPv4(now.IPv4, m.wishIPv4(desired.IPv4))
-	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6)
+	merged.IPv6 = mergeIPv6(now.IPv6, desired.IPv6, m.literal)
 	if vfs := settableVFs(desired.Ethernet); vfs != nil && settableVFs(now.Ethernet) != nil {
 		merged.Ethernet = overlayPart(now.Ethernet, vfs)
 	}
@@ -241,6 +243,9 @@ func mergeBridge(now, desired *Bridge, literal bool) *Bridge {
 		merged.OwnVLANs = desired.OwnVLANs
 	}
 	merged.Options = overlayPart(now.Options, desired.Options)
+	if !literal {
+		merged.Options = merged.Options.ticked(now.Options)
+	}
 	if literal || merged.Options == nil || merged.Options.STP == nil || isTrue(merged.Options.STP.Enabled) {
 		return &merged
 	}

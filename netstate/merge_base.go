@@ -7,7 +7,7 @@ import (
 )
 
 // mergeBases makes bases and what stands on them agree: a link that is wanted up brings its base up, a
-// base that is wanted down takes its VLANs down, and one that is wanted smaller shrinks what it carries.
+// base that has state down takes its VLANs down, and one that is wanted smaller shrinks what it carries.
 func (m *merger) mergeBases() {
 	order := m.basesFirst()
 	for _, link := range m.target {

@@ -26,14 +26,34 @@ func mergeBond(now, desired *Bond) *Bond {
 	merged.Options = overlayPart(options, desired.Options)
 	if merged.Options != nil && merged.Mode != nil {
 		merged.Options = applicable(*merged.Options, options, *merged.Mode)
+		merged.Options = merged.inStep()
 	}
 	if desired.Active != "" {
 		merged.Active = desired.Active
 	}
+	if !merged.hasActivePort() {
+		merged.Active = ""
+	}
 	if desired.PortsConfig != nil {
-		merged.PortsConfig = desired.PortsConfig
+		merged.PortsConfig = overlayBondPorts(now.PortsConfig, desired.PortsConfig)
 	}
 	return &merged
+}
+
+// hasActivePort reports whether one port of the bond is the active one: in the other modes all are, and the kernel
+// takes none for it.
+func (b *Bond) hasActivePort() bool { return b.Mode != nil && bondOptionApplies(*b.Mode, "primary") }
+
+// overlayBondPorts returns the ports of a wish with what that does not say as it is.
+func overlayBondPorts(now, wish []BondPort) []BondPort {
+	ports := make([]BondPort, len(wish))
+	for n, port := range wish {
+		ports[n] = port
+		if at := slices.IndexFunc(now, func(p BondPort) bool { return p.Name == port.Name }); at >= 0 {
+			ports[n] = overlay(now[at], port)
+		}
+	}
+	return ports
 }
 
 // resetOptions returns the defaults of those options that are known and that the mode has a use for; the
@@ -64,7 +84,7 @@ func (b *Bond) record() *Bond {
 	}
 	options := *record.Options
 	options.Primary = nil
-	if !positive(options.Miimon) {
+	if record.interval() == 0 {
 		options.UpDelay, options.DownDelay = nil, nil
 	}
 	if options.ADActorSystem != nil && *options.ADActorSystem == (MAC{}) {
@@ -74,7 +94,7 @@ func (b *Bond) record() *Bond {
 	return record
 }
 
-// forgetMAC forgets the MAC of a bond that gets all its ports anew, unless the policy says it or no port
+// forgetMAC forgets the MAC of a bond that gets all its ports again, unless the policy says it or no port
 // gave it to the bond: the kernel takes that of the first port that comes.
 func (m *merger) forgetMAC(name string, names []string) {
 	now, wish, link := m.now[name], m.wish[name], m.target[name]

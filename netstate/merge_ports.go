@@ -124,7 +124,7 @@ func (m *merger) mergeBridgePorts(name string, bridge Bridge, names []string) *B
 	return &bridge
 }
 
-// mergeFiltering says whether the bridge filters VLANs. A port list that is given decides it, by the
+// mergeFiltering reports whether the bridge filters VLANs. A port list that is given decides it, by the
 // ports it names; else a port the bridge has does. A wish of Revert says it outright.
 func (m *merger) mergeFiltering(merged *Bridge, d *Interface, listed bool) *bool {
 	switch {
@@ -153,16 +153,24 @@ func (m *merger) setControllers(owner map[string]string) {
 		c, wish := m.target[controller], m.wish[name]
 		isNew := m.now[name] == nil || m.now[name].Controller == nil || *m.now[name].Controller != controller
 		asked := m.wish[controller] != nil && m.wish[controller].wanted() && slices.Contains(m.wish[controller].Ports(), name)
+		if c != nil && c.givesMAC() && !m.literal && m.now[name] != nil {
+			link.MAC = m.now[name].MAC
+		}
 		if c == nil || !isNew && !asked && wish == nil || link.State == StateIgnore {
 			continue
 		}
 		if (wish == nil || wish.State == "") && !m.literal {
 			link.State = cmp.Or(wishState(wish), StateUp)
 		}
-		if c.Type != TypeVRF {
+		if c.Type != TypeVRF && !m.literal {
 			link.IPv4, link.IPv6 = switchedOff(link.IPv4, disabledIPv4), disabledIPv6()
 		}
 	}
+}
+
+// givesMAC reports whether a bond gives its ports its MAC, so that one that a policy says has no effect.
+func (i Interface) givesMAC() bool {
+	return i.Bond != nil && (i.Bond.Options == nil || deref(i.Bond.Options.FailOverMAC) != "active")
 }
 
 func wishState(wish *Interface) LinkState {

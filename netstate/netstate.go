@@ -86,10 +86,12 @@ type Interface struct {
 	// Ignored is the administrative state of a link that is shown with StateIgnore although a policy may name it: a veth
 	// whose other end is in another network namespace, such as the NIC of a node that is a container itself.
 	Ignored LinkState `json:"kernel-ignored,omitzero"`
+	// Below is the link under one of a kind that no policy can make: the kernel deletes the one with the other.
+	Below string `json:"kernel-below,omitzero"`
 	// MAC is the address in use. A port of a bond shows the bond's. Nil for links that have none or a
 	// longer one (tun, infiniband).
 	MAC *MAC `json:"mac-address,omitzero"`
-	// PermanentMAC is the one burnt into a NIC; read only.
+	// PermanentMAC is the one burnt into a NIC, or else the one that a port of a bond has when it leaves; read only.
 	PermanentMAC *MAC `json:"permanent-mac-address,omitzero"`
 	// CopyMACFrom names another interface whose permanent MAC, or else current MAC, a new bridge or bond
 	// takes. Merge resolves it into MAC: it occurs in desired states only.
@@ -115,7 +117,8 @@ type Interface struct {
 	// ProfileName and WaitIP mean something to NetworkManager only. They are accepted and have no effect.
 	ProfileName *string `json:"profile-name,omitzero"`
 	WaitIP      *string `json:"wait-ip,omitzero"      words:"any ipv4 ipv6 ipv4+ipv6"`
-	LLDP        *LLDP   `json:"lldp,omitzero"`
+	// LLDP is no business of the kernel: kernel.Read shows it as disabled.
+	LLDP *LLDP `json:"lldp,omitzero"`
 	// Manager is the program that configures the link, if we do not. Like ProfileName it says something about a
 	// current state; in a desired one it has no effect.
 	Manager Manager `json:"managed-by,omitzero"`
@@ -144,11 +147,6 @@ type Interface struct {
 	// Owned marks a link that a policy of ours made or named. It is knowledge about a current state that
 	// the kernel does not have: kernel.Read leaves it false and Own sets it. See Foreign.
 	Owned bool `json:"-"`
-}
-
-// LLDP is shown as disabled and cannot be enabled.
-type LLDP struct {
-	Enabled *bool `json:"enabled,omitzero"`
 }
 
 // Foreign reports whether a link of a current state belongs to somebody else, typically a pod or a VM:
@@ -181,10 +179,14 @@ func (s State) Interface(name string) (Interface, bool) {
 }
 
 // Own returns current with Owned set on every interface that committed, the state we last applied on
-// this node, names as an interface or as a port, and on every address that it names.
+// this node, names as an interface or as a port, and on every address that it names. What committed wants ignored is
+// not ours by that.
 func Own(current, committed State) State {
 	named := make(map[string]bool, len(committed.Interfaces))
 	for _, i := range committed.Interfaces {
+		if i.State == StateIgnore {
+			continue
+		}
 		named[i.Name] = true
 		for _, port := range i.Ports() {
 			named[port] = true
@@ -200,7 +202,7 @@ func Own(current, committed State) State {
 	}
 	links := State{Interfaces: owned}.index()
 	for _, i := range committed.Interfaces {
-		if link := links[i.Name]; link != nil {
+		if link := links[i.Name]; link != nil && i.State != StateIgnore {
 			link.IPv4, link.IPv6 = link.IPv4.own(i.IPv4), link.IPv6.own(i.IPv6)
 		}
 	}

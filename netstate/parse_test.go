@@ -24,13 +24,13 @@ func TestParseErrors(t *testing.T) {
 		},
 		"a key that resembles nothing lists what is known": {
 			`routes: {zzzzzz: []}`,
-			[]string{"routes.zzzzzz: Invalid value: unknown key: known here: config, running"},
+			[]string{"routes.zzzzzz: Invalid value: unknown key: known keys: config, running"},
 		},
 		"all problems are listed at once": {
 			`{interfaces: [{name: a, mtu: x, foo: 1}, {name: b, ipv4: {enabled: maybe}}], bar: 1}`,
 			[]string{
 				"interfaces[0].mtu: Invalid value: \"x\": not a whole number",
-				"interfaces[0].foo: Invalid value: unknown key: known here: ",
+				"interfaces[0].foo: Invalid value: unknown key: known keys: ",
 				"interfaces[1].ipv4.enabled: Invalid value: \"maybe\": not true or false",
 				"bar: Invalid value: unknown key",
 			},
@@ -38,7 +38,7 @@ func TestParseErrors(t *testing.T) {
 		"a type of another system is refused with what to use instead": {
 			`interfaces: [{name: ovs0, type: ovs-bridge}, {name: i0, type: ipvlan}]`,
 			[]string{
-				"interfaces[0].type: Forbidden: ovs-bridge: there is no Open vSwitch here: use type linux-bridge",
+				"interfaces[0].type: Forbidden: ovs-bridge: Open vSwitch is not supported: use type linux-bridge",
 				"interfaces[1].type: Forbidden: ipvlan: use type mac-vlan",
 			},
 		},
@@ -69,6 +69,43 @@ func TestParseErrors(t *testing.T) {
 		"a list is not a map": {
 			`interfaces: {name: a}`,
 			[]string{"interfaces: Invalid value: must be a list, not a map"},
+		},
+		"what is written in the form of others is refused with the form it has here": {
+			`
+interfaces:
+- eth0
+- name: a
+  lldp: true
+  ipv4: {address: [{ip: 192.0.2.1/24, netmask: 255.255.255.0}], gateway: 192.0.2.9, nameservers: [192.0.2.53]}
+  ipv6: off
+  vlan: 7
+  bridge: {options: {stp: false}, port: [eth1, {name: eth2, vlan: 9}, {name: eth3, vlan: {trunk-tags: [10]}}]}
+routes: {config: [{destination: default}, x]}`,
+			[]string{
+				"interfaces[0]: Invalid value: must be a map: write {name: eth0}",
+				"interfaces[1].lldp: Invalid value: must be a map: write {enabled: true}",
+				"interfaces[1].ipv4.address[0].ip: Invalid value: \"192.0.2.1/24\": an address has no length: write 192.0.2.1, and the length " +
+					"beside it where there is a key for it (prefix-length: 24)",
+				"interfaces[1].ipv4.address[0].netmask: Forbidden: write the length of the network under prefix-length",
+				"interfaces[1].ipv4.gateway: Forbidden: a gateway is a route: ",
+				"interfaces[1].ipv4.nameservers: Forbidden: name servers are those of the node: write them under dns-resolver",
+				"interfaces[1].ipv6: Invalid value: must be a map: write {enabled: false}",
+				"interfaces[1].vlan: Invalid value: must be a map: write {id: 7}",
+				"interfaces[1].bridge.options.stp: Invalid value: must be a map: write {enabled: false}",
+				"interfaces[1].bridge.port[0]: Invalid value: must be a map: write {name: eth1}",
+				"interfaces[1].bridge.port[1].vlan: Invalid value: must be a map: write {mode: access, tag: 9}",
+				"interfaces[1].bridge.port[2].vlan.trunk-tags[0]: Invalid value: must be a map: write {id: 10}",
+				"routes.config[0].destination: Invalid value: \"default\": has two meanings: write 0.0.0.0/0 or ::/0",
+				"routes.config[1]: Invalid value: must be a map, not a single value",
+			},
+		},
+		"a network with a zone": {
+			`routes: {config: [{destination: "fe80::%a/64", next-hop-interface: a},
+  {destination: "fe80::1%a", next-hop-interface: a}]}`,
+			[]string{
+				`routes.config[0].destination: Invalid value: "fe80::%a/64": a network has no zone`,
+				`routes.config[1].destination: Invalid value: "fe80::1%a": a network has no zone`,
+			},
 		},
 		"two names of the forward mask that disagree are refused": {
 			`interfaces: [{name: a, bridge: {options: {group-forward-mask: 8, group-fwd-mask: 16}}}]`,
@@ -187,15 +224,20 @@ func TestTheJSONOfAStateHasNmstatesKeysOnly(t *testing.T) {
 	}
 }
 
-// An empty network would match every route or rule; who means that leaves the key out.
-func TestAnEmptyNetworkIsNoWildcard(t *testing.T) {
-	for name, text := range map[string]string{
-		"the destination of a route": `routes: {config: [{state: absent, destination: "", next-hop-interface: eth0}]}`,
-		"the source of a rule":       `route-rules: {config: [{state: absent, ip-from: "", ip-to: 192.0.2.0/24}]}`,
-		"the destination of a rule":  `route-rules: {config: [{state: absent, ip-to: ""}]}`,
+// An empty key would match every route or rule; who means that leaves it out.
+func TestAnEmptyKeyIsNoWildcard(t *testing.T) {
+	for name, entry := range map[string]string{
+		"the destination of a route":    `routes: {config: [{state: absent, destination: "", next-hop-interface: eth0}]}`,
+		"one that a template left":      `routes: {config: [{state: absent, destination: null, metric: 7}]}`,
+		"the link of a route":           `routes: {config: [{state: absent, next-hop-interface: ""}]}`,
+		"the gateway of a route":        `routes: {config: [{state: absent, next-hop-address: "", metric: 7}]}`,
+		"the source of a rule":          `route-rules: {config: [{state: absent, ip-from: "", ip-to: 192.0.2.0/24}]}`,
+		"the destination of a rule":     `route-rules: {config: [{state: absent, ip-to: ""}]}`,
+		"the table of a rule":           `route-rules: {config: [{state: absent, route-table: ~}]}`,
+		"the link that a rule is about": `route-rules: {config: [{state: absent, iif: ""}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, errs := Parse([]byte(text))
+			_, errs := Parse([]byte(entry))
 			require.Len(t, errs, 1)
 			assert.Contains(t, errs[0].Error(), "leave the key out")
 		})

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Plan returns the steps that lead from current to what desired wants, in the order to take them; see
 // Step for that order. It returns none when the two agree. The error holds everything that Validate and
 // Check find, and then there are no steps.
 func Plan(current, desired State) ([]Step, error) {
+	if errs := checkLocated(desired); len(errs) > 0 {
+		return nil, notLikeThat(errs)
+	}
 	if errs := Validate(desired, nil); len(errs) > 0 {
 		return nil, errs.ToAggregate()
 	}
@@ -20,9 +25,13 @@ func Plan(current, desired State) ([]Step, error) {
 	current = current.heeding(desired)
 	target := Merge(current, desired)
 	if errs := checkMerged(current, desired, target, nil); len(errs) > 0 {
-		return nil, fmt.Errorf("the node cannot be configured like that: %w", errs.ToAggregate())
+		return nil, notLikeThat(errs)
 	}
 	return takeOver(current, desired, planBetween(current, target)), nil
+}
+
+func notLikeThat(errs field.ErrorList) error {
+	return fmt.Errorf("the node cannot be configured like this: %w", errs.ToAggregate())
 }
 
 // planBetween returns the steps from one current state to another.
@@ -31,6 +40,7 @@ func planBetween(now, target State) []Step {
 	p.cutRules(now.RouteRules.Config, target.RouteRules.Config)
 	p.keepMACs()
 	p.stopDHCP()
+	p.stopListening()
 	p.cutRoutes()
 	p.cutAddresses()
 	p.detachPorts()
@@ -39,11 +49,12 @@ func planBetween(now, target State) []Step {
 	p.changeLinks()
 	p.attachPorts()
 	p.changePorts()
-	p.settleLinks()
+	p.bringLinks()
 	p.addAddresses()
 	p.addRoutes()
 	p.addRules(now.RouteRules.Config, target.RouteRules.Config)
 	p.startDHCP()
+	p.startListening()
 	p.changeDNS(now.DNS.Config, target.DNS.Config)
 	return p.steps
 }
@@ -189,7 +200,8 @@ func (p *planner) findLowered() {
 			continue
 		}
 		base := now.Base()
-		follows := now.followsBase() && p.lowered[base]
+		follows := now.followsBase() && p.lowered[base] ||
+			(now.followsBase() || target.followsBase()) && p.changesVRF(base)
 		if p.bondMove(name) || follows || target.State != now.State {
 			p.lowered[name] = true
 		}

@@ -59,7 +59,7 @@ func feasible(current, wish State) State {
 		if d.State == StateAbsent {
 			d = f.keepUnderForeignPorts(d)
 		}
-		entries = append(entries, d)
+		entries = append(entries, f.keepCarrying(d))
 	}
 	for {
 		before := len(entries)
@@ -120,7 +120,8 @@ func (f *feasibility) possible(d Interface) bool {
 	if now != nil && sameType(*now, d) {
 		return true
 	}
-	if now != nil && (now.theirs() || !makeable(now.Type) || len(foreignPorts(*now, f.now)) > 0) {
+	if now != nil && (now.theirs() || !makeable(now.Type) || len(foreignPorts(*now, f.now)) > 0 ||
+		len(carried(d.Name, f.now)) > 0) {
 		return false
 	}
 	return makeable(d.Type) && missingPart(d) == ""

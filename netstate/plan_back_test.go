@@ -3,10 +3,13 @@
 package netstate
 
 import (
+	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 const twoNICs = `
@@ -15,67 +18,80 @@ interfaces:
 - {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02"}
 `
 
-// What no policy may say, a node can be all the same, and can be again.
+// What no policy may say, a node can be all the same, and can be again. The agent's tests of removals and undos take
+// the same examples.
 func TestWhatAPolicyMayNotSayIsUndone(t *testing.T) {
-	tests := map[string]struct {
-		before, desired string
-		change          func(*State) // of before, to what a document cannot say
-	}{
-		"a bond that takes the MAC of its active port": {
-			before: twoNICs + `
-- {name: bond0, type: bond, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01",
-   link-aggregation: {mode: active-backup, options: {fail_over_mac: active, miimon: 100}, port: [eth1, eth2]}}`,
-			desired: `interfaces: [{name: bond0, state: absent}]`,
-		},
-		"a VLAN of id 0": {
-			before:  twoNICs + `- {name: eth1.0, type: vlan, state: up, mtu: 1500, vlan: {base-iface: eth1, id: 0}}`,
-			desired: `interfaces: [{name: eth1.0, state: absent}]`,
-		},
-		"an IPv4 route by way of an IPv6 gateway": {
-			before: `
+	type example struct {
+		before, policy State
+		change         func(*State) // of before, to what a document cannot say
+	}
+	text, err := os.ReadFile("testdata/unsayable.yaml")
+	require.NoError(t, err)
+	var documents map[string]struct{ Before, Policy map[string]any }
+	require.NoError(t, yaml.UnmarshalStrict(text, &documents))
+	tests := map[string]example{
+		"ports with IPv6 and addresses of their own": {
+			before: parse(t, `
 interfaces:
-- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
-routes:
-  running: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: "fe80::1"}]
-  config: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: "fe80::1"}]`,
-			desired: `interfaces: [{name: eth1, state: down}]`,
+- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01", controller: bond0, ipv6: {enabled: true, autoconf: true}}
+- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02", controller: bond0, ipv6: {enabled: true, autoconf: false},
+   ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+- {name: bond0, type: bond, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01",
+   link-aggregation: {mode: active-backup, options: {miimon: 100}, port: [eth1, eth2]}}`),
+			policy: parse(t, `interfaces: [{name: bond0, state: absent}, {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: eth2}]}}]`),
 		},
 		"a bridge that filters VLANs without a port that has one": {
-			before: twoNICs + `- {name: br0, type: linux-bridge, state: up, mtu: 1500, bridge: {port: [{name: eth1}]}}`,
-			desired: `interfaces: [{name: br0, type: linux-bridge, state: up,
-  bridge: {port: [{name: eth2, vlan: {}}]}}]`,
+			before: parse(t, twoNICs+`- {name: br0, type: linux-bridge, state: up, mtu: 1500, bridge: {port: [{name: eth1}]}}`),
+			policy: parse(t, `interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: eth2, vlan: {}}]}}]`),
 			change: func(s *State) { s.link("br0").Bridge.VLANFiltering = new(true) },
 		},
-		"a priority beside a spanning tree that is off": {
-			before: twoNICs + `- {name: br0, type: linux-bridge, state: up, mtu: 1500,
-   bridge: {options: {stp: {enabled: false, priority: 7}}}}`,
-			desired: `interfaces: [{name: br0, bridge: {options: {stp: {enabled: true, priority: 9}}}}]`,
-		},
-		"a rule that has the fields of another and more": {
-			before:  twoNICs + `route-rules: {config: [{ip-from: 192.0.2.0/24, priority: 100, route-table: 5, fwmark: 7}]}`,
-			desired: `route-rules: {config: [{ip-from: 192.0.2.0/24, priority: 100, route-table: 5}]}`,
-		},
 		"a down port of a bond that gets another one": {
-			before: twoNICs + `- {name: eth3, type: ethernet, state: up}
-- {name: bond0, type: bond, state: up, mtu: 1500, link-aggregation: {mode: balance-rr, port: [eth1, eth2]}}`,
-			desired: `interfaces: [{name: bond0, link-aggregation: {port: [eth1, eth3]}}]`,
-			change:  func(s *State) { s.link("eth1").State = StateDown },
+			before: parse(t, twoNICs+`- {name: eth3, type: ethernet, state: up}
+- {name: bond0, type: bond, state: up, mtu: 1500, link-aggregation: {mode: balance-rr, port: [eth1, eth2]}}`),
+			policy: parse(t, `interfaces: [{name: bond0, link-aggregation: {port: [eth1, eth3]}}]`),
+			change: func(s *State) { s.link("eth1").State = StateDown },
 		},
+	}
+	for name, document := range documents {
+		tests[name] = example{before: parse(t, asYAML(t, document.Before)), policy: parse(t, asYAML(t, document.Policy))}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			before, desired := parse(t, test.before).complete(), parse(t, test.desired)
+			before := test.before.complete()
 			if test.change != nil {
 				test.change(&before)
 			}
-			steps, err := Plan(before, desired)
+			steps, err := Plan(before, test.policy)
 			require.NoError(t, err)
 			require.NotEmpty(t, steps)
 			after := apply(t, before, steps)
-			back := PlanBack(Own(after, desired), Revert(before, desired))
+			back := PlanBack(Own(after, test.policy), Revert(before, test.policy))
 			wantEqual(t, Format(steps)+"undone by\n"+Format(back), apply(t, after, back), before)
 		})
 	}
+}
+
+// An address that a DHCP client had and a policy kept for ever has an end again: the client may get another one.
+func TestALeasedAddressThatAPolicyKeptIsLeasedAgain(t *testing.T) {
+	before := parse(t, twoNICs).complete()
+	before.link("eth1").IPv4 = &IP{Enabled: new(true), DHCP: new(true), Address: []Address{{
+		IP: netip.MustParseAddr("192.0.2.7"), PrefixLength: 24, ValidLifeTime: 3600, PreferredLifeTime: 1800,
+	}}}
+	desired := parse(t, `interfaces: [{name: eth1, ipv4: {enabled: true, dhcp: false}}]`)
+	steps, err := Plan(before, desired)
+	require.NoError(t, err)
+	after := apply(t, before, steps)
+	require.False(t, after.link("eth1").IPv4.Address[0].Dynamic())
+	back := apply(t, after, PlanBack(Own(after, desired), Revert(before, desired)))
+	assert.Equal(t, before.link("eth1").IPv4.Address, back.link("eth1").IPv4.Address)
+}
+
+// asYAML returns a part of a file of examples as a document of its own.
+func asYAML(t *testing.T, part map[string]any) string {
+	t.Helper()
+	text, err := yaml.Marshal(part)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // What somebody else did meanwhile is not in the way: what cannot be undone any more is left out.
@@ -118,7 +134,7 @@ routes: {config: [{state: absent, next-hop-interface: eth1}]}`,
 				s.link("br0").addPort("vethpod", Attachment{})
 				return s
 			},
-			back: "~ eth1 controller br0 → none\n~ eth2 controller br0 → none\n- vlan eth1.5\n",
+			back: "~ eth2 controller br0 → none\n~ eth1 controller br0 → none\n- vlan eth1.5\n",
 		},
 	}
 	for name, test := range tests {
@@ -132,4 +148,56 @@ routes: {config: [{state: absent, next-hop-interface: eth1}]}`,
 			apply(t, now, back)
 		})
 	}
+}
+
+// A node that forwards and accepts no router advertisements did so before the policy that said autoconf, and does again
+// when that is undone.
+func TestTheWayBackPutsAcceptRABackToTheLetter(t *testing.T) {
+	before := State{Interfaces: []Interface{{Name: "eth1", Type: TypeEthernet, State: StateUp,
+		IPv6: &IP{Enabled: new(true), Autoconf: new(true), Forwarding: new(true), AcceptRA: new(1)}}}}.complete()
+	desired := State{Interfaces: []Interface{{Name: "eth1", IPv6: &IP{Enabled: new(true), Autoconf: new(true)}}}}
+	steps, err := Plan(before, desired)
+	require.NoError(t, err)
+	assert.Equal(t, "~ eth1 ipv6 accept-ra 1 → 2\n", Format(steps))
+	after := apply(t, before, steps)
+	assert.Equal(t, "~ eth1 ipv6 accept-ra 2 → 1\n", Format(PlanBack(after, Revert(before, desired))))
+	assert.Equal(t, "~ eth1 ipv6 accept-ra 2 → 1\n",
+		Format(PlanRemoval(after, Removal{Before: before, Desired: []State{desired}}.Wishes(after))))
+}
+
+// A link-local address that somebody made by hand is put back; one in a policy, copied from what a node shows, is none
+// of its business.
+func TestALinkLocalAddressMadeByHandStaysAndComesBack(t *testing.T) {
+	before := parse(t, twoNICs).complete()
+	before.link("eth1").IPv6 = &IP{Enabled: new(true), DHCP: new(false), Autoconf: new(true),
+		Address: []Address{{IP: netip.MustParseAddr("fe80::1"), PrefixLength: 64}}}
+	for _, policy := range []string{
+		`interfaces: [{name: eth1, ipv6: {enabled: true, autoconf: false, allow-extra-address: false, address: []}}]`,
+		`interfaces: [{name: eth2, ipv6: {enabled: true, address: [{ip: "fe80::2", prefix-length: 64}]}}]`,
+	} {
+		steps, err := Plan(before, parse(t, policy))
+		require.NoError(t, err)
+		assert.NotContains(t, Format(steps), "fe80", policy)
+	}
+	desired := parse(t, `interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: eth1}]}}]`)
+	steps, err := Plan(before, desired)
+	require.NoError(t, err)
+	after := apply(t, before, steps)
+	require.Empty(t, after.link("eth1").IPv6.Address)
+	back := apply(t, after, PlanBack(Own(after, desired), Revert(before, desired)))
+	assert.Equal(t, before.link("eth1").IPv6.Address, back.link("eth1").IPv6.Address)
+}
+
+// NetworkManager has the kernel make no addresses, and makes them itself for as long as it manages the link.
+func TestAutoconfMakesAddressesAlsoOfALinkThatMadeNone(t *testing.T) {
+	before := parse(t, twoNICs).complete()
+	before.link("eth1").IPv6 = &IP{Enabled: new(true), DHCP: new(false), Autoconf: new(false), AddrGenMode: new("none")}
+	plan := func(policy string) string {
+		steps, err := Plan(before, parse(t, policy))
+		require.NoError(t, err)
+		return Format(steps)
+	}
+	assert.Contains(t, plan(`interfaces: [{name: eth1, ipv6: {enabled: true, autoconf: true}}]`), "none → eui64")
+	assert.NotContains(t, plan(`interfaces: [{name: eth1, ipv6: {enabled: true, autoconf: true, addr-gen-mode: none}}]`), "eui64")
+	assert.NotContains(t, plan(`interfaces: [{name: eth1, mtu: 1400}]`), "eui64")
 }

@@ -32,7 +32,11 @@ func (p *planner) lostOnTheWay(name string, now, target []Address) func(Address)
 }
 
 // addressChange is what happens to the addresses of one IP version of a link.
-type addressChange struct{ cut, settle, add []Address }
+type addressChange struct {
+	cut, add []Address
+	// lifetimes are addresses of which only the lifetime changes, as they are and as they are to be.
+	lifetimes [][2]Address
+}
 
 func (p *planner) addressChange(name string, version func(*Interface) *IP) addressChange {
 	now, target := addresses(p.now[name], version), addresses(p.target[name], version)
@@ -43,8 +47,8 @@ func (p *planner) addressChange(name string, version func(*Interface) *IP) addre
 		switch {
 		case at < 0 || lost(address):
 			change.cut = append(change.cut, address)
-		case address.Dynamic() && !target[at].Dynamic():
-			change.settle = append(change.settle, address)
+		case address.Dynamic() != target[at].Dynamic():
+			change.lifetimes = append(change.lifetimes, [2]Address{address, target[at]})
 		}
 	}
 	for _, address := range target {
@@ -76,8 +80,8 @@ func (p *planner) addAddresses() {
 		}
 		for _, version := range []func(*Interface) *IP{ipv4, ipv6} {
 			change := p.addressChange(name, version)
-			for _, address := range change.settle {
-				p.emit(StepAddress, name, Value{Address: &address}, Value{Address: new(forever(address))})
+			for _, lifetime := range change.lifetimes {
+				p.emit(StepAddress, name, Value{Address: &lifetime[0]}, Value{Address: &lifetime[1]})
 			}
 			for _, address := range change.add {
 				p.emit(StepAddress, name, Value{}, Value{Address: &address})
@@ -150,37 +154,47 @@ func (p *planner) addRules(now, target []RouteRule) {
 // stopDHCP stops the clients of links that are to have none any more, or that go.
 func (p *planner) stopDHCP() {
 	for _, name := range p.nowOrder {
-		if from := orders(p.now[name]); p.gone(name) && isTrue(from.DHCP) {
-			p.emitDHCP(name, from, &IP{DHCP: new(false)})
-		} else if p.target[name] != nil && isTrue(from.DHCP) && !isTrue(orders(p.target[name]).DHCP) {
-			p.emitDHCP(name, from, orders(p.target[name]))
+		for _, version := range []func(*Interface) *IP{ipv4, ipv6} {
+			from := orders(p.now[name], version)
+			if p.gone(name) && isTrue(from.DHCP) {
+				p.emitDHCP(name, version, from, &IP{DHCP: new(false)})
+			} else if p.target[name] != nil && isTrue(from.DHCP) && !isTrue(orders(p.target[name], version).DHCP) {
+				p.emitDHCP(name, version, from, orders(p.target[name], version))
+			}
 		}
 	}
 }
 
 func (p *planner) startDHCP() {
 	for _, name := range p.order {
-		to, from := orders(p.target[name]), &IP{DHCP: new(false)}
-		if !p.fresh(name) {
-			from = orders(p.now[name])
-		}
-		if isTrue(to.DHCP) && !sameOrders(*from, *to) {
-			p.emitDHCP(name, from, to)
+		for _, version := range []func(*Interface) *IP{ipv4, ipv6} {
+			to, from := orders(p.target[name], version), &IP{DHCP: new(false)}
+			if !p.fresh(name) {
+				from = orders(p.now[name], version)
+			}
+			if isTrue(to.DHCP) && !sameOrders(*from, *to) {
+				p.emitDHCP(name, version, from, to)
+			}
 		}
 	}
 }
 
-func (p *planner) emitDHCP(name string, from, to *IP) {
-	p.emit(StepDHCP, name, Value{Link: &Interface{Name: name, IPv4: from}}, Value{Link: &Interface{Name: name, IPv4: to}})
+func (p *planner) emitDHCP(name string, version func(*Interface) *IP, from, to *IP) {
+	was, is := Interface{Name: name, IPv4: from}, Interface{Name: name, IPv4: to}
+	if version(&was) == nil {
+		was.IPv4, was.IPv6, is.IPv4, is.IPv6 = nil, from, nil, to
+	}
+	p.emit(StepDHCP, name, Value{Link: &was}, Value{Link: &is})
 }
 
-// orders returns what a link tells its DHCP client.
-func orders(link *Interface) *IP {
-	if link == nil || link.IPv4 == nil || !isTrue(link.IPv4.DHCP) {
+// orders returns what a link tells the DHCP client of a version of IP.
+func orders(link *Interface, version func(*Interface) *IP) *IP {
+	if link == nil || version(link) == nil || !isTrue(version(link).DHCP) {
 		return &IP{DHCP: new(false)}
 	}
-	ip := *link.IPv4
+	ip := *version(link)
 	ip.Enabled, ip.Address, ip.AllowExtraAddress, ip.Forwarding = nil, nil, nil, nil
+	ip.Autoconf, ip.AutoconfSwitch, ip.AcceptRA, ip.AddrGenMode, ip.Token = nil, nil, nil, nil, nil // the kernel's
 	return &ip
 }
 

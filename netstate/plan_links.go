@@ -83,7 +83,7 @@ func (p *planner) changeLinks() {
 			p.change(name)
 		}
 		if !p.intoBond(name) {
-			p.settle(name)
+			p.bring(name)
 		}
 	}
 }
@@ -138,9 +138,12 @@ func (p *planner) change(name string) {
 	if p.changesHands(name) {
 		keys.MAC = nil
 	}
-	for _, d := range deltas(settable(*now), keys) {
-		p.set(name, now.Type, d.from, d.to)
+	was := settable(*now)
+	if calm := undelayed(was, keys); calm.Bond != was.Bond {
+		p.setKeys(name, was, calm)
+		was = calm
 	}
+	p.setKeys(name, was, keys)
 	p.changeHardware(name)
 	p.unfollow(*now)
 	p.follow(*target) // loose binding may have changed
@@ -153,21 +156,41 @@ func (p *planner) change(name string) {
 	}
 }
 
+// setKeys emits a step for each key that changes.
+func (p *planner) setKeys(name string, from, to Interface) {
+	for _, d := range deltas(from, to) {
+		p.set(name, p.now[name].Type, d.from, d.to)
+	}
+}
+
+// undelayed returns a link without delays if it is a bond whose miimon changes: the kernel counts them in that, so that
+// they would change, too.
+func undelayed(was, keys Interface) Interface {
+	if was.Bond == nil || was.Bond.Options == nil || keys.Bond == nil || keys.Bond.Options == nil ||
+		unsetOr(keys.Bond.Options.Miimon, was.Bond.Options.Miimon) {
+		return was
+	}
+	bond, options := *was.Bond, *was.Bond.Options
+	options.UpDelay, options.DownDelay = zeroed(options.UpDelay), zeroed(options.DownDelay)
+	bond.Options, was.Bond = &options, &bond
+	return was
+}
+
 func (p *planner) setFiltering(name string) {
 	p.set(name, TypeBridge,
 		Interface{Bridge: &Bridge{VLANFiltering: p.now[name].Bridge.VLANFiltering}},
 		Interface{Bridge: &Bridge{VLANFiltering: p.target[name].Bridge.VLANFiltering}})
 }
 
-// settleLinks brings every link into the state it is wanted in.
-func (p *planner) settleLinks() {
+// bringLinks brings every link into the state it is wanted in.
+func (p *planner) bringLinks() {
 	for _, name := range p.order {
-		p.settleMAC(name)
-		p.settle(name)
+		p.finishMAC(name)
+		p.bring(name)
 	}
 }
 
-func (p *planner) settle(name string) {
+func (p *planner) bring(name string) {
 	switch target := p.target[name].State; {
 	case p.state[name] == target || target == StateIgnore:
 	case target == StateDown:

@@ -38,7 +38,7 @@ func refuseName(_ State, step Step) (syscall.Errno, string) {
 	case len(made.Name) >= syscall.IFNAMSIZ:
 		return syscall.ERANGE, fmt.Sprintf("%q is longer than 15 bytes", made.Name)
 	case made.Name == "" || made.Name == "." || made.Name == ".." || strings.ContainsAny(made.Name, "/: \t\n"):
-		return syscall.EINVAL, fmt.Sprintf("%q is no name of a link", made.Name)
+		return syscall.EINVAL, fmt.Sprintf("%q is not a link name", made.Name)
 	}
 	return 0, ""
 }

@@ -8,18 +8,18 @@ import "reflect"
 func refusedTypes() map[string]string {
 	const show = "it can only be left alone, with state: ignore"
 	return map[string]string{
-		"ovs-bridge":    "there is no Open vSwitch here: use type linux-bridge, with vlan filtering on its ports",
-		"ovs-interface": "there is no Open vSwitch here: put the address on a linux-bridge, or on a vlan on top of it",
-		"macsec":        "MACsec is not configured here: set it up outside and leave it alone with state: ignore",
-		"ipsec":         "IPsec is not configured here: run a key exchange daemon of your own",
-		"infiniband":    "IP over InfiniBand is not configured here: a bridge cannot have it as a port; use an ethernet NIC",
-		"hsr":           "HSR and PRP are not configured here: for redundancy use type bond",
+		"ovs-bridge":    "Open vSwitch is not supported: use type linux-bridge, with vlan filtering on its ports",
+		"ovs-interface": "Open vSwitch is not supported: put the address on a linux-bridge, or on a vlan on top of it",
+		"macsec":        "MACsec is not supported: set it up outside and leave it alone with state: ignore",
+		"ipsec":         "IPsec is not supported: run a key exchange daemon of your own",
+		"infiniband":    "IP over InfiniBand is not supported: a bridge cannot have it as a port; use an ethernet NIC",
+		"hsr":           "HSR and PRP are not supported: for redundancy use type bond",
 		"ipvlan":        "use type mac-vlan, or the ipvlan CNI plugin",
 		"mac-vtap":      "use type mac-vlan, or let KubeVirt make the macvtap; " + show,
 		"tun":           "tun and tap devices belong to the program that opened them; " + show,
-		"xfrm":          "IPsec is not configured here; " + show,
-		"unknown":       "its kind is not known here; " + show,
-		"other":         "its kind is not known here; " + show,
+		"xfrm":          "IPsec is not supported; " + show,
+		"unknown":       "this kind of interface is not supported; " + show,
+		"other":         "this kind of interface is not supported; " + show,
 		"team":          "use type bond",
 	}
 }
@@ -30,9 +30,9 @@ func otherKeys(t reflect.Type) map[string]string {
 	switch t {
 	case reflect.TypeFor[State]():
 		return map[string]string{
-			"hostname": "the host name is not managed here: use the node's own configuration",
-			"ovs-db":   "there is no Open vSwitch here: remove the key",
-			"ovn":      "there are no OVN bridge mappings here: use a linux-bridge and the bridge CNI plugin",
+			"hostname": "host names are not supported: use the node's own configuration",
+			"ovs-db":   "Open vSwitch is not supported: remove the key",
+			"ovn":      "OVN bridge mappings are not supported: use a linux-bridge and the bridge CNI plugin",
 		}
 	case reflect.TypeFor[Interface]():
 		return interfaceKeys()
@@ -40,16 +40,19 @@ func otherKeys(t reflect.Type) map[string]string {
 		return map[string]string{"gc-timer": "", "hello-timer": ""}
 	case reflect.TypeFor[SRIOV]():
 		const operator = ": use the SR-IOV network operator"
-		return map[string]string{"vfs": "virtual functions are not configured one by one here" + operator,
-			"drivers-autoprobe": "drivers of virtual functions are not chosen here" + operator}
+		return map[string]string{"vfs": "configuring single virtual functions is not supported" + operator,
+			"drivers-autoprobe": "choosing drivers of virtual functions is not supported" + operator}
 	case reflect.TypeFor[Ethtool]():
-		return map[string]string{"pause": "flow control is not managed here: use a udev .link file",
-			"fec": "forward error correction is not managed here: use the NIC's driver"}
+		return map[string]string{"pause": "flow control is not supported: use a udev .link file",
+			"fec": "forward error correction is not supported: use the NIC's driver"}
 	case reflect.TypeFor[Address]():
 		return map[string]string{"valid-life-time": "", "preferred-life-time": "",
-			"mptcp-flags": "MPTCP is not configured here: remove the key"}
+			"mptcp-flags": "MPTCP is not supported: remove the key",
+			"netmask":     "write the length of the network under prefix-length: 24 for 255.255.255.0"}
+	case reflect.TypeFor[IP]():
+		return ipKeys()
 	case reflect.TypeFor[Route]():
-		return map[string]string{"vrf-name": "say table-id, with the vrf's route-table-id"}
+		return map[string]string{"vrf-name": "use table-id, with the vrf's route-table-id"}
 	case reflect.TypeFor[Bond]():
 		const port = "ports of a bond are listed under port"
 		return map[string]string{"slaves": port, "slave": port}
@@ -62,8 +65,25 @@ func otherKeys(t reflect.Type) map[string]string {
 	return nil
 }
 
+// ipKeys are what other configurations have beside the address, and documents have elsewhere.
+func ipKeys() map[string]string {
+	const (
+		route = "a gateway is a route: write one to 0.0.0.0/0 or ::/0 under routes.config, with next-hop-address"
+		dns   = "name servers are those of the node: write them under dns-resolver.config.server"
+	)
+	return map[string]string{
+		"gateway": route, "gateway4": route, "gateway6": route, "next-hop-address": route,
+		"routes": "routes are written under routes.config, beside interfaces",
+		"dns":    dns, "nameserver": dns, "nameservers": dns, "server": dns,
+		"dhcp4": "write dhcp: true under ipv4", "dhcp6": "write dhcp: true under ipv6",
+	}
+}
+
 func interfaceKeys() map[string]string {
-	const ovs = "there is no Open vSwitch here: use type linux-bridge"
+	const (
+		ovs   = "Open vSwitch is not supported: use type linux-bridge"
+		dot1X = "802.1X is not supported: authenticate the port by other means"
+	)
 	return map[string]string{
 		"driver":      "",
 		"ovs-bridge":  ovs,
@@ -78,10 +98,12 @@ func interfaceKeys() map[string]string {
 		"ipvlan":      refusedTypes()["ipvlan"],
 		"tun":         refusedTypes()["tun"],
 		"xfrm":        refusedTypes()["xfrm"],
-		"802.1x":      "802.1X is not run here: authenticate the port outside",
-		"mptcp":       "MPTCP is not configured here: remove the key",
-		"dispatch":    "scripts are not run here: remove the key",
-		"alt-names":   "alternative names are not managed here: use a udev .link file",
+		"802.1x":      dot1X,
+		"ieee-802-1x": dot1X,
+		"team":        refusedTypes()["team"],
+		"mptcp":       "MPTCP is not supported: remove the key",
+		"dispatch":    "dispatch scripts are not supported: remove the key",
+		"alt-names":   "alternative names are not supported: use a udev .link file",
 		"pci-address": "name the interface, or find it by identifier: mac-address",
 		"master":      "the bridge, bond or vrf that the interface is a port of is its controller",
 	}

@@ -37,3 +37,15 @@ func (s State) Uplinks() map[string][]string {
 	}
 	return uplinks
 }
+
+// DeclaredBridges returns, by name, the bridges that a desired state wants to be there. One that is to be gone, or left
+// alone, it does not declare.
+func (s State) DeclaredBridges() map[string]Interface {
+	declared := map[string]Interface{}
+	for _, i := range s.Interfaces {
+		if i.wanted() && (i.Type == TypeBridge || i.Type == "" && i.Bridge != nil) {
+			declared[i.Name] = i
+		}
+	}
+	return declared
+}

@@ -78,9 +78,11 @@ func (s State) renamed(names map[string]string) State {
 		i.renameParts(name)
 	}
 	s.Interfaces = interfaces
-	s.Routes.Config = slices.Clone(s.Routes.Config)
-	for n := range s.Routes.Config {
-		s.Routes.Config[n].NextHopInterface = name(s.Routes.Config[n].NextHopInterface)
+	for _, routes := range []*[]Route{&s.Routes.Config, &s.Routes.Running, &s.Routes.Other} {
+		*routes = slices.Clone(*routes)
+		for n, route := range *routes {
+			(*routes)[n].NextHopInterface = name(route.NextHopInterface)
+		}
 	}
 	s.RouteRules.Config = slices.Clone(s.RouteRules.Config)
 	for n := range s.RouteRules.Config {
@@ -119,7 +121,7 @@ func (i *Interface) renameParts(name func(string) string) {
 }
 
 func (b Bond) renamed(name func(string) string) *Bond {
-	b.Port = renamedList(b.Port, name)
+	b.Port, b.Active = renamedList(b.Port, name), name(b.Active)
 	b.PortsConfig = slices.Clone(b.PortsConfig)
 	for n := range b.PortsConfig {
 		b.PortsConfig[n].Name = name(b.PortsConfig[n].Name)

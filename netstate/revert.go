@@ -66,6 +66,10 @@ func leadingLink(was, is *Interface, from, to map[string]*Interface) (Interface,
 	}
 	if entry.Bond != nil && entry.Bond.Mode != nil {
 		entry.Bond = wishBond(is.Bond) // a new mode resets what is not said again
+		entry.Bond.Active = is.Bond.Active
+	}
+	if was.givesMAC() != is.givesMAC() && is.givesMAC() {
+		entry.MAC = is.MAC // it has that of whichever port is active by now
 	}
 	if isTrue(was.AcceptAllMAC) && is.AcceptAllMAC == nil {
 		entry.AcceptAllMAC, differs = new(false), true
@@ -73,14 +77,19 @@ func leadingLink(was, is *Interface, from, to map[string]*Interface) (Interface,
 	if deref(was.Description) != "" && is.Description == nil {
 		entry.Description, differs = new(""), true
 	}
+	if was.Listens() != is.Listens() {
+		entry.LLDP, differs = &LLDP{Enabled: new(is.Listens())}, true
+	}
 	if deref(was.Controller) != deref(is.Controller) {
 		entry.Controller, differs = new(deref(is.Controller)), true // with its state, or it would go up
 	}
-	if !reflect.DeepEqual(was.IPv4.normal(), is.IPv4.normal()) && !underController(*is, to) {
-		entry.IPv4, differs = wishIP(is.IPv4), true
+	// A port has no addresses as a rule, and no IPv6, but people can have given it both: so both are said.
+	joins := deref(was.Controller) != deref(is.Controller) && underController(*is, to)
+	if !reflect.DeepEqual(was.IPv4.normal(), is.IPv4.normal()) || joins {
+		entry.IPv4, differs = wishIP(was.IPv4, is.IPv4), true
 	}
-	if !reflect.DeepEqual(was.IPv6.normal(), is.IPv6.normal()) && !underController(*is, to) {
-		entry.IPv6, differs = wishIP(is.IPv6), true
+	if !reflect.DeepEqual(was.IPv6.normal(), is.IPv6.normal()) || joins {
+		entry.IPv6, differs = wishIP(was.IPv6, is.IPv6), true
 	}
 	if part := portLists(*is, from); !reflect.DeepEqual(portLists(*was, from), part) {
 		entry, differs = overlay(entry, part), true
@@ -103,11 +112,12 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 	if link.Type == TypeBridge && link.MTU != nil && *link.MTU == autoMTU(link, links) {
 		entry.MTU = nil
 	}
-	if !underController(link, links) {
-		entry.IPv4, entry.IPv6 = wishIP(link.IPv4), wishIP(link.IPv6)
-	}
+	entry.IPv4, entry.IPv6 = wishIP(nil, link.IPv4), wishIP(nil, link.IPv6)
 	if link.Veth != nil {
 		entry.Veth = link.Veth
+	}
+	if link.Listens() {
+		entry.LLDP = &LLDP{Enabled: new(true)}
 	}
 	entry.Details = link.Details
 	entry.KeepsMAC = link.KeepsMAC
@@ -148,28 +158,40 @@ func underController(i Interface, links map[string]*Interface) bool {
 	return i.Controller != nil && links[*i.Controller] != nil && links[*i.Controller].Type != TypeVRF
 }
 
-// wishIP returns what to ask for to get an IP configuration: its static addresses, and its clients.
-func wishIP(ip *IP) *IP {
-	if !isTrue(ip.Enabled) {
-		return &IP{Enabled: new(false), Forwarding: ip.Forwarding}
+// wishIP returns what to ask for to get from one IP configuration to another: its static addresses, its clients, and
+// the lifetimes of leased addresses that are for ever in the first.
+func wishIP(from, to *IP) *IP {
+	if !isTrue(to.Enabled) {
+		return &IP{Enabled: new(false), Forwarding: to.Forwarding}
 	}
-	wish := *ip
-	wish.Address = slices.DeleteFunc(append([]Address{}, ip.Address...), Address.Dynamic)
+	wish := *to
+	wish.Address = slices.DeleteFunc(append([]Address{}, to.Address...), func(a Address) bool {
+		return a.Dynamic() && !from.hasForever(a)
+	})
 	return &wish
 }
 
+// hasForever reports whether an IP configuration has an address for ever.
+func (ip *IP) hasForever(address Address) bool {
+	return ip != nil && slices.ContainsFunc(ip.Address, func(a Address) bool {
+		return !a.Dynamic() && a.Prefix() == address.Prefix()
+	})
+}
+
+// leadingRoutes says what to ask for to get from configured routes to others. One that was put in the place of a learnt
+// one becomes absent too: who teaches it does it again.
 func leadingRoutes(from, to Routes) []Route {
 	var wish []Route
 	was, is := allRoutes(from), allRoutes(to)
-	had, has := routeKeys(was), routeKeys(is)
+	had, has := taughtKeys(was), taughtKeys(is)
 	for _, route := range was {
-		if route.configured() && !has[route.key()] {
+		if route.configured() && !has[route.taughtKey()] {
 			route.State, route.Exact, route.Protocol = StateAbsent, true, 0
 			wish = append(wish, route)
 		}
 	}
 	for _, route := range is {
-		if route.configured() && !had[route.key()] {
+		if route.configured() && !had[route.taughtKey()] {
 			route.Exact = true
 			wish = append(wish, route)
 		}

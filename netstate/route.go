@@ -187,8 +187,8 @@ func routeKeys(routes []Route) map[routeKey]bool {
 	return keys
 }
 
-// taughtKey is key, and tells learnt routes from configured ones besides: one that is to be configured from now on is
-// put in the place of the learnt one, which goes with who taught it.
+// taughtKey returns key, and tells learnt routes from configured ones besides: one that is to be configured from now on
+// is put in the place of the learnt one, which goes with who taught it.
 func (r Route) taughtKey() routeKey {
 	key := r.key()
 	if r.Learnt() {

@@ -64,6 +64,10 @@ func (r RouteRule) complete() RouteRule {
 	if isKnown {
 		r.Family = &family
 	}
+	r.IPFrom, r.IPTo = selector(r.IPFrom), selector(r.IPTo)
+	if number(r.FWMark) == 0 && number(r.FWMask) == 0 {
+		r.FWMark, r.FWMask = nil, nil
+	}
 	if r.Priority == nil {
 		r.Priority = new(defaultRulePriority)
 	}
@@ -71,6 +75,14 @@ func (r RouteRule) complete() RouteRule {
 		r.RouteTable = new(TableMain)
 	}
 	return r
+}
+
+// selector returns the network that a rule looks for; none for every address there is, as the kernel has it.
+func selector(network netip.Prefix) netip.Prefix {
+	if network.IsValid() && network.Bits() == 0 {
+		return netip.Prefix{}
+	}
+	return network
 }
 
 // matches reports whether every key that r sets is so in other. Of a rule that is wanted, the selectors
@@ -88,9 +100,12 @@ func (r RouteRule) matches(other RouteRule) bool {
 	if wanted && (r.RouteTable == nil || *r.RouteTable == 0) {
 		r.RouteTable = new(TableMain)
 	}
+	if wanted && number(r.FWMark) == 0 && number(r.FWMask) == 0 {
+		r.FWMark, r.FWMask = nil, nil
+	}
 	switch {
-	case (wanted || r.IPFrom.IsValid()) && r.IPFrom != other.IPFrom,
-		(wanted || r.IPTo.IsValid()) && r.IPTo != other.IPTo,
+	case (wanted || r.IPFrom.IsValid()) && selector(r.IPFrom) != other.IPFrom,
+		(wanted || r.IPTo.IsValid()) && selector(r.IPTo) != other.IPTo,
 		!unsetOr(r.Priority, other.Priority), !unsetOr(r.RouteTable, other.RouteTable),
 		!unsetOr(r.FWMark, other.FWMark), !unsetOr(r.FWMask, other.FWMask),
 		!unsetOr(r.SuppressPrefixLength, other.SuppressPrefixLength),
@@ -98,7 +113,7 @@ func (r RouteRule) matches(other RouteRule) bool {
 		return false
 	}
 	return !wanted || other.Details == "" && (r.FWMark != nil || other.FWMark == nil) && (r.IIF != nil || deref(other.IIF) == "") &&
-		(r.Action != nil || deref(other.Action) == "")
+		(r.Action != nil || deref(other.Action) == "") && (r.SuppressPrefixLength != nil || other.SuppressPrefixLength == nil)
 }
 
 func hasRule(rules []RouteRule, rule RouteRule) bool {

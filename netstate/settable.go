@@ -88,7 +88,7 @@ func ipv6Settings(ip *IP) *IP {
 		return &IP{Enabled: new(false), Autoconf: new(false)}
 	}
 	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token,
-		AcceptRA: ip.AcceptRA, Forwarding: ip.Forwarding}
+		AcceptRA: ip.AcceptRA, AutoconfSwitch: ip.AutoconfSwitch, Forwarding: ip.Forwarding}
 }
 
 // configured returns the keys of a link that a desired state says in the same way, without ports,

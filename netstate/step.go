@@ -35,8 +35,11 @@ const (
 	// StepRule adds a routing rule (From.Rule nil) or removes it (To.Rule nil).
 	StepRule StepKind = "rule"
 	// StepDHCP starts or stops the DHCP client of a link, or gives it other orders. Both values have a Link
-	// with IPv4.DHCP and the auto-* and dhcp-* keys. It is no business of the kernel.
+	// with the DHCP, auto-* and dhcp-* keys of either IPv4 or IPv6. It is no business of the kernel.
 	StepDHCP StepKind = "dhcp"
+	// StepLLDP starts or stops to listen for neighbours on a link. Both values have a Link with LLDP.Enabled. It is no
+	// business of the kernel.
+	StepLLDP StepKind = "lldp"
 	// StepManager takes a link over from the program that manages it (To.Manager ""), or gives it back. It is no
 	// business of the kernel.
 	StepManager StepKind = "manager"

@@ -28,7 +28,7 @@ func didYouMean(word string, known []string) string {
 	if likely := suggest(word, known); likely != "" {
 		return "did you mean " + likely + "?"
 	}
-	return "known here: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	return "known keys: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.

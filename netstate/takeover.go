@@ -39,7 +39,7 @@ func takeOver(now, desired State, steps []Step) []Step {
 	return slices.Concat(takeOverFrom(NetworkManager, managed, touched), steps, takeOverFrom(Networkd, managed, touched))
 }
 
-// managedLinks are the managers of links that can be taken over, by link.
+// managedLinks returns the managers of links that can be taken over, by link.
 func managedLinks(now State) map[string]Manager {
 	managed := map[string]Manager{}
 	for _, i := range now.Interfaces {
@@ -50,7 +50,7 @@ func managedLinks(now State) map[string]Manager {
 	return managed
 }
 
-// touchedBy are the links that steps are about.
+// touchedBy returns the links that steps are about.
 func touchedBy(steps []Step) map[string]bool {
 	touched := map[string]bool{}
 	for _, step := range steps {
@@ -77,17 +77,25 @@ func takeOverFrom(m Manager, managed map[string]Manager, touched map[string]bool
 func WithoutLeases(current State) State {
 	current.Interfaces = slices.Clone(current.Interfaces)
 	for n, i := range current.Interfaces {
-		if i.Manager.Yields() && i.IPv4 != nil && isTrue(i.IPv4.DHCP) {
-			ip := *i.IPv4
-			ip.DHCP = new(false)
-			current.Interfaces[n].IPv4 = &ip
+		if i.Manager.Yields() {
+			current.Interfaces[n].IPv4, current.Interfaces[n].IPv6 = i.IPv4.withoutLease(), i.IPv6.withoutLease()
 		}
 	}
 	return current
 }
 
-// Held are the names of the links that a desired state asks something of, and of those it makes ports: no manager may
-// touch them while it is to hold.
+// withoutLease returns a configuration that nobody is asked for.
+func (ip *IP) withoutLease() *IP {
+	if ip == nil || !isTrue(ip.DHCP) {
+		return ip
+	}
+	static := *ip
+	static.DHCP = new(false)
+	return &static
+}
+
+// Held returns the names of the links that a desired state asks something of, and of those it makes ports: no manager
+// may touch them while it is to hold.
 func Held(desired State) map[string]bool {
 	held := map[string]bool{}
 	for _, i := range desired.Interfaces {
@@ -154,12 +162,13 @@ func inheritIPv6(now *IP) *IP {
 		return &IP{Enabled: new(true), Autoconf: new(false), Address: static}
 	}
 	if slices.ContainsFunc(now.Address, Address.Dynamic) {
-		return &IP{Enabled: new(true), Autoconf: new(true)} // the manager answered router advertisements itself
+		leased := slices.ContainsFunc(now.Address, Address.leased6)
+		return &IP{Enabled: new(true), DHCP: new(leased), Autoconf: new(true)} // the manager answered routers itself
 	}
 	return nil
 }
 
-// inheritRoutes are the routes through a link whose addresses are inherited as static ones.
+// inheritRoutes returns the routes through a link whose addresses are inherited as static ones.
 func inheritRoutes(routes []Route, entry Interface) []Route {
 	var kept []Route
 	for _, r := range routes {
@@ -223,7 +232,7 @@ func (s *State) applyManager(step Step) error {
 	return nil
 }
 
-// Unyielding says of the links that a desired state names, and of their ports, which are managed by a program that
+// Unyielding returns of the links that a desired state names, and of their ports, which are managed by a program that
 // cannot be told to leave them alone. Each is one sentence.
 func Unyielding(current, desired State) []string { return unyielding(current.index(), Held(desired)) }
 
@@ -240,7 +249,7 @@ func unyielding(links map[string]*Interface, touched map[string]bool) []string {
 	return warnings
 }
 
-// managerCosts are what the steps mean to managers of links: those that cannot be told, and profiles of
+// managerCosts returns what the steps mean to managers of links: those that cannot be told, and profiles of
 // kubernetes-nmstate that have no effect meanwhile.
 func managerCosts(links map[string]*Interface, steps []Step) []string {
 	touched := map[string]bool{}

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// managedNode is a node whose two NICs have a manager each: eth0 with a lease, eth1 with a static address and a route.
+// managedNode returns a node whose two NICs have a manager each: eth0 with a lease, eth1 with a static address and a
+// route.
 func managedNode(m Manager) State {
 	leased := Address{IP: netip.MustParseAddr("192.0.2.7"), PrefixLength: 24, ValidLifeTime: 600, PreferredLifeTime: 600}
 	static := Address{IP: netip.MustParseAddr("198.51.100.7"), PrefixLength: 24}

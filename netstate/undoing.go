@@ -35,7 +35,7 @@ func (r Removal) Wishes(current State) []State {
 	wishes := make([]State, len(r.Desired))
 	for n, desired := range r.Desired {
 		made[n] = Merge(before, desired)
-		wishes[n] = leading(made[n], before)
+		wishes[n] = leading(made[n], before.heeding(desired))
 	}
 	ground := groundOf(current, others, wishes)
 	ground.addPeople(current)
@@ -163,7 +163,7 @@ func (c since) withPorts(d, now Interface) Interface {
 	return d
 }
 
-// ports are those of an interface that may be missing.
+// ports returns those of an interface that may be missing.
 func (i *Interface) ports() []string {
 	if i == nil {
 		return nil
@@ -270,7 +270,7 @@ func (ip *IP) disowned() *IP {
 	return &bare
 }
 
-// after is a state once the steps towards a wish are taken.
+// after returns a state once the steps towards a wish are taken.
 func after(current, wish State) State {
 	steps := PlanBack(current, wish)
 	current = WithoutLeases(current.complete())

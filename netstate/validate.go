@@ -53,8 +53,20 @@ func validateNames(desired State, at *field.Path) field.ErrorList {
 		}
 		seen[i.Name] = true
 		errs = append(errs, validateLinkState(i, here)...)
+		errs = append(errs, validateDescription(i, here)...)
 	}
 	return errs
+}
+
+// maxDescription is how long the kernel lets the alias of a link be, in bytes (IFALIASZ of include/uapi/linux/if.h,
+// less the zero at its end).
+const maxDescription = 255
+
+func validateDescription(i Interface, at *field.Path) field.ErrorList {
+	if !i.wanted() || len(deref(i.Description)) <= maxDescription {
+		return nil
+	}
+	return field.ErrorList{field.TooLong(at.Child("description"), "", maxDescription)}
 }
 
 // validateName checks what the kernel's dev_valid_name checks, and that the name cannot be mistaken for
@@ -68,6 +80,11 @@ func validateName(name string, at *field.Path) field.ErrorList {
 			"is "+strconv.Itoa(len(name))+" bytes long: an interface name has at most 15")}
 	case name == "." || name == "..":
 		return field.ErrorList{field.Invalid(at, name, "cannot be the name of an interface")}
+	case name == "all" || name == "default" || name == "bonding_masters":
+		// sysctl_dev_name_is_allowed of include/linux/netdevice.h, and bond_create_sysfs of the bonding driver
+		return field.ErrorList{field.Invalid(at, name, "the kernel keeps this name for a file of its own")}
+	case strings.Contains(name, "%"):
+		return field.ErrorList{field.Invalid(at, name, "the kernel puts a number in the place of %")} // dev_alloc_name
 	case strings.ContainsFunc(name,
 		func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f || r == 0x85 || r == 0xa0 }):
 		return field.ErrorList{field.Invalid(at, name, "an interface name has no slash, colon, blank or control character")}
@@ -118,9 +135,6 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 		if i.Ethtool != nil && i.Type != "" && i.Type != TypeEthernet {
 			errs = append(errs, field.Forbidden(at.Child("ethtool"),
 				"goes with type "+string(TypeEthernet)+", not with "+string(i.Type)))
-		}
-		if i.LLDP != nil && isTrue(i.LLDP.Enabled) {
-			errs = append(errs, field.Forbidden(at.Child("lldp", "enabled"), "LLDP is not run here: run lldpd"))
 		}
 		if i.CopyMACFrom != nil && i.Type != "" && i.Type != TypeBridge && i.Type != TypeBond {
 			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "goes with type linux-bridge or bond"))

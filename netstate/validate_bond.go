@@ -64,7 +64,7 @@ func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(at.Child("downdelay"), "has an effect only with miimon"))
 	}
 	if positive(o.ARPInterval) && (o.ARPIPTarget == nil || *o.ARPIPTarget == "") {
-		errs = append(errs, field.Required(at.Child("arp_ip_target"), "arp_interval needs somebody to ask"))
+		errs = append(errs, field.Required(at.Child("arp_ip_target"), "arp_interval needs an address to ask for"))
 	}
 	if o.ARPIPTarget == nil || *o.ARPIPTarget == "" {
 		return errs
@@ -73,9 +73,15 @@ func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
 	if len(targets) > 16 {
 		errs = append(errs, field.TooMany(at.Child("arp_ip_target"), len(targets), 16))
 	}
-	for _, target := range targets {
-		if addr, err := netip.ParseAddr(target); err != nil || !addr.Is4() {
+	for n, target := range targets {
+		addr, err := netip.ParseAddr(target)
+		switch {
+		case err != nil || !addr.Is4():
 			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "not an IPv4 address"))
+		case addr.As4()[0] == 0 || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}): // bond_is_ip_target_ok
+			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "nobody has this address"))
+		case slices.Contains(targets[:n], target):
+			errs = append(errs, field.Duplicate(at.Child("arp_ip_target"), target))
 		}
 	}
 	return errs
@@ -97,10 +103,13 @@ func validateBondMode(i Interface, at *field.Path) field.ErrorList {
 		}
 		errs = append(errs, field.Forbidden(at.Child(key), "has no effect in mode "+*i.Bond.Mode))
 	}
-	failOver := i.Bond.Options.FailOverMAC
-	if *i.Bond.Mode == "active-backup" && failOver != nil && *failOver == "active" && i.MAC != nil {
-		errs = append(errs, field.Forbidden(at.Child("fail_over_mac"),
-			"with active the bond takes the MAC of its active port: remove mac-address"))
+	if *i.Bond.Mode == "active-backup" && deref(i.Bond.Options.FailOverMAC) == "active" {
+		for key, said := range map[string]bool{"mac-address": i.MAC != nil, "copy-mac-from": i.CopyMACFrom != nil} {
+			if said {
+				errs = append(errs, field.Forbidden(at.Child("fail_over_mac"),
+					"with active the bond takes the MAC of its active port: remove "+key))
+			}
+		}
 	}
 	return errs
 }

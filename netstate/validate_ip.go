@@ -4,6 +4,7 @@ package netstate
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -41,12 +42,29 @@ func validateIP(ip *IP, bits int, at *field.Path) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for n, address := range ip.Address {
-		errs = append(errs, validateAddress(address, bits, at.Child("address").Index(n))...)
+		here := at.Child("address").Index(n)
+		errs = append(errs, validateAddress(address, bits, here)...)
+		if slices.ContainsFunc(ip.Address[:n], address.replaces) {
+			errs = append(errs, field.Invalid(here.Child("prefix-length"), address.PrefixLength,
+				"a link has an IPv6 address once, with one length"))
+		}
 	}
 	if ip.Token != nil && *ip.Token != "" && !isToken(*ip.Token) {
 		errs = append(errs, field.Invalid(at.Child("token"), *ip.Token, "not an interface identifier like ::1"))
 	}
+	if ip.DHCPDUID != nil && !isDUID(*ip.DHCPDUID) {
+		errs = append(errs, field.Invalid(at.Child("dhcp-duid"), *ip.DHCPDUID,
+			"must be ll, llt, uuid, or its bytes in hexadecimal, the two of the type first, like 00:03:00:01:02:00:00:00:00:01"))
+	}
 	return errs
+}
+
+// isDUID reports whether text says what to call a DHCPv6 client (RFC 8415, 11.1).
+func isDUID(text string) bool {
+	const minDUID, maxDUID = 3, 130
+	bytes, given := ColonHex(text)
+	return slices.Contains([]string{"", "ll", "llt", "uuid"}, text) ||
+		given && len(bytes) >= minDUID && len(bytes) <= maxDUID
 }
 
 func validateAddress(address Address, bits int, at *field.Path) field.ErrorList {

@@ -108,7 +108,7 @@ func validateControllers(desired State, at *field.Path) field.ErrorList {
 func validatePort(controller, port Interface, at *field.Path) field.ErrorList {
 	switch {
 	case port.State == StateAbsent && port.Type != TypeEthernet:
-		return field.ErrorList{field.Invalid(at, port.Name, "is wanted absent")}
+		return field.ErrorList{field.Invalid(at, port.Name, "has state absent")}
 	case port.Type == TypeLoopback, port.Type == TypeVRF, port.Type == TypeBridge && controller.Type != TypeVRF:
 		return field.ErrorList{field.Invalid(at, port.Name,
 			"is a "+string(port.Type)+", which cannot be a port of a "+string(controller.Type))}
@@ -139,7 +139,7 @@ func validateController(
 	switch {
 	case !isDesired:
 	case controller.State == StateAbsent:
-		errs = append(errs, field.Invalid(at, *i.Controller, "is wanted absent"))
+		errs = append(errs, field.Invalid(at, *i.Controller, "has state absent"))
 	case controller.Ports() != nil && !slices.Contains(controller.Ports(), i.Name):
 		errs = append(errs, field.Invalid(at, *i.Controller, i.Name+" is not in the port list of "+controller.Name))
 	}
@@ -157,9 +157,9 @@ func validateBases(desired State, at *field.Path) field.ErrorList {
 		at = at.Child(i.partKey(), "base-iface")
 		switch {
 		case base.State == StateAbsent && base.Type != TypeEthernet:
-			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up as "+base.Name+" is wanted absent")}
+			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up, because "+base.Name+" has state absent")}
 		case (base.State == StateDown || base.State == StateAbsent) && i.State != StateDown && i.VXLAN == nil:
-			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up while "+base.Name+" is wanted down")}
+			return field.ErrorList{field.Invalid(at, base.Name, i.Name+" cannot be up while "+base.Name+" has state down")}
 		}
 		return nil
 	})
@@ -182,7 +182,7 @@ func validateRings(desired State, at *field.Path) field.ErrorList {
 	for n, i := range desired.Interfaces {
 		if ring := findRing(below, i.Name); ring != nil && ring[0] == slices.Min(ring) {
 			return field.ErrorList{field.Invalid(desired.pathOf(at, n).Child("name"), i.Name,
-				"stands on itself: "+strings.Join(append(ring, i.Name), " → "))}
+				"is its own base: "+strings.Join(append(ring, i.Name), " → "))}
 		}
 	}
 	return nil

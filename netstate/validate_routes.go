@@ -52,6 +52,10 @@ func validateDestination(route Route, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Required(at.Child("destination"),
 			"a network like 198.51.100.0/24, or 0.0.0.0/0 for the default route")}
 	}
+	if destination.Addr().Is4In6() {
+		return field.ErrorList{field.Invalid(at.Child("destination"), destination.String(),
+			"is a network of IPv4: write it as one, such as 198.51.100.0/24")}
+	}
 	zeroNet := netip.MustParsePrefix("0.0.0.0/8")
 	if destination.Addr().Is4() && destination.Bits() >= 8 && zeroNet.Contains(destination.Addr()) && route.unicast() {
 		return field.ErrorList{field.Invalid(at.Child("destination"), destination.String(),
@@ -78,6 +82,10 @@ func validateNextHop(route Route, at *field.Path) field.ErrorList {
 }
 
 func validateVersion(address netip.Addr, destination netip.Prefix, at *field.Path) field.ErrorList {
+	if address.Zone() != "" {
+		return field.ErrorList{field.Invalid(at, address.String(),
+			"has no zone here: next-hop-interface says through which link")}
+	}
 	if !address.IsValid() || !destination.IsValid() || address.Is4() == destination.Addr().Is4() {
 		return nil
 	}
@@ -91,7 +99,7 @@ func validateRouteInterface(route Route, i Interface, at *field.Path) field.Erro
 	}
 	switch {
 	case i.State == StateAbsent || i.State == StateDown:
-		return field.ErrorList{field.Invalid(at, i.Name, "is wanted "+string(i.State))}
+		return field.ErrorList{field.Invalid(at, i.Name, "has state "+string(i.State))}
 	case ip != nil && ip.Enabled != nil && !*ip.Enabled:
 		return field.ErrorList{field.Invalid(at, i.Name, "has "+version+" disabled")}
 	}

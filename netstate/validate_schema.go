@@ -3,7 +3,6 @@
 package netstate
 
 import (
-	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
@@ -18,57 +17,67 @@ import (
 func validateRangesAndWords(desired State, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for n, i := range desired.Interfaces {
-		// Paths cost more than the checks: they are made for the few interfaces with errors only.
-		if i.wanted() && len(checkTags(nil, reflect.ValueOf(i), "", nil)) > 0 {
-			errs = checkTags(errs, reflect.ValueOf(i), "", desired.pathOf(at, n))
+		if i.wanted() {
+			errs = append(errs, checkTags(reflect.ValueOf(i), func() *field.Path { return desired.pathOf(at, n) })...)
 		}
 	}
-	errs = checkTags(errs, reflect.ValueOf(desired.Routes.Config), "", child(at, "routes").Child("config"))
-	return checkTags(errs, reflect.ValueOf(desired.RouteRules.Config), "", child(at, "route-rules").Child("config"))
+	config := func(part string) func() *field.Path {
+		return func() *field.Path { return child(at, part).Child("config") }
+	}
+	errs = append(errs, checkTagsOfEach(reflect.ValueOf(desired.Routes.Config), config("routes"))...)
+	return append(errs, checkTagsOfEach(reflect.ValueOf(desired.RouteRules.Config), config("route-rules"))...)
 }
 
-// checkTags appends what is wrong with v and what it holds. Without a path the errors have none: then it
-// only matters whether there are any.
-func checkTags(errs field.ErrorList, v reflect.Value, tag reflect.StructTag, at *field.Path) field.ErrorList {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.IsNil() {
-			return errs
+// checkTags returns what is wrong with the keys of a struct and with those of the structs in its lists. Paths cost more
+// than the checks: they are made for what is wrong only.
+func checkTags(v reflect.Value, at func() *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	eachKey(reflect.Zero(v.Type()), v, func(path []keyStep, _, value reflect.Value) bool {
+		if value.Kind() == reflect.Pointer && value.IsNil() {
+			return false
 		}
-		return checkTags(errs, v.Elem(), tag, at)
-	case reflect.Slice:
-		for n := range v.Len() {
-			here := at
-			if at != nil {
-				here = at.Index(n)
-			}
-			errs = checkTags(errs, v.Index(n), "", here)
+		if holdsKeys(value.Type()) {
+			return true
 		}
-		return errs
-	case reflect.Struct:
-		if _, isText := v.Interface().(encoding.TextMarshaler); isText {
-			return errs
+		last := path[len(path)-1]
+		switch value = reflect.Indirect(value); {
+		case value.Kind() == reflect.Slice && !value.IsZero():
+			errs = append(errs, checkTagsOfEach(value, below(at, path))...)
+		case value.Kind() == reflect.Int:
+			errs = append(errs, checkRange(value.Int(), last.field().Tag.Get("range"), below(at, path))...)
+		case value.Kind() == reflect.String && !value.IsZero():
+			tag := last.field().Tag
+			errs = append(errs, checkWord(value.String(), tag.Get("words")+tag.Get("numbers"), below(at, path))...)
 		}
-		for n := range v.NumField() {
-			if v.Field(n).IsZero() && v.Field(n).Kind() != reflect.Int {
-				continue
-			}
-			f, here := v.Type().Field(n), at
-			if at != nil {
-				here = at.Child(jsonKey(f))
-			}
-			errs = checkTags(errs, v.Field(n), f.Tag, here)
-		}
-		return errs
-	case reflect.Int:
-		return append(errs, checkRange(v.Int(), tag.Get("range"), at)...)
-	case reflect.String:
-		return append(errs, checkWord(v.String(), tag.Get("words")+tag.Get("numbers"), at)...)
+		return false
+	})
+	return errs
+}
+
+// checkTagsOfEach is checkTags for every item of a list. Items that are no structs of keys have no tags.
+func checkTagsOfEach(list reflect.Value, at func() *field.Path) field.ErrorList {
+	if !holdsKeys(reflect.PointerTo(list.Type().Elem())) {
+		return nil
+	}
+	var errs field.ErrorList
+	for n := range list.Len() {
+		errs = append(errs, checkTags(list.Index(n), func() *field.Path { return at().Index(n) })...)
 	}
 	return errs
 }
 
-func checkRange(value int64, limits string, at *field.Path) field.ErrorList {
+// below makes the path of a key of the struct that is at a path, if it is asked for.
+func below(at func() *field.Path, path []keyStep) func() *field.Path {
+	return func() *field.Path {
+		here := at()
+		for _, step := range path {
+			here = here.Child(step.key())
+		}
+		return here
+	}
+}
+
+func checkRange(value int64, limits string, at func() *field.Path) field.ErrorList {
 	low, high, found := strings.Cut(limits, " ")
 	if !found {
 		return nil
@@ -78,12 +87,12 @@ func checkRange(value int64, limits string, at *field.Path) field.ErrorList {
 	if lowErr == nil && highErr == nil && least <= value && value <= most {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, value, fmt.Sprintf("is not in the range of %s to %s", low, high))}
+	return field.ErrorList{field.Invalid(at(), value, fmt.Sprintf("is not in the range of %s to %s", low, high))}
 }
 
-func checkWord(value, words string, at *field.Path) field.ErrorList {
+func checkWord(value, words string, at func() *field.Path) field.ErrorList {
 	if words == "" || value == "" || slices.Contains(strings.Fields(words), value) {
 		return nil
 	}
-	return field.ErrorList{field.NotSupported(at, value, strings.Fields(words))}
+	return field.ErrorList{field.NotSupported(at(), value, strings.Fields(words))}
 }

@@ -49,17 +49,34 @@ func TestPathsBeginWhereTheStateIs(t *testing.T) {
 	assert.Len(t, parseErrs, 2)
 }
 
+func TestADUIDIsCalledByAWordOrItsBytes(t *testing.T) {
+	for text, valid := range map[string]bool{
+		"": true, "ll": true, "llt": true, "uuid": true, "00:03:00:01:02:00:00:00:00:01": true, "0:2:1": true,
+		"en": false, "00:03": false, "0003000102": false, "00:03:zz": false, "UUID": false,
+	} {
+		state := parse(t, "interfaces: [{name: a, ipv6: {enabled: true, dhcp: true, dhcp-duid: '"+text+"'}}]")
+		errs := Validate(state, nil)
+		assert.Equal(t, valid, len(errs) == 0, "%q: %v", text, errs)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	tests := map[string]struct {
 		state string
 		want  []string
 	}{
-		"DHCPv6 is not run": {`interfaces: [{name: a, ipv6: {enabled: true, dhcp: true}}]`,
-			[]string{"interfaces[0].ipv6.dhcp: no DHCPv6 client runs here: use autoconf or static addresses"}},
 		"unless IPv6 is off": {`interfaces: [{name: a, ipv6: {enabled: false, dhcp: true}}]`, nil},
 		"nothing waits for addresses": {`interfaces: [{name: a, wait-ip: ipv4}]`,
 			[]string{"interfaces[0].wait-ip: has no effect: nothing waits for an address"}},
-		"a virtual link that is down":    {`interfaces: [{name: a, type: bond, state: down}, {name: b, type: ethernet, state: down}]`, []string{"interfaces[0].state: the link is kept and set down; use absent to remove it"}},
+		"a bridge hears no neighbours": {`interfaces: [{name: a, type: linux-bridge, lldp: {enabled: true}}, {name: b, lldp: {enabled: true}}]`,
+			[]string{"interfaces[0].lldp.enabled: neighbours are heard by the ports, not by the bridge: enable it on those"}},
+		"a virtual link that is down": {`interfaces: [{name: a, type: bond, state: down}, {name: b, type: ethernet, state: down}]`, []string{"interfaces[0].state: the link is kept and set down; use absent to remove it"}},
+		"a bond gives its ports its MAC": {
+			`interfaces: [{name: a, mac-address: "02:00:00:00:00:01"}, {name: b, type: bond, link-aggregation: {mode: balance-rr, port: [a]}}]`,
+			[]string{"interfaces[0].mac-address: has no effect: a port of a bond has the bond's"}},
+		"but not where the active port has its own": {
+			`interfaces: [{name: a, mac-address: "02:00:00:00:00:01"}, {name: b, type: bond,
+  link-aggregation: {mode: active-backup, options: {fail_over_mac: active}, port: [a]}}]`, nil},
 		"nothing said, nothing to warn":  {`interfaces: [{name: a, wait-ip: any}]`, nil},
 		"what is absent needs no remark": {`interfaces: [{name: a, state: absent, wait-ip: ipv4}]`, nil},
 	}

@@ -41,7 +41,7 @@ func (e *Enactment) finished(generation int64) bool {
 	return e.status().Finished(generation)
 }
 
-// status is what the enactment says, in the API's type. What does not exist says nothing.
+// status returns what the enactment says, in the API's type. What does not exist says nothing.
 func (e *Enactment) status() nmstate.EnactmentStatus {
 	if e == nil {
 		return nmstate.EnactmentStatus{}
@@ -72,7 +72,7 @@ func (e *Enactment) waiting(p Policy) bool {
 	return e.is(nmstate.EnactmentPending) && e.Generation == p.Generation
 }
 
-// Status is what the enactment is to say after an action of verb Wait or Abort, in kubernetes-nmstate's words.
+// Status returns what the enactment is to say after an action of verb Wait or Abort, in kubernetes-nmstate's words.
 func (e *Enactment) Status(verb Verb, now metav1.Time) []nmstate.Condition {
 	t, reason := nmstate.EnactmentPending, nmstate.ReasonMaxUnavailableReached
 	message := "Waiting for progressing nodes to finish"

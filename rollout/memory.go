@@ -21,7 +21,7 @@ import (
 // A memory knows which versions of enactments there are, by our own writes, that a cache must show before anything is
 // decided by it: a turn that the cache does not show would be granted to somebody else too.
 type memory struct {
-	mu       sync.Mutex
+	mu       sync.Mutex                    // guards what follows
 	policies map[string]map[string]version // by policy and enactment; a policy is there once it was surveyed
 	reported map[string]*v1.NodeNetworkConfigurationPolicy
 }
@@ -69,7 +69,7 @@ func (m *memory) reports(policy *v1.NodeNetworkConfigurationPolicy) {
 	m.reported[policy.Name] = policy
 }
 
-// newest is the policy as it is in the cache, or as it was reported on if that is newer.
+// newest returns the policy as it is in the cache, or as it was reported on if that is newer.
 func (m *memory) newest(cached *v1.NodeNetworkConfigurationPolicy) (*v1.NodeNetworkConfigurationPolicy, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -56,7 +56,7 @@ func (r *Reconciler) read(ctx context.Context, name string) (*reading, error) {
 	return view, err
 }
 
-// nodes are those that a selector selects.
+// nodes returns those that a selector selects.
 func (r *Reconciler) nodes(ctx context.Context, selector map[string]nmstate.LabelValue) ([]Node, error) {
 	labels := client.MatchingLabels{}
 	for key, value := range selector {
@@ -82,7 +82,7 @@ func (r *Reconciler) nodes(ctx context.Context, selector map[string]nmstate.Labe
 	return nodes, nil
 }
 
-// nodeStates is a list of node states, of which a rollout needs nothing but that they exist.
+// nodeStates returns a list of node states, of which a rollout needs nothing but that they exist.
 func nodeStates() *metav1.PartialObjectMetadataList {
 	var list metav1.PartialObjectMetadataList
 	list.SetGroupVersionKind(v1beta1.GroupVersion().WithKind("NodeNetworkStateList"))

@@ -60,7 +60,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return result, err
 	}
 	// Somebody else wrote first. We are about to hear of it, if we have not already.
-	r.Log.V(1).Info("Decided on what was outdated", "policy", request.Name, "error", err.Error())
+	r.Log.V(1).Info("Decided on outdated objects", "policy", request.Name, "error", err.Error())
 	return reconcile.Result{RequeueAfter: retryInterval}, nil
 }
 
@@ -129,7 +129,7 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 	return 0, nil
 }
 
-// lastReport is when a status was written last.
+// lastReport returns when a status was written last.
 func lastReport(s nmstate.PolicyStatus) time.Time {
 	var last time.Time
 	if s.LastUnavailableNodeCountUpdate != nil {
@@ -143,7 +143,7 @@ func lastReport(s nmstate.PolicyStatus) time.Time {
 	return last
 }
 
-// replaced is the merge patch that leaves nothing of an old map in a new one.
+// replaced returns the merge patch that leaves nothing of an old map in a new one.
 func replaced(before, after map[string]int) map[string]any {
 	patch := map[string]any{}
 	for key := range before {
@@ -181,7 +181,7 @@ func (r *Reconciler) announce(view *reading, enactment string) {
 	r.Events.Eventf(reference, nil, corev1.EventTypeWarning, "ReconcileFailed", "Abort", "%s", abortedMessage(enactment))
 }
 
-// request is one for a policy.
+// request returns one for a policy.
 func request(policy string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: policy}}
 }

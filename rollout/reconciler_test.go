@@ -20,27 +20,27 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
-// stories are what a world may go through.
+// stories returns what a world may go through.
 func stories() map[string]func(*world) {
 	return map[string]func(*world){
-		"all goes well": func(w *world) { w.settle() },
-		"one fails":     func(w *world) { w.broken["b"] = true; w.settle() },
+		"all goes well": func(w *world) { w.converge() },
+		"one fails":     func(w *world) { w.broken["b"] = true; w.converge() },
 		"too many fail, and the next generation is right": func(w *world) {
 			w.broken = map[string]bool{"a": true, "b": true}
-			w.settle()
+			w.converge()
 			clear(w.broken)
 			w.change(func(*nmstate.PolicySpec) {})
-			w.settle()
+			w.converge()
 		},
 		"the policy changes while nodes are at work": func(w *world) {
 			r := w.reconciler(nil)
 			_, _ = r.Reconcile(w.t.Context(), request("p")) // it may die of it
 			w.step()
 			w.change(func(*nmstate.PolicySpec) {})
-			w.settle()
+			w.converge()
 		},
 		"a node goes and another comes": func(w *world) {
-			w.settle()
+			w.converge()
 			require.NoError(w.t, w.api.Delete(w.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}))
 			require.NoError(
 				w.t, w.api.Create(w.t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "z", UID: "z-uid"}}),
@@ -48,7 +48,7 @@ func stories() map[string]func(*world) {
 			require.NoError(
 				w.t, w.api.Create(w.t.Context(), &v1beta1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "z"}}),
 			)
-			w.settle()
+			w.converge()
 		},
 	}
 }
@@ -77,7 +77,7 @@ func TestADeathAtAnyWriteChangesNothing(t *testing.T) {
 func TestAStoppedRolloutTellsWhomItAborts(t *testing.T) {
 	w := newWorld(t, 1, "a", "b")
 	w.broken["a"] = true
-	w.settle()
+	w.converge()
 	assert.Equal(t, "Degraded: 1/2 nodes failed to configure, 1 nodes aborted configuration\n"+
 		"a.p turn 1: Failing@1\nb.p turn : Aborted@1\n", w.String())
 	require.Len(t, w.events.Events, 1)
@@ -86,7 +86,7 @@ func TestAStoppedRolloutTellsWhomItAborts(t *testing.T) {
 
 func TestADeletedPolicyTakesItsEnactmentsAlong(t *testing.T) {
 	w := newWorld(t, 2, "a", "b", "c")
-	w.settle()
+	w.converge()
 	require.NoError(t, w.api.Delete(t.Context(), w.policy()))
 	_, err := w.reconciler(nil).Reconcile(t.Context(), request("p"))
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestAnEnactmentWithoutLabelsMakesRoom(t *testing.T) {
 	require.NoError(t, w.api.Create(t.Context(), nobodys))
 	_, err := w.reconciler(nil).Reconcile(t.Context(), request("p"))
 	require.ErrorContains(t, err, "already exists")
-	w.settle()
+	w.converge()
 	assert.Contains(t, w.String(), "a.p turn 1: Available@1")
 }
 
@@ -117,9 +117,9 @@ func TestAnEnactmentOfAnotherPolicyStays(t *testing.T) {
 func TestNobodyGrantsTurnsAfterTheLeaseIsLost(t *testing.T) {
 	w := newWorld(t, 1, "a")
 	r := w.reconciler(nil)
-	r.Leads = func() error { return errors.New("the lease is another replica's") }
+	r.Leads = func() error { return errors.New("another replica holds the lease") }
 	_, err := r.Reconcile(t.Context(), request("p"))
-	require.ErrorContains(t, err, "create a.p turn 1: the lease is another replica's")
+	require.ErrorContains(t, err, "create a.p turn 1: another replica holds the lease")
 	assert.Empty(t, w.enactments())
 }
 
@@ -147,7 +147,7 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 				cached.catchUp()
 			}
 		}
-		w.settle()
+		w.converge()
 		require.Contains(t, w.String(), "Available: 5/5 nodes successfully configured", "seed %d", seed)
 	}
 }
@@ -155,7 +155,7 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 // Another process has granted a turn that the cache of the next one does not show: it asks before it decides.
 func TestAProcessThatBeginsAsksWhatOthersWrote(t *testing.T) {
 	w := newWorld(t, 1, "a", "b")
-	w.settle()
+	w.converge()
 	w.change(func(*nmstate.PolicySpec) {})
 	cached := &lag{world: w}
 	cached.catchUp()
@@ -245,7 +245,7 @@ func TestPolicyStatusIsWrittenSeldom(t *testing.T) {
 
 func TestStatusKeepsWhatItDoesNotKnow(t *testing.T) {
 	w := newWorld(t, 1, "a")
-	w.settle()
+	w.converge()
 	e := w.enactments()[0]
 	e.Status.Features = []string{"kept"}
 	require.NoError(t, w.api.Status().Update(t.Context(), &e))

@@ -90,7 +90,7 @@ type Action struct {
 // Urgent actions make room that later ones fill.
 func (a Action) Urgent() bool { return a.Verb == Delete || a.Verb == Withdraw }
 
-// String is the action as a line of a log.
+// String returns the action as a line of a log.
 func (a Action) String() string {
 	if a.Turn == 0 {
 		return fmt.Sprintf("%s %s", a.Verb, a.Enactment)
@@ -98,7 +98,7 @@ func (a Action) String() string {
 	return fmt.Sprintf("%s %s turn %d", a.Verb, a.Enactment, a.Turn)
 }
 
-// Decide says what is to be done about a view. When it is done, and nothing else happens, the next decision has no
+// Decide returns what is to be done about a view. When it is done, and nothing else happens, the next decision has no
 // actions. No order of actions, done in part or in full, has more nodes than maxUnavailable at work or failed.
 func Decide(v View) Decision {
 	if v.Policy == nil {
@@ -148,7 +148,7 @@ const (
 )
 
 // membersOf finds the members of a rollout and deletes what belongs to none. A node takes part once an agent has shown
-// itself; from then on its enactment keeps it in, so that deleting node states, to have them written anew, disturbs
+// itself; from then on its enactment keeps it in, so that deleting node states, to have them written again, disturbs
 // nothing.
 func membersOf(v View) (members []*member, stale []Action) {
 	enactments := map[string]*Enactment{}
@@ -181,7 +181,7 @@ func (e *Enactment) foreign(n Node, p Policy) bool {
 		e.PolicyUID != "" && e.PolicyUID != p.UID
 }
 
-// action is the write that brings a member where assignTurns wants it, if it takes one.
+// action returns the write that brings a member where assignTurns wants it, if it takes one.
 func (m *member) action(p Policy) (Action, bool) {
 	a := Action{Enactment: nmstate.EnactmentName(m.node.Name, p.Name)}
 	e := m.enactment
@@ -208,8 +208,8 @@ func (m *member) action(p Policy) (Action, bool) {
 	return a, true
 }
 
-// maxUnavailable is how many of some nodes may be at work or have failed at a time: at least one, and half of them if
-// the policy does not say or says nothing readable. Percentages are rounded up.
+// maxUnavailable returns how many of some nodes may be at work or have failed at a time: at least one, and half of them
+// if the policy does not say or says nothing readable. Percentages are rounded up.
 func maxUnavailable(p Policy, nodes int) int {
 	fallback := intstr.FromString(nmstate.DefaultMaxUnavailable)
 	limit, err := intstr.GetScaledValueFromIntOrPercent(cmp.Or(p.MaxUnavailable, &fallback), nodes, true)

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 )
 
-// policy is policy p at generation 2, for a number of nodes at a time.
+// policy returns policy p at generation 2, for a number of nodes at a time.
 func policy(limit int) *Policy {
 	return &Policy{Name: "p", UID: "p-uid", Generation: 2, MaxUnavailable: &intstr.IntOrString{IntVal: int32(limit)}}
 }
@@ -31,7 +31,7 @@ func notReadyNode(name string) Node {
 	return n
 }
 
-// enactment is one of policy p. What it says is a generation and the types of the conditions that are True.
+// enactment returns one of policy p. What it says is a generation and the types of the conditions that are True.
 func enactment(node string, turn, says int64, what ...nmstate.ConditionType) Enactment {
 	e := Enactment{
 		Name: node + ".p", Node: node, NodeUID: types.UID(node + "-uid"), PolicyUID: "p-uid", Turn: turn, Generation: says,

@@ -110,7 +110,7 @@ const (
 	Turnover
 )
 
-// Status is the policy's status after old, and how much that changes. Fields of old that the summary does not know
+// Status returns the policy's status after old, and how much that changes. Fields of old that the summary does not know
 // stay.
 func (s Summary) Status(old nmstate.PolicyStatus, now metav1.Time) (nmstate.PolicyStatus, Change) {
 	status, change := old, Same
@@ -139,7 +139,7 @@ func (s Summary) Status(old nmstate.PolicyStatus, now metav1.Time) (nmstate.Poli
 	return status, change
 }
 
-// conditions are the rows of kubernetes-nmstate's matrix, down to a policy that has failed not progressing for the
+// conditions returns the rows of kubernetes-nmstate's matrix, down to a policy that has failed not progressing for the
 // reason that it progresses.
 func (s Summary) conditions() []nmstate.Condition {
 	others, reason := corev1.ConditionFalse, nmstate.ReasonSuccessfullyConfigured

@@ -13,10 +13,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 )
 
-// noon is when the tests begin.
+// noon returns when the tests begin.
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// row is what conditions say, without messages and times.
+// row returns what conditions say, without messages and times.
 func row(conditions []nmstate.Condition, types ...nmstate.ConditionType) []string {
 	var cells []string
 	for _, t := range types {

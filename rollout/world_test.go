@@ -76,7 +76,7 @@ func newWorld(t *testing.T, limit int, nodes ...string) *world {
 	return w
 }
 
-// serve is an API server in memory that has some objects.
+// serve returns an API server in memory that has some objects.
 func (w *world) serve(objects []client.Object) client.WithWatch {
 	return fake.NewClientBuilder().WithScheme(w.scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1.NodeNetworkConfigurationPolicy{}, &v1beta1.NodeNetworkConfigurationEnactment{}).
@@ -84,7 +84,7 @@ func (w *world) serve(objects []client.Object) client.WithWatch {
 		Build()
 }
 
-// reconciler is a process that has just started. It reads from a cache, which is the API server itself if nil.
+// reconciler returns a process that has just started. It reads from a cache, which is the API server itself if nil.
 func (w *world) reconciler(cached client.Reader) *Reconciler {
 	w.dead = false
 	writes := interceptor.NewClient(w.api, interceptor.Funcs{
@@ -149,7 +149,7 @@ func (c cachedClient) List(ctx context.Context, list client.ObjectList, opts ...
 	return c.cached.List(ctx, list, opts...)
 }
 
-// enactments are all there are, by name.
+// enactments returns all there are, by name.
 func (w *world) enactments() []v1beta1.NodeNetworkConfigurationEnactment {
 	var list v1beta1.NodeNetworkConfigurationEnactmentList
 	require.NoError(w.t, w.api.List(w.t.Context(), &list))
@@ -199,9 +199,9 @@ func (w *world) step() (busy bool) {
 	return busy
 }
 
-// settle has processes and agents go on until nobody has anything left to do. A process that dies is followed by
+// converge has processes and agents go on until nobody has anything left to do. A process that dies is followed by
 // another.
-func (w *world) settle() {
+func (w *world) converge() {
 	r := w.reconciler(nil)
 	for quiet := 0; quiet < 2; {
 		before := w.writes
@@ -225,7 +225,7 @@ func (w *world) change(edit func(*nmstate.PolicySpec)) {
 	require.NoError(w.t, w.api.Update(w.t.Context(), p))
 }
 
-// String is what there is, without times.
+// String returns what there is, without times.
 func (w *world) String() string {
 	var text strings.Builder
 	for _, c := range w.policy().Status.Conditions {

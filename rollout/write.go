@@ -133,7 +133,7 @@ func (r *Reconciler) change(
 	return versionOf(next), err
 }
 
-// onVersion is the metadata of a patch that applies to one version of an object only.
+// onVersion returns the metadata of a patch that applies to one version of an object only.
 func onVersion(o client.Object) map[string]any {
 	return map[string]any{"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion()}
 }

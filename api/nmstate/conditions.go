@@ -72,7 +72,7 @@ const (
 	ReasonMaxUnavailableReached    ConditionReason = "MaxUnavailableLimitReached"
 )
 
-// Find is the condition of a type, or nil.
+// Find returns the condition of a type, or nil.
 func Find(conditions []Condition, t ConditionType) *Condition {
 	i := slices.IndexFunc(conditions, func(c Condition) bool { return c.Type == t })
 	if i < 0 {

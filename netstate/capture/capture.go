@@ -59,7 +59,7 @@ func Parse(expressions map[string]string, at *field.Path) (Program, field.ErrorL
 	order, ring := sorted(parsed)
 	if len(ring) > 0 {
 		return Program{}, field.ErrorList{field.Invalid(at.Key(ring[0]), expressions[ring[0]],
-			"captures refer to each other in a ring: "+strings.Join(append(ring, ring[0]), " → "))}
+			"captures refer to each other in a cycle: "+strings.Join(append(ring, ring[0]), " → "))}
 	}
 	return Program{captures: order}, nil
 }
@@ -142,7 +142,7 @@ type operand struct {
 	path    path
 }
 
-// uses are the captures that an expression refers to.
+// uses returns the captures that an expression refers to.
 func (e expression) uses() []string {
 	var names []string
 	for _, name := range []string{e.input, e.value.capture} {

@@ -172,18 +172,18 @@ func TestProblemsShowTheirPlace(t *testing.T) {
 		"an unknown part of the state": {`interface.name=="eth0"`,
 			"a path begins with one of interfaces, routes, route-rules, dns-resolver\n    interface.name==\"eth0\"\n    ^"},
 		"a quotation without end": {`interfaces.name=="eth0`,
-			"the quotation has no end\n    interfaces.name==\"eth0\n                     ^"},
+			"the closing quote is missing\n    interfaces.name==\"eth0\n                     ^"},
 		"a value is missing":     {`interfaces.name==`, "a value is missing here\n    interfaces.name==\n                     ^"},
 		"a single equals sign":   {`interfaces.name="eth0"`, "expected == or := here, or the end\n    interfaces.name=\"eth0\"\n                   ^"},
 		"a name is missing":      {`interfaces..name`, "a name is missing here\n    interfaces..name\n               ^"},
 		"nothing at all":         {``, "a name is missing here\n    \n    ^"},
 		"two operators":          {`interfaces.name==a==b`, "expected the end here: an expression has one | and one == or := at most\n    interfaces.name==a==b\n                      ^"},
 		"a short reference":      {`interfaces.name==capture.x`, "a reference is written capture.<name>.<path>\n    interfaces.name==capture.x\n                     ^"},
-		"no capture before pipe": {`interfaces | interfaces.name==a`, "what is before | must be a capture: write capture.<name> | <path> ...\n    interfaces | interfaces.name==a\n    ^"},
-		"nothing done":           {`capture.it | interfaces.name`, "say what to do with it: == <value> or := <value>\n    capture.it | interfaces.name\n                                ^"},
-		"a capture as a path":    {`capture.it`, "a capture is looked into by: capture.<name> | <path> == <value>\n    capture.it\n    ^"},
+		"no capture before pipe": {`interfaces | interfaces.name==a`, "only a capture can stand before |: write capture.<name> | <path> ...\n    interfaces | interfaces.name==a\n    ^"},
+		"nothing done":           {`capture.it | interfaces.name`, "an operation is missing here: == <value> or := <value>\n    capture.it | interfaces.name\n                                ^"},
+		"a capture as a path":    {`capture.it`, "to look into a capture, write capture.<name> | <path> == <value>\n    capture.it\n    ^"},
 		"an unknown capture":     {`interfaces.name==capture.other.interfaces.0.name`, `there is no capture "other"; there are it`},
-		"itself":                 {`capture.it | interfaces.name=="a"`, "captures refer to each other in a ring: it → it"},
+		"itself":                 {`capture.it | interfaces.name=="a"`, "captures refer to each other in a cycle: it → it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := Parse(map[string]string{"it": c.expression}, field.NewPath("spec", "capture"))
@@ -196,7 +196,7 @@ func TestProblemsShowTheirPlace(t *testing.T) {
 
 func TestWhatCannotBeFoundIsAnError(t *testing.T) {
 	for name, c := range map[string]struct{ expression, want string }{
-		"no entry has the value":     {`interfaces.name=="eth7"`, `capture it (interfaces.name=="eth7"): nothing in the state is like that`},
+		"no entry has the value":     {`interfaces.name=="eth7"`, `capture it (interfaces.name=="eth7"): nothing in the state matches`},
 		"no such part":               {`routes.config`, "capture it (routes.config): routes.config is not there; there are running"},
 		"a list without a number":    {`interfaces.name`, "capture it (interfaces.name): interfaces.name: write the number of one of 3 entries, from 0 on"},
 		"a value that has no parts":  {`dns-resolver.running.server.0.x`, "capture it (dns-resolver.running.server.0.x): dns-resolver.running.server.0 is a value and has no parts"},
@@ -216,7 +216,7 @@ func TestTemplatesAreChecked(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a capture that is not there": {"{{ capture.other.interfaces.0.name }}", `there is no capture "other" in spec.capture`},
 		"no end":                      {"{{ capture.it.interfaces.0.name", "the template has no end"},
-		"two of them":                 {"{{ capture.it.interfaces.0.name }}{{ capture.it.interfaces.0.name }}", "one template at most"},
+		"two of them":                 {"{{ capture.it.interfaces.0.name }}{{ capture.it.interfaces.0.name }}", "one template only"},
 		"no path":                     {"{{ capture.it }}", "a template is written"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,7 +229,7 @@ func TestTemplatesAreChecked(t *testing.T) {
 		})
 	}
 	_, err := Render("mtu {{ capture.it.mtu }}", map[string]any{"it": map[string]any{"mtu": 1500.0}})
-	assert.ErrorContains(t, err, "no text")
+	assert.ErrorContains(t, err, "is not a string")
 }
 
 func FuzzParse(f *testing.F) {

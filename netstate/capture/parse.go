@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// roots are the parts of a state that an expression may begin with.
+// roots returns the parts of a state that an expression may begin with.
 func roots() []string {
 	return []string{"interfaces", "routes", "route-rules", "dns-resolver"}
 }
@@ -52,7 +52,7 @@ func (p *parser) expression() (e expression, err error) {
 	piped := p.skip("|")
 	if piped {
 		if len(e.path) != 2 || e.path[0] != prefix {
-			return e, p.errorAt(0, "what is before | must be a capture: write capture.<name> | <path> ...")
+			return e, p.errorAt(0, "only a capture can stand before |: write capture.<name> | <path> ...")
 		}
 		e.input = e.path[1]
 		if e.path, err = p.path(); err != nil {
@@ -63,7 +63,7 @@ func (p *parser) expression() (e expression, err error) {
 		e.input, e.path = e.path[1], e.path[2:]
 	}
 	if e.path[0] == prefix {
-		return e, p.errorAt(0, "a capture is looked into by: capture.<name> | <path> == <value>")
+		return e, p.errorAt(0, "to look into a capture, write capture.<name> | <path> == <value>")
 	}
 	if !contains(roots(), e.path[0]) {
 		return e, p.errorAt(
@@ -71,7 +71,7 @@ func (p *parser) expression() (e expression, err error) {
 		)
 	}
 	if piped && p.ended() {
-		return e, p.errorAt(p.at, "say what to do with it: == <value> or := <value>")
+		return e, p.errorAt(p.at, "an operation is missing here: == <value> or := <value>")
 	}
 	return p.operation(e)
 }
@@ -105,7 +105,7 @@ func (p *parser) operand() (operand, error) {
 	if p.at < len(p.source) && (p.source[p.at] == '"' || p.source[p.at] == '\'') {
 		end := strings.IndexByte(p.source[p.at+1:], p.source[p.at])
 		if end < 0 {
-			return operand{}, p.errorAt(begun, "the quotation has no end")
+			return operand{}, p.errorAt(begun, "the closing quote is missing")
 		}
 		p.at += end + 2
 		return operand{literal: p.source[begun+1 : p.at-1]}, nil
@@ -129,7 +129,7 @@ func (p *parser) operand() (operand, error) {
 	return operand{capture: steps[1], path: steps[2:]}, nil
 }
 
-// literal is the value of a word: null, a boolean, a number, or a text.
+// literal returns the value of a word: null, a boolean, a number, or a text.
 func literal(word string) any {
 	switch word {
 	case "null":

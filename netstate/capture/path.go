@@ -15,12 +15,12 @@ import (
 // A path leads into a state: names of keys, and numbers of list entries.
 type path []string
 
-// String is the path as it is written.
+// String returns the path as it is written.
 func (p path) String() string { return strings.Join(p, ".") }
 
-var errNothing = errors.New("nothing in the state is like that")
+var errNothing = errors.New("nothing in the state matches")
 
-// get is what is at a path; every list on it needs a number.
+// get returns what is at a path; every list on it needs a number.
 func (p path) get(from any) (any, error) {
 	for i, step := range p {
 		switch node := from.(type) {
@@ -43,7 +43,7 @@ func (p path) get(from any) (any, error) {
 	return from, nil
 }
 
-// take is the state with nothing but what is at the path.
+// take returns the state with nothing but what is at the path.
 func (p path) take(from any) (any, error) {
 	found, err := p.get(from)
 	if err != nil {
@@ -55,8 +55,8 @@ func (p path) take(from any) (any, error) {
 	return found, nil
 }
 
-// filter is the state with nothing but those entries of the first list on the path in which what is at the rest of the
-// path equals a value.
+// filter returns the state with nothing but those entries of the first list on the path in which what is at the rest of
+// the path equals a value.
 func (p path) filter(from, value any) (any, error) {
 	if list, ok := from.([]any); ok {
 		kept := slices.DeleteFunc(slices.Clone(list), func(entry any) bool { return !p.matches(entry, value) })
@@ -82,7 +82,7 @@ func (p path) filter(from, value any) (any, error) {
 	return map[string]any{p[0]: found}, nil
 }
 
-// matches says whether what is at a path of an entry equals a value; in a list on the way, one match is enough.
+// matches reports whether what is at a path of an entry equals a value; in a list on the way, one match is enough.
 func (p path) matches(entry, value any) bool {
 	for i, step := range p {
 		if list, ok := entry.([]any); ok {
@@ -110,7 +110,7 @@ func equal(key string, a, b any) bool {
 	return x == y
 }
 
-// text is a value as it is written.
+// text returns a value as it is written.
 func text(v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -122,7 +122,7 @@ func text(v any) string {
 	return string(written)
 }
 
-// set is a state in which what is at the path, in every entry of the lists on it, is a value; nil removes it.
+// set returns a state in which what is at the path, in every entry of the lists on it, is a value; nil removes it.
 func (p path) set(in, value any) (any, error) {
 	if len(p) == 0 {
 		return value, nil

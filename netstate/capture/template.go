@@ -33,7 +33,7 @@ func find(s string) (r reference, ok bool, err error) {
 		return r, true, fmt.Errorf("the template has no end: write {{ capture.<name>.<path> }}")
 	}
 	if strings.Contains(after, opening) {
-		return r, true, fmt.Errorf("a text holds one template at most")
+		return r, true, fmt.Errorf("a string can hold one template only")
 	}
 	steps := strings.Split(strings.TrimSpace(inside), ".")
 	if len(steps) < 3 || steps[0] != prefix || contains(steps, "") {
@@ -42,7 +42,7 @@ func find(s string) (r reference, ok bool, err error) {
 	return reference{before: before, after: after, capture: steps[1], path: steps[2:]}, true, nil
 }
 
-// Templates are the paths of the texts of a desired state that have a template in them, in no particular order.
+// Templates returns the paths of the texts of a desired state that have a template in them, in no particular order.
 func Templates(desired any, at *field.Path) []string {
 	var paths []string
 	walk(desired, at, func(s string, at *field.Path) {
@@ -93,7 +93,7 @@ func walk(v any, at *field.Path, visit func(string, *field.Path)) {
 	}
 }
 
-// Render is a desired state with what was captured in the place of its templates. A template that is a whole text,
+// Render returns a desired state with what was captured in the place of its templates. A template that is a whole text,
 // apart from blanks and line breaks, becomes whatever was captured; one with something around it must have captured a
 // text.
 func Render(desired any, captured map[string]any) (any, error) {
@@ -145,7 +145,7 @@ func renderText(s string, captured map[string]any) (any, error) {
 	}
 	written, isText := value.(string)
 	if !isText {
-		return nil, fmt.Errorf("%q: what was captured is no text, so nothing can be written around it", s)
+		return nil, fmt.Errorf("%q: the captured value is not a string, so it cannot be part of a longer one", s)
 	}
 	return r.before + written + r.after, nil
 }

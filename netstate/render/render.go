@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate/capture"
 )
 
-// Policy is what a policy comes to on a node in this state, checked as far as it can be without the node. What its
+// Policy returns what a policy comes to on a node in this state, checked as far as it can be without the node. What its
 // captures found before is kept; found is all they have found by now.
 func Policy(spec nmstate.PolicySpec, current netstate.State, before map[string]nmstate.CapturedState, now metav1.Time) (
 	desired netstate.State, found map[string]nmstate.CapturedState, err error,
@@ -82,7 +82,7 @@ func renderCaptures(
 	return text, found, err
 }
 
-// captured is what the captures found, for the enactment. What was there before stays as it was.
+// captured returns what the captures found, for the enactment. What was there before stays as it was.
 func captured(
 	all map[string]any, before map[string]nmstate.CapturedState, now metav1.Time,
 ) (map[string]nmstate.CapturedState, error) {
@@ -104,8 +104,8 @@ func captured(
 	return found, nil
 }
 
-// values is a state as JSON decodes it, with the lifetimes of addresses that somebody renews: one that is captured is
-// not taken for a static one.
+// values returns a state as JSON decodes it, with the lifetimes of addresses that somebody renews: one that is captured
+// is not taken for a static one.
 func values(state netstate.State) (any, error) {
 	text, err := json.Marshal(state)
 	if err != nil {
