@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // readAddresses adds the addresses to the links: IPv4 is enabled where there is one, and DHCP where one
-// has a lifetime. IPv6 link-local addresses are the kernel's business and left out.
+// has a lifetime. IPv6 link-local addresses that the kernel makes are left out.
 func (k *Kernel) readAddresses(links []*link) error {
 	messages, err := k.dump(unix.RTM_GETADDR, message(unix.IfAddrmsg{}), nil)
 	if err != nil {
@@ -25,10 +26,11 @@ func (k *Kernel) readAddresses(links []*link) error {
 	for _, l := range links {
 		byIndex[l.index] = l
 	}
+	tells := slices.ContainsFunc(messages, func(msg []byte) bool { return originOf(msg) != 0 })
 	for _, msg := range messages {
 		index, address := parseAddress(msg)
 		l := byIndex[index]
-		if l == nil || !address.IP.IsValid() || isLinkLocal6(address.IP) {
+		if l == nil || !address.IP.IsValid() || isLinkLocal6(address.IP) && l.makes(address.IP, originOf(msg), tells) {
 			continue
 		}
 		if address.Details == ownDetails(l.iface.Name, address) {
@@ -43,6 +45,34 @@ func (k *Kernel) readAddresses(links []*link) error {
 		*ip.DHCP = *ip.DHCP || address.Dynamic() && (address.IP.Is4() || address.PrefixLength == 128)
 	}
 	return nil
+}
+
+// kernelLinkLocal is the origin of an address that the kernel made of a link's identifier (IFAPROT_KERNEL_LL of
+// include/uapi/linux/if_addr.h).
+const kernelLinkLocal = 3
+
+// originOf returns who made an address, 0 if that is not known.
+func originOf(msg []byte) uint8 {
+	_, attrs := header[unix.IfAddrmsg](msg)
+	for attr, value := range each(attrs) {
+		if attr == ifaProto {
+			return uint8(decodeUint(value))
+		}
+	}
+	return 0
+}
+
+// makes reports whether the kernel makes a link-local address of the link again by itself, when IPv6 comes on or the
+// link goes up. Kernels before 5.18 do not tell which they have made: there it is told by the form of the address.
+func (l *link) makes(addr netip.Addr, origin uint8, tells bool) bool {
+	if l.addrGenMode == genModeNone {
+		return false
+	}
+	if tells {
+		return origin == kernelLinkLocal
+	}
+	b := addr.As16()
+	return l.addrGenMode != genModeEUI64 || b[11] == 0xff && b[12] == 0xfe
 }
 
 // isLinkLocal6 reports whether an address is one the kernel makes for each link.
@@ -98,7 +128,7 @@ func addressDetails(about unix.IfAddrmsg, attrs []byte, address netstate.Address
 	return d.opaque()
 }
 
-// ownDetails are those of an address that we write.
+// ownDetails returns those of an address that we write.
 func ownDetails(link string, address netstate.Address) netstate.Opaque {
 	d := details{}
 	if address.IP.Is4() {
@@ -127,8 +157,8 @@ func (k *Kernel) doAddress(step netstate.Step) error {
 		return nil
 	case from == nil:
 		err := k.writeAddress(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, l.index, *to)
-		if errors.Is(err, unix.EEXIST) && to.Dynamic() {
-			return nil // who teaches it was faster
+		if errors.Is(err, unix.EEXIST) && (to.Dynamic() || isLinkLocal6(to.IP)) {
+			return nil // who teaches it was faster, or the kernel
 		}
 		return refused(err, "add %s to %s", to.Prefix(), step.Link)
 	case to == nil:
@@ -208,14 +238,14 @@ func (k *Kernel) writeAddress(kind, flags, index int, address netstate.Address) 
 	return k.request(kind, flags, message(about), attrs)
 }
 
-// broadcast is the last address of an IPv4 subnet.
+// broadcast returns the last address of an IPv4 subnet.
 func broadcast(p netip.Prefix) []byte {
 	b := p.Addr().As4()
 	last := binary.BigEndian.Uint32(b[:]) | math.MaxUint32>>p.Bits()
 	return binary.BigEndian.AppendUint32(nil, last)
 }
 
-// family is AF_INET or AF_INET6.
+// family returns AF_INET or AF_INET6.
 func family(addr netip.Addr) uint8 {
 	if addr.Is4() {
 		return unix.AF_INET

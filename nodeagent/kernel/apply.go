@@ -18,7 +18,7 @@ type ApplyError struct {
 	Cause, Undo error
 }
 
-// Error is one line a failure: the cause first, then what could not be undone.
+// Error returns one line a failure: the cause first, then what could not be undone.
 func (e *ApplyError) Error() string {
 	text := fmt.Sprintf("step %d of %d: %v", e.Number, e.Total, e.Cause)
 	if e.Undo != nil {
@@ -27,7 +27,7 @@ func (e *ApplyError) Error() string {
 	return text + "; all steps before it were undone"
 }
 
-// Unwrap is the cause and what failed while undoing.
+// Unwrap returns the cause and what failed while undoing.
 func (e *ApplyError) Unwrap() []error { return []error{e.Cause, e.Undo} }
 
 // Apply carries out the steps in order. When one fails, the steps before it are undone, newest first, and

@@ -55,3 +55,51 @@ func TestAutoconfIsMendedWhereTheNodeBeganToForward(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, rest)
 }
+
+// A policy that switched autoconf on is undone to the letter: accept_ra is what it was, whatever that was.
+func TestUndoingAutoconfPutsAcceptRABack(t *testing.T) {
+	k := openGuest(t)
+	const conf = "/proc/sys/net/ipv6/conf/eth3/"
+	wish := netstate.State{Interfaces: []netstate.Interface{{Name: "eth3", Type: netstate.TypeEthernet, State: netstate.StateUp,
+		IPv6: &netstate.IP{Enabled: new(true), Autoconf: new(true)}}}}
+	for name, was := range map[string]map[string]string{
+		"nothing was accepted":         {"forwarding": "1", "accept_ra": "0", "autoconf": "0"},
+		"it was for who forwards not":  {"forwarding": "1", "accept_ra": "1", "autoconf": "1"},
+		"advertisements, no addresses": {"forwarding": "1", "accept_ra": "2", "autoconf": "0"},
+		"addresses, no advertisements": {"forwarding": "1", "accept_ra": "0", "autoconf": "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, file := range []string{"forwarding", "accept_ra", "autoconf"} {
+				before, err := os.ReadFile(conf + file)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(conf+file, []byte(was[file]), 0))
+				t.Cleanup(func() { assert.NoError(t, os.WriteFile(conf+file, before, 0)) })
+			}
+			before := read(t, k)
+			configure(t, k, wish)
+			accept, err := os.ReadFile(conf + "accept_ra")
+			require.NoError(t, err)
+			require.Equal(t, "2\n", string(accept))
+			require.NoError(t, Apply(k, netstate.PlanBack(read(t, k), netstate.Revert(before, wish))))
+			for file, value := range was {
+				is, err := os.ReadFile(conf + file)
+				require.NoError(t, err)
+				assert.Equal(t, value+"\n", string(is), file)
+			}
+		})
+	}
+}
+
+// NetworkManager has the kernel make no addresses and makes them itself; a link that it gave up is to have one of its
+// own when a policy says autoconf, or nobody would ask for advertisements.
+func TestAutoconfMakesTheLinkLocalAddressThatNobodyMade(t *testing.T) {
+	k := openGuest(t)
+	run(t, "ip link set eth2 up")
+	run(t, "ip link set eth2 addrgenmode none")
+	run(t, "ip -6 addr flush dev eth2")
+	t.Cleanup(func() { run(t, "ip link set eth2 addrgenmode eui64"); run(t, "ip link set eth2 down") })
+	steps := configure(t, k, netstate.State{Interfaces: []netstate.Interface{{Name: "eth2",
+		IPv6: &netstate.IP{Enabled: new(true), Autoconf: new(true)}}}})
+	assert.Contains(t, netstate.Format(steps), "none → eui64")
+	assert.Contains(t, run(t, "ip -6 addr show dev eth2"), "inet6 fe80::")
+}

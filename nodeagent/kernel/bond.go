@@ -18,7 +18,7 @@ const (
 	bondPortPrio  = 9
 )
 
-// bondMode is the attribute of a bond's mode.
+// bondMode returns the attribute of a bond's mode.
 func bondMode() []option[netstate.Bond] {
 	return []option[netstate.Bond]{
 		choice(nl.IFLA_BOND_MODE, 1, func(b *netstate.Bond) **string { return &b.Mode },
@@ -26,7 +26,7 @@ func bondMode() []option[netstate.Bond] {
 	}
 }
 
-// bondOptions are the attributes of a bond (IFLA_BOND_*, drivers/net/bonding/bond_netlink.c) but for the
+// bondOptions returns the attributes of a bond (IFLA_BOND_*, drivers/net/bonding/bond_netlink.c) but for the
 // mode, the list of ARP targets and the primary port.
 func bondOptions() []option[netstate.BondOptions] {
 	type o = netstate.BondOptions
@@ -61,7 +61,7 @@ func bondOptions() []option[netstate.BondOptions] {
 	}
 }
 
-// bondPortOptions are the attributes of a bond's port (IFLA_BOND_SLAVE_*).
+// bondPortOptions returns the attributes of a bond's port (IFLA_BOND_SLAVE_*).
 func bondPortOptions() []option[netstate.BondPort] {
 	type p = netstate.BondPort
 	return []option[p]{
@@ -79,7 +79,18 @@ func bondPortOptions() []option[netstate.BondPort] {
 	}
 }
 
-// encodeBond is the IFLA_INFO_DATA of a bond. index finds the primary port; a name it does not know is
+// ownMAC returns the MAC that the port of a bond had before it became one, and gets back when it leaves. It stands for
+// the permanent one where a driver knows none, as that of a veth.
+func ownMAC(slaveInfo []byte) *netstate.MAC {
+	for attr, value := range each(slaveInfo) {
+		if attr == nl.IFLA_BOND_SLAVE_PERM_HWADDR {
+			return hardwareAddress(value)
+		}
+	}
+	return nil
+}
+
+// encodeBond returns the IFLA_INFO_DATA of a bond. index finds the primary port; a name it does not know is
 // given to the kernel as none.
 func encodeBond(b *netstate.Bond, index func(name string) uint32) attributes {
 	var a attributes
@@ -97,7 +108,7 @@ func encodeBond(b *netstate.Bond, index func(name string) uint32) attributes {
 	return a
 }
 
-// encodeTargets is the list of ARP targets.
+// encodeTargets returns the list of ARP targets.
 func encodeTargets(list string) attributes {
 	var a attributes
 	n := uint16(0)

@@ -11,7 +11,7 @@ import (
 // centiseconds is the scale of times that documents give in seconds and the kernel in USER_HZ.
 const centiseconds = 100
 
-// bridgeOptions are the attributes of a bridge (IFLA_BR_*, net/bridge/br_netlink.c). The STP part must
+// bridgeOptions returns the attributes of a bridge (IFLA_BR_*, net/bridge/br_netlink.c). The STP part must
 // not be nil.
 func bridgeOptions() []option[netstate.BridgeOptions] {
 	type o = netstate.BridgeOptions
@@ -42,14 +42,14 @@ func bridgeOptions() []option[netstate.BridgeOptions] {
 	}
 }
 
-// bridgeFiltering is the attribute of the filtering switch, which is not among a document's options.
+// bridgeFiltering returns the attribute of the filtering switch, which is not among a document's options.
 func bridgeFiltering() []option[netstate.Bridge] {
 	return []option[netstate.Bridge]{
 		flag(nl.IFLA_BR_VLAN_FILTERING, 1, func(b *netstate.Bridge) **bool { return &b.VLANFiltering }),
 	}
 }
 
-// bridgePortOptions are the attributes of a bridge port (IFLA_BRPORT_*).
+// bridgePortOptions returns the attributes of a bridge port (IFLA_BRPORT_*).
 func bridgePortOptions() []option[netstate.BridgePort] {
 	type p = netstate.BridgePort
 	return []option[p]{
@@ -59,7 +59,7 @@ func bridgePortOptions() []option[netstate.BridgePort] {
 	}
 }
 
-// encodeBridge is the IFLA_INFO_DATA of a bridge. Filtering comes last: with it off, the kernel takes
+// encodeBridge returns the IFLA_INFO_DATA of a bridge. Filtering comes last: with it off, the kernel takes
 // more of the rest.
 func encodeBridge(b *netstate.Bridge) attributes {
 	var a attributes

@@ -94,7 +94,7 @@ func parsed(t *testing.T, text json.RawMessage) netstate.State {
 	return s
 }
 
-// routesOf are the routes that cases are about, as text.
+// routesOf returns the routes that cases are about, as text.
 func routesOf(s netstate.State) []string {
 	var texts []string
 	networks := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8:203::/48")}

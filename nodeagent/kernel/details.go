@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// headerDetail is the kind under which Details keep what stands in the fixed header of a message: scope and flags.
+// headerDetail is the kind under which Details keep what stands in the fixed header of a message: scope, flags.
 const headerDetail = 0
 
 // details are attributes by kind.
@@ -72,12 +72,17 @@ const (
 	rtaNextHopID       = 30
 )
 
-// linkDetails are what a link that was deleted is to be made with again, beyond its options.
-func linkDetails(attrs []byte) details {
-	return details{}.keep(attrs, unix.IFLA_TXQLEN, unix.IFLA_GROUP)
+// linkFlags are those of a link that people switch and no document has a key for.
+const linkFlags = unix.IFF_NOARP | unix.IFF_ALLMULTI | unix.IFF_MULTICAST
+
+// linkDetails returns what a link that was deleted is to be made with again, beyond its options: the length of its
+// queue, its group, its other names and its flags.
+func linkDetails(flags uint32, attrs []byte) details {
+	d := details{headerDetail: encodeUint(uint64(flags&linkFlags), 4)}
+	return d.keep(attrs, unix.IFLA_TXQLEN, unix.IFLA_GROUP, unix.IFLA_PROP_LIST)
 }
 
-// partDetails are the options of a kind of link that no document has a key for.
+// partDetails returns the options of a kind of link that no document has a key for.
 func partDetails(kind string, data []byte) details {
 	d := details{}
 	switch kind {
@@ -97,7 +102,7 @@ func partDetails(kind string, data []byte) details {
 	return d
 }
 
-// portDetails are the options of the port of a bridge that no document has a key for.
+// portDetails returns the options of the port of a bridge that no document has a key for.
 func portDetails(data []byte) details {
 	return details{}.keep(data, nl.IFLA_BRPORT_GUARD, nl.IFLA_BRPORT_PROTECT, nl.IFLA_BRPORT_FAST_LEAVE,
 		nl.IFLA_BRPORT_LEARNING, nl.IFLA_BRPORT_UNICAST_FLOOD, nl.IFLA_BRPORT_PROXYARP, nl.IFLA_BRPORT_PROXYARP_WIFI,
@@ -135,9 +140,18 @@ func (k *Kernel) restoreDetails(name string, want netstate.Opaque) {
 		if kind == infoPart || slices.Equal(value, have[kind]) {
 			continue
 		}
+		about, request := unix.IfInfomsg{Index: int32(l.index)}, unix.RTM_NEWLINK
 		var a attributes
-		a.add(kind, value)
-		_ = k.request(unix.RTM_NEWLINK, 0, message(unix.IfInfomsg{Index: int32(l.index)}), a)
+		switch kind {
+		case headerDetail:
+			about.Flags, about.Change = uint32(decodeUint(value)), linkFlags
+		case unix.IFLA_PROP_LIST:
+			request = unix.RTM_NEWLINKPROP
+			a.nest(kind, value)
+		default:
+			a.add(kind, value)
+		}
+		_ = k.request(request, 0, message(about), a)
 	}
 	parts := detailsOf(have[infoPart])
 	for kind, value := range each(wanted[infoPart]) {

@@ -22,7 +22,7 @@ type RefusedError struct {
 	Reason string
 }
 
-// Error is "attach eth1 to br0: Can not enslave a bridge to a bridge (ELOOP)".
+// Error returns "attach eth1 to br0: Can not enslave a bridge to a bridge (ELOOP)".
 func (e *RefusedError) Error() string {
 	name := unix.ErrnoName(e.Errno)
 	if name == "" {
@@ -31,7 +31,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s: %s (%s)", e.Operation, e.Reason, name)
 }
 
-// Unwrap is the kernel's number, so that errors.Is(err, unix.EEXIST) holds.
+// Unwrap returns the kernel's number, so that errors.Is(err, unix.EEXIST) holds.
 func (e *RefusedError) Unwrap() error { return e.Errno }
 
 // A StaleError says that the node is not as the step's From says, so nothing was done.
@@ -42,7 +42,7 @@ type StaleError struct {
 	Difference string
 }
 
-// Error is "set eth1: the node changed since the plan was made: mtu is 1400, the plan expects 1500".
+// Error returns "set eth1: the node changed since the plan was made: mtu is 1400, the plan expects 1500".
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("%s: the node changed since the plan was made: %s", e.Operation, e.Difference)
 }
@@ -68,7 +68,7 @@ func refused(err error, operation string, args ...any) error {
 	return &RefusedError{Operation: operation, Errno: errno, Reason: strings.TrimSuffix(reason, ".")}
 }
 
-// meaningOfFile says what an error number means for a setting that is a file.
+// meaningOfFile returns what an error number means for a setting that is a file.
 func meaningOfFile(path string, errno unix.Errno) string {
 	switch errno {
 	case unix.EROFS:
@@ -85,7 +85,7 @@ func meaningOfFile(path string, errno unix.Errno) string {
 	return ": " + errno.Error()
 }
 
-// meaning says what an error number means for networks, where that is not what strerror(3) says.
+// meaning returns what an error number means for networks, where that is not what strerror(3) says.
 func meaning(errno unix.Errno) string {
 	switch errno {
 	case unix.EPERM, unix.EACCES:

@@ -66,7 +66,7 @@ type featureBlock struct{ available, requested, active, never uint32 }
 // maxFeatureBlocks is enough for 256 features; kernels have 64 so far.
 const maxFeatureBlocks = 8
 
-// features are those of a NIC that can be switched, and whether they are active (ETHTOOL_GFEATURES).
+// features returns those of a NIC that can be switched, and whether they are active (ETHTOOL_GFEATURES).
 func (k *Kernel) features(nic string) (netstate.Features, error) {
 	names := k.ethtool.featureNames(nic)
 	question := struct {

@@ -74,7 +74,7 @@ func refusedByDriver(err error) error {
 	return err
 }
 
-// decodeRing is a ring as a document shows it: without the parts that the driver does not have.
+// decodeRing returns a ring as a document shows it: without the parts that the driver does not have.
 func decodeRing(r ethtool.Ring) *netstate.Ring {
 	var ring netstate.Ring
 	for _, part := range []struct {
@@ -181,7 +181,7 @@ func (k *Kernel) doHardware(operation string, from, to netstate.Interface) error
 	return nil
 }
 
-// hardwareDifference says how a NIC differs from what a step expects, "" when it does not.
+// hardwareDifference returns how a NIC differs from what a step expects, "" when it does not.
 func hardwareDifference(expected, found netstate.Interface) string {
 	want, have := value(expected.Ethtool), value(found.Ethtool)
 	for _, name := range slices.Sorted(maps.Keys(want.Feature)) {
@@ -193,13 +193,13 @@ func hardwareDifference(expected, found netstate.Interface) string {
 	if want.Ring != nil {
 		want.Ring = &netstate.Ring{RX: want.Ring.RX, RXJumbo: want.Ring.RXJumbo, RXMini: want.Ring.RXMini, TX: want.Ring.TX}
 	}
-	if d := difference(want, have); d != "" {
+	if d := netstate.Difference(want, have); d != "" {
 		return d
 	}
-	return difference(value(expected.Ethernet), value(found.Ethernet))
+	return netstate.Difference(value(expected.Ethernet), value(found.Ethernet))
 }
 
-// tookHardware says what the driver did not take although it refused nothing: a feature needs others.
+// tookHardware returns what the driver did not take although it refused nothing: a feature needs others.
 func (k *Kernel) tookHardware(to netstate.Interface) error {
 	now := netstate.Interface{Name: to.Name}
 	if err := k.readDriver(&now); err != nil {
@@ -269,7 +269,7 @@ func (k *Kernel) readDevice(name, key string) (int, error) {
 	return strconv.Atoi(string(bytes.TrimSpace(text)))
 }
 
-// device is a file of the device behind a link (Documentation/PCI/pci-iov-howto.rst).
+// device returns a file of the device behind a link (Documentation/PCI/pci-iov-howto.rst).
 func (k *Kernel) device(name, key string) string {
 	return filepath.Join(k.Devices, name, "device", key)
 }

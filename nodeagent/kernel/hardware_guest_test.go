@@ -5,6 +5,7 @@
 package kernel
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,4 +73,41 @@ func TestForwardingIsSwitched(t *testing.T) {
 		assert.True(t, *eth2.IPv6.Forwarding)
 		assert.Equal(t, 2, *eth2.IPv6.AcceptRA, "the kernel takes advertisements with 2 only where it forwards")
 	})
+}
+
+// BenchmarkRead compares what a NIC takes beyond any other link: its driver is asked four questions. There are not that
+// many cards in a guest, so that one is asked as if it were all of them.
+func BenchmarkRead(b *testing.B) {
+	for _, many := range []int{10, 100, 1000} {
+		k, err := Open()
+		require.NoError(b, err)
+		b.Run(fmt.Sprintf("drivers=%d", many), func(b *testing.B) {
+			cards := make([]*link, many)
+			for n := range cards {
+				cards[n] = &link{iface: netstate.Interface{Name: "eth1", Type: netstate.TypeEthernet}}
+			}
+			for b.Loop() {
+				require.NoError(b, k.readHardware(cards))
+			}
+		})
+		var wish netstate.State
+		for n := range many {
+			wish.Interfaces = append(wish.Interfaces, netstate.Interface{
+				Name: fmt.Sprintf("dummy%d", n), Type: netstate.TypeDummy, State: netstate.StateUp,
+			})
+		}
+		before, err := k.Read()
+		require.NoError(b, err)
+		steps, err := netstate.Plan(before, wish)
+		require.NoError(b, err)
+		require.NoError(b, Apply(k, steps))
+		b.Run(fmt.Sprintf("links=%d", many), func(b *testing.B) {
+			for b.Loop() {
+				_, err := k.Read()
+				require.NoError(b, err)
+			}
+		})
+		require.NoError(b, Undo(k, steps))
+		require.NoError(b, k.Close())
+	}
 }

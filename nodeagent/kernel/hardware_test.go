@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// devices is a folder of devices with one NIC that can have 8 virtual functions.
+// devices returns a folder of devices with one NIC that can have 8 virtual functions.
 func devices(t *testing.T) (folder, number string) {
 	t.Helper()
 	folder = t.TempDir()

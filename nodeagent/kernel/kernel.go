@@ -88,7 +88,7 @@ func (k *Kernel) Close() error {
 
 // Do carries out one step whole or not at all. It first checks that the kernel is as step.From says, in
 // every key From sets, and returns a *StaleError when it is not. What the kernel refuses is a
-// *RefusedError with its reason in words. Steps that are no business of the kernel (DHCP, DNS) do nothing.
+// *RefusedError with its reason in words. Steps that are no business of the kernel (DHCP, LLDP, DNS) do nothing.
 func (k *Kernel) Do(step netstate.Step) error {
 	switch step.Kind {
 	case netstate.StepLink:
@@ -103,7 +103,7 @@ func (k *Kernel) Do(step netstate.Step) error {
 		return k.doRoute(step)
 	case netstate.StepRule:
 		return k.doRule(step)
-	case netstate.StepDHCP, netstate.StepDNS, netstate.StepManager:
+	case netstate.StepDHCP, netstate.StepLLDP, netstate.StepDNS, netstate.StepManager:
 		return nil
 	}
 	return fmt.Errorf("unknown kind of step %q", step.Kind)

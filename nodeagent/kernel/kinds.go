@@ -27,7 +27,7 @@ func vlanOptions() []option[netstate.VLAN] {
 	}
 }
 
-// encodeVLAN is the IFLA_INFO_DATA of a VLAN: the flags that are set, and nothing about the others.
+// encodeVLAN returns the IFLA_INFO_DATA of a VLAN: the flags that are set, and nothing about the others.
 func encodeVLAN(v *netstate.VLAN) attributes {
 	var a attributes
 	encodeOptions(&a, vlanOptions(), v)
@@ -98,7 +98,7 @@ func vxlanOptions() []option[netstate.VXLAN] {
 	}
 }
 
-// encodeVXLAN is the IFLA_INFO_DATA of a tunnel over the link of index base (0 for none).
+// encodeVXLAN returns the IFLA_INFO_DATA of a tunnel over the link of index base (0 for none).
 func encodeVXLAN(v *netstate.VXLAN, base uint32) attributes {
 	var a attributes
 	encodeOptions(&a, vxlanOptions(), v)
@@ -142,7 +142,7 @@ func decodeVXLAN(attrs []byte) (v *netstate.VXLAN, base int) {
 	return v, base
 }
 
-// specified is the zero Addr for 0.0.0.0 and ::.
+// specified returns the zero Addr for 0.0.0.0 and ::.
 func specified(addr netip.Addr) netip.Addr {
 	if addr.IsUnspecified() {
 		return netip.Addr{}
@@ -159,10 +159,10 @@ func vrfOptions() []option[netstate.VRF] {
 // macvlanNoPromisc is a flag of a macvlan (include/uapi/linux/if_link.h).
 const macvlanNoPromisc = 1
 
-// macvlanModes are the words for the bits of IFLA_MACVLAN_MODE.
+// macvlanModes returns the words for the bits of IFLA_MACVLAN_MODE.
 func macvlanModes() []string { return []string{"private", "vepa", "bridge", "passthru", "source"} }
 
-// encodeMACVLAN is the IFLA_INFO_DATA of a mac-vlan.
+// encodeMACVLAN returns the IFLA_INFO_DATA of a mac-vlan.
 func encodeMACVLAN(m *netstate.MACVLAN) attributes {
 	var a attributes
 	for bit, mode := range macvlanModes() {

@@ -52,22 +52,25 @@ func parseLink(msg []byte) link {
 		}
 	}
 	slaveInfo = l.parseKind(info.Type, linkInfo)
-	l.keepDetails(attrs, linkInfo)
+	l.keepDetails(info.Flags, attrs, linkInfo)
 	if l.portKind == "bridge" {
 		l.bridgePort.Details = portDetails(slaveInfo).opaque()
 	}
 	decodeOptions(bridgePortOptionsIf(l.portKind == "bridge"), slaveInfo, &l.bridgePort)
 	decodeOptions(bondPortOptionsIf(l.portKind == "bond"), slaveInfo, &l.bondPort)
+	if l.portKind == "bond" && l.iface.PermanentMAC == nil {
+		l.iface.PermanentMAC = ownMAC(slaveInfo)
+	}
 	l.bridgePort.Name, l.bondPort.Name = l.iface.Name, l.iface.Name
 	return l
 }
 
 // keepDetails keeps what a link that can be made has to be given to be made again as it is.
-func (l *link) keepDetails(attrs, linkInfo []byte) {
+func (l *link) keepDetails(flags uint32, attrs, linkInfo []byte) {
 	if l.kind == "" || l.iface.State == netstate.StateIgnore {
 		return
 	}
-	d := linkDetails(attrs)
+	d := linkDetails(flags, attrs)
 	for attr, data := range each(linkInfo) {
 		if attr == nl.IFLA_INFO_DATA {
 			d[infoPart] = []byte(partDetails(l.kind, data).opaque())
@@ -145,7 +148,7 @@ func (l *link) parseKind(hardwareType uint16, linkInfo []byte) (port []byte) {
 	return port
 }
 
-// linkType is a kernel's kind in the words of documents.
+// linkType returns a kernel's kind in the words of documents.
 func linkType(kind string, hardwareType uint16) netstate.LinkType {
 	switch kind {
 	case "bridge":
@@ -162,7 +165,7 @@ func linkType(kind string, hardwareType uint16) netstate.LinkType {
 	return netstate.TypeUnknown
 }
 
-// physicalType is the type of a link that no driver of virtual links made.
+// physicalType returns the type of a link that no driver of virtual links made.
 func physicalType(hardwareType uint16) netstate.LinkType {
 	switch hardwareType {
 	case unix.ARPHRD_ETHER:
@@ -173,7 +176,7 @@ func physicalType(hardwareType uint16) netstate.LinkType {
 	return netstate.TypeUnknown
 }
 
-// linkKind is a type of documents in the kernel's words.
+// linkKind returns a type of documents in the kernel's words.
 func linkKind(t netstate.LinkType) string {
 	switch t {
 	case netstate.TypeBridge:
@@ -203,6 +206,8 @@ func (l *link) name(of func(index int) string) {
 		i.MACVLAN.BaseIface = &base
 	case i.Type == netstate.TypeVeth && i.State != netstate.StateIgnore:
 		i.Veth = &netstate.Veth{Peer: base}
+	case i.Type == netstate.TypeMACVTAP || i.Type == netstate.TypeUnknown:
+		i.Below = base
 	case i.Bond != nil && l.primary != 0:
 		i.Bond.Options.Primary = new(of(l.primary))
 	}
@@ -211,7 +216,7 @@ func (l *link) name(of func(index int) string) {
 	}
 }
 
-// bridgePortOptionsIf is the table, or none.
+// bridgePortOptionsIf returns the table, or none.
 func bridgePortOptionsIf(is bool) []option[netstate.BridgePort] {
 	if !is {
 		return nil
@@ -219,7 +224,7 @@ func bridgePortOptionsIf(is bool) []option[netstate.BridgePort] {
 	return bridgePortOptions()
 }
 
-// bondPortOptionsIf is the table, or none.
+// bondPortOptionsIf returns the table, or none.
 func bondPortOptionsIf(is bool) []option[netstate.BondPort] {
 	if !is {
 		return nil
@@ -227,5 +232,5 @@ func bondPortOptionsIf(is bool) []option[netstate.BondPort] {
 	return bondPortOptions()
 }
 
-// text is a string that ends with a zero byte.
+// text returns a string that ends with a zero byte.
 func text(b []byte) string { return unix.ByteSliceToString(b) }

@@ -4,8 +4,12 @@ package kernel
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // Places in the kernel's tables of IP settings (include/uapi/linux/ipv6.h; forwarding is the first in both), and
@@ -17,6 +21,7 @@ const (
 	confDisableIPv6 = 26
 
 	inetConf         = 1 // of the IPv4 part
+	inet6Flags       = 1
 	inet6Conf        = 2
 	inet6Token       = 7
 	inet6AddrGenMode = 8
@@ -38,7 +43,11 @@ func (l *link) parseFamilies(attrs []byte) {
 				ip.Enabled = new(confValue(value, confDisableIPv6) == 0)
 				ip.Forwarding = new(confValue(value, confForwarding) != 0)
 				ip.AcceptRA = new(int(confValue(value, confAcceptRA)))
-				ip.Autoconf = new(*ip.Enabled && confValue(value, confAutoconf) != 0 && confValue(value, confAcceptRA) != 0)
+				autoconf := confValue(value, confAutoconf) != 0
+				ip.Autoconf = new(*ip.Enabled && autoconf && *ip.AcceptRA != 0)
+				if autoconf && *ip.AcceptRA == 0 {
+					ip.AutoconfSwitch = new(true)
+				}
 			case inet6Token:
 				ip.Token = tokenText(value)
 			case inet6AddrGenMode:
@@ -48,7 +57,7 @@ func (l *link) parseFamilies(attrs []byte) {
 		}
 	}
 	if !*ip.Enabled {
-		ip.AddrGenMode, ip.Token, ip.AcceptRA, ip.Forwarding = nil, nil, nil, nil
+		ip.AddrGenMode, ip.Token, ip.AcceptRA, ip.AutoconfSwitch, ip.Forwarding = nil, nil, nil, nil, nil
 	}
 }
 
@@ -61,7 +70,27 @@ func (l *link) parseInet(part []byte) {
 	}
 }
 
-// confValue is the n-th 32-bit value of a table.
+// makeLinkLocal has the kernel make the link-local address of a link that is up and was to make none until now: of
+// netlink's word it takes note, and begins with the next time that the link goes up. A link that has one keeps it.
+func (k *Kernel) makeLinkLocal(l *link, to netstate.Interface) error {
+	if to.IPv6 == nil || l.addrGenMode != genModeNone || l.iface.State != netstate.StateUp {
+		return nil
+	}
+	mode := slices.Index(genModes(), value(to.IPv6.AddrGenMode))
+	if mode < 0 || mode == genModeNone {
+		return nil
+	}
+	have, err := k.linkAddresses(l.index, netip.IPv6Unspecified())
+	if err != nil || slices.ContainsFunc(have, func(a netstate.Address) bool { return isLinkLocal6(a.IP) }) {
+		return err
+	}
+	const file = "addr_gen_mode" // acts on a change only
+	return k.setSysctls(l.iface.Name, []sysctl{
+		{"ipv6", file, strconv.Itoa(genModeNone)}, {"ipv6", file, strconv.Itoa(mode)},
+	})
+}
+
+// confValue returns the n-th 32-bit value of a table.
 func confValue(table []byte, n int) uint64 {
 	if len(table) < 4*(n+1) {
 		return 0
@@ -69,7 +98,7 @@ func confValue(table []byte, n int) uint64 {
 	return decodeUint(table[4*n : 4*n+4])
 }
 
-// tokenText is an interface identifier, nil for none.
+// tokenText returns an interface identifier, nil for none.
 func tokenText(b []byte) *string {
 	addr, ok := netip.AddrFromSlice(b)
 	if !ok || addr.IsUnspecified() {
@@ -78,18 +107,18 @@ func tokenText(b []byte) *string {
 	return new(addr.String())
 }
 
-// The kernel's modes of making IPv6 interface identifiers that documents have a word for.
+// genModes returns the words of the kernel's modes of making IPv6 interface identifiers, by their numbers
+// (IN6_ADDR_GEN_MODE_* of include/uapi/linux/if_link.h).
+func genModes() []string { return []string{"eui64", "none", "stable-privacy", "random"} }
+
 const (
-	genModeEUI64         = 0
-	genModeStablePrivacy = 2
+	genModeEUI64 = 0
+	genModeNone  = 1
 )
 
 func genModeText(mode uint8) *string {
-	switch mode {
-	case genModeEUI64:
-		return new("eui64")
-	case genModeStablePrivacy:
-		return new("stable-privacy")
+	if modes := genModes(); int(mode) < len(modes) {
+		return &modes[mode]
 	}
 	return nil
 }

@@ -51,10 +51,10 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 		return refused(err, "%s", operation)
 	}
 	k.restoreDetails(to.Name, to.Details)
-	err = k.settle(to)
+	err = k.finish(to)
 	if err == nil && peer != nil {
 		k.restoreDetails(peer.Name, peer.Details)
-		err = k.settle(*peer)
+		err = k.finish(*peer)
 	}
 	if err == nil && to.Bridge != nil && to.Bridge.OwnVLANs != nil {
 		err = k.setOwnVLANs(to.Name, to.Bridge.OwnVLANs)
@@ -65,7 +65,7 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 	return errors.Join(refused(err, "%s", operation), k.removeLink(to.Name))
 }
 
-// encodeBirth is what every new link can be given at once. A bridge is not given an MTU: its ports give it
+// encodeBirth returns what every new link can be given at once. A bridge is not given an MTU: its ports give it
 // one, until a step sets and thereby pins it.
 func encodeBirth(to netstate.Interface) attributes {
 	var a attributes
@@ -79,8 +79,8 @@ func encodeBirth(to netstate.Interface) attributes {
 	return a
 }
 
-// settle gives a new link what it could not be born with.
-func (k *Kernel) settle(to netstate.Interface) error {
+// finish gives a new link what it could not be born with.
+func (k *Kernel) finish(to netstate.Interface) error {
 	rest := netstate.Interface{Name: to.Name, State: to.State, IPv4: to.IPv4, IPv6: to.IPv6}
 	if value(to.Description) != "" {
 		rest.Description = to.Description
@@ -107,7 +107,7 @@ func bornWithIPv6(ip *netstate.IP) bool {
 		ip.Forwarding == nil
 }
 
-// encodeNew is the IFLA_INFO_DATA of a new link, and the index of the link it stands on (0 for none).
+// encodeNew returns the IFLA_INFO_DATA of a new link, and the index of the link it stands on (0 for none).
 func (k *Kernel) encodeNew(to netstate.Interface, peer *netstate.Interface) (data attributes, base uint32, err error) {
 	if name := to.Base(); name != "" {
 		if base = k.indexOf(name); base == 0 {
@@ -159,6 +159,9 @@ func (k *Kernel) deleteLink(from netstate.Interface) error {
 	}
 	if len(ports) > 0 {
 		return &StaleError{operation, "it still has the ports " + strings.Join(ports, ", ")}
+	}
+	if upper := uppersOf(l); len(upper) > 0 {
+		return &StaleError{operation, strings.Join(upper, ", ") + " would go with it"}
 	}
 	return refused(k.removeLink(from.Name), "%s", operation)
 }

@@ -12,7 +12,7 @@ import (
 // kernel refuses, as far as plans can run into it, so that what passes on a Model is worth trying on a Kernel. Make one
 // with NewModel.
 type Model struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards state
 	state netstate.State
 }
 

@@ -38,7 +38,7 @@ func newNamespace(tb testing.TB) string {
 	return path
 }
 
-// openNamespace is the kernel of a namespace.
+// openNamespace returns the kernel of a namespace.
 func openNamespace(tb testing.TB, path string) *Kernel {
 	tb.Helper()
 	k, err := OpenIn(path)

@@ -27,7 +27,7 @@ func TestAKernelWithoutIPv6IsReadWatchedAndChanged(t *testing.T) {
 	assert.True(t, netstate.Equal(before, read(t, k)))
 }
 
-// planned is what is to be done for a desired state.
+// planned returns what is to be done for a desired state.
 func planned(t *testing.T, node Node, desired netstate.State) []netstate.Step {
 	t.Helper()
 	steps, err := netstate.Plan(read(t, node), desired)

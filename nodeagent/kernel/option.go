@@ -39,74 +39,76 @@ func decodeOptions[T any](options []option[T], attrs []byte, to *T) {
 	}
 }
 
-// number is an integer of size bytes, in units of scale: a key in seconds that the kernel keeps in
-// hundredths has a scale of 100.
-func number[T any](attr uint16, size, scale int, field func(*T) **int) option[T] {
+// key returns the option of one key of T, which is nil where it is not set. encode and decode are false for what has no
+// value in the other form.
+func key[T, V any](
+	attr uint16, field func(*T) **V, encode func(V) ([]byte, bool), decode func([]byte) (V, bool),
+) option[T] {
 	return option[T]{
 		attr: attr,
 		encode: func(from *T) ([]byte, bool) {
-			p := *field(from)
-			if p == nil {
-				return nil, false
+			if v := *field(from); v != nil {
+				return encode(*v)
 			}
-			return encodeUint(uint64(*p*scale), size), true
-		},
-		decode: func(to *T, value []byte) { *field(to) = new(int(decodeUint(value)) / scale) },
-	}
-}
-
-// flag is a boolean of size bytes.
-func flag[T any](attr uint16, size int, field func(*T) **bool) option[T] {
-	return option[T]{
-		attr: attr,
-		encode: func(from *T) ([]byte, bool) {
-			p := *field(from)
-			if p == nil {
-				return nil, false
-			}
-			v := uint64(0)
-			if *p {
-				v = 1
-			}
-			return encodeUint(v, size), true
-		},
-		decode: func(to *T, value []byte) { *field(to) = new(decodeUint(value) != 0) },
-	}
-}
-
-// choice is an enumeration of size bytes: the word's place in the list is its number.
-func choice[T any](attr uint16, size int, field func(*T) **string, words ...string) option[T] {
-	return option[T]{
-		attr: attr,
-		encode: func(from *T) ([]byte, bool) {
-			p := *field(from)
-			if p == nil {
-				return nil, false
-			}
-			n := slices.Index(words, *p)
-			return encodeUint(uint64(n), size), n >= 0
+			return nil, false
 		},
 		decode: func(to *T, value []byte) {
-			if n := decodeUint(value); n < uint64(len(words)) {
-				*field(to) = &words[n]
+			if v, ok := decode(value); ok {
+				*field(to) = &v
 			}
 		},
 	}
 }
 
-// hardware is a MAC address.
-func hardware[T any](attr uint16, field func(*T) **netstate.MAC) option[T] {
-	return option[T]{
-		attr: attr,
-		encode: func(from *T) ([]byte, bool) {
-			p := *field(from)
-			if p == nil {
-				return nil, false
+// number returns an integer of size bytes, in units of scale: a key in seconds that the kernel keeps in
+// hundredths has a scale of 100.
+func number[T any](attr uint16, size, scale int, field func(*T) **int) option[T] {
+	return key(attr, field,
+		func(v int) ([]byte, bool) { return encodeUint(uint64(v*scale), size), true },
+		func(b []byte) (int, bool) { return int(decodeUint(b)) / scale, true },
+	)
+}
+
+// flag returns a boolean of size bytes.
+func flag[T any](attr uint16, size int, field func(*T) **bool) option[T] {
+	return key(attr, field,
+		func(v bool) ([]byte, bool) {
+			if v {
+				return encodeUint(1, size), true
 			}
-			return p[:], true
+			return encodeUint(0, size), true
 		},
-		decode: func(to *T, value []byte) { *field(to) = hardwareAddress(value) },
-	}
+		func(b []byte) (bool, bool) { return decodeUint(b) != 0, true },
+	)
+}
+
+// choice returns an enumeration of size bytes: the word's place in the list is its number.
+func choice[T any](attr uint16, size int, field func(*T) **string, words ...string) option[T] {
+	return key(attr, field,
+		func(v string) ([]byte, bool) {
+			n := slices.Index(words, v)
+			return encodeUint(uint64(n), size), n >= 0
+		},
+		func(b []byte) (string, bool) {
+			if n := decodeUint(b); n < uint64(len(words)) {
+				return words[n], true
+			}
+			return "", false
+		},
+	)
+}
+
+// hardware returns a MAC address.
+func hardware[T any](attr uint16, field func(*T) **netstate.MAC) option[T] {
+	return key(attr, field,
+		func(v netstate.MAC) ([]byte, bool) { return v[:], true },
+		func(b []byte) (netstate.MAC, bool) {
+			if len(b) != len(netstate.MAC{}) {
+				return netstate.MAC{}, false
+			}
+			return netstate.MAC(b), true
+		},
+	)
 }
 
 // The Ethernet types of VLAN tags.
@@ -115,32 +117,26 @@ const (
 	etherTypeAD = 0x88a8
 )
 
-// tagProtocol is the protocol of a VLAN tag, an Ethernet type in network order.
+// tagProtocol returns the protocol of a VLAN tag, an Ethernet type in network order.
 func tagProtocol[T any](attr uint16, field func(*T) **string) option[T] {
-	return option[T]{
-		attr: attr,
-		encode: func(from *T) ([]byte, bool) {
-			p := *field(from)
-			if p == nil {
-				return nil, false
-			}
+	return key(attr, field,
+		func(v string) ([]byte, bool) {
 			kind := uint16(etherTypeQ)
-			if *p == "802.1ad" {
+			if v == "802.1ad" {
 				kind = etherTypeAD
 			}
 			return binary.BigEndian.AppendUint16(nil, kind), true
 		},
-		decode: func(to *T, value []byte) {
-			name := "802.1q"
-			if len(value) == 2 && binary.BigEndian.Uint16(value) == etherTypeAD {
-				name = "802.1ad"
+		func(b []byte) (string, bool) {
+			if len(b) == 2 && binary.BigEndian.Uint16(b) == etherTypeAD {
+				return "802.1ad", true
 			}
-			*field(to) = &name
+			return "802.1q", true
 		},
-	}
+	)
 }
 
-// hardwareAddress is a MAC of 6 bytes; nil for any other length.
+// hardwareAddress returns a MAC of 6 bytes; nil for any other length.
 func hardwareAddress(b []byte) *netstate.MAC {
 	if len(b) != len(netstate.MAC{}) {
 		return nil
@@ -148,7 +144,7 @@ func hardwareAddress(b []byte) *netstate.MAC {
 	return new(netstate.MAC(b))
 }
 
-// encodeUint is v in size bytes of the host's order.
+// encodeUint returns v in size bytes of the host's order.
 func encodeUint(v uint64, size int) []byte {
 	switch size {
 	case 1:

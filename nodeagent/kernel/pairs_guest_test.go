@@ -6,7 +6,7 @@ package kernel
 
 import "testing"
 
-func TestEveryPairOnTheKernel(t *testing.T) { everyPair(t, openGuest(t)) }
+func TestEveryPairOnTheKernel(t *testing.T) { everyPair(t, openGuest(t), climb) }
 
 func TestRandomWalkOnTheKernel(t *testing.T) { walk(t, openGuest(t)) }
 

@@ -37,7 +37,7 @@ func (k *Kernel) doPort(step netstate.Step) error {
 	return nil
 }
 
-// controllerDifference says how a link's controller differs from the one a step expects.
+// controllerDifference returns how a link's controller differs from the one a step expects.
 func controllerDifference(from *netstate.Attachment, found string) string {
 	expected := ""
 	if from != nil {
@@ -55,7 +55,7 @@ func controllerDifference(from *netstate.Attachment, found string) string {
 	return fmt.Sprintf("controller is %s, the plan expects %s", none(found), none(expected))
 }
 
-// describePort says what a step does, in words.
+// describePort returns what a step does, in words.
 func describePort(step netstate.Step) string {
 	switch {
 	case step.From.Port == nil && step.To.Port != nil:

@@ -120,7 +120,7 @@ func extend(entries []netstate.VLANEntry, e netstate.VLANEntry) []netstate.VLANE
 	return entries
 }
 
-// encodeVLANEntries is the IFLA_AF_SPEC of a bridge port.
+// encodeVLANEntries returns the IFLA_AF_SPEC of a bridge port.
 func encodeVLANEntries(entries []netstate.VLANEntry) attributes {
 	var a attributes
 	for _, e := range entries {

@@ -118,7 +118,7 @@ func (l *link) takePort(port *link, vlans []netstate.VLANEntry) {
 	}
 }
 
-// interfaces is the list of a State.
+// interfaces returns the list of a State.
 func interfaces(links []*link) []netstate.Interface {
 	list := make([]netstate.Interface, len(links))
 	for n, l := range links {
@@ -144,7 +144,7 @@ func (k *Kernel) readLink(name string) (*link, error) {
 	return l, nil
 }
 
-// nameOf is the name of a link, "" for none of that index.
+// nameOf returns the name of a link, "" for none of that index.
 func (k *Kernel) nameOf(index int) string {
 	if index == 0 {
 		return ""
@@ -177,7 +177,7 @@ func (k *Kernel) getLink(index int, name string) (*link, error) {
 	return &l, nil
 }
 
-// value is what a key is set to, or zero.
+// value returns what a key is set to, or zero.
 func value[T any](key *T) T {
 	if key == nil {
 		var zero T

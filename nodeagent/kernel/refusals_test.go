@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// refusals are steps that a node refuses when it is in the state 02-bridge-trunk (br0 over eth1).
+// refusals returns steps that a node refuses when it is in the state 02-bridge-trunk (br0 over eth1).
 func refusals() map[string]struct {
 	step  netstate.Step
 	errno unix.Errno // 0 for refusals that are not the kernel's

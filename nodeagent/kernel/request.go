@@ -52,7 +52,7 @@ func each(b []byte) iter.Seq2[uint16, []byte] {
 	}
 }
 
-// message is the bytes of a fixed-size header of the kernel.
+// message returns the bytes of a fixed-size header of the kernel.
 func message[T any](header T) []byte { return bytesOf(&header) }
 
 // header reads a fixed-size header of the kernel; the zero value when the message is too short.

@@ -121,7 +121,7 @@ func scopeOf(msg []byte) uint8 {
 	return about.Scope
 }
 
-// hopKinds are the attributes of a next hop that no document has a key for: realm and encapsulation.
+// hopKinds returns the attributes of a next hop that no document has a key for: realm and encapsulation.
 func hopKinds() []uint16 { return []uint16{unix.RTA_FLOW, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE} }
 
 // routeDetails keeps what a route has that no document has a key for: scope, metrics, preference.
@@ -136,7 +136,7 @@ func routeDetails(about unix.RtMsg, attrs []byte, r netstate.Route) details {
 	return d
 }
 
-// ownRouteDetails are those of a route that we write.
+// ownRouteDetails returns those of a route that we write.
 func ownRouteDetails(r netstate.Route) netstate.Opaque {
 	d := details{}
 	if r.Destination.Addr().Is4() {
@@ -148,7 +148,7 @@ func ownRouteDetails(r netstate.Route) netstate.Opaque {
 	return d.opaque()
 }
 
-// routeScope is the scope of a route that says nothing about it.
+// routeScope returns the scope of a route that says nothing about it.
 func routeScope(r netstate.Route) uint8 {
 	if r.Destination.Addr().Is4() && r.RouteType == "" && !r.NextHopAddress.IsValid() {
 		return unix.RT_SCOPE_LINK
@@ -215,13 +215,13 @@ func parseCWND(attrs []byte) *int {
 	return nil
 }
 
-// otherRouteTypes are those that no document has a word for.
+// otherRouteTypes returns those that no document has a word for.
 func otherRouteTypes() map[string]uint8 {
 	return map[string]uint8{"local": unix.RTN_LOCAL, "broadcast": unix.RTN_BROADCAST, "anycast": unix.RTN_ANYCAST,
 		"multicast": unix.RTN_MULTICAST, "throw": unix.RTN_THROW, "nat": unix.RTN_NAT}
 }
 
-// routeType is a kernel's type in the words of documents; unicast is "".
+// routeType returns a kernel's type in the words of documents; unicast is "".
 func routeType(kind uint8) (name string, known bool) {
 	switch kind {
 	case unix.RTN_UNICAST:

@@ -84,7 +84,7 @@ func weigh(hops []netstate.Route, with *netstate.Siblings) {
 	}
 }
 
-// siblings are the other next hops of an IPv4 route's destination, table and metric.
+// siblings returns the other next hops of an IPv4 route's destination, table and metric.
 func (k *Kernel) siblings(r netstate.Route) ([]netstate.Route, error) {
 	links, err := k.readLinks()
 	if err != nil {
@@ -167,7 +167,7 @@ func (k *Kernel) writeRoutes(kind, flags int, hops []netstate.Route) error {
 	return k.request(kind, flags, message(about), attrs)
 }
 
-// cwndMetrics are the metrics of a route that has a congestion window only.
+// cwndMetrics returns the metrics of a route that has a congestion window only.
 func cwndMetrics(window int) attributes {
 	var metrics attributes
 	metrics.addUint32(unix.RTAX_LOCK, 1<<unix.RTAX_CWND)
@@ -225,7 +225,7 @@ func (k *Kernel) addHop(attrs *attributes, r netstate.Route) error {
 	return nil
 }
 
-// hopIndex is the index of the link a route goes out of, 0 for one that goes nowhere.
+// hopIndex returns the index of the link a route goes out of, 0 for one that goes nowhere.
 func (k *Kernel) hopIndex(r netstate.Route) (int, error) {
 	if r.NextHopInterface == "" {
 		return 0, nil
@@ -237,7 +237,7 @@ func (k *Kernel) hopIndex(r netstate.Route) (int, error) {
 	return l.index, nil
 }
 
-// kernelRouteType is the number of a route's type.
+// kernelRouteType returns the number of a route's type.
 func kernelRouteType(name string) uint8 {
 	switch name {
 	case "blackhole":
@@ -250,7 +250,7 @@ func kernelRouteType(name string) uint8 {
 	return cmp.Or(otherRouteTypes()[name], uint8(unix.RTN_UNICAST))
 }
 
-// describeRoute is a route in words.
+// describeRoute returns a route in words.
 func describeRoute(r netstate.Route) string {
 	text := r.Destination.String()
 	if r.RouteType != "" {

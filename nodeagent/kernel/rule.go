@@ -112,8 +112,8 @@ func parseRule(msg []byte) (rule netstate.RouteRule, shown bool) {
 	if about.SrcLen > 0 {
 		r.IPFrom = netip.PrefixFrom(source, int(about.SrcLen))
 	}
-	if value(r.FWMark) == 0 {
-		r.FWMark, r.FWMask = nil, nil
+	if r.FWMask != nil && r.FWMark == nil {
+		r.FWMark = new(0) // packets without a mark
 	}
 	action, known := ruleAction(about.Action)
 	if action != "" {
@@ -136,7 +136,7 @@ func ruleDetails(about ruleMessage, attrs []byte) netstate.Opaque {
 	return d.opaque()
 }
 
-// ruleAction is what a rule does, "" for looking into its table.
+// ruleAction returns what a rule does, "" for looking into its table.
 func ruleAction(action uint8) (name string, known bool) {
 	switch action {
 	case ruleToTable:
@@ -214,7 +214,7 @@ func (k *Kernel) writeRule(kind, flags int, r netstate.RouteRule) error {
 	return k.request(kind, flags, message(about), attrs)
 }
 
-// describeRule is a rule in words.
+// describeRule returns a rule in words.
 func describeRule(r netstate.RouteRule) string {
 	words := fmt.Sprintf("%d", value(r.Priority))
 	if r.IPFrom.IsValid() {

@@ -60,7 +60,7 @@ func (k *Kernel) removeRule(r netstate.RouteRule) error {
 	return unix.EBUSY // somebody else adds rules like it all the time
 }
 
-// missingRule is the rule that is in one list and not in another.
+// missingRule returns the rule that is in one list and not in another.
 func missingRule(before, after []netstate.RouteRule) (lost netstate.RouteRule, found bool) {
 	left := slices.Clone(after)
 	for _, r := range before {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
@@ -35,13 +36,17 @@ func (k *Kernel) doSet(step netstate.Step) error {
 	if l.iface.Ignored != "" {
 		l.iface.State = l.iface.Ignored // a policy names it, or there would be no step
 	}
-	if d := difference(*from, l.iface); d != "" {
-		if difference(*to, l.iface) == "" {
+	if d := netstate.Difference(*from, l.iface); d != "" {
+		if netstate.Difference(*to, l.iface) == "" {
 			return nil
 		}
 		return &StaleError{operation, d}
 	}
-	if err := k.setLink(l.index, withMAC(*to, l)); err != nil {
+	err = k.setLink(l.index, withMAC(*to, l))
+	if err == nil {
+		err = k.makeLinkLocal(l, *to)
+	}
+	if err != nil {
 		_ = k.setLink(l.index, *from)
 		return refused(err, "%s", operation)
 	}
@@ -87,7 +92,7 @@ func (k *Kernel) setLink(index int, to netstate.Interface) error {
 	return k.request(unix.RTM_NEWLINK, 0, message(about), append(attrs, found...))
 }
 
-// encodeSettings is the attributes of the keys that netlink can set on an existing link.
+// encodeSettings returns the attributes of the keys that netlink can set on an existing link.
 func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
 	var a attributes
 	if to.MAC != nil {
@@ -117,7 +122,7 @@ func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
 	return a, nil
 }
 
-// linkInfo is the IFLA_LINKINFO of a link of some kind.
+// linkInfo returns the IFLA_LINKINFO of a link of some kind.
 func linkInfo(kind string, data attributes) attributes {
 	var a attributes
 	a.addString(nl.IFLA_INFO_KIND, kind)
@@ -127,7 +132,7 @@ func linkInfo(kind string, data attributes) attributes {
 	return a
 }
 
-// encodePart is the IFLA_INFO_DATA of the part a value has.
+// encodePart returns the IFLA_INFO_DATA of the part a value has.
 func (k *Kernel) encodePart(to netstate.Interface) (kind string, data attributes) {
 	switch {
 	case to.Bridge != nil:
@@ -147,7 +152,7 @@ func (k *Kernel) encodePart(to netstate.Interface) (kind string, data attributes
 	return "", nil
 }
 
-// indexOf is the index of a link, 0 for none of that name.
+// indexOf returns the index of a link, 0 for none of that name.
 func (k *Kernel) indexOf(name string) uint32 {
 	if name == "" {
 		return 0
@@ -159,14 +164,11 @@ func (k *Kernel) indexOf(name string) uint32 {
 	return uint32(l.index)
 }
 
-// encodeInet6 is the IPv6 part of IFLA_AF_SPEC.
+// encodeInet6 returns the IPv6 part of IFLA_AF_SPEC.
 func encodeInet6(ip netstate.IP) (attributes, error) {
 	var a attributes
-	switch value(ip.AddrGenMode) {
-	case "eui64":
-		a.add(inet6AddrGenMode, []byte{genModeEUI64})
-	case "stable-privacy":
-		a.add(inet6AddrGenMode, []byte{genModeStablePrivacy})
+	if mode := slices.Index(genModes(), value(ip.AddrGenMode)); mode >= 0 {
+		a.add(inet6AddrGenMode, []byte{byte(mode)})
 	}
 	if ip.Token != nil {
 		token, err := netip.ParseAddr(*ip.Token)
@@ -188,7 +190,7 @@ func onOff(on bool) string {
 	return "0"
 }
 
-// ipv4Settings are the settings for the keys that are set.
+// ipv4Settings returns the settings for the keys that are set.
 func ipv4Settings(ip *netstate.IP) []sysctl {
 	if ip == nil || ip.Forwarding == nil {
 		return nil
@@ -196,7 +198,7 @@ func ipv4Settings(ip *netstate.IP) []sysctl {
 	return []sysctl{{"ipv4", "forwarding", onOff(*ip.Forwarding)}}
 }
 
-// ipv6Settings are the settings for the keys that are set. Autoconf is the kernel's autoconf and
+// ipv6Settings returns the settings for the keys that are set. Autoconf is the kernel's autoconf and
 // accept_ra together. IPv6 goes off last and comes on last, so that it never runs with the wrong settings.
 func ipv6Settings(ip *netstate.IP) []sysctl {
 	if ip == nil {
@@ -212,7 +214,8 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 		if ip.AcceptRA != nil {
 			accept = strconv.Itoa(*ip.AcceptRA)
 		}
-		settings = append(settings, sysctl{"ipv6", "autoconf", onOff(*ip.Autoconf)}, sysctl{"ipv6", "accept_ra", accept})
+		settings = append(settings, sysctl{"ipv6", "autoconf", onOff(*ip.Autoconf || isTrue(ip.AutoconfSwitch))},
+			sysctl{"ipv6", "accept_ra", accept})
 	}
 	if ip.Forwarding != nil && !off { // after accept_ra: with 1 the kernel forgets its routers when it begins to forward
 		settings = append(settings, sysctl{"ipv6", "forwarding", onOff(*ip.Forwarding)})

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// openGuest is the kernel of the guest this test runs in, and nothing else's.
+// openGuest returns the kernel of the guest this test runs in, and nothing else's.
 func openGuest(tb testing.TB) *Kernel {
 	tb.Helper()
 	inguest.Require(tb)
@@ -35,7 +35,7 @@ func configure(tb testing.TB, node Node, desired netstate.State) []netstate.Step
 	return steps
 }
 
-// shown is a state as the objects and lists a user of NodeNetworkState sees.
+// shown returns a state as the objects and lists a user of NodeNetworkState sees.
 func shown(tb testing.TB, s netstate.State) map[string]any {
 	tb.Helper()
 	text, err := netstate.Marshal(s)
@@ -66,7 +66,7 @@ func TestTheStorysBridgeReadsBackAsTheStoryShows(t *testing.T) {
 	assert.Empty(t, again, "a policy that is in place needs no steps")
 }
 
-// named is one interface of a shown state.
+// named returns one interface of a shown state.
 func named(tb testing.TB, state map[string]any, name string) map[string]any {
 	tb.Helper()
 	for _, i := range state["interfaces"].([]any) {

@@ -44,7 +44,7 @@ func (k *Kernel) Watch(ctx context.Context) (<-chan Change, error) {
 	err := k.space.run(func() error {
 		var err error
 		socket, err = nl.SubscribeAt(netns.None(), netns.None(), unix.NETLINK_ROUTE,
-			unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+			unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_IFINFO,
 			unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 		return err
 	})
@@ -102,7 +102,7 @@ func coalesce(ctx context.Context, heard <-chan Change, changes chan<- Change) {
 	}
 }
 
-// parseChange says what one notification is about.
+// parseChange returns what one notification is about.
 func parseChange(kind uint16, msg []byte) Change {
 	switch kind {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:

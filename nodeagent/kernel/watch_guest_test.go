@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// dummy is a step that makes a link.
+// dummy returns a step that makes a link.
 func dummy(name string) netstate.Step {
 	return netstate.Step{Kind: netstate.StepLink, Link: name, To: netstate.Value{Link: &netstate.Interface{
 		Name: name, Type: netstate.TypeDummy, State: netstate.StateUp}}}
