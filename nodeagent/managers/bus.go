@@ -22,12 +22,16 @@ const (
 	// callTimeout bounds one call: a manager that hangs is an error, not a reason to hang.
 	callTimeout = 20 * time.Second
 	properties  = "org.freedesktop.DBus.Properties"
+	// noOwner is the error for a name that no program has.
+	noOwner = "org.freedesktop.DBus.Error.NameHasNoOwner"
 )
 
 // A Bus is the system bus of a node. The connection is made at need, and again when it broke.
 type Bus struct {
 	// Root is the folder in which the host's files are found, "" for /.
 	Root string
+	// Timeout bounds what is asked of the bus itself, to be reached or to name a program; callTimeout if zero.
+	Timeout time.Duration
 
 	mu   sync.Mutex
 	conn *dbus.Conn
@@ -67,9 +71,7 @@ func (b *Bus) connect(ctx context.Context) (*dbus.Conn, error) {
 	if b.conn != nil && b.conn.Connected() {
 		return b.conn, nil
 	}
-	conn, err := dbus.Connect(
-		"unix:path="+filepath.Join("/", b.Root, busSocket), dbus.WithContext(context.WithoutCancel(ctx)),
-	)
+	conn, err := dial(ctx, filepath.Join("/", b.Root, busSocket))
 	var op *net.OpError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &op) && errors.Is(op.Err, syscall.ECONNREFUSED) {
 		return nil, errNoBus
@@ -81,23 +83,67 @@ func (b *Bus) connect(ctx context.Context) (*dbus.Conn, error) {
 	return conn, nil
 }
 
+// dial connects to a bus that answers until ctx is done.
+func dial(ctx context.Context, socket string) (*dbus.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	if err := raw.SetDeadline(deadline); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	conn, err := dbus.NewConn(raw)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	if err := conn.Auth(nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := conn.Hello(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := raw.SetDeadline(time.Time{}); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// timeout is how long the bus has to answer.
+func (b *Bus) timeout() time.Duration {
+	if b.Timeout > 0 {
+		return b.Timeout
+	}
+	return callTimeout
+}
+
 // owned reports whether a name has an owner, and so a program runs. A node without a bus has none.
 func (b *Bus) owned(name string) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	owner, err := b.owner(name)
+	return owner != "", err
+}
+
+// owner returns what the bus calls the program that has a name, another one each time it is started; "" for none.
+func (b *Bus) owner(name string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.timeout())
 	defer cancel()
 	conn, err := b.connect(ctx)
 	if errors.Is(err, errNoBus) {
-		return false, nil
+		return "", nil
 	}
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	var there bool
-	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&there)
+	var owner string
+	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, name).Store(&owner)
+	var refused dbus.Error
+	if errors.As(err, &refused) && refused.Name == noOwner {
+		return "", nil
+	}
 	if err != nil {
-		return false, fmt.Errorf("ask the bus for %s: %w", name, err)
+		return "", fmt.Errorf("ask the bus for %s: %w", name, err)
 	}
-	return there, nil
+	return owner, nil
 }
 
 // An object is one of a program on the bus.
@@ -107,7 +153,8 @@ type object struct {
 	path dbus.ObjectPath
 }
 
-// call calls a method and stores what it returns.
+// call calls a method and stores what it returns. It starts no program: one that does not run was stopped, or is to be
+// started in its turn.
 func (o object) call(method string, args []any, into ...any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
@@ -115,14 +162,14 @@ func (o object) call(method string, args []any, into ...any) error {
 	if err != nil {
 		return err
 	}
-	call := conn.Object(o.name, o.path).CallWithContext(ctx, method, 0, args...)
+	call := conn.Object(o.name, o.path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
 	if err := call.Store(into...); err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
 	return nil
 }
 
-// all are the properties of an interface.
+// all returns the properties of an interface.
 func (o object) all(of string) (map[string]dbus.Variant, error) {
 	var values map[string]dbus.Variant
 	err := o.call(properties+".GetAll", []any{of}, &values)
@@ -134,7 +181,7 @@ func (o object) set(of, property string, value any) error {
 	return o.call(properties+".Set", []any{of, property, dbus.MakeVariant(value)})
 }
 
-// value is a property of a type; the zero value if it is missing or of another.
+// value returns a property of a type; the zero value if it is missing or of another.
 func value[T any](values map[string]dbus.Variant, property string) T {
 	v, _ := values[property].Value().(T)
 	return v

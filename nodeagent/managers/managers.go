@@ -10,7 +10,6 @@ package managers
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -21,12 +20,17 @@ import (
 type Device struct {
 	// Managed says that the manager configures the link, or would if it got a carrier.
 	Managed bool
+	// Shown says that the link is there and the manager would configure it if somebody asked it to. NetworkManager shows
+	// so what others have configured.
+	Shown bool
 	// Profile is what the manager configures the link by, as people know it.
 	Profile string
 	// UUID is what the manager knows the profile by; "" for one without.
 	UUID string
 	// Legacy says that kubernetes-nmstate left the profile.
 	Legacy bool
+	// ID is what the manager that runs calls the link whatever its name is; "" for nothing.
+	ID string
 }
 
 // A Program is a running manager.
@@ -52,9 +56,12 @@ type Managers struct {
 	// Switchless are programs that manage links and cannot be told: they are only named.
 	Switchless []Switchless
 
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu sync.Mutex
 	// read and readNM say that networkd and NetworkManager have read their files since they changed.
 	read, readNM bool
+	// asked are the links of which NetworkManager was told one by one though it has read its files.
+	asked map[string]bool
 }
 
 // Read returns a state with the managers of its links, and the profiles they are managed by.
@@ -66,21 +73,18 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 		state.Interfaces[n].Manager, state.Interfaces[n].ProfileName = "", nil
 		state.Interfaces[n].Legacy = false
 	}
-	for manager, find := range m.programs() {
-		program, err := find()
-		if err != nil || program == nil {
-			if err != nil {
-				return state, fmt.Errorf("ask %s which links it manages: %w", manager, err)
-			}
-			continue
-		}
-		devices, err := program.Devices()
+	for _, p := range m.programs() {
+		var devices map[string]Device
+		_, err := told(p.find, func(program Program) (err error) {
+			devices, err = program.Devices()
+			return err
+		})
 		if err != nil {
-			return state, fmt.Errorf("ask %s which links it manages: %w", manager, err)
+			return state, fmt.Errorf("ask %s which links it manages: %w", p.manager, err)
 		}
 		for n := range state.Interfaces {
 			if d := devices[state.Interfaces[n].Name]; d.Managed {
-				state.Interfaces[n].Manager, state.Interfaces[n].Legacy = manager, d.Legacy
+				state.Interfaces[n].Manager, state.Interfaces[n].Legacy = p.manager, d.Legacy
 				if d.Profile != "" {
 					state.Interfaces[n].ProfileName = &d.Profile
 				}
@@ -96,28 +100,54 @@ func (m *Managers) RemoveProfiles(links []string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var names []string
-	for manager, find := range m.programs() {
-		program, err := find()
+	for _, p := range m.programs() {
+		_, err := told(p.find, func(program Program) error {
+			removed, err := program.RemoveProfiles(links)
+			names = append(names, removed...)
+			return err
+		})
 		if err != nil {
-			return names, fmt.Errorf("reach %s: %w", manager, err)
-		}
-		if program == nil {
-			continue
-		}
-		removed, err := program.RemoveProfiles(links)
-		names = append(names, removed...)
-		if err != nil {
-			return names, fmt.Errorf("remove profiles of %s: %w", manager, err)
+			return names, fmt.Errorf("remove profiles of %s: %w", p.manager, err)
 		}
 	}
 	return names, nil
 }
 
-func (m *Managers) programs() map[netstate.Manager]func() (Program, error) {
-	return map[netstate.Manager]func() (Program, error){
-		netstate.NetworkManager: m.NetworkManager,
-		netstate.Networkd:       m.Networkd,
+// A found manager may run.
+type found struct {
+	manager netstate.Manager
+	find    func() (Program, error)
+}
+
+// programs returns the managers. Of those that have the same link the last counts: NetworkManager acts by itself and
+// has to let go before a change, and networkd is told after it anyway.
+func (m *Managers) programs() []found {
+	return []found{{netstate.Networkd, m.Networkd}, {netstate.NetworkManager, m.NetworkManager}}
+}
+
+// maxStarts is how often a manager may start again while it is told something.
+const maxStarts = 3
+
+// told finds a manager and does something with it, and does it again if the manager was started again meanwhile. It
+// reports whether one runs: one that does not, or ended meanwhile, has nothing to be told.
+func told(find func() (Program, error), do func(Program) error) (ran bool, err error) {
+	var before Program
+	for range maxStarts {
+		program, unknown := find()
+		switch {
+		case unknown != nil:
+			return false, errors.Join(err, unknown)
+		case program == nil:
+			return false, nil
+		case program == before:
+			return true, err
+		}
+		if err = do(program); err == nil {
+			return true, nil
+		}
+		before = program
 	}
+	return true, err
 }
 
 // Do carries out a step of kind netstate.StepManager and ignores all others. A manager that does not run has nothing to
@@ -130,9 +160,9 @@ func (m *Managers) Do(step netstate.Step) error {
 	defer m.mu.Unlock()
 	var err error
 	if step.From.Manager == netstate.Networkd || step.To.Manager == netstate.Networkd {
-		err = m.doNetworkd(step)
+		err = m.doNetworkdLocked(step)
 	} else {
-		err = m.doNetworkManager(step)
+		err = m.doNetworkManagerLocked(step)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", step, err)
@@ -140,19 +170,18 @@ func (m *Managers) Do(step netstate.Step) error {
 	return nil
 }
 
-func (m *Managers) doNetworkManager(step netstate.Step) error {
-	program, err := m.NetworkManager()
-	if err != nil || program == nil {
-		return err
-	}
-	if step.To.Manager == "" {
+func (m *Managers) doNetworkManagerLocked(step netstate.Step) error {
+	_, err := told(m.NetworkManager, func(program Program) error {
+		if step.To.Manager != "" {
+			return m.giveBack(program, step.Link)
+		}
 		devices, err := program.Devices()
 		if err != nil {
 			return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
 		}
 		return m.release(program, step.Link, devices[step.Link])
-	}
-	return m.giveBack(program, step.Link)
+	})
+	return err
 }
 
 // release has NetworkManager let go of a link. By which profile it had it is noted before that.
@@ -162,7 +191,7 @@ func (m *Managers) release(program Program, link string, device Device) error {
 		return err
 	}
 	if _, noted := released[link]; !noted || device.UUID != "" {
-		released[link] = device.UUID
+		released[link] = letGo{device.UUID, device.ID}
 		if err := m.Files.writeReleased(released); err != nil {
 			return err
 		}
@@ -176,138 +205,24 @@ func (m *Managers) giveBack(program Program, link string) error {
 	if err != nil {
 		return err
 	}
-	if err := program.Take(link, released[link]); err != nil {
+	if err := program.Take(link, released[link].uuid); err != nil {
 		return err
 	}
 	delete(released, link)
 	return m.Files.writeReleased(released)
 }
 
-// doNetworkd takes a link over by a file that networkd reads at once, and gives it back by removing the file: networkd
-// reads that only when everything else is undone, in Hold.
-func (m *Managers) doNetworkd(step netstate.Step) error {
+// doNetworkdLocked takes a link over by a file that networkd reads at once, and gives it back by removing the file:
+// networkd reads that only when everything else is undone, in Hold.
+func (m *Managers) doNetworkdLocked(step netstate.Step) error {
 	m.read = false
 	if step.To.Manager != "" {
 		return m.Files.removeNetwork(step.Link)
 	}
-	if err := m.Files.writeNetwork(step.Link); err != nil {
+	if err := errors.Join(m.Files.writeForeign(), m.Files.writeNetwork(step.Link)); err != nil {
 		return err
 	}
-	program, err := m.Networkd()
-	if err != nil || program == nil {
-		return err
-	}
-	m.read = true
-	return program.Release(step.Link)
-}
-
-// Hold keeps links from managers, and gives back those that were kept before and are not in the list: for as long as
-// the node runs, whether the managers run now or start later. To call it again with the same list changes nothing. The
-// error joins what could not be done; calling it again tries again.
-func (m *Managers) Hold(links []string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	links = slices.Sorted(slices.Values(links))
-	return errors.Join(m.holdNetworkManager(slices.Compact(links)), m.holdNetworkd(slices.Compact(links)))
-}
-
-// holdNetworkManager writes the drop-in. NetworkManager must have let go of a link before it reads of it: it takes a
-// link down that it is about to activate. It takes none back that the drop-in names.
-func (m *Managers) holdNetworkManager(links []string) error {
-	before, err := m.Files.unmanaged()
-	if err != nil {
-		return err
-	}
-	program, err := m.NetworkManager()
-	if err != nil {
-		return errors.Join(fmt.Errorf("reach NetworkManager: %w", err), m.Files.writeUnmanaged(links))
-	}
-	if program == nil {
-		return m.Files.writeUnmanaged(links)
-	}
-	devices, err := program.Devices()
-	if err != nil {
-		return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
-	}
-	for _, link := range links {
-		if d := devices[link]; d.Managed {
-			if err := m.release(program, link, d); err != nil {
-				return fmt.Errorf("take %s over from NetworkManager: %w", link, err)
-			}
-		}
-	}
-	released, err := m.Files.released()
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(before, links) || !m.readNM && len(links)+len(released) > 0 {
-		m.readNM = false
-		if err := errors.Join(m.Files.writeUnmanaged(links), program.Reload()); err != nil {
-			return fmt.Errorf("tell NetworkManager of the links that are not its own: %w", err)
-		}
-	}
-	m.readNM = true
-	return m.giveBackOthers(program, devices, released, links)
-}
-
-// giveBackOthers gives back what NetworkManager was told to let go of, but for some links. Those that are gone are
-// forgotten.
-func (m *Managers) giveBackOthers(
-	program Program, devices map[string]Device, released map[string]string, but []string,
-) error {
-	var failed []error
-	for _, link := range slices.Sorted(maps.Keys(released)) {
-		if slices.Contains(but, link) {
-			continue
-		}
-		if _, there := devices[link]; !there {
-			delete(released, link)
-			failed = append(failed, m.Files.writeReleased(released))
-			continue
-		}
-		if err := m.giveBack(program, link); err != nil {
-			failed = append(failed, fmt.Errorf("give %s back to NetworkManager: %w", link, err))
-			continue
-		}
-		delete(released, link)
-	}
-	return errors.Join(failed...)
-}
-
-// holdNetworkd writes a file for each link.
-func (m *Managers) holdNetworkd(links []string) error {
-	before, err := m.Files.networks()
-	if err != nil {
-		return err
-	}
-	if m.read && slices.Equal(before, links) {
-		return nil
-	}
-	for _, link := range before {
-		if !slices.Contains(links, link) {
-			err = errors.Join(err, m.Files.removeNetwork(link))
-		}
-	}
-	for _, link := range links {
-		err = errors.Join(err, m.Files.writeNetwork(link))
-	}
-	if err = errors.Join(err, m.Files.writeForeign(len(links) > 0)); err != nil {
-		return err
-	}
-	program, err := m.Networkd()
-	if err != nil {
-		return fmt.Errorf("reach systemd-networkd: %w", err)
-	}
-	if program != nil {
-		if err := program.Reload(); err != nil {
-			return fmt.Errorf("have systemd-networkd read its files: %w", err)
-		}
-		for _, link := range before {
-			if !slices.Contains(links, link) {
-				err = errors.Join(err, program.Take(link, ""))
-			}
-		}
-	}
-	m.read = err == nil
+	ran, err := told(m.Networkd, func(program Program) error { return program.Release(step.Link) })
+	m.read = ran && err == nil
 	return err
 }

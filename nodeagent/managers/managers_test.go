@@ -23,9 +23,16 @@ type model struct {
 	devices map[string]Device
 	told    *[]string
 	fails   bool
+	// ends has it end when it is asked next, and ended says that it has.
+	ends, ended bool
+	// deaf has it pay no heed to what its files say.
+	deaf bool
 }
 
 func (m *model) tell(text string) error {
+	if err := m.end(); err != nil {
+		return err
+	}
 	*m.told = append(*m.told, text)
 	if m.fails {
 		return errors.New("it hangs")
@@ -33,10 +40,18 @@ func (m *model) tell(text string) error {
 	return nil
 }
 
-func (m *model) Devices() (map[string]Device, error) { return m.devices, nil }
+// end fails like a call to a program that has just ended.
+func (m *model) end() error {
+	if m.ended = m.ends; m.ended {
+		return errors.New("the name has no owner")
+	}
+	return nil
+}
+
+func (m *model) Devices() (map[string]Device, error) { return m.devices, m.end() }
 
 func (m *model) Release(link string) error {
-	m.devices[link] = Device{}
+	m.devices[link] = Device{ID: m.devices[link].ID}
 	return m.tell("release " + link)
 }
 
@@ -56,7 +71,7 @@ func (m *model) RemoveProfiles(links []string) ([]string, error) {
 }
 
 func (m *model) Reload() error {
-	kept, _ := m.files.unmanaged()
+	kept, _, _ := m.files.unmanaged()
 	if m.manager == netstate.Networkd {
 		kept, _ = m.files.networks()
 	}
@@ -64,7 +79,9 @@ func (m *model) Reload() error {
 		if m.manager == netstate.NetworkManager && m.devices[link].Managed {
 			return m.tell("reload takes down " + link)
 		}
-		m.devices[link] = Device{}
+		if !m.deaf {
+			m.devices[link] = Device{ID: m.devices[link].ID}
+		}
 	}
 	return m.tell("reload without " + strings.Join(kept, " "))
 }
@@ -87,94 +104,6 @@ func node(t *testing.T, runs netstate.Manager) (*Managers, *model) {
 	}
 	m.NetworkManager, m.Networkd = find(netstate.NetworkManager), find(netstate.Networkd)
 	return m, program
-}
-
-func TestLinksAreHeld(t *testing.T) {
-	tests := map[string]struct {
-		runs  netstate.Manager
-		holds [][]string
-		told  []string
-	}{
-		"NetworkManager lets go before it reads of it": {netstate.NetworkManager, [][]string{{"eth1", "br1"}},
-			[]string{"release eth1", "reload without br1 eth1"}},
-		"the same again is nothing": {netstate.NetworkManager, [][]string{{"eth1"}, {"eth1"}},
-			[]string{"release eth1", "reload without eth1"}},
-		"NetworkManager gets back what is not held any more": {
-			netstate.NetworkManager,
-			[][]string{{"eth1", "eth2"}, {"eth2"}, nil},
-			[]string{
-				"release eth1",
-				"release eth2",
-				"reload without eth1 eth2",
-				"reload without eth2",
-				"take eth1 u1",
-				"reload without ",
-				"take eth2",
-			},
-		},
-		"networkd reads of it": {netstate.Networkd, [][]string{{"eth1"}, {"eth1"}}, []string{"reload without eth1"}},
-		"networkd gets back what is not held any more": {netstate.Networkd, [][]string{{"eth1", "eth2"}, {"eth2"}},
-			[]string{"reload without eth1 eth2", "reload without eth2", "take eth1"}},
-		"where no manager runs nobody is told": {"", [][]string{{"eth1"}, nil}, []string{}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			m, program := node(t, test.runs)
-			for _, links := range test.holds {
-				require.NoError(t, m.Hold(links))
-				held, err := m.Files.unmanaged()
-				require.NoError(t, err)
-				assert.ElementsMatch(t, links, held, "whichever manager starts later")
-				held, err = m.Files.networks()
-				require.NoError(t, err)
-				assert.ElementsMatch(t, links, held, "whichever manager starts later")
-			}
-			assert.Equal(t, test.told, *program.told)
-		})
-	}
-}
-
-func TestNothingIsLeftBehind(t *testing.T) {
-	m, _ := node(t, netstate.NetworkManager)
-	require.NoError(t, m.Hold([]string{"eth1"}))
-	require.NoError(t, m.Hold(nil))
-	for _, file := range []string{unmanagedFile, releasedFile, foreignFile, networkFile("eth1")} {
-		assert.NoFileExists(t, m.Files.at(file))
-	}
-}
-
-func TestAManagerThatFailsIsToldAgain(t *testing.T) {
-	m, program := node(t, netstate.Networkd)
-	program.fails = true
-	require.ErrorContains(t, m.Hold([]string{"eth1"}), "have systemd-networkd read its files: it hangs")
-	program.fails = false
-	require.NoError(t, m.Hold([]string{"eth1"}))
-	assert.Equal(t, []string{"reload without eth1", "reload without eth1"}, *program.told)
-}
-
-func TestALinkIsGivenBackUntilThatWorks(t *testing.T) {
-	m, program := node(t, netstate.NetworkManager)
-	require.NoError(t, m.Hold([]string{"eth1"}))
-	program.fails = true
-	require.ErrorContains(t, m.Hold(nil), "tell NetworkManager of the links that are not its own: it hangs")
-	program.fails = false
-	require.NoError(t, m.Hold(nil))
-	require.NoError(t, m.Hold(nil))
-	assert.Equal(t, []string{
-		"release eth1", "reload without eth1", "reload without ", "reload without ", "take eth1 u1",
-	}, *program.told)
-}
-
-func TestAStepThatNobodyUndidIsUndoneByHold(t *testing.T) {
-	m, program := node(t, netstate.NetworkManager)
-	require.NoError(t, m.Do(netstate.Step{
-		Kind: netstate.StepManager, Link: "eth1", From: netstate.Value{Manager: netstate.NetworkManager},
-	}))
-	delete(program.devices, "eth2")
-	again := &Managers{Files: m.Files, NetworkManager: m.NetworkManager, Networkd: m.Networkd}
-	require.NoError(t, again.Hold(nil))
-	assert.Equal(t, []string{"release eth1", "reload without ", "take eth1 u1"}, *program.told)
-	assert.NoFileExists(t, m.Files.at(releasedFile))
 }
 
 func TestADeviceThatWasGivenBackIsJudged(t *testing.T) {
@@ -232,7 +161,7 @@ func TestStepsTakeLinksOverAndGiveThemBack(t *testing.T) {
 			require.NoError(t, m.Do(step))
 			after, err := m.Read(before)
 			require.NoError(t, err)
-			assert.Empty(t, after.Interfaces[0].Manager, "what is said about a link is said anew")
+			assert.Empty(t, after.Interfaces[0].Manager, "what is said about a link is said again")
 			require.NoError(t, m.Do(step.Inverse()))
 			require.NoError(t, m.Hold(nil), "after the undo")
 			assert.Equal(t, test.told, *program.told)
@@ -248,22 +177,36 @@ func TestNetworkManagersDevicesAreJudged(t *testing.T) {
 		want    Device
 	}{
 		"a NIC that is activated": {true, nmEthernet, map[string]dbus.Variant{"Id": dbus.MakeVariant("Wired")},
-			Device{Managed: true, Profile: "Wired"}},
-		"a NIC that waits for a carrier": {true, nmEthernet, nil, Device{Managed: true}},
+			Device{Managed: true, Shown: true, Profile: "Wired"}},
+		"a NIC that waits for a carrier": {true, nmEthernet, nil, Device{Managed: true, Shown: true}},
 		"a NIC that was let go":          {false, nmEthernet, nil, Device{}},
 		"a bridge that NetworkManager made": {true, 13, map[string]dbus.Variant{"Id": dbus.MakeVariant("br0")},
-			Device{Managed: true, Profile: "br0"}},
-		"a bridge that it only shows": {true, 13, map[string]dbus.Variant{"StateFlags": dbus.MakeVariant(nmExternal | 1)}, Device{}},
-		"a bridge that is new":        {true, 13, nil, Device{}},
+			Device{Managed: true, Shown: true, Profile: "br0"}},
+		"a bridge that it only shows": {true, 13, map[string]dbus.Variant{"StateFlags": dbus.MakeVariant(nmExternal | 1)}, Device{Shown: true}},
+		"a bridge that is new":        {true, 13, nil, Device{Shown: true}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			device := map[string]dbus.Variant{
 				"Managed":    dbus.MakeVariant(test.managed),
 				"DeviceType": dbus.MakeVariant(test.kind),
+				"Real":       dbus.MakeVariant(true),
 			}
 			assert.Equal(t, test.want, deviceOf(device, test.active))
+			device["Real"] = dbus.MakeVariant(false)
+			assert.False(t, deviceOf(device, test.active).Shown, "there is no link")
 		})
+	}
+}
+
+func TestALinkThatBothManagersHaveIsNetworkManagers(t *testing.T) {
+	m, _ := node(t, netstate.NetworkManager)
+	other, _ := node(t, netstate.Networkd)
+	m.Networkd = other.Networkd
+	for range 20 {
+		state, err := m.Read(netstate.State{Interfaces: []netstate.Interface{{Name: "eth1"}}})
+		require.NoError(t, err)
+		require.Equal(t, netstate.NetworkManager, state.Interfaces[0].Manager, "whichever is asked first")
 	}
 }
 
@@ -275,33 +218,5 @@ func TestANodeWithoutABusHasNoManagers(t *testing.T) {
 	require.NoError(t, m.Hold([]string{"eth0"}))
 	text, err := os.ReadFile(m.Files.at(unmanagedFile))
 	require.NoError(t, err)
-	assert.Equal(t, note+"[keyfile]\nunmanaged-devices+=interface-name:=eth0\n", string(text))
-}
-
-func TestProfilesOfKubernetesNMStateAreRecognised(t *testing.T) {
-	type setting = map[string]dbus.Variant
-	text := func(words ...string) setting {
-		s := setting{}
-		for n := 0; n < len(words); n += 2 {
-			s[words[n]] = dbus.MakeVariant(words[n+1])
-		}
-		return s
-	}
-	bridge := text("id", "br1", "interface-name", "br1")
-	bridge["autoconnect-slaves"] = dbus.MakeVariant(int32(1))
-	described := map[string]string{"nmstate.interface.description": "VMs"}
-	tests := map[string]struct {
-		settings map[string]setting
-		want     bool
-	}{
-		"a bridge":               {map[string]setting{"connection": bridge}, true},
-		"a port":                 {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1", "master", "br1")}, true},
-		"a described NIC":        {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1"), "user": {"data": dbus.MakeVariant(described)}}, true},
-		"a profile made by hand": {map[string]setting{"connection": text("id", "ethernet-eth1", "interface-name", "eth1", "master", "br1")}, false},
-		"a NIC by its name":      {map[string]setting{"connection": text("id", "eth1", "interface-name", "eth1")}, false},
-		"any NIC":                {map[string]setting{"connection": text("id", "Wired connection 2")}, false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, leftByNMState(test.settings)) })
-	}
+	assert.Equal(t, formatUnmanaged([]string{"eth0"}), string(text))
 }

@@ -16,15 +16,18 @@ const (
 	unmanagedState = "unmanaged"
 )
 
-// networkd implements Program for a systemd-networkd that runs.
-type networkd struct{ bus *Bus }
+// networkd implements Program for a systemd-networkd that runs. Two that are equal are the same process.
+type networkd struct {
+	bus   *Bus
+	owner string
+}
 
 func (b *Bus) networkd() (Program, error) {
-	runs, err := b.owned(networkdName)
-	if err != nil || !runs {
+	owner, err := b.owner(networkdName)
+	if err != nil || owner == "" {
 		return nil, err
 	}
-	return networkd{b}, nil
+	return networkd{b, owner}, nil
 }
 
 func (n networkd) manager() object { return object{n.bus, networkdName, networkdPath} }
@@ -65,7 +68,7 @@ func (n networkd) Release(link string) error {
 	if err := n.Reload(); err != nil {
 		return err
 	}
-	return settled(func() (bool, error) {
+	return waitUntil(func() (bool, error) {
 		devices, err := n.Devices()
 		return !devices[link].Managed, err
 	})

@@ -5,7 +5,6 @@ package managers
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -34,15 +33,18 @@ const (
 	nmNoProfile = nmSettings + ".InvalidConnection"
 )
 
-// networkManager implements Program for a NetworkManager that runs.
-type networkManager struct{ bus *Bus }
+// networkManager implements Program for a NetworkManager that runs. Two that are equal are the same process.
+type networkManager struct {
+	bus   *Bus
+	owner string
+}
 
 func (b *Bus) networkManager() (Program, error) {
-	runs, err := b.owned(nmName)
-	if err != nil || !runs {
+	owner, err := b.owner(nmName)
+	if err != nil || owner == "" {
 		return nil, err
 	}
-	return networkManager{b}, nil
+	return networkManager{b, owner}, nil
 }
 
 // nmTree is what NetworkManager tells about all its objects: properties by interface, by path.
@@ -62,6 +64,8 @@ func (n networkManager) Devices() (map[string]Device, error) {
 	}
 	devices := tree.devices()
 	for name, d := range devices {
+		d.ID = n.owner + d.ID // another process gives other numbers
+		devices[name] = d
 		if d.Managed && d.Profile == name {
 			d.Legacy, err = n.legacy(d.UUID)
 			if err != nil {
@@ -73,52 +77,19 @@ func (n networkManager) Devices() (map[string]Device, error) {
 	return devices, nil
 }
 
-// legacy reports whether kubernetes-nmstate seems to have left a profile. One that is gone meanwhile it has not.
-func (n networkManager) legacy(uuid string) (bool, error) {
-	profile, err := n.profile(uuid)
-	if err != nil || profile == "" {
-		return false, err
-	}
-	var settings map[string]map[string]dbus.Variant
-	err = object{n.bus, nmName, profile}.call(nmSettings+".Connection.GetSettings", nil, &settings)
-	return leftByNMState(settings), err
-}
-
-// leftByNMState judges a profile as kubernetes-nmstate writes them: it bears the name of its link, and is of a
-// controller whose ports are activated with it, or of a port, or has the description of the policy. Others that look
-// like that are treated alike: they have no effect while we have the link.
-func leftByNMState(settings map[string]map[string]dbus.Variant) bool {
-	connection := settings["connection"]
-	if name := value[string](connection, "interface-name"); name == "" || value[string](connection, "id") != name {
-		return false
-	}
-	_, described := value[map[string]string](settings["user"], "data")["nmstate.interface.description"]
-	return described || value[int32](connection, "autoconnect-slaves") == 1 ||
-		value[string](connection, "master") != "" || value[string](connection, "controller") != ""
-}
-
-// profile finds a profile by its UUID; "" if there is none.
-func (n networkManager) profile(uuid string) (dbus.ObjectPath, error) {
-	var path dbus.ObjectPath
-	err := object{n.bus, nmName, nmSettingsPath}.call(nmSettings+".GetConnectionByUuid", []any{uuid}, &path)
-	var refused dbus.Error
-	if errors.As(err, &refused) && refused.Name == nmNoProfile {
-		return "", nil
-	}
-	return path, err
-}
-
 // devices picks what counts of a tree.
 func (t nmTree) devices() map[string]Device {
 	devices := map[string]Device{}
-	for _, interfaces := range t {
+	for path, interfaces := range t {
 		device := interfaces[nmDevice]
 		name := value[string](device, "Interface")
 		if name == "" {
 			continue
 		}
 		active := t[value[dbus.ObjectPath](device, "ActiveConnection")][nmActive]
-		devices[name] = deviceOf(device, active)
+		d := deviceOf(device, active)
+		d.ID = string(path)
+		devices[name] = d
 	}
 	return devices
 }
@@ -127,10 +98,15 @@ func (t nmTree) devices() map[string]Device {
 // (connected externally), and a virtual one that it does nothing with, are not managed: it manages what it made, and
 // hardware.
 func deviceOf(device, active map[string]dbus.Variant) Device {
-	d := Device{Profile: value[string](active, "Id"), UUID: value[string](active, "Uuid")}
-	if !value[bool](device, "Managed") || value[uint32](active, "StateFlags")&nmExternal != 0 {
+	if !value[bool](device, "Managed") {
 		return Device{}
 	}
+	// One that is not real stands for a profile whose link is not there; it cannot be let go of.
+	d := Device{Shown: value[bool](device, "Real")}
+	if value[uint32](active, "StateFlags")&nmExternal != 0 {
+		return d
+	}
+	d.Profile, d.UUID = value[string](active, "Id"), value[string](active, "Uuid")
 	switch value[uint32](device, "DeviceType") {
 	case nmEthernet, nmWiFi, nmInfiniband:
 		d.Managed = true
@@ -174,7 +150,7 @@ func (n networkManager) Take(link, uuid string) error {
 		return err
 	}
 	began := time.Now()
-	return settled(func() (bool, error) {
+	return waitUntil(func() (bool, error) {
 		tree, err := n.tree()
 		if err != nil {
 			return false, err
@@ -241,7 +217,7 @@ func (n networkManager) manage(link string, managed bool) error {
 	if err := device.set(nmDevice, "Managed", managed); err != nil {
 		return err
 	}
-	return settled(func() (bool, error) {
+	return waitUntil(func() (bool, error) {
 		now, err := device.all(nmDevice)
 		return value[bool](now, "Managed") == managed, err
 	})
@@ -252,33 +228,8 @@ func (n networkManager) Reload() error {
 	return object{n.bus, nmName, nmPath}.call(nmName+".Reload", []any{nmReloadConf})
 }
 
-// RemoveProfiles implements Program.
-func (n networkManager) RemoveProfiles(links []string) ([]string, error) {
-	var profiles []dbus.ObjectPath
-	if err := (object{n.bus, nmName, nmSettingsPath}).call(nmSettings+".ListConnections", nil, &profiles); err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, path := range profiles {
-		profile := object{n.bus, nmName, path}
-		var settings map[string]map[string]dbus.Variant
-		if err := profile.call(nmSettings+".Connection.GetSettings", nil, &settings); err != nil {
-			return names, err
-		}
-		name := value[string](settings["connection"], "interface-name")
-		if !leftByNMState(settings) || !slices.Contains(links, name) {
-			continue
-		}
-		if err := profile.call(nmSettings+".Connection.Delete", nil); err != nil {
-			return names, err
-		}
-		names = append(names, name)
-	}
-	return names, nil
-}
-
-// settled waits until a manager has done what it was told.
-func settled(is func() (bool, error)) error {
+// waitUntil waits until a manager has done what it was told.
+func waitUntil(is func() (bool, error)) error {
 	const interval = 50 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -287,5 +238,5 @@ func settled(is func() (bool, error)) error {
 			return err
 		}
 	}
-	return errors.New("it was told, but has not done so")
+	return errors.New("it accepted the request but has not carried it out")
 }

@@ -47,7 +47,7 @@ type Switchless struct {
 	has func() (func(netstate.Interface) bool, error)
 }
 
-// switchless are those that are known, on the node of this bus.
+// switchless returns those that are known, on the node of this bus.
 func (b *Bus) switchless() []Switchless {
 	files := Files{Root: b.Root}
 	return []Switchless{
@@ -156,7 +156,7 @@ func (f Files) ofIfupdown() (func(netstate.Interface) bool, error) {
 	return func(i netstate.Interface) bool { return i.Name != "lo" && slices.Contains(names, i.Name) }, nil
 }
 
-// stanzas are the links that a file of ifupdown and those it sources configure. A file that is not there has none.
+// stanzas returns the links that a file of ifupdown and those it sources configure. A file that is not there has none.
 func (f Files) stanzas(path string, depth int) ([]string, error) {
 	text, err := os.ReadFile(f.at(path))
 	if errors.Is(err, fs.ErrNotExist) || depth == 0 {
@@ -185,7 +185,7 @@ func (f Files) stanzas(path string, depth int) ([]string, error) {
 	return names, nil
 }
 
-// sourced are the links of the files that a line of a file names.
+// sourced returns the links of the files that a line of a file names.
 func (f Files) sourced(from, how, pattern string, depth int) ([]string, error) {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(filepath.Dir(from), pattern)
