@@ -33,7 +33,7 @@ type nameServer string
 
 func (n nameServer) String() string { return string(n) }
 
-// address is the server's, with the index of its link for a zone: package net remembers the indexes of names
+// address returns the server's, with the index of its link for a zone: package net remembers the indexes of names
 // for a minute, and links come and go faster.
 func (n nameServer) address() (netip.Addr, error) {
 	addr, err := netip.ParseAddr(string(n))
@@ -60,7 +60,7 @@ func (d dns) Ask(ctx context.Context) error {
 	return anyOf(ctx, servers, d.query)
 }
 
-// nameServers are those the C library would ask: the first three.
+// nameServers returns those the C library would ask: the first three.
 func nameServers(s netstate.State) []nameServer {
 	const asked = 3
 	if s.DNS.Running == nil {
@@ -116,7 +116,7 @@ func (d dns) query(ctx context.Context, server nameServer) error {
 	}
 }
 
-// reason says why nothing came.
+// reason returns why nothing came.
 func reason(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errors.New("no answer in time")

@@ -24,7 +24,7 @@ type neighbour struct {
 
 func (n neighbour) String() string { return n.addr.String() + " through " + n.link }
 
-// gateways are those that traffic of one IP version goes to when no other route is better: the default
+// gateways returns those that traffic of one IP version goes to when no other route is better: the default
 // routes of the main table with the lowest metric. A default route without a gateway has nobody to ask.
 func gateways(s netstate.State, ipv6 bool) []neighbour {
 	var best []neighbour
@@ -124,5 +124,5 @@ func (f failures) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Unwrap is all of them.
+// Unwrap returns all of them.
 func (f failures) Unwrap() []error { return f }

@@ -142,7 +142,7 @@ func solicit(conn *ipv6.PacketConn, nic *net.Interface, wanted netip.Addr) error
 	return err
 }
 
-// solicitation is the message, but for its checksum, which the kernel fills in.
+// solicitation returns the message, but for its checksum, which the kernel fills in.
 func solicitation(mac net.HardwareAddr, wanted netip.Addr) []byte {
 	b := make([]byte, 8, 32)
 	b[0] = byte(ipv6.ICMPTypeNeighborSolicitation)

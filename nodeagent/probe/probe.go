@@ -85,6 +85,20 @@ func (c Chosen) After(ctx context.Context) error {
 	return nil
 }
 
+// answerAttempt ends one question of Answers that nobody answers: on a node that boots, it takes its time to find out
+// whom to ask.
+const answerAttempt = 3 * time.Second
+
+// Answers asks all probes at the same time, again and again until each has answered or ctx is done, and returns how the
+// last question of each went, by its name. Where there is nobody to ask, it asks again only if again says so.
+func Answers(ctx context.Context, probes []Probe, again bool) map[string]error {
+	answers := map[string]error{}
+	for n, err := range ask(ctx, probes, answerAttempt, again) {
+		answers[probes[n].String()] = err
+	}
+	return answers
+}
+
 // ErrNobody is the reason of a silence where the node has nobody to ask, such as no default gateway.
 var ErrNobody = errors.New("nobody to ask")
 
@@ -97,7 +111,7 @@ type Silence struct {
 	Reason error
 }
 
-// Error is one line: "no answer from default gateway (192.0.2.1 through eth0: no ARP reply), DNS (…)".
+// Error returns one line: "no answer from default gateway (192.0.2.1 through eth0: no ARP reply), DNS (…)".
 func (e *LostError) Error() string {
 	parts := make([]string, len(e.Silent))
 	for n, s := range e.Silent {
@@ -106,7 +120,7 @@ func (e *LostError) Error() string {
 	return "no answer from " + strings.Join(parts, ", ")
 }
 
-// Unwrap is why each of them is silent.
+// Unwrap returns why each of them is silent.
 func (e *LostError) Unwrap() []error {
 	reasons := make([]error, len(e.Silent))
 	for n, s := range e.Silent {

@@ -82,7 +82,7 @@ func serveDNS(t *testing.T, h hosts.Host) {
 	}()
 }
 
-// serveHTTPS is a TLS server on the host, and what its clients trust.
+// serveHTTPS returns a TLS server on the host, and what its clients trust.
 func serveHTTPS(t *testing.T, h hosts.Host) (url string, config *tls.Config) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)

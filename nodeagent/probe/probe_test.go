@@ -141,7 +141,7 @@ type node struct {
 
 func (n node) Read() (netstate.State, error) { return n.state, n.err }
 
-// via is a default route.
+// via returns a default route.
 func via(link, gateway string, metric int) netstate.Route {
 	addr := netip.MustParseAddr(gateway)
 	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
