@@ -58,14 +58,19 @@ func (a *Agent) keepBootUnit(next ...journal.Record) {
 // needsBootUnit reports whether a policy that allows it holds the link by which the node reaches others. That none does
 // is known only while the node has all of its addresses.
 func needsBootUnit(current netstate.State, records []journal.Record, addresses []netip.Addr) (needed, known bool) {
-	known = len(addresses) > 0 && !slices.ContainsFunc(addresses, func(address netip.Addr) bool {
+	known = hasAll(current, addresses)
+	for _, r := range records {
+		needed = needed || !r.NoBootUnit && ownPath(current, netstate.State(r.Desired), addresses) != ""
+	}
+	return needed, known
+}
+
+// hasAll reports whether a node has all of its addresses, and is known to have any.
+func hasAll(current netstate.State, addresses []netip.Addr) bool {
+	return len(addresses) > 0 && !slices.ContainsFunc(addresses, func(address netip.Addr) bool {
 		return !slices.ContainsFunc(current.Interfaces, func(i netstate.Interface) bool {
 			own := []netip.Addr{address}
 			return hasAny(i.IPv4, own) || hasAny(i.IPv6, own)
 		})
 	})
-	for _, r := range records {
-		needed = needed || !r.NoBootUnit && ownPath(current, netstate.State(r.Desired), addresses) != ""
-	}
-	return needed, known
 }

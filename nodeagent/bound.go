@@ -16,13 +16,17 @@ import (
 // metadata (--max-request-bytes).
 const maxStateSize = 1 << 20
 
-// bounded is the text of a state that is at most limit bytes long, and what was left out of it for that; "" for
-// nothing. Links of pods and VMs go first, then those that stand on others; hardware, bridges and bonds go last.
-// Routes have half of the room.
+// bounded returns the text of a state that is at most limit bytes long, and what was left out of it for that; "" for
+// nothing. What neighbours say goes first, then links of pods and VMs, then those that stand on others; hardware,
+// bridges and bonds go last. Routes have half of the room.
 func bounded(s netstate.State, limit int) (text []byte, leftOut string, err error) {
 	text, err = json.Marshal(s)
 	if err != nil || len(text) <= limit {
 		return text, "", err
+	}
+	s, neighbors := withoutNeighbors(s)
+	if text, err = json.Marshal(s); err != nil || len(text) <= limit {
+		return text, tooLong + neighbors, err
 	}
 	interfaces, routes, config := len(s.Interfaces), len(s.Routes.Running), len(s.Routes.Config)
 	if s.Routes.Running, err = fitting(s.Routes.Running, limit/4); err != nil {
@@ -44,7 +48,7 @@ func bounded(s netstate.State, limit int) (text []byte, leftOut string, err erro
 	}
 	slices.SortFunc(ranked, func(a, b netstate.Interface) int { return strings.Compare(a.Name, b.Name) })
 	s.Interfaces = ranked
-	var parts []string
+	parts := strings.Fields(neighbors)
 	for _, part := range []struct {
 		what      string
 		kept, all int
@@ -58,10 +62,24 @@ func bounded(s netstate.State, limit int) (text []byte, leftOut string, err erro
 		}
 	}
 	text, err = json.Marshal(s)
-	return text, "too long to be stored whole; left out are " + strings.Join(parts, ", "), err
+	return text, tooLong + strings.Join(parts, ", "), err
 }
 
-// rank is how early a link is shown.
+const tooLong = "too long to be stored completely; left out: "
+
+// withoutNeighbors returns a state without what neighbours say, and its name if there was any.
+func withoutNeighbors(s netstate.State) (bare netstate.State, leftOut string) {
+	s.Interfaces = slices.Clone(s.Interfaces)
+	for n, i := range s.Interfaces {
+		if i.LLDP != nil && i.LLDP.Neighbors != nil {
+			s.Interfaces[n].LLDP = &netstate.LLDP{Enabled: i.LLDP.Enabled}
+			leftOut = "neighbors"
+		}
+	}
+	return s, leftOut
+}
+
+// rank returns how early a link is shown.
 func rank(i netstate.Interface) int {
 	switch {
 	case i.State == netstate.StateIgnore:
@@ -72,7 +90,7 @@ func rank(i netstate.Interface) int {
 	return 1
 }
 
-// fitting are the first values of a list whose texts are not longer than room, with a comma each. It is never nil.
+// fitting returns the first values of a list whose texts are not longer than room, with a comma each. It is never nil.
 func fitting[T any](list []T, room int) ([]T, error) {
 	kept := []T{}
 	for _, value := range list {

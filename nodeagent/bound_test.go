@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,10 +17,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// crowded is a node with many links of pods, VLANs and routes.
-func crowded(t *testing.T, many int) netstate.State {
-	t.Helper()
-	s := bare(t)
+// crowded returns a node with many links of pods, VLANs and routes.
+func crowded(tb testing.TB, many int) netstate.State {
+	tb.Helper()
+	s := bare(tb)
 	for n := range many {
 		s.Interfaces = append(s.Interfaces,
 			netstate.Interface{Name: fmt.Sprintf("a-veth%d", n), Type: netstate.TypeVeth, State: netstate.StateIgnore},
@@ -46,7 +47,7 @@ func TestAStateThatIsTooLongSaysWhatIsLeftOut(t *testing.T) {
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(text), limit)
 	assert.Greater(t, len(text), limit/2)
-	assert.Regexp(t, `^too long to be stored whole; left out are \d+ of 100\d interfaces, \d+ of 50\d running routes$`, leftOut)
+	assert.Regexp(t, `^too long to be stored completely; left out: \d+ of 100\d interfaces, \d+ of 50\d running routes$`, leftOut)
 	var shown struct {
 		Interfaces []struct{ Name, State string }
 	}
@@ -61,9 +62,30 @@ func TestAStateThatIsTooLongSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestWhatNeighborsSayIsLeftOutFirst(t *testing.T) {
+	chatty := func(many int) netstate.State {
+		s := crowded(t, many)
+		said := [][]netstate.LLDPItem{{{Type: 6, SystemDescription: strings.Repeat("x", 16<<10)}}}
+		s.Interfaces[0].LLDP = &netstate.LLDP{Enabled: new(true), Neighbors: said}
+		return s
+	}
+	for want, many := range map[string]int{
+		`^too long to be stored completely; left out: neighbors$`:                              1,
+		`^too long to be stored completely; left out: neighbors, \d+ of 100\d interfaces, \d+`: 500,
+	} {
+		text, leftOut, err := bounded(chatty(many), 16<<10)
+		require.NoError(t, err)
+		assert.LessOrEqual(t, len(text), 16<<10)
+		assert.Regexp(t, want, leftOut)
+		assert.NotContains(t, string(text), "xxx")
+		assert.Contains(t, string(text), `"lldp":{"enabled":true}`)
+	}
+}
+
 func TestANodeStateTellsThatItIsNotWhole(t *testing.T) {
-	status, _, err := nodeState(nmstate.NodeStateStatus{}, snapshot{state: crowded(t, 20_000)}, "v1", metav1.Time{})
+	crowd := snapshot{state: crowded(t, 20_000)}
+	status, _, err := new(comparer).nodeState(nmstate.NodeStateStatus{}, crowd, "v1", metav1.Time{})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(status.CurrentState.Raw), maxStateSize)
-	assert.Contains(t, condition(t, status.Conditions, nmstate.NodeStateAvailable), "too long to be stored whole")
+	assert.Contains(t, condition(t, status.Conditions, nmstate.NodeStateAvailable), "too long to be stored completely")
 }

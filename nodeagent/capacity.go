@@ -19,7 +19,7 @@ import (
 // bridgeCapacity is how many attachments a bridge takes: as many as bridge-marker says, about what the kernel allows.
 const bridgeCapacity = "1k"
 
-// DefaultIgnoredBridges are patterns of bridges that belong to somebody else, whatever is plugged into them.
+// DefaultIgnoredBridges returns patterns of bridges that belong to somebody else, whatever is plugged into them.
 func DefaultIgnoredBridges() []string { return []string{"docker0", "cni0", "virbr*"} }
 
 // advertised lists the bridges that pods may ask for, by name: those that a policy declares, once every port it
@@ -27,13 +27,7 @@ func DefaultIgnoredBridges() []string { return []string{"docker0", "cni0", "virb
 // a VM's. A bridge that is down is not among them, nor one that cannot be asked for by its name. stray are bridges
 // that a policy declares and that lack a port of it: the bridge plugin makes such a one when ours is missing.
 func advertised(current, committed netstate.State, ignored []string) (bridges, stray []string) {
-	uplinks := current.Uplinks()
-	declared := map[string]netstate.Interface{}
-	for _, i := range committed.Interfaces {
-		if i.Type == netstate.TypeBridge && i.State != netstate.StateAbsent {
-			declared[i.Name] = i
-		}
-	}
+	uplinks, declared := current.Uplinks(), committed.DeclaredBridges()
 	for _, i := range current.Interfaces {
 		if i.Type != netstate.TypeBridge || i.State != netstate.StateUp || !requestable(i.Name) {
 			continue
@@ -49,13 +43,13 @@ func advertised(current, committed netstate.State, ignored []string) (bridges, s
 	return bridges, stray
 }
 
-// attached says whether every port that is wished for is there.
+// attached reports whether every port that is wished for is there.
 func attached(bridge, wish netstate.Interface) bool {
 	ports := bridge.Ports()
 	return !slices.ContainsFunc(wish.Ports(), func(p string) bool { return !slices.Contains(ports, p) })
 }
 
-// requestable says whether a pod can ask for the bridge: not every link's name makes a resource name.
+// requestable reports whether a pod can ask for the bridge: not every link's name makes a resource name.
 func requestable(bridge string) bool {
 	return len(validation.IsQualifiedName(nad.BridgePrefix+bridge)) == 0
 }
@@ -67,8 +61,8 @@ func matches(patterns []string, name string) bool {
 	})
 }
 
-// capacityPatch is the merge patch that makes a Node offer these bridges and no others, or nil where it does. Values
-// are compared, and not only names: kubelet sets them to zero when it starts anew.
+// capacityPatch returns the merge patch that makes a Node offer these bridges and no others, or nil where it does.
+// Values are compared, and not only names: kubelet sets them to zero when it restarts.
 func capacityPatch(node *corev1.Node, bridges []string) ([]byte, error) {
 	capacity, allocatable := difference(node.Status.Capacity, bridges), difference(node.Status.Allocatable, bridges)
 	if len(capacity)+len(allocatable) == 0 {
@@ -84,7 +78,7 @@ func capacityPatch(node *corev1.Node, bridges []string) ([]byte, error) {
 	return json.Marshal(map[string]any{"status": status})
 }
 
-// difference is what to change of a list of resources: null removes one.
+// difference returns what to change of a list of resources: null removes one.
 func difference(have corev1.ResourceList, bridges []string) map[string]any {
 	changes := map[string]any{}
 	want := resource.MustParse(bridgeCapacity)

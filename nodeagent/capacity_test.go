@@ -72,7 +72,7 @@ func TestWhichBridgesAreOffered(t *testing.T) {
 	}
 }
 
-// interfaces is a state of these interfaces, and nothing else.
+// interfaces returns a state of these interfaces, and nothing else.
 func interfaces(t *testing.T, list string) netstate.State {
 	t.Helper()
 	if list == "" {

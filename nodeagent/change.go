@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// planOf is how to fulfil the wishes of a change.
+// planOf returns how to fulfil the wishes of a change.
 func planOf(c journal.Change, current netstate.State) ([]netstate.Step, error) {
 	if !c.Removal {
 		return plan(current, c.Wishes)
@@ -26,7 +26,7 @@ func planOf(c journal.Change, current netstate.State) ([]netstate.Step, error) {
 	return netstate.PlanRemoval(current, wishes), nil
 }
 
-// plan is how to fulfil wishes, one after the other.
+// plan returns how to fulfil wishes, one after the other.
 func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, error) {
 	var all []netstate.Step
 	for _, wish := range wishes {
@@ -44,7 +44,7 @@ func plan(current netstate.State, wishes []journal.State) ([]netstate.Step, erro
 	return all, nil
 }
 
-// planBack is how to fulfil wishes that we derived ourselves, one after the other, so far as the node lets.
+// planBack returns how to fulfil wishes that we derived ourselves, one after the other, so far as the node lets.
 func planBack(current netstate.State, wishes []journal.State) ([]netstate.Step, error) {
 	var all []netstate.Step
 	for _, wish := range wishes {
@@ -60,7 +60,7 @@ func planBack(current netstate.State, wishes []journal.State) ([]netstate.Step, 
 	return all, nil
 }
 
-// wayBack are the wishes that undo those of a change.
+// wayBack returns the wishes that undo those of a change.
 func (k *Keeper) wayBack(c journal.Change) []journal.State {
 	back := make([]journal.State, len(c.Wishes))
 	from := k.own(owned(c, netstate.State(c.From))) // what is whose is not on disk
@@ -122,12 +122,12 @@ func (k *Keeper) catchUp(c *journal.Change) error {
 	}
 	more, err := planOf(*c, owned(*c, current))
 	if err != nil {
-		return fmt.Errorf("plan what managers left to do: %w", err)
+		return fmt.Errorf("plan again after a network manager's change: %w", err)
 	}
 	if more = withoutManagers(more); len(more) == 0 {
 		return nil
 	}
-	k.Log.Info("A manager was at work meanwhile", "policy", c.Policy, "plan", netstate.Explain(current, more))
+	k.Log.Info("A network manager changed the node meanwhile", "policy", c.Policy, "plan", netstate.Explain(current, more))
 	before := len(c.Steps)
 	c.Steps = slices.Concat(c.Steps, more)
 	if err := k.Journal.Begin(*c); err != nil {
@@ -137,7 +137,7 @@ func (k *Keeper) catchUp(c *journal.Change) error {
 	var failed *kernel.ApplyError
 	if errors.As(err, &failed) {
 		c.Steps = c.Steps[:before+failed.Number-1]
-		return fmt.Errorf("after a manager was at work: %w", failed.Cause)
+		return fmt.Errorf("after a network manager's change: %w", failed.Cause)
 	}
 	return err
 }
@@ -153,7 +153,7 @@ func (k *Keeper) verify(c journal.Change) error {
 		return fmt.Errorf("verify: %w", err)
 	}
 	if left = withoutManagers(left); len(left) > 0 {
-		return fmt.Errorf("verify: the kernel took every step, but this is still to be done: %s", netstate.Format(left))
+		return fmt.Errorf("verify: the kernel accepted every step, but these are still needed: %s", netstate.Format(left))
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (k *Keeper) undoPending() error {
 	if err != nil || pending == nil {
 		return err
 	}
-	k.Log.Info("Undoing the change that was under way", "policy", pending.Policy, "generation", pending.Generation)
+	k.Log.Info("Undoing an interrupted change", "policy", pending.Policy, "generation", pending.Generation)
 	if err := k.undo(*pending); err != nil {
 		return k.notUndone(*pending, err)
 	}
@@ -208,7 +208,7 @@ func (k *Keeper) undoPending() error {
 func (k *Keeper) notUndone(c journal.Change, cause error) error {
 	c.Failures++
 	err := fmt.Errorf("generation %d of policy %s is neither applied nor undone: %w", c.Generation, c.Policy, cause)
-	k.Log.Error(err, "Change not undone", "tries", c.Failures, "of", maxUndos)
+	k.Log.Error(err, "Cannot undo the change", "tries", c.Failures, "of", maxUndos)
 	if c.Failures < maxUndos {
 		k.undoing = k.undoing.next(k.Clock.Now())
 		return errors.Join(err, k.Journal.Begin(c))
@@ -218,7 +218,7 @@ func (k *Keeper) notUndone(c journal.Change, cause error) error {
 	if c.Removal {
 		about = "" // the policy is gone
 	}
-	k.tell(about, "NotUndone", fmt.Sprintf("%s; it is set aside after %d tries", oneLine(err), c.Failures))
+	k.tell(about, "NotUndone", fmt.Sprintf("%s; giving up after %d tries", oneLine(err), c.Failures))
 	return k.Journal.SetAside(c)
 }
 
@@ -233,7 +233,7 @@ func (k *Keeper) undo(c journal.Change) error {
 	for _, inverse := range netstate.Invert(c.Steps) {
 		var stale *kernel.StaleError
 		if err := k.Node.Do(inverse); err != nil && !errors.As(err, &stale) {
-			k.Log.Info("Step not undone", "policy", c.Policy, "step", netstate.Format([]netstate.Step{inverse}),
+			k.Log.Info("Cannot undo a step", "policy", c.Policy, "step", netstate.Format([]netstate.Step{inverse}),
 				"error", err.Error())
 		}
 	}
@@ -255,7 +255,7 @@ func (k *Keeper) undo(c journal.Change) error {
 	return nil
 }
 
-// newcomers are links that came during a change and that no step of it makes: somebody else's, which stay.
+// newcomers returns links that came during a change and that no step of it makes: somebody else's, which stay.
 func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
 	from := netstate.State(c.From)
 	return slices.DeleteFunc(slices.Clone(current.Interfaces), func(i netstate.Interface) bool {
@@ -268,7 +268,7 @@ func newcomers(c journal.Change, current netstate.State) []netstate.Interface {
 	})
 }
 
-// readNode is the state of the node.
+// readNode returns the state of the node.
 func (k *Keeper) readNode() (netstate.State, error) {
 	current, err := k.Node.Read()
 	if err != nil {

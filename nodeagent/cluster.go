@@ -62,10 +62,11 @@ func newCluster(cfg *rest.Config, node string) (*cluster, error) {
 	watched, err := cache.New(cfg, cache.Options{
 		Scheme: scheme, Mapper: mapper, DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Node{}:              ownNode,
-			&v1beta1.NodeNetworkState{}: own,
+			&corev1.Node{}:                       ownNode,
+			&v1beta1.NodeNetworkState{}:          own,
+			&v1.NodeNetworkConfigurationPolicy{}: {Transform: stripPolicy},
 			&v1beta1.NodeNetworkConfigurationEnactment{}: {
-				Label: labels.SelectorFromSet(labels.Set{nmstate.NodeLabel: node}),
+				Label: labels.SelectorFromSet(labels.Set{nmstate.NodeLabel: node}), Transform: stripEnactment,
 			},
 		},
 	})
@@ -93,6 +94,28 @@ func stripNode(o any) (any, error) {
 			Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable, Addresses: node.Status.Addresses,
 		},
 	}, nil
+}
+
+// stripPolicy keeps of a policy what the agent reads: the status is for people, and what kubectl applied last is the
+// spec again.
+func stripPolicy(o any) (any, error) {
+	p, ok := o.(*v1.NodeNetworkConfigurationPolicy)
+	if !ok {
+		return o, nil
+	}
+	p.ManagedFields, p.Status = nil, nmstate.PolicyStatus{}
+	delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
+	return p, nil
+}
+
+// stripEnactment keeps of an enactment what the agent reads: what was desired is in the journal.
+func stripEnactment(o any) (any, error) {
+	e, ok := o.(*v1beta1.NodeNetworkConfigurationEnactment)
+	if !ok {
+		return o, nil
+	}
+	e.ManagedFields, e.Status.DesiredState = nil, nil
+	return e, nil
 }
 
 // watch calls work whenever something changes that there may be work about, and report whenever what was reported may
@@ -166,7 +189,7 @@ func enactmentChanged(old, new client.Object) bool {
 		final(is.Status) && was.Status.PolicyGeneration != is.Status.PolicyGeneration
 }
 
-// self is the own Node.
+// self returns the own Node.
 func (c *cluster) self(ctx context.Context) (*corev1.Node, error) {
 	var node corev1.Node
 	if err := c.cache.Get(ctx, types.NamespacedName{Name: c.node}, &node); err != nil {
@@ -176,7 +199,7 @@ func (c *cluster) self(ctx context.Context) (*corev1.Node, error) {
 	return &node, nil
 }
 
-// internalIPs are the addresses by which the cluster knows a node.
+// internalIPs returns the addresses by which the cluster knows a node.
 func internalIPs(node *corev1.Node) []netip.Addr {
 	var ips []netip.Addr
 	for _, a := range node.Status.Addresses {
@@ -187,7 +210,7 @@ func internalIPs(node *corev1.Node) []netip.Addr {
 	return ips
 }
 
-// policies are all policies with the own enactments of them.
+// policies returns all policies with the own enactments of them.
 func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 	node, err := c.self(ctx)
 	if err != nil {
@@ -213,8 +236,8 @@ func (c *cluster) policies(ctx context.Context) ([]Policy, error) {
 	return policies, nil
 }
 
-// enacted is a policy with what its enactment says, unless that is of a policy which had this name before: its turn,
-// its captures and its last word mean nothing. The controller makes another one.
+// enacted returns a policy with what its enactment says, unless that is of a policy which had this name before: its
+// turn, its captures and its last word mean nothing. The controller makes another one.
 func (p Policy) enacted(e v1beta1.NodeNetworkConfigurationEnactment) Policy {
 	if uid, said := e.Annotations[nmstate.PolicyUIDAnnotation]; !said || uid == p.UID {
 		p.Turn, p.Status = nmstate.TurnOf(e.Annotations), e.Status
@@ -238,66 +261,4 @@ func readPolicy(o *v1.NodeNetworkConfigurationPolicy, node labels.Set) Policy {
 		RemoveProfiles: o.Annotations[nmstate.ProfilesAnnotation] == nmstate.ProfilesRemove,
 		Selected:       o.DeletionTimestamp == nil && labels.SelectorFromSet(selector).Matches(node),
 	}
-}
-
-// enactment is the name of the own enactment of a policy.
-func (c *cluster) enactment(policy string) string { return nmstate.EnactmentName(c.node, policy) }
-
-// errFinished says that a turn was finished before: the cache is behind.
-var errFinished = errors.New("the turn is finished")
-
-// A claim is what an agent knows when it claims a turn.
-type claim struct {
-	// repeated says that this process has claimed it before and has not heard whether it got it: if it has, that is no
-	// further attempt.
-	repeated bool
-	// again says that the turn was finished before, and is taken once more.
-	again bool
-}
-
-// begin claims a turn: from then on the controller knows that the node is at work. It fails where the turn was taken
-// back meanwhile, and with errFinished where it was finished unless it is taken again.
-func (c *cluster) begin(ctx context.Context, p Policy, how claim, now metav1.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
-	var e v1beta1.NodeNetworkConfigurationEnactment
-	if err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(p.Name)}, &e); err != nil {
-		return fmt.Errorf("claim the turn: %w", err)
-	}
-	if turn := nmstate.TurnOf(e.Annotations); turn != p.Generation {
-		return fmt.Errorf("claim the turn: it is for generation %d by now, not %d", turn, p.Generation)
-	}
-	p.Status = e.Status
-	finished := p.finished()
-	if finished && !how.again {
-		return errFinished
-	}
-	if finished {
-		e.Status.RetryCount = nil // those attempts were reported
-	}
-	claimed := e.Status.PolicyGeneration == p.Generation
-	if how.repeated && claimed && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentProgressing) {
-		return nil
-	}
-	e.Status = begin(e.Status, p.Generation, now)
-	if err := c.live.Status().Update(ctx, &e); err != nil {
-		return fmt.Errorf("claim the turn: %w", err)
-	}
-	return nil
-}
-
-// end reports a result.
-func (c *cluster) end(ctx context.Context, r Result, now metav1.Time) error {
-	var e v1beta1.NodeNetworkConfigurationEnactment
-	err := c.live.Get(ctx, types.NamespacedName{Name: c.enactment(r.Policy)}, &e)
-	if err != nil {
-		return client.IgnoreNotFound(err) // the policy is gone, and nobody asks any more
-	}
-	if nmstate.TurnOf(e.Annotations) != r.Generation {
-		return nil // it is about a newer one by now
-	}
-	if e.Status, err = end(e.Status, c.node, r, now); err != nil {
-		return err
-	}
-	return c.live.Status().Update(ctx, &e)
 }

@@ -6,14 +6,18 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
-// enactment is one of a policy with a UID, with a turn.
+// enactment returns one of a policy with a UID, with a turn.
 func enactment(uid string, status nmstate.EnactmentStatus) v1beta1.NodeNetworkConfigurationEnactment {
 	return v1beta1.NodeNetworkConfigurationEnactment{
 		ObjectMeta: metav1.ObjectMeta{
@@ -23,7 +27,7 @@ func enactment(uid string, status nmstate.EnactmentStatus) v1beta1.NodeNetworkCo
 	}
 }
 
-// finished is the status of an enactment that has the last word on a generation.
+// finished returns the status of an enactment that has the last word on a generation.
 func finished(generation int64) nmstate.EnactmentStatus {
 	return nmstate.EnactmentStatus{PolicyGeneration: generation, Conditions: []nmstate.Condition{
 		{Type: nmstate.EnactmentAvailable, Status: corev1.ConditionTrue},
@@ -43,6 +47,38 @@ func TestTheEnactmentOfAPolicyThatHadThisNameBeforeSaysNothing(t *testing.T) {
 	assert.Empty(t, other.Status)
 }
 
+func TestTheCacheKeepsWhatTheAgentReads(t *testing.T) {
+	p := &v1.NodeNetworkConfigurationPolicy{}
+	p.Name, p.UID, p.Generation = "p", "uid", 3
+	p.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
+	p.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: "{}", nmstate.OnDeleteAnnotation: "revert"}
+	p.Spec.NodeSelector = map[string]nmstate.LabelValue{"zone": "a"}
+	p.Spec.DesiredState = &runtime.RawExtension{Raw: []byte(`{"interfaces":[]}`)}
+	p.Status.Conditions = []nmstate.Condition{{Type: "Available"}}
+	read := readPolicy(p, labels.Set{"zone": "a"})
+	kept, err := stripPolicy(p.DeepCopy())
+	require.NoError(t, err)
+	stripped, ok := kept.(*v1.NodeNetworkConfigurationPolicy)
+	require.True(t, ok)
+	assert.Equal(t, read, readPolicy(stripped, labels.Set{"zone": "a"}))
+	assert.Empty(t, stripped.Status)
+	assert.Empty(t, stripped.ManagedFields)
+	assert.NotContains(t, stripped.Annotations, corev1.LastAppliedConfigAnnotation)
+
+	e := enactment("uid", finished(3))
+	e.Status.CapturedStates = map[string]nmstate.CapturedState{"nic": {}}
+	e.Status.RetryCount = map[string]int{"3": 1}
+	e.Status.DesiredState = &runtime.RawExtension{Raw: []byte(`{"interfaces":[]}`)}
+	kept, err = stripEnactment(e.DeepCopy())
+	require.NoError(t, err)
+	own, ok := kept.(*v1beta1.NodeNetworkConfigurationEnactment)
+	require.True(t, ok)
+	assert.Nil(t, own.Status.DesiredState)
+	want := Policy{UID: "uid"}.enacted(e)
+	want.Status.DesiredState = nil
+	assert.Equal(t, want, Policy{UID: "uid"}.enacted(*own))
+}
+
 func TestWhatChangesNothingWakesNobody(t *testing.T) {
 	begun := nmstate.EnactmentStatus{PolicyGeneration: 1, RetryCount: map[string]int{"1": 1}}
 	tests := map[string]struct {
@@ -59,6 +95,17 @@ func TestWhatChangesNothingWakesNobody(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.wakes, enactmentChanged(&test.old, &test.new)) })
 	}
+	policy := func(generation int64, annotations map[string]string, nodes int) *v1.NodeNetworkConfigurationPolicy {
+		p := &v1.NodeNetworkConfigurationPolicy{
+			ObjectMeta: metav1.ObjectMeta{UID: "a", Generation: generation, Annotations: annotations},
+		}
+		p.Status.UnavailableNodeCount = nodes
+		return p
+	}
+	assert.False(t, policyChanged(policy(1, nil, 0), policy(1, nil, 7)), "the status of a policy")
+	assert.True(t, policyChanged(policy(1, nil, 0), policy(2, nil, 0)), "another generation")
+	unhealed := map[string]string{nmstate.HealAnnotation: nmstate.HealOff}
+	assert.True(t, policyChanged(policy(1, nil, 0), policy(1, unhealed, 0)))
 	heard := &corev1.Node{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
 	again := &corev1.Node{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "2"}}
 	assert.False(t, nodeChanged(heard, again), "kubelet says the same again")

@@ -39,7 +39,7 @@ func (m *mortal) Do(step netstate.Step) error {
 	return err
 }
 
-// dies says whether the agent died while it did something.
+// dies reports whether the agent died while it did something.
 func dies(do func()) (died bool) {
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -33,7 +33,7 @@ type Result struct {
 	Notes []string
 }
 
-// begin is the status of an enactment whose node begins with a generation.
+// begin returns the status of an enactment whose node begins with a generation.
 func begin(status nmstate.EnactmentStatus, generation int64, now metav1.Time) nmstate.EnactmentStatus {
 	key := strconv.FormatInt(generation, 10)
 	attempts := status.RetryCount[key]
@@ -50,7 +50,7 @@ func begin(status nmstate.EnactmentStatus, generation int64, now metav1.Time) nm
 	return status
 }
 
-// end is the status of an enactment after a result, in kubernetes-nmstate's words.
+// end returns the status of an enactment after a result, in kubernetes-nmstate's words.
 func end(status nmstate.EnactmentStatus, node string, r Result, now metav1.Time) (nmstate.EnactmentStatus, error) {
 	status.PolicyGeneration = r.Generation
 	if r.Desired != nil {
@@ -68,7 +68,7 @@ func end(status nmstate.EnactmentStatus, node string, r Result, now metav1.Time)
 	return status, nil
 }
 
-// outcome are the conditions after a result.
+// outcome returns the conditions after a result.
 func outcome(old []nmstate.Condition, node string, r Result, now metav1.Time) []nmstate.Condition {
 	if r.Err != nil {
 		return failed(old, node, r, now)
@@ -106,7 +106,7 @@ func failed(old []nmstate.Condition, node string, r Result, now metav1.Time) []n
 			Reason: nmstate.ReasonSuccessfullyConfigured})
 }
 
-// oneLine is an error as one line, at most 1,000 bytes long: it is read in a table.
+// oneLine returns an error as one line, at most 1,000 bytes long: it is read in a table.
 func oneLine(err error) string {
 	const maxBytes = 1000
 	text := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")

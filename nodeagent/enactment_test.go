@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// condition is one condition as text.
+// condition returns one condition as text.
 func condition(t *testing.T, conditions []nmstate.Condition, kind nmstate.ConditionType) string {
 	t.Helper()
 	for _, c := range conditions {
@@ -111,6 +111,10 @@ func TestWhatPeopleHaveToSeeToIsInTheEnactment(t *testing.T) {
 	}{
 		"applied": {Result{Notes: []string{note}}, "successfully reconciled; " + note},
 		"failed":  {Result{Notes: []string{note}, Desired: &netstate.State{}, Err: errNoMemory}, "no memory; " + note},
+		"failed, and waiting": {
+			Result{Waits: "it is tried again when the node has bond0", Desired: &netstate.State{}, Err: errNoMemory},
+			"no memory; it is tried again when the node has bond0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := false

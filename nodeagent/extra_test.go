@@ -22,7 +22,7 @@ func addAddress(t *testing.T, node kernel.Node, link, prefix string) {
 		To: netstate.Value{Address: &address}}))
 }
 
-// prefixes are the IPv4 addresses of a link.
+// prefixes returns the IPv4 addresses of a link.
 func prefixes(t *testing.T, node kernel.Node, link string) []string {
 	t.Helper()
 	state, err := node.Read()
@@ -57,7 +57,7 @@ func TestAVirtualAddressStaysBesideAStaticPolicy(t *testing.T) {
 
 	k = startKeeper(t, model, dir)
 	healed, _ = k.Heal()
-	assert.Empty(t, healed, "nor is it after the agent started anew")
+	assert.Empty(t, healed, "nor is it after the agent restarted")
 	require.NoError(t, k.Revert(t.Context(), "p"))
 	assert.Equal(t, []string{"198.51.100.100/32"}, prefixes(t, model, "eth1"), "a removal leaves it, too")
 }

@@ -38,7 +38,7 @@ func (b *broken) Do(step netstate.Step) error {
 // mend has the node work from now on.
 func (b *broken) mend() { b.at = 0 }
 
-// pending is the change that the journal of a keeper says is under way.
+// pending returns the change that the journal of a keeper says is under way.
 func pending(t *testing.T, k *Keeper) *journal.Change {
 	t.Helper()
 	c, err := k.Journal.Pending()

@@ -44,6 +44,7 @@ func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 		}
 	}
 	a.removeProfiles(policies)
+	failed = append(failed, a.dropFallen(policies))
 	return wait, errors.Join(failed...)
 }
 
@@ -54,7 +55,7 @@ func (a *Agent) do(ctx context.Context, t task) error {
 	case annotate:
 		return a.keeper.Annotate(t.key, p.record())
 	case orphan:
-		a.options.Log.Info("The policy is gone; what it made stays", "policy", p.Name)
+		a.options.Log.Info("The policy was deleted; what it configured stays", "policy", p.Name)
 		return a.keeper.Orphan(t.key)
 	case revert:
 		if err := a.keeper.Revert(ctx, t.key); err != nil {
@@ -80,6 +81,12 @@ func (a *Agent) do(ctx context.Context, t task) error {
 	delete(a.claims, p.key())
 	begun := a.options.Clock.Now()
 	result := a.apply(ctx, p)
+	if note := a.keeper.fallback(p.key()); note != "" {
+		result.Notes = append(result.Notes, note)
+		if err := a.keeper.takeUp(p.key()); err != nil {
+			a.options.Log.Error(err, "Cannot forget that a policy was given up at boot", "policy", p.Name)
+		}
+	}
 	a.metrics.turn(result.Err, a.options.Clock.Since(begun))
 	a.publish.tell(result)
 	return nil
@@ -109,7 +116,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	result.Err = err
 	if err != nil {
 		result.Waits = waitsFor(err)
-		a.options.Log.Info("Policy not applied", "policy", p.Name, "generation", p.Generation, "error", err.Error())
+		a.options.Log.Info("Cannot apply the policy", "policy", p.Name, "generation", p.Generation, "error", err.Error())
 		return result
 	}
 	if note := a.bootNote(netstate.State(record.Desired)); note != "" {
@@ -119,7 +126,7 @@ func (a *Agent) apply(ctx context.Context, p Policy) Result {
 	return result
 }
 
-// NodeAddresses are the internal addresses of the node's Node, as far as the API server told; nil if it has not. It
+// NodeAddresses returns the internal addresses of the node's Node, as far as the API server told; nil if it has not. It
 // may be called from any goroutine.
 func (a *Agent) NodeAddresses() []netip.Addr {
 	if addresses := a.cluster.addresses.Load(); addresses != nil {
@@ -128,7 +135,7 @@ func (a *Agent) NodeAddresses() []netip.Addr {
 	return nil
 }
 
-// foundBefore are what the captures of a policy found before, by the journal or else by the enactment.
+// foundBefore returns what the captures of a policy found before, by the journal or else by the enactment.
 func (a *Agent) foundBefore(p Policy) map[string]nmstate.CapturedState {
 	if r, ok := a.keeper.find(p.record()); ok && len(r.Captured) > 0 {
 		return r.Captured

@@ -23,12 +23,12 @@ type healing struct {
 	wait time.Duration
 }
 
-// due says how long to wait before the policy may be healed again; zero if it may be now.
+// due returns how long to wait before the policy may be healed again; zero if it may be now.
 func (h healing) due(now time.Time) time.Duration {
 	return max(0, h.wait-now.Sub(h.at))
 }
 
-// next is the healing after one at this time.
+// next returns the healing after one at this time.
 func (h healing) next(now time.Time) healing {
 	wait := firstWait
 	if h.wait > 0 && now.Sub(h.at) < 2*h.wait+firstWait {
@@ -46,10 +46,16 @@ type Healed struct {
 }
 
 // Heal puts back what somebody changed of the committed states whose policies want that, and says when to look again;
-// zero if there is no need to. Before that it goes on with what could not be undone or restored so far.
+// zero if there is no need to. Before that it goes on with what could not be undone or restored so far. The node is as
+// it is read now.
 func (k *Keeper) Heal() (healed []Healed, again time.Duration) {
-	defer k.hold()
 	k.NewPass()
+	return k.heal()
+}
+
+// heal is Heal by the state that was read last in this pass.
+func (k *Keeper) heal() (healed []Healed, again time.Duration) {
+	defer k.hold()
 	now := k.Clock.Now()
 	soon := func(wait time.Duration) {
 		if wait > 0 && (again == 0 || wait < again) {
@@ -66,7 +72,7 @@ func (k *Keeper) Heal() (healed []Healed, again time.Duration) {
 	if wait := k.retry.due(now); wait > 0 {
 		soon(wait)
 	} else if err := k.restoreLeft(); err != nil {
-		k.Log.V(1).Info("Not all is restored yet", "error", oneLine(err))
+		k.Log.V(1).Info("Not everything is restored yet", "error", oneLine(err))
 		soon(k.retry.due(now))
 	}
 	var due []string
@@ -101,11 +107,11 @@ func (k *Keeper) Heal() (healed []Healed, again time.Duration) {
 
 // inOrder reports whether there is nothing to heal: one plan of the sum tells, as a rule.
 func (k *Keeper) inOrder(current netstate.State, keys []string) bool {
-	var all netstate.State
-	for _, key := range keys {
-		all = add(all, netstate.State(k.records[key].Desired))
+	wishes := make([]netstate.State, len(keys))
+	for n, key := range keys {
+		wishes[n] = netstate.State(k.records[key].Desired)
 	}
-	steps, err := netstate.Plan(current, all)
+	steps, err := netstate.Plan(current, add(wishes...))
 	return err == nil && len(steps) == 0
 }
 
@@ -123,7 +129,7 @@ func (k *Keeper) healOne(current *netstate.State, key string) (Healed, bool) {
 	return Healed{Policy: r.Policy, Steps: steps, Err: err}, true
 }
 
-// Latest is the state as it was read last in this pass (see NewPass), unless a change was begun since.
+// Latest returns the state as it was read last in this pass (see NewPass), unless a change was begun since.
 func (k *Keeper) Latest() (netstate.State, error) {
 	if k.latest != nil {
 		return *k.latest, nil

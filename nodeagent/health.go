@@ -55,9 +55,9 @@ func (a *Agent) Ready() error {
 		done *atomic.Bool
 		what string
 	}{
-		{&a.health.restored, "what the node is committed to is not restored yet"},
-		{&a.health.watching, "the kernel is not watched yet"},
-		{&a.health.reached, "the API server has not taken a report yet"},
+		{&a.health.restored, "the configuration of this node is not restored yet"},
+		{&a.health.watching, "the watch of the kernel has not started yet"},
+		{&a.health.reached, "no report has reached the API server yet"},
 	} {
 		if !part.done.Load() {
 			missing = append(missing, errors.New(part.what))

@@ -19,10 +19,10 @@ import (
 func TestAnAgentIsReadyWhenItDoesItsWork(t *testing.T) {
 	var lacking error
 	a := &Agent{health: new(health), options: Options{Access: func() error { return lacking }}}
-	require.ErrorContains(t, a.Ready(), "not restored yet\nthe kernel is not watched yet\nthe API server has not taken a report yet")
+	require.ErrorContains(t, a.Ready(), "not restored yet\nthe watch of the kernel has not started yet\nno report has reached the API server yet")
 	a.health.restored.Store(true)
 	a.health.watching.Store(true)
-	require.EqualError(t, a.Ready(), "the API server has not taken a report yet")
+	require.EqualError(t, a.Ready(), "no report has reached the API server yet")
 	a.health.reached.Store(true)
 	require.NoError(t, a.Ready())
 	lacking = errors.New("CAP_NET_ADMIN is missing")

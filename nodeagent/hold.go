@@ -41,7 +41,7 @@ func (k *Keeper) holdBut(key string) {
 	}
 	links, err := k.held(key)
 	if err != nil {
-		k.Log.Error(err, "Links not kept from their managers, trying again")
+		k.Log.Error(err, "Cannot take links over from network managers, trying again")
 		return
 	}
 	now := k.Clock.Now()
@@ -54,12 +54,12 @@ func (k *Keeper) holdBut(key string) {
 		return
 	}
 	if k.holding.cause != "" {
-		k.Log.Info("Links are kept from their managers, and given back to them, as they should be", "kept", links)
+		k.Log.Info("Links are taken over from network managers and given back again", "kept", links)
 	}
 	k.holding.failed, k.holding.cause = healing{}, ""
 }
 
-// held are the links to be kept, sorted, but for those of one record.
+// held returns the links to be kept, sorted, but for those of one record.
 func (k *Keeper) held(but string) ([]string, error) {
 	links := netstate.Held(k.sum(func(r journal.Record) bool { return r.Key() != but }))
 	pending, err := k.Journal.Pending()
@@ -80,10 +80,10 @@ func (k *Keeper) held(but string) ([]string, error) {
 func (k *Keeper) notHeld(err error) {
 	k.holding.failed = k.holding.failed.next(k.Clock.Now())
 	cause := oneLine(err)
-	k.Log.Error(err, "Links not kept from their managers or not given back, trying again", "kept", k.holding.links)
+	k.Log.Error(err, "Cannot take links over from network managers or give them back, trying again", "kept", k.holding.links)
 	if k.Event != nil && cause != k.holding.cause {
-		k.Event("", "LinksNotHeld", "links of policies are not kept from their managers or not given back, "+
-			"which is tried again: "+cause)
+		k.Event("", "LinksNotHeld", "cannot take links over from network managers or give them back; "+
+			"trying again: "+cause)
 	}
 	k.holding.cause = cause
 }

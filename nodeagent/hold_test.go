@@ -3,6 +3,7 @@
 package nodeagent
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -21,7 +22,7 @@ import (
 // A leasing node is one whose manager gets a lease for eth1 at the moment in which it is told to let go of it.
 type leasing struct{ *kernel.Model }
 
-// leasedAddress is what eth1 has then.
+// leasedAddress returns what eth1 has then.
 func leasedAddress() netstate.Value {
 	return netstate.Value{Address: &netstate.Address{IP: netip.MustParseAddr("192.0.2.7"), PrefixLength: 24}}
 }
@@ -37,7 +38,7 @@ func (l leasing) Do(step netstate.Step) error {
 	return l.Model.Do(step)
 }
 
-// managed is a bare node whose eth1 NetworkManager manages.
+// managed returns a bare node whose eth1 NetworkManager manages.
 func managed(t *testing.T) netstate.State {
 	t.Helper()
 	state := bare(t)
@@ -115,6 +116,72 @@ func TestPeopleAreToldOnceThatLinksAreNotHeld(t *testing.T) {
 	failure = nil
 	k.hold()
 	assert.Equal(t, 3, tried)
-	assert.Equal(t, []string{"LinksNotHeld: links of policies are not kept from their managers or not given back, " +
-		"which is tried again: NetworkManager does not answer"}, told)
+	assert.Equal(t, []string{"LinksNotHeld: cannot take links over from network managers or give them back; " +
+		"trying again: NetworkManager does not answer"}, told)
+}
+
+// A meddling node is one whose manager reads its files again before a step, counted from one, and then has eth1 as it
+// thinks right: in no bridge and with an address.
+type meddling struct {
+	*kernel.Model
+	at, taken int
+}
+
+// Do implements kernel.Node.
+func (m *meddling) Do(step netstate.Step) error {
+	if m.taken++; m.taken == m.at {
+		if err := m.meddle(); err != nil {
+			return err
+		}
+	}
+	return m.Model.Do(step)
+}
+
+func (m *meddling) meddle() error {
+	state, err := m.Model.Read()
+	if err != nil {
+		return err
+	}
+	if eth1, _ := state.Interface("eth1"); eth1.Manager == "" {
+		return nil // it was told to let go
+	}
+	steps, err := netstate.Plan(state, netstate.State{Interfaces: []netstate.Interface{{
+		Name: "eth1", State: netstate.StateUp, Controller: new(""),
+	}}})
+	if err != nil {
+		return err
+	}
+	steps = append(withoutManagers(steps), netstate.Step{Kind: netstate.StepAddress, Link: "eth1", To: leasedAddress()})
+	return kernel.Apply(m.Model, steps)
+}
+
+func TestAManagerThatReadsItsFilesWhileAChangeIsUndoneHasItsLink(t *testing.T) {
+	for _, manager := range []netstate.Manager{netstate.NetworkManager, netstate.Networkd} {
+		for at := 1; ; at++ {
+			state := managed(t)
+			for n := range state.Interfaces {
+				if state.Interfaces[n].Manager != "" {
+					state.Interfaces[n].Manager = manager
+				}
+			}
+			node := &meddling{Model: kernel.NewModel(state), at: at}
+			k := startKeeper(t, node, t.TempDir())
+			k.Probe = func(context.Context) func(context.Context) error {
+				return func(context.Context) error { return errors.New("no answer") }
+			}
+			var lost *LostError
+			require.ErrorAs(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)), &lost)
+			after, err := node.Read()
+			require.NoError(t, err)
+			eth1, _ := after.Interface("eth1")
+			assert.Equal(t, manager, eth1.Manager, "given back, whatever it did before step %d", at)
+			assert.Nil(t, eth1.Controller)
+			_, left := after.Interface("br1")
+			assert.False(t, left)
+			assert.Nil(t, pending(t, k))
+			if at > node.taken {
+				break
+			}
+		}
+	}
 }

@@ -53,6 +53,14 @@ type Keeper struct {
 	// left are the keys of records that are not restored since the machine booted, and retry when they are tried again.
 	left  []string
 	retry healing
+	// before is the node as this boot left it, and trial whether what it restored is of use.
+	before journal.State
+	trial  trial
+	// way is by what the node reaches others, and asking when that was asked last without an answer.
+	way    journal.Way
+	asking healing
+	// fallen is what the node has given up after a boot.
+	fallen journal.Fallen
 	// reverting are policies that are to be reverted and could not be the last time, by key.
 	reverting map[string]healing
 	// undoing is when the pending change is tried to be undone again.
@@ -70,70 +78,81 @@ type Keeper struct {
 // before.
 type LostError struct{ Cause error }
 
-// Error is one line.
+// Error returns one line.
 func (e *LostError) Error() string {
 	return "the change was undone, because the node lost connectivity: " + e.Cause.Error()
 }
 
-// Unwrap is what was lost.
+// Unwrap returns what was lost.
 func (e *LostError) Unwrap() error { return e.Cause }
 
-// Records are what the node is committed to, by key.
+// Records returns what the node is committed to, by key.
 func (k *Keeper) Records() map[string]journal.Record { return maps.Clone(k.records) }
 
-// Committed is the sum of what the node is committed to, without what was left by policies that are gone.
+// Committed returns the sum of what the node is committed to, without what was left by policies that are gone.
 func (k *Keeper) Committed() netstate.State {
 	return k.sum(func(r journal.Record) bool { return !r.Orphan })
 }
 
 // sum puts the desired states of records together, in the order of their keys.
 func (k *Keeper) sum(include func(journal.Record) bool) netstate.State {
-	var all netstate.State
+	var parts []netstate.State
 	for _, key := range slices.Sorted(maps.Keys(k.records)) {
 		if r := k.records[key]; include(r) {
-			all = add(all, netstate.State(r.Desired))
+			parts = append(parts, netstate.State(r.Desired))
+		}
+	}
+	return add(parts...)
+}
+
+// add puts desired states together. Of DNS the last word counts.
+func add(parts ...netstate.State) netstate.State {
+	var all netstate.State
+	for _, part := range parts {
+		all.Interfaces = append(all.Interfaces, part.Interfaces...)
+		all.Routes.Config = append(all.Routes.Config, part.Routes.Config...)
+		all.RouteRules.Config = append(all.RouteRules.Config, part.RouteRules.Config...)
+		if part.DNS.Config != nil {
+			all.DNS = part.DNS
 		}
 	}
 	return all
 }
 
-// add puts two desired states together.
-func add(all, more netstate.State) netstate.State {
-	all.Interfaces = append(slices.Clone(all.Interfaces), more.Interfaces...)
-	all.Routes.Config = append(slices.Clone(all.Routes.Config), more.Routes.Config...)
-	all.RouteRules.Config = append(slices.Clone(all.RouteRules.Config), more.RouteRules.Config...)
-	if more.DNS.Config != nil {
-		all.DNS = more.DNS
-	}
-	return all
-}
-
-// Read is the state of the node, with the links and addresses marked as ours that a policy names.
+// Read returns the state of the node, with the links and addresses marked as ours that a policy names.
 func (k *Keeper) Read() (netstate.State, error) {
 	current, err := k.readNode()
 	if err != nil {
 		return netstate.State{}, err
 	}
+	k.locate(current)
 	return k.own(current), nil
 }
 
-// own is a state with the links and addresses marked as ours that a record names.
+// own returns a state with the links and addresses marked as ours that a record names.
 func (k *Keeper) own(s netstate.State) netstate.State {
 	return netstate.Own(s, k.sum(func(journal.Record) bool { return true }))
 }
 
 // Apply makes the node be as a record desires and commits to that, or leaves it as it was. Before is filled in. If
-// somebody else changes the node meanwhile, it is planned anew. The error is one line a person understands; it is a
+// somebody else changes the node meanwhile, it is planned again. The error is one line a person understands; it is a
 // *LostError if the node lost connectivity meanwhile.
 func (k *Keeper) Apply(ctx context.Context, r journal.Record) error {
 	defer k.hold()
+	err := k.replan(r.Policy, func() error { return k.applyOnce(ctx, r) })
+	return errors.Join(err, k.noteLost(r, err))
+}
+
+// replan does what plans by the node as it is, for a policy, and does it again if somebody else changes the node
+// meanwhile.
+func (k *Keeper) replan(policy string, once func() error) error {
 	for try := 1; ; try++ {
-		err := k.applyOnce(ctx, r)
+		err := once()
 		var stale *kernel.StaleError
 		if try == maxReplans || !errors.As(err, &stale) {
-			return errors.Join(err, k.noteLost(r, err))
+			return err
 		}
-		k.Log.Info("The node changed meanwhile, planning anew", "policy", r.Policy, "error", err.Error())
+		k.Log.Info("The node changed meanwhile, planning again", "policy", policy, "error", err.Error())
 	}
 }
 
@@ -146,6 +165,7 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 		return err
 	}
 	current = netstate.WithoutLeases(current)
+	r = located(r, current)
 	r.Before = journal.State(current)
 	old, recorded := k.find(r)
 	if recorded {
@@ -167,7 +187,7 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 	return errors.Join(k.replace(old, r), k.restored(r.Key()), k.Journal.DropAside(r.Key()), k.disown(r))
 }
 
-// find is the record of the same policy: by UID, or by name if it was written before there were UIDs.
+// find returns the record of the same policy: by UID, or by name if it was written before there were UIDs.
 func (k *Keeper) find(r journal.Record) (journal.Record, bool) {
 	old, ok := k.records[r.Key()]
 	if !ok {

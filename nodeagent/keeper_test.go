@@ -57,7 +57,7 @@ interfaces:
 routes:
   config: [{destination: 203.0.113.0/24, next-hop-address: 198.51.100.1, next-hop-interface: br1}]`
 
-// bare is a node with four cards, of which eth0 is in use.
+// bare returns a node with four cards, of which eth0 is in use.
 func bare(tb testing.TB) netstate.State {
 	tb.Helper()
 	text, err := os.ReadFile("../netstate/testdata/states/01-bare.yaml")
@@ -72,13 +72,13 @@ func parse(tb testing.TB, text string) netstate.State {
 	return s
 }
 
-// wish is a record that a policy may come to.
+// wish returns a record that a policy may come to.
 func wish(tb testing.TB, policy, text string) journal.Record {
 	tb.Helper()
 	return journal.Record{Policy: policy, Generation: 1, Heal: true, Desired: journal.State(parse(tb, text))}
 }
 
-// newKeeper is a keeper of a node as it starts, before it has restored anything.
+// newKeeper returns a keeper of a node as it starts, before it has restored anything.
 func newKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
 	tb.Helper()
 	j, err := journal.Open(dir)
@@ -92,7 +92,7 @@ func newKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
 	}
 }
 
-// bootOf names the boot of a node: another model is a machine that was booted anew.
+// bootOf names the boot of a node: another model is a machine that was booted again.
 func bootOf(node kernel.Node) string {
 	switch n := node.(type) {
 	case *mortal:
@@ -107,7 +107,7 @@ func bootOf(node kernel.Node) string {
 	return fmt.Sprintf("%p", node)
 }
 
-// startKeeper is a keeper that has restored.
+// startKeeper returns a keeper that has restored.
 func startKeeper(tb testing.TB, node kernel.Node, dir string) *Keeper {
 	tb.Helper()
 	k := newKeeper(tb, node, dir)
@@ -177,7 +177,7 @@ func (deaf) Do(netstate.Step) error { return nil }
 func TestAKernelThatDoesNotDoWhatItSaysIsNoticed(t *testing.T) {
 	k := startKeeper(t, deaf{kernel.NewModel(bare(t))}, t.TempDir())
 	err := k.Apply(t.Context(), wish(t, "p", bridgeOnEth1))
-	require.ErrorContains(t, err, "the kernel took every step, but this is still to be done: + bridge br1")
+	require.ErrorContains(t, err, "the kernel accepted every step, but these are still needed: + bridge br1")
 	assert.Empty(t, k.Records())
 }
 

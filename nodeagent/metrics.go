@@ -23,7 +23,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return &metrics{
 		healed: make.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgehead_agent_healed_total",
-			Help: "How often something that a policy declares was put back after somebody changed it, or could not be.",
+			Help: "How often something that a policy declares was restored after a change from outside, or could not be.",
 		}, []string{"policy", "result"}),
 		applied: make.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgehead_agent_applied_total",

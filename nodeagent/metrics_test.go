@@ -29,7 +29,7 @@ func TestWhatIsCounted(t *testing.T) {
 bridgehead_agent_applied_total{result="applied"} 1
 bridgehead_agent_applied_total{result="failed"} 1
 bridgehead_agent_applied_total{result="undone"} 1
-# HELP bridgehead_agent_healed_total How often something that a policy declares was put back after somebody changed it, or could not be.
+# HELP bridgehead_agent_healed_total How often something that a policy declares was restored after a change from outside, or could not be.
 # TYPE bridgehead_agent_healed_total counter
 bridgehead_agent_healed_total{policy="p",result="failed"} 1
 bridgehead_agent_healed_total{policy="p",result="healed"} 2

@@ -10,8 +10,6 @@ package nodeagent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -22,7 +20,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
-	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
@@ -57,6 +54,8 @@ type Options struct {
 	Probe Probe
 	// ProbeDeadline is how long the probe may take after a change; DefaultProbeDeadline if zero.
 	ProbeDeadline time.Duration
+	// Way asks what the node reaches others by, for the next boot to ask the same. Nil asks nothing.
+	Way WayProbe
 	// Access returns what the process lacks to change the network. Nil asks nobody.
 	Access func() error
 	// Committed is called when a change is final. Nil is fine.
@@ -157,12 +156,13 @@ func New(o Options) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	if a.options.Access != nil {
 		if err := a.options.Access(); err != nil {
-			a.options.Log.Error(err, "The agent lacks what it needs, so policies will fail on this node")
+			a.options.Log.Error(err, "The agent lacks permissions that it needs; policies will fail on this node")
 		}
 	}
 	if err := a.keeper.Restore(); err != nil {
-		a.options.Log.Error(err, "Not all could be restored")
+		a.options.Log.Error(err, "Could not restore everything")
 	}
+	a.tellFallen()
 	a.committed()
 	a.health.restored.Store(true)
 	a.options.Log.Info("Restored", "policies", len(a.keeper.records))
@@ -196,7 +196,7 @@ func (a *Agent) waitForOthers(ctx context.Context) error {
 		a.health.others.Store(&err)
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			a.options.Log.Info("Nothing is done beside others that configure nodes", "why", said)
+			a.options.Log.Info("Waiting until a conflicting component is removed", "why", said)
 		}
 		return err == nil, nil
 	})
@@ -207,7 +207,7 @@ func (a *Agent) watchCluster(ctx context.Context) {
 	err := wait.PollUntilContextCancel(ctx, publishRetry, true, func(ctx context.Context) (bool, error) {
 		err := a.cluster.watch(ctx, a.nudge, a.publish.nudge)
 		if err != nil {
-			a.options.Log.Info("API server not reached, trying again", "error", err.Error())
+			a.options.Log.Info("Cannot reach the API server, trying again", "error", err.Error())
 		}
 		return err == nil, nil
 	})
@@ -225,89 +225,4 @@ func (a *Agent) nudge() {
 	default:
 	}
 	a.publish.nudge()
-}
-
-// loop does one thing after the other: whatever wakes it, it looks at everything.
-func (a *Agent) loop(ctx context.Context) error {
-	changes, err := a.options.Network.Watch(ctx)
-	if err != nil {
-		return fmt.Errorf("watch the network: %w", err)
-	}
-	a.health.watching.Store(true)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.wake:
-		case <-timer.C:
-		case _, ok := <-changes:
-			if !ok {
-				if changes, err = a.options.Network.Watch(ctx); err != nil {
-					return fmt.Errorf("watch the network: %w", err)
-				}
-			}
-			if !pause(ctx, debounce) {
-				return nil
-			}
-		}
-		timer.Reset(a.pass(ctx))
-	}
-}
-
-// pause waits, and says whether ctx is still in force.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// pass does what is to be done now, and says when to look again.
-func (a *Agent) pass(ctx context.Context) time.Duration {
-	defer a.health.beginPass()()
-	a.keeper.NewPass()
-	again := resyncInterval
-	soon := func(d time.Duration) {
-		if d > 0 {
-			again = min(again, d)
-		}
-	}
-	select {
-	case <-a.synced:
-		wait, err := a.follow(ctx)
-		soon(wait)
-		if err != nil && ctx.Err() == nil {
-			a.options.Log.Info("Policies not followed, trying again", "error", err.Error())
-			soon(publishRetry)
-		}
-	default:
-	}
-	healed, wait := a.keeper.Heal()
-	soon(wait)
-	for _, h := range healed {
-		a.reportHealed(h)
-	}
-	a.keepBootUnit()
-	current, err := a.keeper.Latest()
-	aside, failed := a.keeper.Journal.Aside()
-	a.publish.show(snapshot{
-		state: current, committed: a.keeper.Committed(), notUndone: aside, err: errors.Join(err, failed),
-	})
-	return again
-}
-
-func (a *Agent) reportHealed(h Healed) {
-	a.metrics.heal(h)
-	if h.Err != nil {
-		a.options.Event(h.Policy, corev1.EventTypeWarning, "NotHealed", a.options.NodeName+": "+oneLine(h.Err))
-		return
-	}
-	done := oneLine(errors.New(netstate.Format(h.Steps)))
-	a.options.Event(h.Policy, corev1.EventTypeWarning, "Healed", a.options.NodeName+": put back what was changed: "+done)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// ownPath is the first link that a policy holds and by which the node reaches others, as it is after the change: it has
-// an address of the node or a default route, or is a port of such a link or what that stands on; "" for none.
+// ownPath returns the first link that a policy holds and by which the node reaches others, as it is after the change:
+// it has an address of the node or a default route, or is a port of such a link or what that stands on; "" for none.
 func ownPath(current, desired netstate.State, addresses []netip.Addr) string {
 	path := map[string]bool{}
 	for _, i := range current.Interfaces {
@@ -50,7 +50,7 @@ func hasAny(ip *netstate.IP, addresses []netip.Addr) bool {
 	})
 }
 
-// bootNote says what a reboot means for a node whose own path a policy holds, if nothing on the host restores that
+// bootNote returns what a reboot means for a node whose own path a policy holds, if nothing on the host restores that
 // before kubelet; "" if that is not so.
 func (a *Agent) bootNote(desired netstate.State) string {
 	if a.options.RestoredAtBoot == nil {
@@ -66,7 +66,7 @@ func (a *Agent) bootNote(desired netstate.State) string {
 	}
 	restored, err := a.options.RestoredAtBoot()
 	if err != nil {
-		a.options.Log.Error(err, "Not known whether the host restores its network at boot")
+		a.options.Log.Error(err, "Cannot find out whether the host restores its network at boot")
 	}
 	if restored || err != nil {
 		return ""

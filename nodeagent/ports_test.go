@@ -47,7 +47,7 @@ func TestPortsOfPodsStayInTheBridge(t *testing.T) {
 	stays("a change that was undone")
 }
 
-// withPod is the state of a node after the CNI plugin has plugged a pod into its bridge.
+// withPod returns the state of a node after the CNI plugin has plugged a pod into its bridge.
 func withPod(t *testing.T, node kernel.Node) netstate.State {
 	t.Helper()
 	state, err := node.Read()

@@ -3,12 +3,9 @@
 package nodeagent
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,15 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/netstate"
-	"github.com/bridgehead-dev/bridgehead/netstate/render"
 )
 
 // publishRetry is how long to wait before a write that failed is tried again.
@@ -50,12 +44,13 @@ type publisher struct {
 	// published is called whenever all that was to be written of a snapshot is written.
 	published func()
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards latest and results
 	latest  *snapshot
 	results map[string]Result
 	wake    chan struct{}
 
-	strays map[string]bool // reported already; used by run only
+	strays  map[string]bool // reported already; used by run only
+	compare comparer        // used by run only
 }
 
 func newPublisher(c *cluster, o Options, published func()) *publisher {
@@ -90,7 +85,7 @@ func (p *publisher) nudge() {
 	}
 }
 
-// busy says whether a result of this policy is still to be written: until then the enactment says what was before.
+// busy reports whether a result of this policy is still to be written: until then the enactment says what was before.
 func (p *publisher) busy(policy string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +105,7 @@ func (p *publisher) run(ctx context.Context) {
 		case <-retry.C:
 		}
 		if err := p.publish(ctx); err != nil && ctx.Err() == nil {
-			p.log.Info("Not published, trying again", "error", err.Error())
+			p.log.Info("Cannot publish the state of the node, trying again", "error", err.Error())
 			retry.Reset(publishRetry)
 		}
 	}
@@ -177,7 +172,7 @@ func (p *publisher) updateState(ctx context.Context, from client.Reader, s snaps
 	if err := from.Get(ctx, types.NamespacedName{Name: p.cluster.node}, &old); err != nil {
 		return fmt.Errorf("read node state: %w", err)
 	}
-	status, changed, err := nodeState(old.Status, s, p.version, metav1.NewTime(p.clock.Now()))
+	status, changed, err := p.compare.nodeState(old.Status, s, p.version, metav1.NewTime(p.clock.Now()))
 	if err != nil || !changed {
 		return err
 	}
@@ -203,59 +198,6 @@ func (p *publisher) createState(ctx context.Context) error {
 		return fmt.Errorf("create node state: %w", err)
 	}
 	return nil
-}
-
-// nodeState is the status of a NodeNetworkState after a snapshot, and whether it says anything that old did not.
-func nodeState(old nmstate.NodeStateStatus, s snapshot, version string, now metav1.Time) (
-	nmstate.NodeStateStatus, bool, error,
-) {
-	next := *old.DeepCopy()
-	const well = nmstate.ReasonSuccessfullyConfigured
-	available := nmstate.Condition{Type: nmstate.NodeStateAvailable, Status: corev1.ConditionTrue, Reason: well}
-	failing := nmstate.Condition{Type: nmstate.NodeStateFailing, Status: corev1.ConditionFalse, Reason: well}
-	changed := next.HandlerNmstateVersion != version
-	if s.err != nil {
-		available.Status, failing.Status, failing.Message = corev1.ConditionFalse, corev1.ConditionTrue, oneLine(s.err)
-		available.Reason, failing.Reason = nmstate.ReasonFailedToConfigure, nmstate.ReasonFailedToConfigure
-	} else {
-		reported := s.state.Reported()
-		reported.RouteRules = netstate.RouteRules{} // kubernetes-nmstate has none, and its readers may be strict
-		text, leftOut, err := bounded(reported, maxStateSize)
-		if err != nil {
-			return old, false, fmt.Errorf("write node state: %w", err)
-		}
-		available.Message = leftOut
-		if next.CurrentState == nil || !sameJSON(next.CurrentState.Raw, text) {
-			next.CurrentState, next.LastSuccessfulUpdateTime, changed = &runtime.RawExtension{Raw: text}, now, true
-		}
-	}
-	if len(s.notUndone) > 0 {
-		failing.Status, failing.Reason = corev1.ConditionTrue, nmstate.ReasonFailedToConfigure
-		failing.Message = strings.TrimPrefix(failing.Message+"; ", "; ") +
-			"changes of these policies could not be undone, and were set aside: " + strings.Join(s.notUndone, ", ")
-	}
-	for _, c := range []nmstate.Condition{available, failing} {
-		var news bool
-		next.Conditions, news = nmstate.Set(next.Conditions, c, now)
-		changed = changed || news
-	}
-	next.HandlerNmstateVersion, next.HostNetworkManagerVersion = version, "N/A (kernel)"
-	return next, changed, nil
-}
-
-// sameJSON compares what two texts say: the API server sorts keys.
-func sameJSON(a, b []byte) bool {
-	x, errX := canonical(a)
-	y, errY := canonical(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-func canonical(text []byte) ([]byte, error) {
-	value, err := render.DecodeJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(value)
 }
 
 // publishCapacity keeps what the Node offers of bridges.

@@ -18,14 +18,14 @@ import (
 
 func TestANodeStateIsWrittenWhenItSaysSomethingNew(t *testing.T) {
 	at := func(seconds int64) metav1.Time { return metav1.NewTime(time.Unix(seconds, 0)) }
-	first, changed, err := nodeState(nmstate.NodeStateStatus{}, snapshot{state: bare(t)}, "v1", at(1))
+	first, changed, err := new(comparer).nodeState(nmstate.NodeStateStatus{}, snapshot{state: bare(t)}, "v1", at(1))
 	require.NoError(t, err)
 	assert.True(t, changed)
 	assert.Equal(t, "N/A (kernel)", first.HostNetworkManagerVersion)
 	assert.Equal(t, "True SuccessfullyConfigured ", condition(t, first.Conditions, nmstate.NodeStateAvailable))
 	assert.NotContains(t, string(first.CurrentState.Raw), "route-rules")
 
-	same, changed, err := nodeState(first, snapshot{state: bare(t)}, "v1", at(2))
+	same, changed, err := new(comparer).nodeState(first, snapshot{state: bare(t)}, "v1", at(2))
 	require.NoError(t, err)
 	assert.False(t, changed)
 	assert.Equal(t, first, same)
@@ -33,36 +33,44 @@ func TestANodeStateIsWrittenWhenItSaysSomethingNew(t *testing.T) {
 	sorted := *first.DeepCopy()
 	sorted.CurrentState.Raw = sortKeys(t, first.CurrentState.Raw)
 	require.NotEqual(t, string(first.CurrentState.Raw), string(sorted.CurrentState.Raw))
-	_, changed, err = nodeState(sorted, snapshot{state: bare(t)}, "v1", at(2))
+	_, changed, err = new(comparer).nodeState(sorted, snapshot{state: bare(t)}, "v1", at(2))
 	require.NoError(t, err)
 	assert.False(t, changed, "the API server stores the keys in another order")
 
 	other := bare(t)
 	other.Interfaces[1].State = netstate.StateDown
-	second, changed, err := nodeState(first, snapshot{state: other}, "v1", at(2))
+	second, changed, err := new(comparer).nodeState(first, snapshot{state: other}, "v1", at(2))
 	require.NoError(t, err)
 	assert.True(t, changed)
 	assert.Equal(t, at(1), first.LastSuccessfulUpdateTime)
 	assert.Equal(t, at(2), second.LastSuccessfulUpdateTime)
 
-	_, changed, err = nodeState(first, snapshot{state: bare(t)}, "v2", at(2))
+	_, changed, err = new(comparer).nodeState(first, snapshot{state: bare(t)}, "v2", at(2))
 	require.NoError(t, err)
 	assert.True(t, changed, "another version of the agent")
 
-	unread, changed, err := nodeState(first, snapshot{err: errors.New("netlink: no memory")}, "v1", at(3))
+	unread, changed, err := new(comparer).nodeState(first, snapshot{err: errors.New("netlink: no memory")}, "v1", at(3))
 	require.NoError(t, err)
 	assert.True(t, changed)
 	assert.Equal(t, first.CurrentState, unread.CurrentState, "the last that is known")
 	assert.Equal(t, "True FailedToConfigure netlink: no memory", condition(t, unread.Conditions, nmstate.NodeStateFailing))
 
+	notUndone := snapshot{state: bare(t), notUndone: []string{"p", "q"}}
+	aside, changed, err := new(comparer).nodeState(first, notUndone, "v1", at(4))
+	require.NoError(t, err)
+	assert.True(t, changed)
+	assert.Equal(t, "True FailedToConfigure changes of these policies could not be undone: p, q",
+		condition(t, aside.Conditions, nmstate.NodeStateFailing))
+	assert.Equal(t, "True SuccessfullyConfigured ", condition(t, aside.Conditions, nmstate.NodeStateAvailable))
+
 	pod := bare(t)
 	pod.Interfaces = append(pod.Interfaces, netstate.Interface{Name: "veth1", Type: netstate.TypeVeth, State: netstate.StateIgnore})
-	_, changed, err = nodeState(first, snapshot{state: pod}, "v1", at(4))
+	_, changed, err = new(comparer).nodeState(first, snapshot{state: pod}, "v1", at(4))
 	require.NoError(t, err)
 	assert.False(t, changed, "pods come and go")
 }
 
-// sortKeys is a JSON document as a server stores it that sorts the keys of every object.
+// sortKeys returns a JSON document as a server stores it that sorts the keys of every object.
 func sortKeys(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var document any

@@ -25,11 +25,13 @@ import (
 func (k *Keeper) Restore() error {
 	defer k.hold()
 	failed := []error{k.load()}
-	boot, err := k.Journal.Boot()
-	failed = append(failed, err, k.endPending())
-	k.left = boot.Left
-	if k.Boot == "" || boot.ID != k.Boot {
-		k.left = slices.Sorted(maps.Keys(k.records))
+	current, err := k.Read() // the records name links as they are called now
+	boot, unknown := k.Journal.Boot()
+	k.left, k.before, k.trial.concluded = boot.Left, boot.Before, boot.Concluded
+	booted := k.Boot == "" || boot.ID != k.Boot
+	failed = append(failed, err, unknown, k.endPending(), k.loadFallen(booted))
+	if booted {
+		k.left, k.before, k.trial.concluded = slices.Sorted(maps.Keys(k.records)), journal.State(current), false
 		failed = append(failed, k.noteLeft())
 	}
 	return errors.Join(append(failed, k.restoreLeft())...)
@@ -49,6 +51,8 @@ func (k *Keeper) load() error {
 	if k.lost, err = k.Journal.Lost(); err != nil {
 		k.lost = map[string]int64{}
 	}
+	failed = errors.Join(failed, err)
+	k.way, err = k.Journal.Way()
 	return errors.Join(failed, err)
 }
 
@@ -74,7 +78,7 @@ func (k *Keeper) endPending() error {
 		return err
 	}
 	if pending.Boot != "" && pending.Boot != k.Boot {
-		k.Log.Info("The machine was booted while a change was under way; the change is given up",
+		k.Log.Info("The node was rebooted during a change; abandoning the change",
 			"policy", pending.Policy, "generation", pending.Generation)
 		return k.Journal.Abandon()
 	}
@@ -82,7 +86,9 @@ func (k *Keeper) endPending() error {
 }
 
 // noteLeft keeps on disk what is still to be restored, for an agent that starts on the same boot.
-func (k *Keeper) noteLeft() error { return k.Journal.NoteBoot(journal.Boot{ID: k.Boot, Left: k.left}) }
+func (k *Keeper) noteLeft() error {
+	return k.Journal.NoteBoot(journal.Boot{ID: k.Boot, Left: k.left, Before: k.before, Concluded: k.trial.concluded})
+}
 
 // restored notes that there is nothing left to restore of a record.
 func (k *Keeper) restored(key string) error {
@@ -99,10 +105,11 @@ func (k *Keeper) restoreLeft() error {
 	if len(k.left) == 0 {
 		return nil
 	}
-	current, err := k.Read()
+	current, err := k.Latest()
 	if err != nil {
 		return err
 	}
+	current = netstate.WithoutLeases(current)
 	before := len(k.left)
 	failed := k.restoreSum(current)
 	if failed != nil {
@@ -116,11 +123,11 @@ func (k *Keeper) restoreLeft() error {
 
 // restoreSum makes all that is left, or nothing of it.
 func (k *Keeper) restoreSum(current netstate.State) error {
-	var all netstate.State
-	for _, key := range k.left {
-		all = add(all, k.bootWish(k.records[key], current))
+	wishes := make([]netstate.State, len(k.left))
+	for n, key := range k.left {
+		wishes[n] = k.bootWish(k.records[key], current)
 	}
-	if _, err := k.putBack(current, all, "Restoring"); err != nil {
+	if _, err := k.putBack(current, add(wishes...), "Restoring"); err != nil {
 		return err
 	}
 	k.left = nil
@@ -134,7 +141,7 @@ func (k *Keeper) restoreEach() error {
 		var left []string
 		for _, key := range k.left {
 			r := k.records[key]
-			current, err := k.Read()
+			current, err := k.Latest()
 			if err == nil {
 				_, err = k.putBack(current, k.bootWish(r, current), "Restoring")
 			}
@@ -155,7 +162,7 @@ func (k *Keeper) restoreEach() error {
 	}
 }
 
-// bootWish is what a record asks for after a boot: what its policy desires, and what the policy made and does not
+// bootWish returns what a record asks for after a boot: what its policy desires, and what the policy made and does not
 // mention any more. Of that, and of policies that are gone, only what is missing is made; nothing is removed or taken
 // from others.
 func (k *Keeper) bootWish(r journal.Record, current netstate.State) netstate.State {
@@ -172,8 +179,8 @@ func (k *Keeper) bootWish(r journal.Record, current netstate.State) netstate.Sta
 	return wish
 }
 
-// unclaimed is a wish without removals, without what others name, and without ports that have another controller by
-// now.
+// unclaimed returns a wish without removals, without what others name, and without ports that have another controller
+// by now.
 func unclaimed(wish, named, current netstate.State) netstate.State {
 	var rest []netstate.Interface
 	for _, i := range wish.Interfaces {

@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// named is an interface of a node.
+// named returns an interface of a node.
 func named(t *testing.T, node kernel.Node, link string) (netstate.Interface, bool) {
 	t.Helper()
 	state, err := node.Read()
@@ -26,7 +26,7 @@ func named(t *testing.T, node kernel.Node, link string) (netstate.Interface, boo
 	return state.Interface(link)
 }
 
-// withoutLink is a state without a link.
+// withoutLink returns a state without a link.
 func withoutLink(s netstate.State, link string) netstate.State {
 	var rest []netstate.Interface
 	for _, i := range s.Interfaces {
@@ -91,7 +91,7 @@ func TestWhatCannotBeRestoredAtOnceIsRestoredWhenItCan(t *testing.T) {
 	_, found := named(t, booted, "bond0")
 	assert.False(t, found)
 
-	// The agent starts anew, and then the NIC comes.
+	// The agent restarts, and then the NIC comes.
 	k = newKeeper(t, booted, dir)
 	require.Error(t, k.Restore())
 	state, err := booted.Read()
@@ -199,7 +199,7 @@ func TestAChangeThatCannotBeUndoneIsSetAsideAtLast(t *testing.T) {
 	}
 	require.Len(t, events, 1)
 	assert.Contains(t, events[0], "p NotUndone: generation 1 of policy p is neither applied nor undone")
-	assert.Contains(t, events[0], "it is set aside after 5 tries")
+	assert.Contains(t, events[0], "giving up after 5 tries")
 	aside, err := k.Journal.Aside()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"p"}, aside)

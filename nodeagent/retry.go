@@ -5,6 +5,7 @@ package nodeagent
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,8 +22,10 @@ import (
 type attempt struct {
 	generation int64
 	// pause is when the kernel refused it, and how long it is left alone since. Of what failed before the first step, a
-	// plan tells whether it would fail again, so that there is no need to wait.
+	// plan reports whether it would fail again, so that there is no need to wait.
 	pause healing
+	// refusedOn is the node on which a plan failed, without what counts down: on one that is the same it fails again.
+	refusedOn *netstate.State
 }
 
 // again reports whether a turn that is finished is to be taken once more: the node has lost what it knew of a policy
@@ -36,21 +39,37 @@ func (a *Agent) again(p Policy) (yes bool, wait time.Duration) {
 	if !p.failed() || a.keeper.Refused(p.key(), p.Generation) {
 		return false, 0
 	}
-	if last := a.attempts[p.key()]; last.generation == p.Generation {
-		if wait = last.pause.due(a.options.Clock.Now()); wait > 0 {
-			return false, wait
-		}
+	last := a.attempts[p.key()]
+	if last.generation != p.Generation {
+		last = attempt{generation: p.Generation}
+	}
+	if wait = last.pause.due(a.options.Clock.Now()); wait > 0 {
+		return false, wait
 	}
 	current, err := a.keeper.Latest()
 	if err != nil {
 		return false, 0
 	}
-	desired, _, err := render.Policy(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
-	if err != nil {
+	still := netstate.WithoutClocks(current)
+	if last.refusedOn != nil && reflect.DeepEqual(*last.refusedOn, still) {
 		return false, 0
 	}
+	if a.succeeds(p, current) {
+		return true, 0
+	}
+	last.refusedOn = &still
+	a.attempts[p.key()] = last
+	return false, 0
+}
+
+// succeeds reports whether there is a plan for a policy.
+func (a *Agent) succeeds(p Policy, current netstate.State) bool {
+	desired, _, err := render.Policy(p.Spec, current, a.foundBefore(p), metav1.NewTime(a.options.Clock.Now()))
+	if err != nil {
+		return false
+	}
 	_, err = netstate.Plan(netstate.Own(current, desired), desired)
-	return err == nil, 0
+	return err == nil
 }
 
 // note notes how an attempt went.
@@ -61,7 +80,7 @@ func (a *Agent) note(p Policy, err error) {
 	}
 	next := attempt{generation: p.Generation}
 	if last := a.attempts[p.key()]; last.generation == p.Generation {
-		next = last
+		next = attempt{generation: last.generation, pause: last.pause}
 	}
 	if len(missing(err)) == 0 {
 		next.pause = next.pause.next(a.options.Clock.Now())
@@ -69,7 +88,7 @@ func (a *Agent) note(p Policy, err error) {
 	a.attempts[p.key()] = next
 }
 
-// missing are the links that were not found, if an error says so.
+// missing returns the links that were not found, if an error says so.
 func missing(err error) []string {
 	var all utilerrors.Aggregate
 	if !errors.As(err, &all) {
@@ -85,7 +104,7 @@ func missing(err error) []string {
 	return names
 }
 
-// waitsFor says what a policy that failed waits for.
+// waitsFor returns what a policy that failed waits for.
 func waitsFor(err error) string {
 	var lost *LostError
 	var refused *kernel.RefusedError
@@ -95,7 +114,7 @@ func waitsFor(err error) string {
 	case len(names) > 0:
 		return "it is tried again when the node has " + strings.Join(names, ", ")
 	case errors.As(err, &refused):
-		return "it is tried again after a while, and when the agent starts anew"
+		return "it is tried again after a while, and when the agent restarts"
 	}
 	return "it is tried again after a while, and when the node's network changes"
 }

@@ -5,6 +5,7 @@ package nodeagent
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -15,10 +16,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// follower is an agent without an API server.
+// follower returns an agent without an API server.
 func follower(t *testing.T, node kernel.Node) (*Agent, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	now := clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))
@@ -27,7 +29,7 @@ func follower(t *testing.T, node kernel.Node) (*Agent, *clocktesting.FakePassive
 	return &Agent{keeper: k, attempts: map[string]attempt{}, options: Options{Clock: now}}, now
 }
 
-// asked is a policy with a turn.
+// asked returns a policy with a turn.
 func asked(t *testing.T, desired string, conditions ...nmstate.ConditionType) Policy {
 	t.Helper()
 	text, err := yaml.YAMLToJSON([]byte(desired))
@@ -56,12 +58,42 @@ func TestPoliciesThatNeedEachOtherSucceedInAnyOrder(t *testing.T) {
 	assert.Empty(t, a.attempts)
 }
 
+// Of a policy that failed no plan is made as long as the node is the same, whatever counts down meanwhile.
+func TestAPolicyThatFailedIsPlannedAgainOnceTheNodeChanges(t *testing.T) {
+	node := bare(t)
+	for n := range node.Interfaces {
+		node.Interfaces[n].IPv6.Address = append(node.Interfaces[n].IPv6.Address, netstate.Address{
+			IP: netip.MustParseAddr("2001:db8::7"), PrefixLength: 64, ValidLifeTime: 3600, PreferredLifeTime: 1800})
+	}
+	a, _ := follower(t, kernel.NewModel(node))
+	vlan := asked(t, vlanOverBond, nmstate.EnactmentFailing)
+	first := testing.AllocsPerRun(1, func() {
+		delete(a.attempts, vlan.key())
+		a.again(vlan)
+	})
+	refused := a.attempts[vlan.key()].refusedOn
+	require.NotNil(t, refused)
+	later := testing.AllocsPerRun(1, func() { a.again(vlan) })
+	assert.Less(t, later, first/2)
+	require.Same(t, refused, a.attempts[vlan.key()].refusedOn)
+
+	current, err := a.keeper.Latest()
+	require.NoError(t, err)
+	current.Interfaces[1].IPv6.Address[0].ValidLifeTime = 3599
+	a.keeper.latest = &current
+	a.again(vlan)
+	assert.Same(t, refused, a.attempts[vlan.key()].refusedOn, "time passed")
+	current.Interfaces[1].MTU = new(1400)
+	a.again(vlan)
+	assert.NotSame(t, refused, a.attempts[vlan.key()].refusedOn, "somebody changed an MTU")
+}
+
 func TestWhatTheKernelRefusedIsTriedAgainAfterAWhile(t *testing.T) {
 	node := &broken{Node: kernel.NewModel(bare(t)), at: 2}
 	a, now := follower(t, node)
 	policy := asked(t, bridgeOnEth1, nmstate.EnactmentFailing)
 	yes, _ := a.again(policy)
-	require.True(t, yes, "an agent that starts anew tries")
+	require.True(t, yes, "an agent that restarts tries")
 	require.ErrorIs(t, a.apply(t.Context(), policy).Err, errNoMemory)
 	yes, wait := a.again(policy)
 	assert.False(t, yes)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
 // Revert undoes what a policy did, by its key, so far as the node lets, and forgets it; or leaves the node as it was.
@@ -32,17 +31,15 @@ func (k *Keeper) Revert(ctx context.Context, key string) error {
 	if err := k.keep(r); err != nil {
 		return err
 	}
-	for try := 1; ; try++ {
-		wishes, err := k.revertOnce(ctx, r)
-		var stale *kernel.StaleError
-		switch {
-		case err == nil:
-			return errors.Join(k.reverted(r), k.restored(key))
-		case try == maxReplans || !errors.As(err, &stale):
-			return errors.Join(err, k.notReverted(r, wishes, err))
-		}
-		k.Log.Info("The node changed meanwhile, planning anew", "policy", r.Policy, "error", err.Error())
+	var wishes []journal.State
+	err := k.replan(r.Policy, func() (err error) {
+		wishes, err = k.revertOnce(ctx, r)
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, k.notReverted(r, wishes, err))
 	}
+	return errors.Join(k.reverted(r), k.restored(key))
 }
 
 // revertOnce returns the wishes that undo the policy on the node as it is, besides why they could not be fulfilled.
@@ -54,6 +51,7 @@ func (k *Keeper) revertOnce(ctx context.Context, r journal.Record) ([]journal.St
 	if err != nil {
 		return nil, err
 	}
+	r = located(r, current)
 	c := journal.Change{Record: r, Removal: true}
 	current = owned(c, current)
 	for _, wish := range k.removal(r).Wishes(current) {
@@ -62,7 +60,7 @@ func (k *Keeper) revertOnce(ctx context.Context, r journal.Record) ([]journal.St
 	return c.Wishes, k.transact(ctx, current, c)
 }
 
-// owned is a state with the links marked as ours that the policy of a change names, or once named.
+// owned returns a state with the links marked as ours that the policy of a change names, or once named.
 func owned(c journal.Change, current netstate.State) netstate.State {
 	current = netstate.Own(current, netstate.State(c.Desired))
 	for _, earlier := range c.Earlier {
@@ -80,9 +78,10 @@ func (k *Keeper) reverted(r journal.Record) error {
 	if err != nil {
 		return err
 	}
+	r = located(r, current)
 	remaining := k.removal(r).Remaining(current)
 	for _, link := range slices.Sorted(maps.Keys(remaining)) {
-		k.tell("", "RevertedInPart", fmt.Sprintf("policy %s is reverted, but for %s, which others use: %s",
+		k.tell("", "RevertedInPart", fmt.Sprintf("policy %s is reverted except for %s, which is still used by %s",
 			r.Policy, link, strings.Join(remaining[link], ", ")))
 	}
 	kept := k.removal(r).Kept(current)
@@ -101,13 +100,13 @@ func (k *Keeper) notReverted(r journal.Record, wishes []journal.State, cause err
 		return nil
 	}
 	delete(k.reverting, r.Key())
-	k.tell("", "NotReverted", fmt.Sprintf("policy %s is gone and could not be reverted, what it made stays: %s",
+	k.tell("", "NotReverted", fmt.Sprintf("policy %s was deleted and could not be reverted; what it configured stays: %s",
 		r.Policy, oneLine(cause)))
 	r.Orphan = true
 	return errors.Join(k.keep(r), k.Journal.NoteAside(journal.Change{Record: r, Removal: true, Wishes: wishes}))
 }
 
-// RevertPause is how long to wait before a policy may be reverted again, by its key.
+// RevertPause returns how long to wait before a policy may be reverted again, by its key.
 func (k *Keeper) RevertPause(key string) time.Duration { return k.reverting[key].due(k.Clock.Now()) }
 
 // tell tells people of something about a policy, or about the node if the policy is "".
@@ -117,7 +116,8 @@ func (k *Keeper) tell(policy, reason, note string) {
 	}
 }
 
-// removal is what there is to undo of a policy, and what is there of others: of policies, and of those that are gone.
+// removal returns what there is to undo of a policy, and what is there of others: of policies, and of those that are
+// gone.
 func (k *Keeper) removal(r journal.Record) netstate.Removal {
 	removal := netstate.Removal{Before: netstate.State(r.Before)}
 	for _, desired := range append([]journal.State{r.Desired}, r.Earlier...) {

@@ -21,15 +21,15 @@ func TestWhatAnotherPolicyStandsOnIsNotReverted(t *testing.T) {
 		"a VLAN on its bond": {
 			bond, `interfaces: [{name: bond0.10, type: vlan, state: up, vlan: {base-iface: bond0, id: 10},
   ipv4: {enabled: true, dhcp: false, address: [{ip: 203.0.113.9, prefix-length: 24}]}}]`,
-			"RevertedInPart: policy one is reverted, but for bond0, which others use: eth1, eth2, bond0.10",
+			"RevertedInPart: policy one is reverted except for bond0, which is still used by eth1, eth2, bond0.10",
 		},
 		"a port in its bridge": {
 			bridge, `interfaces: [{name: eth2, type: ethernet, state: up, controller: br1}]`,
-			"RevertedInPart: policy one is reverted, but for br1, which others use: eth1, eth2",
+			"RevertedInPart: policy one is reverted except for br1, which is still used by eth1, eth2",
 		},
 		"a route through its bridge": {
 			bridge, `routes: {config: [{destination: 198.51.100.0/24, next-hop-address: 192.0.2.254, next-hop-interface: br1}]}`,
-			"RevertedInPart: policy one is reverted, but for br1, which others use: eth1, the route to 198.51.100.0/24",
+			"RevertedInPart: policy one is reverted except for br1, which is still used by eth1, the route to 198.51.100.0/24",
 		},
 	}
 	for name, test := range tests {

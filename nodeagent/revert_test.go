@@ -94,34 +94,13 @@ interfaces:
 `
 	const bridge = `interfaces: [{name: br1, type: linux-bridge, state: up, bridge: {port: [{name: eth1, vlan: {}}]}},
   {name: eth2, mtu: 1400}]`
-	tests := map[string]struct {
+	type example struct {
 		before, policy string
 		meanwhile      func(netstate.State) netstate.State
 		after          string // empty for as it was before
 		told           []string
-	}{
-		"where it removed a bond that takes the MAC of its active port": {
-			before: `
-interfaces:
-- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01", controller: bond0}
-- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02", controller: bond0}
-- {name: bond0, type: bond, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01",
-   link-aggregation: {mode: active-backup, options: {fail_over_mac: active, miimon: 100}, port: [eth1, eth2]}}`,
-			policy: `interfaces: [{name: bond0, state: absent}]`,
-		},
-		"where it removed a VLAN of id 0": {
-			before: nics + `- {name: eth1.0, type: vlan, state: up, mtu: 1500, vlan: {base-iface: eth1, id: 0}}`,
-			policy: `interfaces: [{name: eth1.0, state: absent}]`,
-		},
-		"where it took away a route by way of an IPv6 gateway": {
-			before: `
-interfaces:
-- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
-routes:
-  running: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: "fe80::1"}]
-  config: [{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: "fe80::1"}]`,
-			policy: `interfaces: [{name: eth1, state: down}]`,
-		},
+	}
+	tests := map[string]example{
 		"where a NIC is gone": {
 			before: nics, policy: bridge, meanwhile: pull("eth1"),
 			after: `interfaces: [{name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02"}]`,
@@ -132,8 +111,11 @@ routes:
 - {name: br1, type: linux-bridge, state: up, mtu: 1500,
    bridge: {options: {stp: {enabled: false}}, port: [{name: vethbr1}]}}
 - {name: vethbr1, type: veth, state: ignore, controller: br1}`,
-			told: []string{"RevertedInPart: policy p is reverted, but for br1, which others use: vethbr1"},
+			told: []string{"RevertedInPart: policy p is reverted except for br1, which is still used by vethbr1"},
 		},
+	}
+	for name, node := range unsayable(t) {
+		tests["where there was "+name] = example{before: node.before, policy: node.policy}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +137,7 @@ routes:
 	}
 }
 
-// hostile are states that no policy may ask for and that Read returns all the same, made of others.
+// hostile returns states that no policy may ask for and that Read returns all the same, made of others.
 func hostile() map[string]func(*netstate.Interface) {
 	return map[string]func(*netstate.Interface){
 		"as it is": func(*netstate.Interface) {},
@@ -241,7 +223,7 @@ func TestTheRemovalOfAnyPolicyIsPlannedFromAnyStateToAnyState(t *testing.T) {
 	assert.Greater(t, applied, 400, "policies were applied")
 }
 
-// removals are wishes for the links of a state, and for the absence of all others that can go.
+// removals returns wishes for the links of a state, and for the absence of all others that can go.
 func removals(from, to netstate.State) []netstate.Interface {
 	desired := slices.Clone(to.Interfaces)
 	for _, i := range from.Interfaces {
@@ -278,7 +260,7 @@ func TestARemovalThatFailsIsTriedSoOftenAndThenSetAside(t *testing.T) {
 		clock.SetTime(clock.Now().Add(maxWait))
 	}
 	require.Len(t, told, 1)
-	assert.Contains(t, told[0], "NotReverted: policy p is gone and could not be reverted, what it made stays: ")
+	assert.Contains(t, told[0], "NotReverted: policy p was deleted and could not be reverted; what it configured stays: ")
 	aside, err := k.Journal.Aside()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"p"}, aside, "the condition of the node says so")

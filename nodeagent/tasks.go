@@ -40,7 +40,7 @@ type Policy struct {
 	Status nmstate.EnactmentStatus
 }
 
-// record is what the journal knows the policy by.
+// record returns what the journal knows the policy by.
 func (p Policy) record() journal.Record {
 	return journal.Record{
 		Policy: p.Name, UID: p.UID, Generation: p.Generation,
@@ -48,7 +48,7 @@ func (p Policy) record() journal.Record {
 	}
 }
 
-// key is that of its record.
+// key returns that of its record.
 func (p Policy) key() string { return p.record().Key() }
 
 // finished reports whether the enactment has the last word on the policy's generation.
@@ -62,7 +62,7 @@ func (p Policy) available() bool {
 // failed reports whether the policy's generation could not be applied.
 func (p Policy) failed() bool { return p.finished() && p.Status.Failed() }
 
-// attempts is how often the node has begun with this generation.
+// attempts returns how often the node has begun with this generation.
 func (p Policy) attempts() int {
 	return p.Status.RetryCount[strconv.FormatInt(p.Generation, 10)]
 }
@@ -130,7 +130,7 @@ func tasks(policies []Policy, records map[string]journal.Record, again func(Poli
 	return append(ends, begins...)
 }
 
-// takeTurn is what is to be done about the turn of a policy; the zero task for nothing.
+// takeTurn returns what is to be done about the turn of a policy; the zero task for nothing.
 func takeTurn(p Policy, again func(Policy) bool) task {
 	finished := p.finished()
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 )
 
-// status is that of an enactment of which these conditions are true.
+// status returns that of an enactment of which these conditions are true.
 func status(generation int64, attempts int, conditions ...nmstate.ConditionType) nmstate.EnactmentStatus {
 	s := nmstate.EnactmentStatus{
 		PolicyGeneration: generation,

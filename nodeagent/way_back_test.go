@@ -5,10 +5,12 @@ package nodeagent
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -37,32 +39,7 @@ func (f *forgetful) Read() (netstate.State, error) {
 
 // What a policy may not say, a node can be all the same: the way back to it is not refused.
 func TestWhatAPolicyMayNotSayIsUndoneByThePlan(t *testing.T) {
-	const nics = `
-interfaces:
-- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01"}
-- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02"}
-`
-	tests := map[string]struct{ before, policy string }{
-		"a bond that takes the MAC of its active port": {
-			before: `
-interfaces:
-- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01", controller: bond0}
-- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: "02:00:00:00:00:02", controller: bond0}
-- {name: bond0, type: bond, state: up, mtu: 1500, mac-address: "02:00:00:00:00:01",
-   link-aggregation: {mode: active-backup, options: {fail_over_mac: active, miimon: 100}, port: [eth1, eth2]}}`,
-			policy: `interfaces: [{name: bond0, state: absent}]`,
-		},
-		"a VLAN of id 0": {
-			before: nics + `- {name: eth1.0, type: vlan, state: up, mtu: 1500, vlan: {base-iface: eth1, id: 0}}`,
-			policy: `interfaces: [{name: eth1.0, state: absent}]`,
-		},
-		"a priority beside a spanning tree that is off": {
-			before: nics + `- {name: br0, type: linux-bridge, state: up, mtu: 1500,
-   bridge: {options: {stp: {enabled: false, priority: 7}}}}`,
-			policy: `interfaces: [{name: br0, state: absent}]`,
-		},
-	}
-	for name, test := range tests {
+	for name, test := range unsayable(t) {
 		t.Run(name, func(t *testing.T) {
 			model := kernel.NewModel(parse(t, test.before))
 			before, err := model.Read()
@@ -83,4 +60,26 @@ interfaces:
 			assertState(t, before, model, "undone")
 		})
 	}
+}
+
+// An unsayableNode is a node as no policy may ask for, and a policy that changes it.
+type unsayableNode struct{ before, policy string }
+
+// unsayable returns the examples of netstate.
+func unsayable(t *testing.T) map[string]unsayableNode {
+	t.Helper()
+	text, err := os.ReadFile("../netstate/testdata/unsayable.yaml")
+	require.NoError(t, err)
+	var documents map[string]struct{ Before, Policy map[string]any }
+	require.NoError(t, yaml.UnmarshalStrict(text, &documents))
+	examples := map[string]unsayableNode{}
+	for name, document := range documents {
+		before, err := yaml.Marshal(document.Before)
+		require.NoError(t, err)
+		policy, err := yaml.Marshal(document.Policy)
+		require.NoError(t, err)
+		examples[name] = unsayableNode{before: string(before), policy: string(policy)}
+	}
+	require.NotEmpty(t, examples)
+	return examples
 }

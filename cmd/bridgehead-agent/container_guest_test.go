@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// containerOf is the container that a DaemonSet describes.
+// containerOf returns the container that a DaemonSet describes.
 func containerOf(t *testing.T, set *appsv1.DaemonSet, job string) container {
 	t.Helper()
 	pod := set.Spec.Template.Spec

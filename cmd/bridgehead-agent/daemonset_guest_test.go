@@ -22,14 +22,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/e2e/vmrun/inguest"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/netstate/render"
-	"github.com/bridgehead-dev/bridgehead/nodeagent"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
@@ -48,12 +46,16 @@ const (
 func inside(job string, args []string) int {
 	options := defaultOptions("node01")
 	err := options.flags().Parse(args)
-	if err == nil && job == bind68 {
+	switch {
+	case err != nil:
+	case job == listen:
+		err = listenInside(context.Background(), options)
+	case job == bind68:
 		var conn *net.UDPConn
 		if conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: 68}); err == nil {
 			err = conn.Close()
 		}
-	} else if err == nil {
+	default:
 		err = applyInside(context.Background(), options, job)
 	}
 	if err != nil {
@@ -73,12 +75,8 @@ func applyInside(ctx context.Context, o Options, text string) error {
 	if err := h.CheckAccess(); err != nil {
 		fmt.Println("lacks:", err)
 	}
-	j, err := journal.Open(o.StateDir)
+	keeper, err := restoredKeeper(o, h, logr.Discard())
 	if err != nil {
-		return err
-	}
-	keeper := &nodeagent.Keeper{Node: h, Journal: j, Clock: clock.RealClock{}, Log: logr.Discard()}
-	if err := keeper.Restore(); err != nil {
 		return err
 	}
 	var policy v1.NodeNetworkConfigurationPolicy
@@ -97,7 +95,7 @@ func applyInside(ctx context.Context, o Options, text string) error {
 	return keeper.Apply(ctx, journal.Record{Policy: "p", Generation: 1, Desired: journal.State(desired)})
 }
 
-// readDaemonSet is the agent's, as users apply it.
+// readDaemonSet returns the agent's, as users apply it.
 func readDaemonSet(t *testing.T) *appsv1.DaemonSet {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(manifests, "base/agent/daemonset.yaml"))
@@ -250,7 +248,7 @@ func TestTheAgentWorksInTheContainerThatTheManifestsDescribe(t *testing.T) {
 		},
 		"that it is missing is said": {
 			change: withoutCapability("NET_BIND_SERVICE"), job: string(story), bridge: true,
-			says: []string{"lacks: CAP_NET_BIND_SERVICE is missing: leases cannot be renewed from port 68\n", "done"},
+			says: []string{"lacks: CAP_NET_BIND_SERVICE is missing: leases cannot be renewed from port 68, nor asked for from 546\n", "done"},
 		},
 		"without the mount of the settings, the way out is named": {
 			change: without("sysctl"), job: string(story), says: []string{

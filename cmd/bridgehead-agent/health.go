@@ -14,7 +14,7 @@ import (
 
 // A healthy is what can be asked how it is; *nodeagent.Agent is one.
 type healthy interface {
-	// Alive returns why the process should be ended and started anew, or nil.
+	// Alive returns why the process should be ended and restarted, or nil.
 	Alive() error
 	// Ready returns why the process does not do its work, or nil.
 	Ready() error

@@ -81,25 +81,25 @@ On SIGTERM it leaves the network as it is.
 	}
 	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "`name` of the Node this runs on (default from NODE_NAME)")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig,
-		"`file` that says how to reach the API server; not needed inside a cluster")
+		"kubeconfig `file`; not needed inside a cluster")
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir,
-		"`folder` that keeps, over reboots, what the node is committed to")
+		"`folder` for what this node is configured to, which must survive reboots")
 	flags.StringVar(&o.HostRoot, "host-root", o.HostRoot,
-		"`folder` in which the host's /proc/sys/net, /etc and /run/systemd/resolve are found")
+		"`folder` where the host's /proc/sys/net, /etc and /run/systemd/resolve are mounted")
 	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf,
-		"`file` of the host to write name servers to, if a policy or a DHCP server names some")
+		"`file` on the host for name servers from policies and DHCP servers")
 	flags.BoolVar(&o.InstallBootUnit, "install-boot-unit", o.InstallBootUnit,
 		"install bridgehead-restore.service on the host while a policy holds the link by which the node reaches others; "+
 			"needs the host's /etc/systemd/system and /usr/local/bin writable below --host-root")
 	flags.DurationVar(&o.ProbeDeadline, "probe-deadline", o.ProbeDeadline,
-		"how long the API server, default gateway and name servers have to answer after a change")
+		"how long to wait, after a change, for answers from the API server, default gateway and name servers")
 	flags.StringSliceVar(&o.IgnoreBridges, "ignore-bridges", o.IgnoreBridges,
 		"`patterns` of bridges that are not offered to pods unless a policy declares them")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress,
-		"`address` of the node to serve metrics at by TLS, as :9447, to who may get /metrics; nowhere if empty")
+		"`address` on the node to serve metrics on, such as :9447, over TLS and to clients that may get /metrics; empty for none")
 	flags.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress,
-		"`address` of the node to serve /livez and /readyz at, as 127.0.0.1:9446; nowhere if empty")
+		"`address` on the node to serve /livez and /readyz on, such as 127.0.0.1:9446; empty for none")
 	flags.StringVar(&o.LogLevel, "log-level", o.LogLevel, "info or debug")
-	flags.BoolVar(&o.Version, "version", false, "say which version this is, and exit")
+	flags.BoolVar(&o.Version, "version", false, "print the version and exit")
 	return flags
 }

@@ -21,6 +21,11 @@ func TestTheUnitHasStartedOnceThereAreLeases(t *testing.T) {
 		require.Empty(t, errs)
 		return s
 	}
+	state6 := func(autoconf string) netstate.State {
+		s, errs := netstate.Parse([]byte("interfaces: [{name: br1, ipv6: {enabled: true, dhcp: true, autoconf: " + autoconf + "}}]"))
+		require.Empty(t, errs)
+		return s
+	}
 	leasedState := state("")
 	leasedState.Interfaces[1].IPv4.Address = []netstate.Address{{ValidLifeTime: 60, PreferredLifeTime: 60}}
 	tests := map[string]struct {
@@ -33,6 +38,10 @@ func TestTheUnitHasStartedOnceThereAreLeases(t *testing.T) {
 			}
 			return leasedState, nil
 		}, 3 * time.Second},
+		"no IPv6 server answers": {func(time.Duration) (netstate.State, error) { return state6("false"), nil }, leaseWait},
+		"routers may say that there is no IPv6 server": {func(time.Duration) (netstate.State, error) {
+			return state6("true"), nil
+		}, 0},
 		"nobody asks for one": {func(time.Duration) (netstate.State, error) { return netstate.State{}, nil }, 0},
 		"no server answers":   {func(time.Duration) (netstate.State, error) { return state(""), nil }, leaseWait},
 		"it is not known":     {func(time.Duration) (netstate.State, error) { return netstate.State{}, errors.New("it hangs") }, leaseWait},

@@ -28,6 +28,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/lldp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
@@ -43,7 +44,7 @@ const probeAttempt = 3 * time.Second
 // run keeps the node until ctx is done.
 func run(ctx context.Context, o Options) error {
 	if o.NodeName == "" {
-		return errors.New("--node-name: say which Node this runs on")
+		return errors.New("--node-name is required: it names the Node that this agent runs on")
 	}
 	level, err := zapcore.ParseLevel(o.LogLevel)
 	if err != nil {
@@ -84,7 +85,7 @@ func run(ctx context.Context, o Options) error {
 	}
 	if o.MetricsAddress != "" {
 		if err := scrape.Serve(ctx, o.MetricsAddress, cfg, registry, log.WithName("metrics")); err != nil {
-			log.Error(err, "Metrics are not served, which is no reason to leave the node alone")
+			log.Error(err, "Cannot serve metrics; continuing without them")
 		}
 	}
 	ended := make(chan error, 1)
@@ -94,7 +95,7 @@ func run(ctx context.Context, o Options) error {
 	return errors.Join(err, <-ended)
 }
 
-// openHost is the network of the node that this process runs on.
+// openHost returns the network of the node that this process runs on.
 func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	links, err := kernel.Open()
 	if err != nil {
@@ -111,7 +112,10 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 		Kernel: links,
 		Clients: dhcp.New(dhcp.Options{
 			Network: links, Folder: filepath.Join(o.StateDir, "leases"), Hostname: o.NodeName, Boot: boot,
-			Log: log.WithName("dhcp"),
+			MachineID: machineID(o.HostRoot), Log: log.WithName("dhcp"),
+		}),
+		Listeners: lldp.New(lldp.Options{
+			Network: links, Folder: filepath.Join(o.StateDir, "lldp"), Boot: boot, Log: log.WithName("lldp"),
 		}),
 		Managers: managers.New(o.HostRoot),
 		File: resolver.File{
@@ -121,22 +125,31 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 		Log: log.WithName("host"),
 	})
 	if err := h.Resume(); err != nil {
-		log.Error(err, "Not all goes on that ran before")
+		log.Error(err, "Cannot resume all DHCP clients")
 	}
 	return h, nil
+}
+
+// machineID returns the ID of the host's system, "" if it has none.
+func machineID(hostRoot string) string {
+	id, err := os.ReadFile(filepath.Join(hostRoot, "etc", "machine-id"))
+	if err != nil {
+		return "" // what is not systemd's need not have one
+	}
+	return strings.TrimSpace(string(id))
 }
 
 // bootID names this boot of the machine.
 func bootID() (string, error) {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "", fmt.Errorf("find out which boot this is: %w", err)
+		return "", fmt.Errorf("read the boot ID: %w", err)
 	}
 	return strings.TrimSpace(string(id)), nil
 }
 
-// mounted is a folder of the kernel's: the host's if that is mounted, with what it has in it, else our own, which a
-// container may only read.
+// mounted returns a folder of the kernel's: the host's if that is mounted, with what it has in it, else our own, which
+// a container may only read.
 func mounted(root, own, inside string) string {
 	hosts := filepath.Join(root, own)
 	if _, err := os.Stat(filepath.Join(hosts, inside)); err != nil {
@@ -171,7 +184,8 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	}
 	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg,
-		Probe: probes, ProbeDeadline: o.ProbeDeadline, Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
+		Probe: probes, ProbeDeadline: o.ProbeDeadline, Way: probe.Way(h),
+		Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
 		RemoveProfiles: h.RemoveProfiles,
 		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot), BootUnit: unit, Others: others.Check,
 		IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,
@@ -179,7 +193,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	return agent, err
 }
 
-// bootUnit is what installs this program as a unit of the host, nil if that is not wanted.
+// bootUnit returns what installs this program as a unit of the host, nil if that is not wanted.
 func bootUnit(o Options) (nodeagent.BootUnit, error) {
 	if !o.InstallBootUnit {
 		return nil, nil

@@ -66,10 +66,12 @@ func (l lockFile) await(ctx context.Context) error {
 // first has the turn; who has the second waits for it.
 type turn struct{ has, wants lockFile }
 
+// openTurn opens both in the folder of the journal. Where that cannot be written to, as on a disk that was mounted
+// read-only for its errors, nothing could be noted, undone or handed over, so nothing is to be begun.
 func openTurn(dir string) (*turn, error) {
 	has, err := openLock(dir, "agent.lock")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the node's network is left alone, for nothing can be noted of it: %w", err)
 	}
 	wants, err := openLock(dir, "agent.wanted")
 	if err != nil {

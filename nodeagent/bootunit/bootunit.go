@@ -41,7 +41,7 @@ const mark = "# Installed by bridgehead-agent while a policy holds the link by w
 //go:embed bridgehead-restore.service
 var Text string
 
-// ownText is the unit as Install does.
+// ownText returns the unit as Install does.
 func ownText() string { return mark + strings.ReplaceAll(Text, handProgram, programFile) }
 
 // A Host is where the unit goes.
@@ -107,8 +107,8 @@ func (h Host) Remove() error {
 	return nil
 }
 
-// unit says whether there is a unit, and whether it is ours. A link is people's, wherever it leads: it may lead to what
-// the container does not see.
+// unit reports whether there is a unit, and whether it is ours. A link is people's, wherever it leads: it may lead to
+// what the container does not see.
 func (h Host) unit() (there, ours bool, err error) {
 	info, err := os.Lstat(h.at(unitFile))
 	if errors.Is(err, fs.ErrNotExist) {

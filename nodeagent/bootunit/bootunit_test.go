@@ -12,9 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
-// host is one with systemd, and a program to install.
+// host returns one with systemd, and a program to install.
 func host(t *testing.T) (h Host, reloads *int) {
 	t.Helper()
 	h.Root, reloads = t.TempDir(), new(int)
@@ -29,7 +30,7 @@ func host(t *testing.T) (h Host, reloads *int) {
 	return h, reloads
 }
 
-// files are the files below the root, as the host names them.
+// files returns the files below the root, as the host names them.
 func files(t *testing.T, h Host) []string {
 	t.Helper()
 	var found []string
@@ -149,4 +150,40 @@ func TestTheDocumentationShowsTheUnit(t *testing.T) {
 	text, err := os.ReadFile("../../docs/boot.md")
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "```ini\n# "+unitFile+"\n"+Text+"```\n")
+}
+
+func TestFilesForHostsHaveTheUnitAndItsProgram(t *testing.T) {
+	var cloudInit struct {
+		WriteFiles []struct{ Path, Content string } `json:"write_files"`
+		RunCmd     []string                         `json:"runcmd"`
+	}
+	readHostFile(t, "cloud-init.yaml", &cloudInit)
+	require.Len(t, cloudInit.WriteFiles, 1)
+	assert.Equal(t, unitFile, cloudInit.WriteFiles[0].Path)
+	assert.Equal(t, Text, cloudInit.WriteFiles[0].Content)
+	assert.Contains(t, strings.Join(cloudInit.RunCmd, "\n"), "/usr/local/bin/bridgehead-agent "+handProgram)
+	assert.Contains(t, cloudInit.RunCmd, "systemctl enable "+Name)
+
+	type unit struct {
+		Name, Contents string
+		Enabled        bool
+	}
+	var machineConfig struct {
+		Spec struct {
+			Config struct{ Systemd struct{ Units []unit } }
+		}
+	}
+	readHostFile(t, "machine-config.yaml", &machineConfig)
+	units := machineConfig.Spec.Config.Systemd.Units
+	require.Len(t, units, 2)
+	assert.Contains(t, units[0].Contents, "podman cp bridgehead-program:/usr/local/bin/bridgehead-agent "+handProgram+"\n")
+	assert.Equal(t, unit{Name: Name, Contents: Text, Enabled: true}, units[1])
+}
+
+// readHostFile reads one of the files from which hosts are made.
+func readHostFile(t *testing.T, name string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../docs/hosts", name))
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, into))
 }

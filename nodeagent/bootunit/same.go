@@ -27,7 +27,7 @@ func sameProgram(one, other string) (bool, error) {
 	return a == b && err == nil, err
 }
 
-// sum is the SHA-256 of a file.
+// sum returns the SHA-256 of a file.
 func sum(path string) (sum [sha256.Size]byte, err error) {
 	file, err := os.Open(path)
 	if err != nil {

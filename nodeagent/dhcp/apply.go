@@ -13,24 +13,28 @@ import (
 // putInForce makes disk and kernel agree with the machine's lease. The disk comes first: an address that it does
 // not know is taken for somebody else's.
 func (c *client) putInForce(now time.Time) {
-	lease := c.machine.lease
-	if lease != nil {
+	lease := c.machine.held()
+	if lease != nil && lease.Address.IsValid() {
 		if err := c.store.save(*lease); err != nil {
-			c.log.Error(err, "the lease is not used, for it could not be renewed after a start", "link", c.link)
+			c.log.Error(err, "the stored lease is not used: it could not be renewed after the start", "link", c.Link)
 			c.later(now)
 			return
 		}
 	}
-	routes, err := apply(c.network, c.link, c.placed, lease, c.orders)
+	routes, err := apply(c.network, c.Link, c.placed, lease, c.Orders)
 	if err != nil {
-		c.log.Error(err, "put a lease into force", "link", c.link)
+		c.log.Error(err, "apply a lease", "link", c.Link)
 		c.later(now)
 		return
 	}
 	if routes != nil { // an address with fewer routes is better than none
-		c.log.Error(routes, "not all routes of a lease are in force", "link", c.link)
+		c.log.Error(routes, "not all routes of a lease were applied", "link", c.Link)
 	}
 	c.report(lease)
+	if c.IPv6 && lease != nil && !hasAddress(c.station, *lease) {
+		c.tentative = true
+		c.nudge()
+	}
 	c.placed, c.torn = lease, false
 	c.held.Store(lease)
 	c.changed()
@@ -40,10 +44,10 @@ func (c *client) putInForce(now time.Time) {
 func (c *client) report(lease *Lease) {
 	held := c.held.Load()
 	switch {
-	case lease == nil && held != nil:
-		c.log.Info("lost the lease", "link", c.link, "address", held.Address.String())
-	case lease != nil && (held == nil || held.Address != lease.Address):
-		c.log.Info("got a lease", "link", c.link, "address", lease.Address.String(), "server", lease.Server.String(),
+	case lease == nil && held != nil && held.Address.IsValid():
+		c.log.Info("lost the lease", "link", c.Link, "address", held.Address.String())
+	case lease != nil && lease.Address.IsValid() && (held == nil || held.Address != lease.Address):
+		c.log.Info("got a lease", "link", c.Link, "address", lease.Address.String(), "server", lease.from(),
 			"for", lease.Length.String())
 	}
 }

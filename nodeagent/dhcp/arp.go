@@ -25,7 +25,7 @@ type arp struct {
 // arpLength is the length of a packet.
 const arpLength = 28
 
-// marshal is the packet in its form on the wire.
+// marshal returns the packet in its form on the wire.
 func (a arp) marshal() []byte {
 	b := append([]byte{0, 1, 8, 0, 6, 4, 0, a.operation}, a.mac[:]...) // Ethernet, IPv4, and their lengths
 	sender := [4]byte{}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// given is a machine to which a server has just given 192.0.2.7.
+// given returns a machine to which a server has just given 192.0.2.7.
 func given(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine("eth1", identity{mac: mac(1)}, func() uint32 { return 1000 }, nil, false)

@@ -4,17 +4,13 @@ package dhcp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
-	"time"
-
-	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
@@ -24,62 +20,56 @@ import (
 // to work when they are wanted; only what changes about their links is not seen before Run.
 type Clients struct {
 	Options
-	store   store
 	changed chan struct{}
 
-	mu sync.Mutex
-	// running has the clients by their links.
-	running map[string]*client
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
+	mu      sync.Mutex
+	running map[seat]*client
 	closed  bool
+}
+
+// A seat is where there is one client at most.
+type seat struct {
+	link string
+	ipv6 bool
 }
 
 // New returns Clients that nothing is wanted of yet.
 func New(o Options) *Clients {
-	return &Clients{Options: o, store: store{o.Folder}, changed: make(chan struct{}, 1), running: map[string]*client{}}
+	return &Clients{Options: o, changed: make(chan struct{}, 1), running: map[seat]*client{}}
 }
 
+// stores returns where leases are kept, those of IPv6 last.
+func (c *Clients) stores() []store { return []store{c.store(false), c.store(true)} }
+
+func (c *Clients) store(ipv6 bool) store { return store{folder: c.Folder, ipv6: ipv6} }
+
 // Resume has the clients go on that ran when the process before this one ended. After a reboot none did: what the
-// node is committed to starts them anew. Call it before anything else.
+// node is committed to starts them again. Call it before anything else.
 func (c *Clients) Resume() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wanted, err := c.store.wanted(c.Boot)
-	for _, w := range wanted {
-		c.want(w)
-	}
-	return err
-}
-
-// GiveBack ends leases of links that have no client any more: their addresses and routes are removed and the servers
-// told. When such an address is static by now, because a plan has kept it so, it stays, and the lease is only
-// forgotten. A link keeps its client, and so its lease, until a step says otherwise, whatever becomes of policies.
-//
-// Call it after each change that is final. The error joins what could not be given back; calling it again tries again.
-func (c *Clients) GiveBack() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil
-	}
-	leased, err := c.store.links()
-	errs := []error{err}
-	for _, link := range leased {
-		if c.running[link] == nil {
-			errs = append(errs, c.giveBack(link))
+	var errs []error
+	for _, store := range c.stores() {
+		wanted, err := store.wanted(c.Boot)
+		for _, w := range wanted {
+			c.wantLocked(w)
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// Orders returns what the client of a link is told to do with what it learns, and whether the link has a client.
-func (c *Clients) Orders(link string) (orders netstate.IP, running bool) {
+// Orders returns what the client of a link and version of IP is told to do with what it learns, and whether there is
+// one.
+func (c *Clients) Orders(link string, ipv6 bool) (orders netstate.IP, running bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	client := c.running[link]
+	client := c.running[seat{link, ipv6}]
 	if client == nil {
 		return netstate.IP{}, false
 	}
-	return client.orders, true
+	return client.Orders, true
 }
 
 // Do carries out a step of kind netstate.StepDHCP and ignores all others, so that a client stops and starts at its
@@ -94,41 +84,56 @@ func (c *Clients) Do(step netstate.Step) error {
 	if c.closed {
 		return nil
 	}
-	to := step.To.Link
-	if to == nil || to.IPv4 == nil || !orElse(to.IPv4.DHCP, false) {
-		c.unwant(step.Link)
-		return c.store.unwant(step.Link)
+	to, ipv6 := ordered(step)
+	at := seat{step.Link, ipv6}
+	if to == nil || !orElse(to.DHCP, false) {
+		c.unwantLocked(at)
+		return c.store(ipv6).unwant(step.Link)
 	}
-	wanted := Wanted{Link: step.Link, Orders: ordersOf(*to.IPv4)}
-	if err := c.store.want(c.Boot, wanted); err != nil {
+	wanted := Wanted{Link: step.Link, IPv6: ipv6, Orders: ordersOf(*to)}
+	if err := c.store(ipv6).want(c.Boot, wanted); err != nil {
 		return err
 	}
-	c.want(wanted)
+	c.wantLocked(wanted)
 	return nil
 }
 
-// want gives a link a client with these orders.
-func (c *Clients) want(w Wanted) {
-	orders := w.Orders
-	if old := c.running[w.Link]; old != nil {
-		if reflect.DeepEqual(old.orders, orders) {
-			return
-		}
-		c.unwant(w.Link) // its lease is on disk, and the next client goes on with it
+// ordered returns the configuration that a step is to, and which version of IP it is about; nil for none.
+func ordered(step netstate.Step) (to *netstate.IP, ipv6 bool) {
+	for _, link := range []*netstate.Interface{step.To.Link, step.From.Link} {
+		ipv6 = ipv6 || link != nil && link.IPv6 != nil
 	}
-	next := &client{
-		link: w.Link, orders: orders, network: c.Network, store: c.store, hostname: c.Hostname,
-		changed: c.announce, log: c.Log,
+	switch {
+	case step.To.Link == nil:
+		return nil, ipv6
+	case ipv6:
+		return step.To.Link.IPv6, true
 	}
-	c.running[w.Link] = next
-	next.start()
+	return step.To.Link.IPv4, false
 }
 
-// unwant stops the client of a link, if there is one.
-func (c *Clients) unwant(link string) {
-	if old := c.running[link]; old != nil {
+// wantLocked gives a link a client with these orders.
+func (c *Clients) wantLocked(w Wanted) {
+	at := seat{w.Link, w.IPv6}
+	if old := c.running[at]; old != nil {
+		if reflect.DeepEqual(old.Wanted, w) {
+			return
+		}
+		c.unwantLocked(at) // its lease is on disk, and the next client goes on with it
+	}
+	next := &client{
+		Wanted: w, network: c.Network, store: c.store(w.IPv6), hostname: c.Hostname, machineID: c.MachineID,
+		changed: c.announce, log: c.Log,
+	}
+	c.running[at] = next
+	next.start(next.run)
+}
+
+// unwantLocked stops the client of a seat, if there is one.
+func (c *Clients) unwantLocked(at seat) {
+	if old := c.running[at]; old != nil {
 		old.stop()
-		delete(c.running, link)
+		delete(c.running, at)
 		c.announce()
 	}
 }
@@ -137,53 +142,6 @@ func (c *Clients) unwant(link string) {
 func ordersOf(ip netstate.IP) netstate.IP {
 	ip.Enabled, ip.DHCP, ip.Address, ip.AllowExtraAddress = nil, nil, nil, nil
 	return ip
-}
-
-// giveBack ends the lease of a link that has no client any more.
-func (c *Clients) giveBack(link string) error {
-	lease, err := c.store.load(link)
-	if err != nil {
-		return err
-	}
-	if lease == nil {
-		return c.store.remove(link)
-	}
-	current, err := c.Network.Read()
-	if err != nil {
-		return fmt.Errorf("give back the lease of %s: %w", link, err)
-	}
-	address, found := addressOf(current, link, lease.Address)
-	if !found || address.Dynamic() {
-		if time.Now().Before(lease.Expires()) {
-			c.release(*lease)
-		}
-		routes, err := apply(c.Network, link, lease, nil, netstate.IP{})
-		if err := errors.Join(routes, err); err != nil {
-			return fmt.Errorf("give back the lease of %s: %w", link, err)
-		}
-	}
-	return c.store.remove(link)
-}
-
-// release tells the server. It is a courtesy: the lease ends by itself, and the message is not answered. It
-// goes to all servers, which know by its content whom it is for, since the address may be gone already.
-func (c *Clients) release(lease Lease) {
-	log := c.Log.WithValues("link", lease.Link, "address", lease.Address.String())
-	conn, err := listen(lease.Link)
-	if err != nil {
-		log.Info("cannot release a lease", "reason", err.Error())
-		return
-	}
-	defer conn.close()
-	var xid dhcpv4.TransactionID
-	binary.BigEndian.PutUint32(xid[:], rand.Uint32())
-	id := identity{mac: lease.MAC, clientID: lease.ClientID}
-	letter := outgoing{From: lease.Address.Addr(), message: id.release(lease, xid)}
-	if err := conn.send(letter); err != nil {
-		log.Info("cannot release a lease", "reason", err.Error())
-		return
-	}
-	log.Info("released a lease")
 }
 
 // Changed yields a value after Leases or DNS have changed; several changes may yield one value.
@@ -197,28 +155,39 @@ func (c *Clients) announce() {
 	}
 }
 
-// Leases are the leases in force, in the order of their links.
+// Leases returns the leases in force, in the order of their links, those of IPv6 last.
 func (c *Clients) Leases() []Lease {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var leases []Lease
-	for _, link := range slices.Sorted(maps.Keys(c.running)) {
-		if lease := c.running[link].held.Load(); lease != nil {
+	for _, at := range c.seatsLocked() {
+		if lease := c.running[at].held.Load(); lease != nil {
 			leases = append(leases, *lease)
 		}
 	}
 	return leases
 }
 
-// DNS is what the leases in force say about name servers, as far as the orders let it in (auto-dns): each
+// seatsLocked returns those that have a client, those of IPv6 last.
+func (c *Clients) seatsLocked() []seat {
+	place := func(at seat) string {
+		if at.ipv6 {
+			return "6 " + at.link
+		}
+		return "4 " + at.link
+	}
+	return slices.SortedFunc(maps.Keys(c.running), func(a, b seat) int { return strings.Compare(place(a), place(b)) })
+}
+
+// DNS returns what the leases in force say about name servers, as far as the orders let it in (auto-dns): each
 // server and each search domain once, in the order of the links.
 func (c *Clients) DNS() netstate.DNSConfig {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var dns netstate.DNSConfig
-	for _, link := range slices.Sorted(maps.Keys(c.running)) {
-		lease := c.running[link].held.Load()
-		if lease == nil || !orElse(c.running[link].orders.AutoDNS, true) {
+	for _, at := range c.seatsLocked() {
+		lease := c.running[at].held.Load()
+		if lease == nil || !orElse(c.running[at].Orders.AutoDNS, true) {
 			continue
 		}
 		for _, server := range lease.DNS {
@@ -260,8 +229,8 @@ func (c *Clients) Run(ctx context.Context) error {
 func (c *Clients) nudge(change kernel.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for link, client := range c.running {
-		if change.Overrun || change.Addresses || change.Links[link] {
+	for at, client := range c.running {
+		if change.Overrun || change.Addresses || change.Links[at.link] {
 			client.nudge()
 		}
 	}
@@ -275,5 +244,5 @@ func (c *Clients) close() {
 	for _, client := range c.running {
 		client.stop()
 	}
-	c.running = map[string]*client{}
+	c.running = map[seat]*client{}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -24,18 +25,52 @@ const maxMessage = 1500
 // A conn is where a client of one link listens and speaks while it waits for an answer. It hears everything
 // sent to its port on the link, whether or not the link has an address yet.
 type conn struct {
+	hearing
 	link string
 	raw  *packet.Conn
-	// heard yields the messages that arrive until the conn is closed.
-	heard  chan *dhcpv4.DHCPv4
-	closed chan struct{}
-	// arp is open once an ARP packet was sent, and heardARP yields those that arrive.
-	arp      *packet.Conn
-	heardARP chan arp
+	// arp is open once an ARP packet was sent.
+	arp *packet.Conn
 	// udp is bound to an address of ours, for messages to one server. It keeps the kernel from calling the
 	// port unreachable; what it receives, raw has received as well.
 	udp *net.UDPConn
 }
+
+// A hearing is what several sockets of a link hear together.
+type hearing struct {
+	// heard yields it. ended is closed when one of the sockets hears no more: the kernel ends them when the link goes
+	// down. closed is closed when nobody listens any more.
+	heard         chan incoming
+	ended, closed chan struct{}
+	end           *sync.Once
+}
+
+func newHearing() hearing {
+	return hearing{
+		heard: make(chan incoming), ended: make(chan struct{}), closed: make(chan struct{}), end: new(sync.Once),
+	}
+}
+
+// listen passes on what a socket hears until that fails or nobody listens. What next makes nothing of is left out.
+func (h hearing) listen(next func() (in incoming, ok bool, err error)) {
+	defer h.end.Do(func() { close(h.ended) })
+	for {
+		in, ok, err := next()
+		if err != nil {
+			return
+		}
+		if !ok {
+			continue
+		}
+		select {
+		case h.heard <- in:
+		case <-h.closed:
+			return
+		}
+	}
+}
+
+// hears returns what is heard, and when that ends.
+func (h hearing) hears() (heard <-chan incoming, ended <-chan struct{}) { return h.heard, h.ended }
 
 // listen opens a conn on a link.
 func listen(link string) (*conn, error) {
@@ -51,7 +86,7 @@ func listen(link string) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", link, err)
 	}
-	c := &conn{link: link, raw: raw, heard: make(chan *dhcpv4.DHCPv4), closed: make(chan struct{})}
+	c := &conn{hearing: newHearing(), link: link, raw: raw}
 	go c.hear()
 	return c, nil
 }
@@ -72,26 +107,18 @@ func toClients() ([]bpf.RawInstruction, error) {
 	})
 }
 
-// hear passes messages on until the conn is closed. What is no message is left out.
+// hear passes messages on until the conn is closed.
 func (c *conn) hear() {
-	defer close(c.heard)
 	in := nclient4.NewBroadcastUDPConn(c.raw, &net.UDPAddr{Port: nclient4.ClientPort})
 	buffer := make([]byte, maxMessage)
-	for {
+	c.hearing.listen(func() (incoming, bool, error) {
 		n, _, err := in.ReadFrom(buffer)
 		if err != nil {
-			return
+			return incoming{}, false, err
 		}
 		message, err := dhcpv4.FromBytes(buffer[:n])
-		if err != nil {
-			continue
-		}
-		select {
-		case c.heard <- message:
-		case <-c.closed:
-			return
-		}
-	}
+		return incoming{message: message}, err == nil, nil
+	})
 }
 
 // send sends a message: to one server through the kernel, which knows the way, or else to all on the link.
@@ -115,7 +142,10 @@ func (c *conn) sendTo(p outgoing) error {
 	if c.udp == nil {
 		config := net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) error {
 			var failed error
-			err := socket.Control(func(fd uintptr) { failed = bindTo(int(fd), c.link) })
+			err := socket.Control(func(fd uintptr) {
+				noReader := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 0)
+				failed = errors.Join(bindTo(int(fd), c.link), noReader)
+			})
 			return errors.Join(err, failed)
 		}}
 		from := net.JoinHostPort(p.From.String(), strconv.Itoa(nclient4.ClientPort))
@@ -143,8 +173,8 @@ func (c *conn) sendARP(p arp) error {
 		if err != nil {
 			return fmt.Errorf("check an address on %s: %w", c.link, err)
 		}
-		c.arp, c.heardARP = socket, make(chan arp)
-		go c.hearARP(socket, c.heardARP)
+		c.arp = socket
+		go c.hearARP(socket)
 	}
 	everybody := &packet.Addr{HardwareAddr: net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 	if _, err := c.arp.WriteTo(p.marshal(), everybody); err != nil {
@@ -154,31 +184,22 @@ func (c *conn) sendARP(p arp) error {
 }
 
 // hearARP passes packets on until the conn is closed.
-func (c *conn) hearARP(socket *packet.Conn, heard chan<- arp) {
-	defer close(heard)
+func (c *conn) hearARP(socket *packet.Conn) {
 	buffer := make([]byte, 128)
-	for {
+	c.hearing.listen(func() (incoming, bool, error) {
 		n, _, err := socket.ReadFrom(buffer)
 		if err != nil {
-			return
+			return incoming{}, false, err
 		}
 		p, ok := parseARP(buffer[:n])
-		if !ok {
-			continue
-		}
-		select {
-		case heard <- p:
-		case <-c.closed:
-			return
-		}
-	}
+		return incoming{arp: &p}, ok, nil
+	})
 }
 
 // bindTo ties a socket to a link. Several links may have the same address, and other programs the port.
 func bindTo(fd int, link string) error {
 	return errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0), // nobody reads it
 		unix.BindToDevice(fd, link),
 	)
 }

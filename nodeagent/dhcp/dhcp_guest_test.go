@@ -17,8 +17,10 @@ import (
 	"github.com/go-logr/logr/testr"
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/rfc1035label"
+	"github.com/mdlayher/packet"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/dhcpserver"
 	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
@@ -26,7 +28,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
-// openGuest is the guest's network.
+// openGuest returns the guest's network.
 func openGuest(t *testing.T) *kernel.Kernel {
 	k, err := kernel.Open()
 	require.NoError(t, err)
@@ -34,7 +36,7 @@ func openGuest(t *testing.T) *kernel.Kernel {
 	return k
 }
 
-// running are clients that run until stop, or the end of the test.
+// running returns clients that run until stop, or the end of the test.
 func running(t *testing.T, k *kernel.Kernel, folder string) (clients *Clients, stop func()) {
 	clients = New(Options{Network: k, Folder: folder, Hostname: "node01.example.com", Log: testr.New(t)})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -56,26 +58,30 @@ func wanted(link string) Wanted { return Wanted{Link: link} }
 
 // set makes the links of the list, and no others, have clients, as a change does that is final.
 func set(c *Clients, wanted []Wanted) error {
-	step := func(link string, ip netstate.IP) error {
-		return c.Do(netstate.Step{Kind: netstate.StepDHCP, Link: link, To: netstate.Value{
-			Link: &netstate.Interface{Name: link, IPv4: &ip}}})
+	step := func(at seat, ip netstate.IP) error {
+		link := &netstate.Interface{Name: at.link, IPv4: &ip}
+		if at.ipv6 {
+			link.IPv4, link.IPv6 = nil, &ip
+		}
+		return c.Do(netstate.Step{Kind: netstate.StepDHCP, Link: at.link, To: netstate.Value{Link: link}})
 	}
 	var errs []error
-	links := map[string]bool{}
+	seats := map[seat]bool{}
 	for _, w := range wanted {
-		links[w.Link] = true
+		at := seat{w.Link, w.IPv6}
+		seats[at] = true
 		w.Orders.DHCP = new(true)
-		errs = append(errs, step(w.Link, w.Orders))
+		errs = append(errs, step(at, w.Orders))
 	}
-	for link := range c.running {
-		if !links[link] {
-			errs = append(errs, step(link, netstate.IP{DHCP: new(false)}))
+	for _, at := range c.seatsLocked() {
+		if !seats[at] {
+			errs = append(errs, step(at, netstate.IP{DHCP: new(false)}))
 		}
 	}
 	return errors.Join(append(errs, c.GiveBack())...)
 }
 
-// address is the first IPv4 address of a link, and the seconds it has left; "" for none.
+// address returns the first IPv4 address of a link, and the seconds it has left; "" for none.
 func address(t *testing.T, k *kernel.Kernel, link string) (string, uint32) {
 	t.Helper()
 	station, err := k.Station(link)
@@ -108,7 +114,7 @@ func eventually(t *testing.T, is func() bool, what string) {
 	require.Eventually(t, is, time.Minute, 20*time.Millisecond, what)
 }
 
-// waysOf are the DHCP routes of a node, in words.
+// waysOf returns the DHCP routes of a node, in words.
 func waysOf(t *testing.T, k *kernel.Kernel) []string {
 	t.Helper()
 	state, err := k.Read()
@@ -244,6 +250,87 @@ func TestAnAgentThatIsAwayForLongerThanTheLeaseKeepsTheAddress(t *testing.T) {
 	assert.Equal(t, lease.Address, awaitLease(t, clients).Address)
 }
 
+// What a server gives at a renewal may differ from what it gave before in everything.
+func TestARenewalMayChangeTheLease(t *testing.T) {
+	k := openGuest(t)
+	brings := func(router, dns byte) []dhcpv4.Option {
+		return append(dhcpserver.Seconds(1, 30, 40), dhcpv4.OptRouter(net.IPv4(192, 0, 2, router)),
+			dhcpv4.OptDNS(net.IPv4(192, 0, 2, dns)))
+	}
+	s := dhcpserver.Start(t, "new0", "192.0.2.0/24", brings(1, 53)...)
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, set(clients, []Wanted{wanted("new0")}))
+	awaitAddress(t, k, "new0", "192.0.2.7/24")
+	has := func(way, dns string) {
+		t.Helper()
+		eventually(t, func() bool {
+			return assert.ObjectsAreEqual([]string{"+ route default (0.0.0.0/0) via " + way + " metric 100"}, waysOf(t, k)) &&
+				assert.ObjectsAreEqual([]string{dns}, clients.DNS().Server)
+		}, "its way is "+way+", and its name server "+dns)
+	}
+	has("192.0.2.1 through new0 from 192.0.2.7", "192.0.2.53")
+	s.Told()
+
+	s.Set(func() { s.Options = brings(254, 54) })
+	has("192.0.2.254 through new0 from 192.0.2.7", "192.0.2.54")
+	have, _ := address(t, k, "new0")
+	assert.Equal(t, "192.0.2.7/24", have, "the address is as it was")
+
+	s.Set(func() { s.Lends = netip.MustParseAddr("192.0.2.8") })
+	has("192.0.2.254 through new0 from 192.0.2.8", "192.0.2.54")
+	station, err := k.Station("new0")
+	require.NoError(t, err)
+	require.Len(t, station.Addresses, 1)
+	assert.Equal(t, "192.0.2.8/24", station.Addresses[0].Prefix().String())
+	assert.NotContains(t, s.Told(), "DISCOVER", "all of it by renewals")
+}
+
+// A renewal goes to the server of the lease and to nobody else; when that does not answer, anybody is asked.
+func TestARenewalIsForTheServerAndARebindingForAll(t *testing.T) {
+	k := openGuest(t)
+	s := dhcpserver.Start(t, "uni0", "192.0.2.0/24", dhcpserver.Seconds(1, 200, 300)...)
+	var tap *packet.Conn
+	s.Do(t, func() error {
+		nic, err := net.InterfaceByName("server")
+		if err != nil {
+			return err
+		}
+		tap, err = packet.Listen(nic, packet.Datagram, unix.ETH_P_IP, nil)
+		return err
+	})
+	t.Cleanup(func() { assert.NoError(t, tap.Close()) })
+	// asked waits for a message from the leased address, and returns where it goes.
+	asked := func() string {
+		t.Helper()
+		require.NoError(t, tap.SetReadDeadline(time.Now().Add(time.Minute)))
+		for buffer := make([]byte, maxMessage); ; {
+			n, _, err := tap.ReadFrom(buffer)
+			require.NoError(t, err)
+			const header, protocol = 20, 9 // without options
+			if n < header+4 || buffer[0] != 4<<4|header/4 || buffer[protocol] != unix.IPPROTO_UDP ||
+				buffer[header+3] != dhcpv4.ServerPort {
+				continue
+			}
+			if netip.AddrFrom4([4]byte(buffer[12:16])) == s.Lends {
+				return netip.AddrFrom4([4]byte(buffer[16:20])).String()
+			}
+		}
+	}
+	clients, _ := running(t, k, t.TempDir())
+	require.NoError(t, set(clients, []Wanted{wanted("uni0")}))
+	awaitAddress(t, k, "uni0", "192.0.2.7/24")
+	assert.Equal(t, "192.0.2.1", asked())
+	s.Set(func() { s.Options = dhcpserver.Seconds(1, 2, 300) })
+	eventually(t, func() bool { return awaitLease(t, clients).Rebind == 2*time.Second }, "the server says when to rebind")
+	s.Set(func() {
+		s.Ignores = 1 // the renewal; what comes next is for any server
+		s.Options = dhcpserver.Seconds(100, 200, 400)
+	})
+	for asked() != "255.255.255.255" {
+	}
+	eventually(t, func() bool { return awaitLease(t, clients).Length == 400*time.Second }, "the lease goes on")
+}
+
 func TestAnotherServerTakesTheLeaseOver(t *testing.T) {
 	k := openGuest(t)
 	s := dhcpserver.Start(t, "move0", "192.0.2.0/24", dhcpserver.Seconds(1, 2, 60)...)
@@ -351,9 +438,14 @@ func TestALinkThatComesLater(t *testing.T) {
 	awaitAddress(t, k, "late0", "192.0.2.7/24")
 }
 
+// withRouter returns the options of a server with long leases that names a router.
+func withRouter() []dhcpv4.Option {
+	return append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))
+}
+
 func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
 	k := openGuest(t)
-	s := dhcpserver.Start(t, "flap0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "flap0", "192.0.2.0/24", withRouter()...)
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, set(clients, []Wanted{wanted("flap0")}))
 	awaitAddress(t, k, "flap0", "192.0.2.7/24")
@@ -396,7 +488,7 @@ func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
 
 func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 	k := openGuest(t)
-	s := dhcpserver.Start(t, "off0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "off0", "192.0.2.0/24", withRouter()...)
 	clients, _ := running(t, k, t.TempDir())
 	on := netstate.Step{Kind: netstate.StepDHCP, Link: "off0",
 		From: netstate.Value{Link: &netstate.Interface{Name: "off0", IPv4: &netstate.IP{DHCP: new(false)}}},
@@ -423,7 +515,7 @@ func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {
 
 func TestARemovedAddressIsPutBack(t *testing.T) {
 	k := openGuest(t)
-	dhcpserver.Start(t, "heal0", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	dhcpserver.Start(t, "heal0", "192.0.2.0/24", withRouter()...)
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, set(clients, []Wanted{wanted("heal0")}))
 	lease := awaitLease(t, clients)

@@ -3,6 +3,7 @@
 package dhcp
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -22,12 +23,17 @@ type Lease struct {
 	// Link is the name of the link the address is for, MAC what that link was called on the wire.
 	Link string       `json:"link"`
 	MAC  netstate.MAC `json:"mac"`
-	// ClientID is what the client called itself, for its release.
-	ClientID []byte `json:"clientID,omitempty"`
-	// Address is the address with the length of its network.
+	// ClientID is what the client called itself, for its release: of IPv6 it is the DUID, and IAID belongs to it.
+	ClientID []byte  `json:"clientID,omitempty"`
+	IAID     [4]byte `json:"iaid,omitzero"`
+	// Address is the address with the length of its network, which is 128 for IPv6. It is invalid if there is nothing to
+	// be had but DNS, by IPv6.
 	Address netip.Prefix `json:"address"`
-	// Server lent it.
-	Server netip.Addr `json:"server"`
+	// Server lent it, or ServerID, which is a DUID, for IPv6.
+	Server   netip.Addr `json:"server,omitzero"`
+	ServerID []byte     `json:"serverID,omitempty"`
+	// Deprecated says that the server wants the address to be used no more by what begins, for IPv6.
+	Deprecated bool `json:"deprecated,omitzero"`
 	// Begun is when it was asked for. From then on it lasts Length, is renewed after Renew (T1) and asked of
 	// any server after Rebind (T2). Renew <= Rebind <= Length.
 	Begun  time.Time     `json:"begun"`
@@ -52,13 +58,21 @@ type Route struct {
 // Default reports whether the route is a default route.
 func (r Route) Default() bool { return r.Destination.Bits() == 0 }
 
-// RenewAt is when the server of the lease is asked for more time.
+// from returns who lent it, in words.
+func (l Lease) from() string {
+	if l.Server.IsValid() {
+		return l.Server.String()
+	}
+	return hex.EncodeToString(l.ServerID)
+}
+
+// RenewAt returns when the server of the lease is asked for more time.
 func (l Lease) RenewAt() time.Time { return l.Begun.Add(l.Renew) }
 
-// RebindAt is when any server is asked.
+// RebindAt returns when any server is asked.
 func (l Lease) RebindAt() time.Time { return l.Begun.Add(l.Rebind) }
 
-// Expires is when the server may give the address to others. The address is kept nevertheless, see machine.
+// Expires returns when the server may give the address to others. The address is kept nevertheless, see machine.
 func (l Lease) Expires() time.Time { return l.Begun.Add(l.Length) }
 
 // maxLifetime is the maxLifetime life of an address that the kernel does not take for one without an end. Every lease's
@@ -96,7 +110,7 @@ func readLease(link string, mac netstate.MAC, ack *dhcpv4.DHCPv4, begun time.Tim
 	return l, nil
 }
 
-// networkBits is the length of the network: of the mask, or of the address's class when there is none.
+// networkBits returns the length of the network: of the mask, or of the address's class when there is none.
 func networkBits(ack *dhcpv4.DHCPv4) (int, error) {
 	mask := ack.SubnetMask()
 	if mask == nil {
@@ -140,8 +154,13 @@ func readSearch(ack *dhcpv4.DHCPv4) []string {
 	if list := ack.DomainSearch(); list != nil && len(list.Labels) > 0 {
 		domains = list.Labels
 	}
+	return domainsOf(domains)
+}
+
+// domainsOf returns those of a list that are domain names.
+func domainsOf(list []string) []string {
 	var search []string
-	for _, domain := range domains {
+	for _, domain := range list {
 		if isDomain(domain) {
 			search = append(search, domain)
 		}
@@ -160,15 +179,20 @@ func isDomain(text string) bool {
 	return len(text) <= 253
 }
 
+// usable6 reports whether an IPv6 address can be lent to one host.
+func usable6(a netip.Addr) bool {
+	return a.Is6() && !a.Is4In6() && a.IsGlobalUnicast()
+}
+
 // usable reports whether an address can belong to one host.
 func usable(a netip.Addr) bool {
 	return a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a != broadcast()
 }
 
-// broadcast is 255.255.255.255.
+// broadcast returns 255.255.255.255.
 func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
-// addr is an address as the rest of the code has it; the zero Addr for none.
+// addr returns an address as the rest of the code has it; the zero Addr for none.
 func addr(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip.To4())
 	return a

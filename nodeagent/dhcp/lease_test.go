@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// acknowledged is a plain acknowledgement, changed by options.
+// acknowledged returns a plain acknowledgement, changed by options.
 func acknowledged(options ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	m := newMachine("eth1", identity{mac: mac(1)}, func() uint32 { return 1 }, nil, false)
 	return answer(m, dhcpv4.MessageTypeAck, "192.0.2.1", options...)
@@ -183,7 +183,7 @@ func TestHostname(t *testing.T) {
 }
 
 func TestStore(t *testing.T) {
-	s := store{filepath.Join(t.TempDir(), "leases")}
+	s := store{folder: filepath.Join(t.TempDir(), "leases")}
 	none, err := s.load("eth1")
 	require.NoError(t, err)
 	assert.Nil(t, none, "before the folder exists")

@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// A phase is a state of the machine of RFC 2131, 4.4.
+// A phase is a state of the machine of RFC 2131, 4.4, or of RFC 8415, 18.2.
 type phase int
 
 const (
@@ -30,6 +30,12 @@ const (
 	// renewing asks the server of the lease for more time, rebinding asks any server.
 	renewing
 	rebinding
+	// idle waits until a router says that there is something to be had; declining gives an address back that somebody
+	// else has; informing asks for all but an address, and informed has got that. All are of IPv6 alone.
+	idle
+	declining
+	informing
+	informed
 )
 
 // How often a client asks before it does something else.
@@ -58,6 +64,7 @@ const (
 type machine struct {
 	link string
 	id   identity
+
 	// roll yields random numbers.
 	roll func() uint32
 
@@ -93,7 +100,27 @@ func newMachine(link string, id identity, roll func() uint32, last *Lease, held 
 	return m
 }
 
-// wake is when tick has something to do; the zero time means never.
+// held implements protocol.
+func (m *machine) held() *Lease { return m.lease }
+
+// remembered implements protocol.
+func (m *machine) remembered() *Lease { return m.last }
+
+// mac implements protocol.
+func (m *machine) mac() netstate.MAC { return m.id.mac }
+
+// hear implements protocol.
+func (m *machine) hear(now time.Time, in incoming) (remark string) {
+	switch {
+	case in.message != nil:
+		m.receive(now, in.message)
+	case in.arp != nil && m.receiveARP(now, *in.arp):
+		return "declined an address that " + in.arp.mac.String() + " has already"
+	}
+	return ""
+}
+
+// wake returns when tick has something to do; the zero time means never.
 func (m *machine) wake() time.Time {
 	if !m.up {
 		return time.Time{}
@@ -104,7 +131,7 @@ func (m *machine) wake() time.Time {
 // listening reports whether the machine waits for an answer.
 func (m *machine) listening() bool { return m.up && m.phase != bound }
 
-// setUp tells whether the link can carry messages. When it comes up, everything is asked again.
+// setUp reports whether the link can carry messages. When it comes up, everything is asked again.
 func (m *machine) setUp(now time.Time, up bool) {
 	if up && !m.up {
 		m.ask(now)
@@ -171,7 +198,7 @@ func (m *machine) advance(now time.Time) {
 	}
 }
 
-// pause is how long to wait for an answer: doubled each time and off by up to a second, so that the clients
+// pause returns how long to wait for an answer: doubled each time and off by up to a second, so that the clients
 // of a network that comes back do not speak in chorus.
 func (m *machine) pause(now time.Time) time.Duration {
 	switch m.phase {
@@ -188,13 +215,13 @@ func backoff(tries int, roll uint32) time.Duration {
 	return min(firstPause<<min(tries, 8), maxPause) + off
 }
 
-// untilHalf is half the time to a deadline, but no less than a minute, and no longer than the deadline.
+// untilHalf returns half the time to a deadline, but no less than a minute, and no longer than the deadline.
 func untilHalf(now, deadline time.Time) time.Duration {
 	left := deadline.Sub(now)
 	return min(max(left/2, renewPause), left)
 }
 
-// say is the message of the phase (RFC 2131, table 5).
+// say returns the message of the phase (RFC 2131, table 5).
 func (m *machine) say(now time.Time) outgoing {
 	if m.phase == selecting {
 		discover := m.id.question(dhcpv4.MessageTypeDiscover, m.xid, now.Sub(m.since))
@@ -265,7 +292,7 @@ func (m *machine) refused(now time.Time) {
 	m.naks++
 }
 
-// macOf is the MAC a message is for; false when it does not say.
+// macOf returns the MAC a message is for; false when it does not say.
 func macOf(m *dhcpv4.DHCPv4) (netstate.MAC, bool) {
 	var mac netstate.MAC
 	return mac, copy(mac[:], m.ClientHWAddr) == len(mac)

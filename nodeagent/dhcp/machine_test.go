@@ -17,12 +17,12 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// noon is when the stories begin.
+// noon returns when the stories begin.
 func noon() time.Time { return time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC) }
 
 func mac(last byte) netstate.MAC { return netstate.MAC{2, 0, 0, 0, 0, last} }
 
-// lent is a lease of an hour from a server, begun some time after noon.
+// lent returns a lease of an hour from a server, begun some time after noon.
 func lent(after time.Duration) *Lease {
 	return &Lease{
 		Link: "eth1", MAC: mac(1), Address: netip.MustParsePrefix("192.0.2.7/24"), Server: netip.MustParseAddr("192.0.2.1"),
@@ -30,7 +30,7 @@ func lent(after time.Duration) *Lease {
 	}
 }
 
-// answer is what a server answers to the last question of a machine.
+// answer returns what a server answers to the last question of a machine.
 func answer(m *machine, kind dhcpv4.MessageType, server string, more ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	a := &dhcpv4.DHCPv4{
 		OpCode: dhcpv4.OpcodeBootReply, TransactionID: m.xid, ClientHWAddr: m.id.mac[:],
@@ -46,7 +46,7 @@ func answer(m *machine, kind dhcpv4.MessageType, server string, more ...dhcpv4.O
 	return a
 }
 
-// spoken is a message in one line: the kind, whom to, and the addresses in it that count.
+// spoken returns a message in one line: the kind, whom to, and the addresses in it that count.
 func spoken(out []outgoing) string {
 	lines := make([]string, 0, len(out))
 	for _, o := range out {

@@ -3,13 +3,13 @@
 package dhcp
 
 import (
-	"encoding/hex"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv6"
 	"github.com/insomniacslk/dhcp/iana"
 	"github.com/insomniacslk/dhcp/rfc1035label"
 
@@ -27,21 +27,25 @@ type identity struct {
 // identify makes the identity that orders ask for.
 func identify(mac netstate.MAC, orders netstate.IP, hostname string) identity {
 	id := identity{mac: mac, clientID: clientID(orders.DHCPClientID, mac)}
-	if orders.DHCPSendHostname != nil && !*orders.DHCPSendHostname {
-		return id
-	}
-	if name := orders.DHCPCustomHostname; name != nil && *name != "" {
-		hostname = *name
-	} else {
-		hostname, _, _ = strings.Cut(hostname, ".")
-	}
-	if hostname != "" {
-		id.options = []dhcpv4.Option{hostnameOption(hostname)}
+	if name := nameToSay(orders, hostname); name != "" {
+		id.options = []dhcpv4.Option{hostnameOption(name)}
 	}
 	return id
 }
 
-// hostnameOption is option 12 for a plain name and option 81 (RFC 4702), with the request that the server
+// nameToSay returns the name of the host that servers are told, "" for none.
+func nameToSay(orders netstate.IP, hostname string) string {
+	if !orElse(orders.DHCPSendHostname, true) {
+		return ""
+	}
+	if custom := orElse(orders.DHCPCustomHostname, ""); custom != "" {
+		return custom
+	}
+	hostname, _, _ = strings.Cut(hostname, ".")
+	return hostname
+}
+
+// hostnameOption returns option 12 for a plain name and option 81 (RFC 4702), with the request that the server
 // keeps the name's address in DNS, for a name with dots.
 func hostnameOption(name string) dhcpv4.Option {
 	if !strings.Contains(name, ".") {
@@ -53,7 +57,7 @@ func hostnameOption(name string) dhcpv4.Option {
 	return dhcpv4.OptGeneric(dhcpv4.OptionFQDN, value)
 }
 
-// clientID is option 61: hardware type and MAC ("ll", and when nothing is said), IAID and DUID of RFC 4361
+// clientID returns option 61: hardware type and MAC ("ll", and when nothing is said), IAID and DUID of RFC 4361
 // ("iaid+duid", both made of the MAC), bytes ("01:02:aa"), or any other text as it is, with type 0 before it.
 func clientID(setting *string, mac netstate.MAC) []byte {
 	ethernet := byte(iana.HWTypeEthernet)
@@ -69,34 +73,37 @@ func clientID(setting *string, mac netstate.MAC) []byte {
 		id := append([]byte{typeRFC4361}, mac[2:]...)
 		return append(append(id, 0, duidLinkLayer, 0, ethernet), mac[:]...)
 	}
-	if id, ok := hexBytes(text); ok {
+	if id, ok := netstate.ColonHex(text); ok {
 		return id
 	}
 	return append([]byte{0}, text...)
 }
 
-// hexBytes reads two bytes or more, written in hexadecimal with colons between.
-func hexBytes(text string) ([]byte, bool) {
-	var id []byte
-	for part := range strings.SplitSeq(text, ":") {
-		if len(part) == 1 {
-			part = "0" + part
-		}
-		b, err := hex.DecodeString(part)
-		if err != nil || len(b) != 1 {
-			return nil, false
-		}
-		id = append(id, b[0])
-	}
-	return id, len(id) >= 2
-}
-
-// An outgoing is a message on its way to a server, or an ARP packet to everybody on the link.
+// An outgoing is a message of one of the versions on its way to a server, or an ARP packet to everybody on the link.
 type outgoing struct {
-	message *dhcpv4.DHCPv4
-	arp     *arp
+	message  *dhcpv4.DHCPv4
+	message6 *dhcpv6.Message
+	arp      *arp
 	// From is the address the client has, invalid for none; To the server's, invalid for all servers.
 	From, To netip.Addr
+}
+
+// kind says what it is, for logs.
+func (p outgoing) kind() string {
+	switch {
+	case p.message != nil:
+		return p.message.MessageType().String()
+	case p.message6 != nil:
+		return p.message6.MessageType.String()
+	}
+	return "ARP"
+}
+
+// An incoming is what a link heard: a message of one of the versions, or an ARP packet.
+type incoming struct {
+	message  *dhcpv4.DHCPv4
+	message6 *dhcpv6.Message
+	arp      *arp
 }
 
 // message returns a message of a kind with what every message has. waited is how long the client has been
@@ -112,7 +119,7 @@ func (id identity) message(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, wa
 	return m
 }
 
-// question is a message that asks for parameters.
+// question returns a message that asks for parameters.
 func (id identity) question(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, waited time.Duration) *dhcpv4.DHCPv4 {
 	m := id.message(kind, xid, waited)
 	m.UpdateOption(dhcpv4.OptMaxMessageSize(maxMessage))
@@ -128,7 +135,7 @@ func (id identity) question(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, w
 	return m
 }
 
-// release is the message that gives a lease back. It is not answered.
+// release returns the message that gives a lease back. It is not answered.
 func (id identity) release(l Lease, xid dhcpv4.TransactionID) *dhcpv4.DHCPv4 {
 	m := id.message(dhcpv4.MessageTypeRelease, xid, 0)
 	m.ClientIPAddr = l.Address.Addr().AsSlice()

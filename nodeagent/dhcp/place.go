@@ -3,6 +3,7 @@
 package dhcp
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,8 +20,10 @@ const protocolDHCP = 16
 // other makers, are left alone.
 func place(current netstate.State, link string, was, is *Lease, orders netstate.IP) []netstate.Step {
 	var steps []netstate.Step
-	wanted := routes(current, link, is, orders)
-	have := ours(current, link)
+	var wanted, have []way
+	if lease := cmp.Or(is, was); lease == nil || lease.Address.Addr().Is4() { // of IPv6, routers teach the routes
+		wanted, have = routes(current, link, is, orders), ours(current, link)
+	}
 	for _, route := range slices.Backward(have) {
 		if !slices.ContainsFunc(wanted, route.equal) {
 			from := netstate.Value{Route: new(route.step())}
@@ -32,11 +35,12 @@ func place(current netstate.State, link string, was, is *Lease, orders netstate.
 			steps = append(steps, netstate.Step{Kind: netstate.StepAddress, Link: link, From: netstate.Value{Address: &address}})
 		}
 	}
-	if is == nil {
+	if is == nil || !is.Address.IsValid() {
 		return steps
 	}
 	address, found := addressOf(current, link, is.Address)
-	if !found || address.Dynamic() && address.ValidLifeTime < lifetime/2 {
+	lives := address.ValidLifeTime >= lifetime/2 && (address.PreferredLifeTime == 0) == is.Deprecated
+	if !found || address.Dynamic() && !lives {
 		step := netstate.Step{Kind: netstate.StepAddress, Link: link, To: netstate.Value{Address: new(is.address())}}
 		if found {
 			step.From.Address = &address
@@ -55,25 +59,33 @@ func place(current netstate.State, link string, was, is *Lease, orders netstate.
 // lifetime is maxLifetime in seconds.
 const lifetime = uint32(maxLifetime / time.Second)
 
-// address is the address as the kernel gets it. Its lifetime has no end to speak of, whatever the lease says: the agent
-// may be away for longer than a lease.
+// address returns the address as the kernel gets it. Its lifetime has no end to speak of, whatever the lease says: the
+// agent may be away for longer than a lease.
 func (l Lease) address() netstate.Address {
-	return netstate.Address{
+	a := netstate.Address{
 		IP: l.Address.Addr(), PrefixLength: l.Address.Bits(), ValidLifeTime: lifetime, PreferredLifeTime: lifetime,
 	}
+	if l.Deprecated {
+		a.PreferredLifeTime = 0
+	}
+	return a
 }
 
 // addressOf finds an address of a link.
 func addressOf(current netstate.State, link string, prefix netip.Prefix) (netstate.Address, bool) {
 	i, _ := current.Interface(link)
-	if i.IPv4 == nil {
+	ip := i.IPv4
+	if prefix.Addr().Is6() {
+		ip = i.IPv6
+	}
+	if ip == nil {
 		return netstate.Address{}, false
 	}
-	at := slices.IndexFunc(i.IPv4.Address, func(a netstate.Address) bool { return a.Prefix() == prefix })
+	at := slices.IndexFunc(ip.Address, func(a netstate.Address) bool { return a.Prefix() == prefix })
 	if at < 0 {
 		return netstate.Address{}, false
 	}
-	return i.IPv4.Address[at], true
+	return ip.Address[at], true
 }
 
 // A way is one of our routes, comparable.
@@ -86,7 +98,7 @@ type way struct {
 
 func (w way) equal(other way) bool { return w == other }
 
-// step is the route as a step has it.
+// step returns the route as a step has it.
 func (w way) step() netstate.Route {
 	return netstate.Route{
 		Destination: w.destination, NextHopInterface: w.link, NextHopAddress: w.gateway, Source: w.source,
@@ -94,7 +106,7 @@ func (w way) step() netstate.Route {
 	}
 }
 
-// ours are the routes a client of ours made on a link.
+// ours returns the routes a client of ours made on a link.
 func ours(current netstate.State, link string) []way {
 	var list []way
 	for _, r := range current.Routes.Running {
@@ -109,7 +121,7 @@ func ours(current netstate.State, link string) []way {
 	return list
 }
 
-// routes are those a lease brings and the orders let in, each behind what its gateway is reached by.
+// routes returns those a lease brings and the orders let in, each behind what its gateway is reached by.
 func routes(current netstate.State, link string, lease *Lease, orders netstate.IP) []way {
 	if lease == nil {
 		return nil
@@ -151,7 +163,7 @@ func routes(current netstate.State, link string, lease *Lease, orders netstate.I
 	return list
 }
 
-// tableOf is the table that traffic of a link is routed by: that of its VRF, or the main one.
+// tableOf returns the table that traffic of a link is routed by: that of its VRF, or the main one.
 func tableOf(current netstate.State, link string) int {
 	for _, i := range current.Interfaces {
 		if i.VRF != nil && i.VRF.RouteTableID != nil && slices.Contains(i.VRF.Port, link) {
@@ -161,7 +173,7 @@ func tableOf(current netstate.State, link string) int {
 	return netstate.TableMain
 }
 
-// metricOf is the metric that was ordered. Without an order it is the one NetworkManager gives routes of
+// metricOf returns the metric that was ordered. Without an order it is the one NetworkManager gives routes of
 // this type of link, or the next that no other route to the destination has.
 func metricOf(current netstate.State, w way, orders netstate.IP) int {
 	if orders.AutoRouteMetric != nil {
@@ -203,7 +215,7 @@ func usualMetric(t netstate.LinkType) int {
 	return 100
 }
 
-// orElse is what a key is set to, or what an omitted key means.
+// orElse returns what a key is set to, or what an omitted key means.
 func orElse[T any](key *T, omitted T) T {
 	if key == nil {
 		return omitted

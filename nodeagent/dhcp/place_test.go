@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// routed is a lease with a default route, one more route, and a gateway that is not in the lease's network.
+// routed returns a lease with a default route, one more route, and a gateway that is not in the lease's network.
 func routed() *Lease {
 	l := lent(0)
 	l.Routes = []Route{
@@ -22,7 +22,7 @@ func routed() *Lease {
 	return l
 }
 
-// with is a node with one link, its IPv4 addresses and some routes.
+// with returns a node with one link, its IPv4 addresses and some routes.
 func with(kind netstate.LinkType, addresses []netstate.Address, running ...netstate.Route) netstate.State {
 	return netstate.State{
 		Interfaces: []netstate.Interface{{Name: "eth1", Type: kind, IPv4: &netstate.IP{Address: addresses}}},
@@ -35,7 +35,7 @@ func renewable(cidr string, left uint32) netstate.Address {
 	return netstate.Address{IP: p.Addr(), PrefixLength: p.Bits(), ValidLifeTime: left, PreferredLifeTime: left}
 }
 
-// lines are steps in words, one a line.
+// lines returns steps in words, one a line.
 func lines(steps []netstate.Step) []string {
 	words := make([]string, 0, len(steps))
 	for _, step := range steps {
@@ -48,7 +48,7 @@ func lines(steps []netstate.Step) []string {
 	return words
 }
 
-// after is the node with all steps done, as the kernel would show it.
+// after returns the node with all steps done, as the kernel would show it.
 func after(s netstate.State, steps []netstate.Step) netstate.State {
 	addresses, running := s.Interfaces[0].IPv4.Address, s.Routes.Running
 	for _, step := range steps {

@@ -11,18 +11,33 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // A store keeps the last lease of each link in a file of its own below a folder, and in another the orders of its
-// client.
-type store struct{ folder string }
+// client, of one version of IP.
+type store struct {
+	folder string
+	ipv6   bool
+}
 
-// How the files' names end.
-const (
-	suffix       = ".lease"
-	ordersSuffix = ".client"
-)
+// suffix returns how the names of leases' files end.
+func (s store) suffix() string {
+	if s.ipv6 {
+		return ".lease6"
+	}
+	return ".lease"
+}
+
+// ordersSuffix returns how the names of the clients' files end.
+func (s store) ordersSuffix() string {
+	if s.ipv6 {
+		return ".client6"
+	}
+	return ".client"
+}
 
 // An ordersFile has the orders of a client that ran in a boot of the machine.
 type ordersFile struct {
@@ -36,7 +51,7 @@ func (s store) want(boot string, w Wanted) error {
 	if err != nil {
 		return fmt.Errorf("note the DHCP client of %s: %w", w.Link, err)
 	}
-	if err := s.replace(filepath.Join(s.folder, w.Link+ordersSuffix), content); err != nil {
+	if err := s.replace(filepath.Join(s.folder, w.Link+s.ordersSuffix()), content); err != nil {
 		return fmt.Errorf("note the DHCP client of %s: %w", w.Link, err)
 	}
 	return nil
@@ -44,22 +59,22 @@ func (s store) want(boot string, w Wanted) error {
 
 // unwant notes that a link has none.
 func (s store) unwant(link string) error {
-	err := os.Remove(filepath.Join(s.folder, link+ordersSuffix))
+	err := os.Remove(filepath.Join(s.folder, link+s.ordersSuffix()))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the DHCP client of %s: %w", link, err)
 	}
 	return nil
 }
 
-// wanted are the links that have a client in this boot. A file that cannot be read is one of none.
+// wanted returns the links that have a client in this boot. A file that cannot be read is one of none.
 func (s store) wanted(boot string) ([]Wanted, error) {
-	links, err := s.named(ordersSuffix)
+	links, err := s.named(s.ordersSuffix())
 	var wanted []Wanted
 	for _, link := range links {
-		content, failed := os.ReadFile(filepath.Join(s.folder, link+ordersSuffix))
+		content, failed := os.ReadFile(filepath.Join(s.folder, link+s.ordersSuffix()))
 		var file ordersFile
 		if failed == nil && json.Unmarshal(content, &file) == nil && file.Boot == boot {
-			wanted = append(wanted, Wanted{Link: link, Orders: file.Orders})
+			wanted = append(wanted, Wanted{Link: link, IPv6: s.ipv6, Orders: file.Orders})
 		}
 	}
 	return wanted, err
@@ -75,13 +90,14 @@ func (s store) load(link string) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the lease of %s: %w", link, err)
 	}
-	return parseLease(link, content), nil
+	return s.parseLease(link, content), nil
 }
 
 // parseLease reads a file; nil is what it has when it is broken or of another link.
-func parseLease(link string, content []byte) *Lease {
+func (s store) parseLease(link string, content []byte) *Lease {
 	l := new(Lease)
-	if json.Unmarshal(content, l) != nil || l.Link != link || !usable(l.Address.Addr()) {
+	if json.Unmarshal(content, l) != nil || l.Link != link || l.Address.Addr().Is6() != s.ipv6 ||
+		!usable(l.Address.Addr()) && !usable6(l.Address.Addr()) {
 		return nil
 	}
 	return l
@@ -104,11 +120,7 @@ func (s store) replace(path string, content []byte) error {
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return err
 	}
-	next := path + ".new"
-	if err := os.WriteFile(next, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
+	return renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(s.folder))
 }
 
 // remove forgets the lease of a link.
@@ -120,7 +132,7 @@ func (s store) remove(link string) error {
 }
 
 // links names those that have a lease.
-func (s store) links() ([]string, error) { return s.named(suffix) }
+func (s store) links() ([]string, error) { return s.named(s.suffix()) }
 
 // named names the links that have a file whose name ends so.
 func (s store) named(suffix string) ([]string, error) {
@@ -137,5 +149,5 @@ func (s store) named(suffix string) ([]string, error) {
 	return links, nil
 }
 
-// path is the file of a link. A link's name has no slash, says the kernel.
-func (s store) path(link string) string { return filepath.Join(s.folder, link+suffix) }
+// path returns the file of a link. A link's name has no slash, says the kernel.
+func (s store) path(link string) string { return filepath.Join(s.folder, link+s.suffix()) }

@@ -24,8 +24,8 @@ type capability struct {
 func neededCapabilities() []capability {
 	return []capability{
 		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "links, addresses and routes cannot be changed"},
-		{unix.CAP_NET_RAW, "CAP_NET_RAW", "DHCP does not work and gateways cannot be probed"},
-		{unix.CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "leases cannot be renewed from port 68"},
+		{unix.CAP_NET_RAW, "CAP_NET_RAW", "DHCP does not work, gateways cannot be probed and neighbours not be heard"},
+		{unix.CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "leases cannot be renewed from port 68, nor asked for from 546"},
 	}
 }
 
@@ -52,7 +52,7 @@ func checkSysctls(folder string) error {
 	}
 	if mount.Flags&unix.ST_RDONLY != 0 {
 		return fmt.Errorf("%s is read-only, so links cannot be made: "+
-			"in a container the host's is to be mounted writable below --host-root", folder)
+			"in a container, mount the host's writable below --host-root", folder)
 	}
 	return nil
 }

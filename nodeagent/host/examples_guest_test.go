@@ -73,7 +73,8 @@ func segment(t *testing.T) {
 	s := dhcpserver.Start(t, "lan1", "192.0.2.0/24", append(dhcpserver.Seconds(600, 900, 1200),
 		dhcpv4.OptDNS(net.IPv4(192, 0, 2, 53)), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	s.AddAddress(t, "192.0.2.254/24")
-	router.Advertise(t, s.Host, "server", netip.MustParsePrefix("2001:db8:5::/64"))
+	router.AdvertiseManaged(t, s.Host, "server", netip.MustParsePrefix("2001:db8:5::/64"))
+	dhcpserver.Start6(t, s.Host, "server")
 	other := hosts.New(t)
 	other.Plug(t, "lan2", "far", "198.51.100.1/24")
 }
@@ -103,7 +104,7 @@ func tryExample(t *testing.T, e example) {
 	for command, want := range e.Await {
 		awaitLine(t, strings.ReplaceAll(command, "resolv.conf", resolv), want)
 	}
-	way.settle(t)
+	way.waitUntilStill(t)
 	listed, been := list(t), len(way.changes)
 	err := way.apply(t, "example", e.Spec)
 	if e.Refused != "" {
@@ -167,8 +168,8 @@ func (w *way) goBack(t *testing.T, left int) {
 	}
 }
 
-// settle waits until two readings of the node agree: then what there is to learn has been learnt.
-func (w *way) settle(t *testing.T) {
+// waitUntilStill waits until two readings of the node agree: then what there is to learn has been learnt.
+func (w *way) waitUntilStill(t *testing.T) {
 	t.Helper()
 	last := w.read(t)
 	require.Eventually(t, func() bool {
@@ -179,7 +180,7 @@ func (w *way) settle(t *testing.T) {
 	}, time.Minute, 700*time.Millisecond, "the node comes to rest")
 }
 
-// read is the node.
+// read returns the node.
 func (a agent) read(t *testing.T) netstate.State {
 	t.Helper()
 	state, err := a.host.Read()
@@ -187,7 +188,7 @@ func (a agent) read(t *testing.T) netstate.State {
 	return state
 }
 
-// list is the node as ip shows it, without what comes and goes by itself.
+// list returns the node as ip shows it, without what comes and goes by itself.
 func list(t *testing.T) map[string][]string {
 	t.Helper()
 	volatile := regexp.MustCompile(`(?m)^\d+: |@if\d+| \w+_timer +[\d.]+| expires \d+sec| valid_lft .*$| qdisc \w+` +

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package host is the whole network of a node as one value: the kernel's links, addresses and routes, the DHCP clients
-// of its links, and its resolver.
+// of its links, what is listened to for neighbours, and its resolver.
 package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -14,17 +15,20 @@ import (
 	"github.com/bridgehead-dev/bridgehead/netstate"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/dhcp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/lldp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
 
-// A Host is the whole network of the node: the kernel's, the DHCP clients of its links, and its resolver.
+// A Host is the whole network of the node: the kernel's, the DHCP clients of its links, what is listened to for
+// neighbours, and its resolver.
 type Host struct {
 	*kernel.Kernel
-	clients  *dhcp.Clients
-	managers *managers.Managers
-	file     resolver.File
-	log      logr.Logger
+	clients   *dhcp.Clients
+	listeners *lldp.Listeners
+	managers  *managers.Managers
+	file      resolver.File
+	log       logr.Logger
 
 	mu  sync.Mutex
 	dns netstate.DNSConfig // what was configured last
@@ -32,8 +36,9 @@ type Host struct {
 
 // Options are the parts of a Host.
 type Options struct {
-	Kernel  *kernel.Kernel
-	Clients *dhcp.Clients
+	Kernel    *kernel.Kernel
+	Clients   *dhcp.Clients
+	Listeners *lldp.Listeners
 	// Managers are the programs that links are taken over from.
 	Managers *managers.Managers
 	// File is the resolver's configuration.
@@ -43,7 +48,9 @@ type Options struct {
 
 // New returns the host made of these parts. Nothing runs before Run.
 func New(o Options) *Host {
-	return &Host{Kernel: o.Kernel, clients: o.Clients, managers: o.Managers, file: o.File, log: o.Log}
+	return &Host{
+		Kernel: o.Kernel, clients: o.Clients, listeners: o.Listeners, managers: o.Managers, file: o.File, log: o.Log,
+	}
 }
 
 // Resume has run again what ran when the process before this one ended, on this boot of the machine. Call it before
@@ -55,7 +62,7 @@ func (h *Host) Resume() error {
 	if h.dns, err = h.file.Configured(); err != nil {
 		return err
 	}
-	return h.clients.Resume()
+	return errors.Join(h.clients.Resume(), h.listeners.Resume())
 }
 
 // Read implements kernel.Node. What the kernel cannot show is read from what runs: a link with a DHCP client is one
@@ -66,8 +73,14 @@ func (h *Host) Read() (netstate.State, error) {
 		return state, err
 	}
 	for n, i := range state.Interfaces {
-		if orders, running := h.clients.Orders(i.Name); running {
+		if orders, running := h.clients.Orders(i.Name, false); running {
 			state.Interfaces[n].IPv4 = withDHCP(i.IPv4, orders)
+		}
+		if orders, running := h.clients.Orders(i.Name, true); running && i.IPv6 != nil {
+			state.Interfaces[n].IPv6 = withDHCPv6(*i.IPv6, orders)
+		}
+		if neighbors, listening := h.listeners.Neighbors(i.Name); listening {
+			state.Interfaces[n].LLDP = &netstate.LLDP{Enabled: new(true), Neighbors: neighbors}
 		}
 	}
 	if state.DNS, err = h.file.Read(); err != nil {
@@ -84,7 +97,7 @@ func (h *Host) RemoveProfiles(links []string) ([]string, error) {
 	return h.managers.RemoveProfiles(links)
 }
 
-// withDHCP is the IPv4 configuration of a link whose client has these orders.
+// withDHCP returns the IPv4 configuration of a link whose client has these orders.
 func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
 	orders.Enabled, orders.DHCP = new(true), new(true)
 	if now != nil {
@@ -93,11 +106,25 @@ func withDHCP(now *netstate.IP, orders netstate.IP) *netstate.IP {
 	return &orders
 }
 
+// withDHCPv6 returns the IPv6 configuration of a link whose client has these orders. The kernel knows whether IPv6 is
+// on.
+func withDHCPv6(now netstate.IP, orders netstate.IP) *netstate.IP {
+	if now.Enabled == nil || !*now.Enabled {
+		return &now
+	}
+	orders.DHCP, orders.Enabled, orders.Autoconf, orders.Address = new(true), now.Enabled, now.Autoconf, now.Address
+	orders.AddrGenMode, orders.Token = now.AddrGenMode, now.Token
+	orders.Forwarding, orders.AcceptRA = now.Forwarding, now.AcceptRA
+	return &orders
+}
+
 // Do implements kernel.Node: each kind of step goes to who can take it.
 func (h *Host) Do(step netstate.Step) error {
 	switch step.Kind {
 	case netstate.StepDHCP:
 		return h.clients.Do(step)
+	case netstate.StepLLDP:
+		return h.listeners.Do(step)
 	case netstate.StepManager:
 		return h.managers.Do(step)
 	case netstate.StepDNS:
@@ -124,14 +151,50 @@ func (h *Host) setDNS(config netstate.DNSConfig) error {
 // Committed ends leases that a change has made an end of. Call it when a change is final.
 func (h *Host) Committed() {
 	if err := h.clients.GiveBack(); err != nil {
-		h.log.Error(err, "Leases not given back")
+		h.log.Error(err, "Cannot release leases")
 	}
 }
 
-// Run keeps clients and name servers up until ctx is done.
+// Watch tells when something changes, as kernel.Kernel.Watch does, neighbours included.
+func (h *Host) Watch(ctx context.Context) (<-chan kernel.Change, error) {
+	changes, err := h.Kernel.Watch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(chan kernel.Change)
+	go h.addNeighbors(ctx, changes, all)
+	return all, nil
+}
+
+// addNeighbors passes changes on, and tells of links whose neighbours have changed.
+func (h *Host) addNeighbors(ctx context.Context, changes <-chan kernel.Change, all chan<- kernel.Change) {
+	defer close(all)
+	for {
+		change, open := kernel.Change{Links: map[string]bool{}}, true
+		select {
+		case change, open = <-changes:
+		case <-h.listeners.Changed():
+			for _, link := range h.listeners.Links() {
+				change.Links[link] = true
+			}
+		}
+		if !open {
+			return
+		}
+		select {
+		case all <- change:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Run keeps clients, listeners and name servers up until ctx is done.
 func (h *Host) Run(ctx context.Context) error {
 	go h.followLeases(ctx)
-	return h.clients.Run(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- h.listeners.Run(ctx) }()
+	return errors.Join(h.clients.Run(ctx), <-ended)
 }
 
 func (h *Host) followLeases(ctx context.Context) {
@@ -145,7 +208,7 @@ func (h *Host) followLeases(ctx context.Context) {
 		err := h.file.Write(h.dns, h.clients.DNS())
 		h.mu.Unlock()
 		if err != nil {
-			h.log.Error(err, "Name servers not written")
+			h.log.Error(err, "Cannot write name servers")
 		}
 	}
 }

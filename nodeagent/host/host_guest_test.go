@@ -25,6 +25,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/lldp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
@@ -48,7 +49,8 @@ func start(t *testing.T, dir string) agent {
 		Clients: dhcp.New(
 			dhcp.Options{Network: k, Folder: filepath.Join(dir, "leases"), Hostname: "node01", Boot: "one", Log: testr.New(t)},
 		),
-		File: resolver.File{Path: filepath.Join(dir, "etc", "resolv.conf"), Original: filepath.Join(dir, "original")},
+		Listeners: lldp.New(lldp.Options{Network: k, Folder: filepath.Join(dir, "lldp"), Boot: "one", Log: testr.New(t)}),
+		File:      resolver.File{Path: filepath.Join(dir, "etc", "resolv.conf"), Original: filepath.Join(dir, "original")},
 	})
 	require.NoError(t, h.Resume())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -84,7 +86,7 @@ func (a agent) apply(t *testing.T, policy, desired string) {
 	assert.Empty(t, healed, "what was just applied is in order")
 }
 
-// ipv4 is the IPv4 configuration of a link as the node shows it.
+// ipv4 returns the IPv4 configuration of a link as the node shows it.
 func (a agent) ipv4(t *testing.T, link string) netstate.IP {
 	t.Helper()
 	state, err := a.host.Read()
@@ -135,7 +137,7 @@ func TestABridgeWithDHCP(t *testing.T) {
 	s.Await(t, "REQUEST more time")
 	assert.NotContains(t, s.Told(), "RELEASE")
 
-	// So it does when the agent starts anew.
+	// So it does when the agent restarts.
 	a.stop()
 	a = start(t, dir)
 	s.Told()
@@ -159,7 +161,7 @@ func TestDNSOfAFileThatIsNotOursFailsAndIsNotFoughtOver(t *testing.T) {
 	state, errs := netstate.Parse([]byte("dns-resolver: {config: {server: [192.0.2.53]}}"))
 	require.Empty(t, errs)
 	err := a.Apply(t.Context(), journal.Record{Policy: "dns", Generation: 1, Desired: journal.State(state), Heal: true})
-	require.ErrorContains(t, err, "is kept by NetworkManager")
+	require.ErrorContains(t, err, "is managed by NetworkManager")
 	require.NoError(t, os.WriteFile(file, []byte("nameserver 192.0.2.1\n"), 0o600))
 	a.apply(t, "dns", "dns-resolver: {config: {server: [192.0.2.53]}}")
 	a.stop()

@@ -7,7 +7,6 @@ package journal
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -75,7 +74,7 @@ func (r Record) SameAnnotations(other Record) bool {
 	return r.Heal == other.Heal && r.Revert == other.Revert && r.NoBootUnit == other.NoBootUnit
 }
 
-// Earlier are the earlier wishes of the policy of a record that is to desire something else from now on.
+// Earlier returns the earlier wishes of the policy of a record that is to desire something else from now on.
 func Earlier(r Record, desired State) []State {
 	var earlier []State
 	for _, wish := range append([]State{r.Desired}, r.Earlier...) {
@@ -111,6 +110,10 @@ type Boot struct {
 	ID string `json:"id"`
 	// Left are the keys of records that could not be restored so far.
 	Left []string `json:"left,omitempty"`
+	// Before is the node as the boot left it, before anything was restored.
+	Before State `json:"before,omitzero"`
+	// Concluded says that it is known by what the node reaches others in this boot, or that nobody asks any more.
+	Concluded bool `json:"settled,omitempty"`
 }
 
 // A Journal is a folder. It must be used by one process at a time.
@@ -126,7 +129,7 @@ func Open(dir string) (*Journal, error) {
 	return &Journal{dir: dir}, nil
 }
 
-// Records are the policies the node is committed to, by name.
+// Records returns the policies the node is committed to, by name.
 func (j *Journal) Records() ([]Record, error) {
 	entries, err := os.ReadDir(filepath.Join(j.dir, policyDir))
 	if err != nil {
@@ -151,7 +154,7 @@ func (j *Journal) Records() ([]Record, error) {
 	return records, errors.Join(failed...)
 }
 
-// Pending is the change that was under way when the journal was last used; nil if none was.
+// Pending returns the change that was under way when the journal was last used; nil if none was.
 func (j *Journal) Pending() (*Change, error) {
 	var c Change
 	err := read(filepath.Join(j.dir, changeFile), &c)
@@ -196,7 +199,7 @@ func (j *Journal) NoteAside(c Change) error {
 	return write(filepath.Join(j.dir, asideDir, c.Key()+suffix), c)
 }
 
-// Aside are the names of policies that have changes set aside.
+// Aside returns the names of policies that have changes set aside.
 func (j *Journal) Aside() ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(j.dir, asideDir))
 	if err != nil {
@@ -218,7 +221,7 @@ func (j *Journal) DropAside(key string) error {
 	return remove(filepath.Join(j.dir, asideDir, key+suffix))
 }
 
-// Boot is what was last noted of the restoration after a boot; the zero Boot if nothing was.
+// Boot returns what was last noted of the restoration after a boot; the zero Boot if nothing was.
 func (j *Journal) Boot() (Boot, error) {
 	var b Boot
 	if err := read(filepath.Join(j.dir, bootFile), &b); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -230,7 +233,7 @@ func (j *Journal) Boot() (Boot, error) {
 // NoteBoot notes what of the restoration is left.
 func (j *Journal) NoteBoot(b Boot) error { return write(filepath.Join(j.dir, bootFile), b) }
 
-// Lost are the generations of policies, by key, that must not be tried again.
+// Lost returns the generations of policies, by key, that must not be tried again.
 func (j *Journal) Lost() (map[string]int64, error) {
 	lost := map[string]int64{}
 	if err := read(filepath.Join(j.dir, lostFile), &lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -252,55 +255,4 @@ func (j *Journal) Drop(key string) error { return remove(j.path(key)) }
 
 func (j *Journal) path(key string) string {
 	return filepath.Join(j.dir, policyDir, key+suffix)
-}
-
-func read(path string, into any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("read journal: %s: %w", path, err)
-	}
-	return nil
-}
-
-func write(path string, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	temporary := path + ".new"
-	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	return flushFolder(filepath.Dir(path))
-}
-
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	return flushFolder(filepath.Dir(path))
-}
-
-// flushFolder makes what was renamed or removed in a folder last.
-func flushFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("flush journal: %w", err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("flush journal: %w", err)
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ func open(t *testing.T, dir string) *Journal {
 	return j
 }
 
-// bridge is a record about a bridge without ports.
+// bridge returns a record about a bridge without ports.
 func bridge(policy, name string) Record {
 	return Record{Policy: policy, Generation: 3, Heal: true, Desired: State{Interfaces: []netstate.Interface{
 		{

@@ -11,8 +11,13 @@ import (
 	"slices"
 	"syscall"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
+
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
+
+// Where programs keep what lasts as long as a boot.
+const oldRun, newRun = "/var/run", "/run"
 
 // A KeptError says that another program keeps the file, so that writing it would be undone sooner or later.
 type KeptError struct {
@@ -23,26 +28,26 @@ type KeptError struct {
 	Target string
 }
 
-// Error says what to do instead.
+// Error returns what to do instead.
 func (e *KeptError) Error() string {
 	what := e.Path
 	if e.Target != "" {
 		what += ", a link to " + e.Target + ","
 	}
 	if e.Keeper == "" {
-		return what + " is kept by another program: configure DNS there, or make it a plain file"
+		return what + " is managed by another program: configure DNS there, or make it a plain file"
 	}
-	return fmt.Sprintf("%s is kept by %s: configure DNS there, or make it a plain file of its own", what, e.Keeper)
+	return fmt.Sprintf("%s is managed by %s: configure DNS there, or make it a plain file of its own", what, e.Keeper)
 }
 
 // A ReadOnlyError says that the folder of the file cannot be written to, as in a container that mounts the
 // host's /etc read-only.
 type ReadOnlyError struct{ Path string }
 
-// Error says what to do about it.
+// Error returns what to do about it.
 func (e *ReadOnlyError) Error() string {
 	return "the agent may only read " + filepath.Dir(e.Path) + " of the host, so it cannot write " + e.Path +
-		": mount the folder writable (component dns of the manifests), or configure DNS by the program that keeps it"
+		": mount the folder writable (component dns of the manifests), or configure DNS in the program that manages it"
 }
 
 // A File is the node's resolver configuration. Give it one writer at a time.
@@ -90,7 +95,7 @@ func (f File) asFound(static netstate.DNSConfig) (bool, error) {
 		slices.Equal(static.Options, was.Options), nil
 }
 
-// Configured is what was written as configured, nothing for a file that is not ours.
+// Configured returns what was written as configured, nothing for a file that is not ours.
 func (f File) Configured() (netstate.DNSConfig, error) {
 	text, err := f.text()
 	if err != nil {
@@ -105,33 +110,36 @@ func (f File) Configured() (netstate.DNSConfig, error) {
 	return *Parse(text).Config, nil
 }
 
-// text is what the file says, nothing if there is none or it links to none.
+// text returns what the file says, nothing if there is none or it links to none.
 func (f File) text() (string, error) {
-	text, err := read(f.follow())
+	path, err := f.follow()
+	if err != nil {
+		return "", fmt.Errorf("find the resolver configuration: %w", err)
+	}
+	text, err := read(path)
 	if err != nil {
 		return "", fmt.Errorf("read the resolver configuration: %w", err)
 	}
 	return text, nil
 }
 
-// inRoot is where the file is found.
+// inRoot returns where the file is found.
 func (f File) inRoot() string { return filepath.Join(f.Root, f.Path) }
 
-// follow is where the text of the file is found: links are the host's, so that an absolute one begins at Root.
-func (f File) follow() string {
-	const maxLinks = 40 // MAXSYMLINKS of Linux
-	host := f.Path
-	for range maxLinks {
-		target, err := os.Readlink(filepath.Join(f.Root, host))
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(host), target)
-		}
-		host = filepath.Clean(target)
+// follow returns where the text of the file is found. Links are the host's, to files and to folders alike, so that an
+// absolute one begins at Root. What a container does not have of the host is not there.
+func (f File) follow() (string, error) {
+	found, err := securejoin.SecureJoin(filepath.Join("/", f.Root), f.Path)
+	if err != nil {
+		return "", err
 	}
-	return filepath.Join(f.Root, host)
+	// /var/run is a link to /run on every host with systemd; a container has the one alone.
+	_, missing := os.Lstat(found)
+	inside, err := filepath.Rel(filepath.Join("/", f.Root, oldRun), found)
+	if missing != nil && err == nil && filepath.IsLocal(inside) {
+		return securejoin.SecureJoin(filepath.Join("/", f.Root), filepath.Join(newRun, inside))
+	}
+	return found, nil
 }
 
 // Write makes the file say what is configured and what was leased. It writes nothing that is there already.

@@ -54,7 +54,7 @@ type Keeper struct {
 // patience is what programs take, and more.
 const patience = 10 * time.Second
 
-// NetworkManager is the Keeper that is told by its drop-in (NetworkManager.conf(5), global-dns), and reads it by
+// NetworkManager returns the Keeper that is told by its drop-in (NetworkManager.conf(5), global-dns), and reads it by
 // reload.
 func NetworkManager(reload func() error) Keeper {
 	return Keeper{
@@ -63,7 +63,7 @@ func NetworkManager(reload func() error) Keeper {
 	}
 }
 
-// Resolved is systemd-resolved, which is told by its drop-in (resolved.conf(5)), and reads it by reload.
+// Resolved returns systemd-resolved, which is told by its drop-in (resolved.conf(5)), and reads it by reload.
 func Resolved(reload func() error) Keeper {
 	return Keeper{
 		Name: resolved, Path: resolvedFile, Shows: uplinkFile, Format: formatResolved, Reload: reload, Patience: patience,
@@ -108,7 +108,7 @@ func formatResolved(static, leased netstate.DNSConfig) (string, error) {
 	return text, nil
 }
 
-// kept is the program that keeps the file if it can be told.
+// kept returns the program that keeps the file if it can be told.
 func (f File) kept(text string) (Keeper, bool) {
 	target, err := os.Readlink(f.inRoot())
 	if err != nil {
@@ -122,7 +122,7 @@ func (f File) kept(text string) (Keeper, bool) {
 	return f.Keepers[n], true
 }
 
-// told is what a program was told that is configured. Nothing else of what it knows is.
+// told returns what a program was told that is configured. Nothing else of what it knows is.
 func (f File) told(k Keeper) (netstate.DNSConfig, error) {
 	text, err := read(filepath.Join(f.Root, k.Path))
 	if err != nil {
@@ -158,8 +158,8 @@ func (f File) tell(k Keeper, static, leased netstate.DNSConfig) error {
 	return nil
 }
 
-// knownBefore are the name servers that a program knew before it was told anything, where it would forget them and no
-// others are configured. They are noted the first time.
+// knownBefore returns the name servers that a program knew before it was told anything, where it would forget them and
+// no others are configured. They are noted the first time.
 func (f File) knownBefore(k Keeper, before string, static netstate.DNSConfig) (netstate.DNSConfig, error) {
 	if !k.Replaces {
 		return netstate.DNSConfig{}, nil

@@ -54,7 +54,7 @@ func keptBy(t *testing.T, text string, of func(func() error) Keeper, uses func(s
 	return n
 }
 
-// known is a NetworkManager that uses what it is told, and nothing else.
+// known returns a NetworkManager that uses what it is told, and nothing else.
 func known(text string) string {
 	if text == "" {
 		return byNetworkManager
@@ -67,7 +67,7 @@ func known(text string) string {
 	return out
 }
 
-// resolvedUses is a systemd-resolved.
+// resolvedUses returns a systemd-resolved.
 func resolvedUses(text string) string {
 	static, _ := parseNote(text)
 	out := ""

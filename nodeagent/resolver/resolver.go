@@ -22,7 +22,7 @@ const (
 	config = "# config: "
 )
 
-// Merge is what the node uses: what is configured comes first, then what was leased. Each word is there once.
+// Merge returns what the node uses: what is configured comes first, then what was leased. Each word is there once.
 func Merge(static, leased netstate.DNSConfig) netstate.DNSConfig {
 	return netstate.DNSConfig{
 		Search:  union(static.Search, leased.Search),
@@ -44,7 +44,7 @@ func union(lists ...[]string) []string {
 // empty reports whether there is nothing to say.
 func empty(c netstate.DNSConfig) bool { return len(c.Search)+len(c.Server)+len(c.Options) == 0 }
 
-// Format is the file that says what is configured and what was leased.
+// Format returns the file that says what is configured and what was leased.
 func Format(static, leased netstate.DNSConfig) string {
 	all := Merge(static, leased)
 	note, _ := json.Marshal(static) // lists of strings always marshal

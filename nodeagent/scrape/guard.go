@@ -33,7 +33,7 @@ type guard struct {
 	log     logr.Logger
 	now     func() time.Time
 
-	mu    sync.Mutex
+	mu    sync.Mutex                      // guards until
 	until map[[sha256.Size]byte]time.Time // by token and path
 }
 
@@ -45,7 +45,7 @@ func newGuard(clients kubernetes.Interface, next http.Handler, now func() time.T
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !found || token == "" {
-		http.Error(w, "say who you are by a token", http.StatusUnauthorized)
+		http.Error(w, "a bearer token is required", http.StatusUnauthorized)
 		return
 	}
 	key := sha256.Sum256([]byte(r.URL.Path + " " + token))
@@ -55,7 +55,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status, err := g.judge(r.Context(), token, r.URL.Path)
 	if err != nil {
-		g.log.Error(err, "Whether somebody may get metrics is not known")
+		g.log.Error(err, "Cannot check who may get metrics")
 	}
 	if status != http.StatusOK {
 		http.Error(w, http.StatusText(status), status)

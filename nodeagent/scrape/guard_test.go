@@ -40,7 +40,7 @@ func (a *apiServer) mayGet(action ktesting.Action) (bool, runtime.Object, error)
 	return true, review, nil
 }
 
-// guarded is a guard before a handler that answers 200.
+// guarded returns a guard before a handler that answers 200.
 func (a *apiServer) guarded(now func() time.Time) *guard {
 	clients := fake.NewClientset()
 	clients.PrependReactor("create", "tokenreviews", a.whose)

@@ -6,6 +6,7 @@ package tell
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,6 +36,18 @@ func Events(ctx context.Context, cfg *rest.Config, node string) (func(policy, ki
 				APIVersion: v1.GroupVersion().String(), Kind: "NodeNetworkConfigurationPolicy", Name: policy,
 			}
 		}
-		recorder.Eventf(about, nil, kind, reason, reason, "%s", note)
+		recorder.Eventf(about, nil, kind, reason, reason, "%s", short(note))
 	}, nil
+}
+
+// maxNote is how many bytes the API server takes as the note of an event (NoteLengthLimit of its validation).
+const maxNote = 1024
+
+// short cuts a note that would be refused.
+func short(note string) string {
+	const more = "…"
+	if len(note) <= maxNote {
+		return note
+	}
+	return strings.ToValidUTF8(note[:maxNote-len(more)], "") + more
 }
