@@ -3,7 +3,6 @@
 package suite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +16,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
 )
 
 // readyTimeout is how long a replica may take to be ready on a busy machine, with a lease to wait for that another one
@@ -117,7 +119,7 @@ func (r *Replica) Probe(ctx context.Context) (ready bool, said string) {
 	return response.StatusCode == http.StatusOK, string(body)
 }
 
-// PID is the replica's process.
+// PID returns the replica's process.
 func (r *Replica) PID() int { return r.process.Process.Pid }
 
 // Signal sends the process a signal.
@@ -135,7 +137,8 @@ func (r *Replica) Kill() error {
 	return nil
 }
 
-func (r *Replica) wait(ctx context.Context) error {
+// WaitEnded waits until the process is gone, for whatever reason.
+func (r *Replica) WaitEnded(ctx context.Context) error {
 	select {
 	case <-r.ended:
 		return nil
@@ -144,7 +147,7 @@ func (r *Replica) wait(ctx context.Context) error {
 	}
 }
 
-// Log is everything the replica has logged.
+// Log returns everything the replica has logged.
 func (r *Replica) Log() string {
 	text, err := os.ReadFile(r.log)
 	if err != nil {
@@ -153,37 +156,34 @@ func (r *Replica) Log() string {
 	return string(text)
 }
 
-// Tail is the last lines of the log.
+// Tail returns the last lines of the log.
 func (r *Replica) Tail(lines int) string {
 	all := strings.Split(strings.TrimSpace(r.Log()), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// RSS is the resident memory of the replica in bytes.
+// RSS returns the resident memory of the replica in bytes.
 func (r *Replica) RSS() (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
+	process, err := procfs.NewProc(r.PID())
 	if err != nil {
 		return 0, fmt.Errorf("read memory of %s: %w", r.Name, err)
 	}
-	for line := range bytes.Lines(status) {
-		var kilobytes int64
-		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kilobytes); n == 1 {
-			return kilobytes << 10, nil
-		}
+	status, err := process.NewStatus()
+	if err != nil {
+		return 0, fmt.Errorf("read memory of %s: %w", r.Name, err)
 	}
-	return 0, fmt.Errorf("read memory of %s: no VmRSS", r.Name)
+	return int64(status.VmRSS), nil
 }
 
-// FreeAddresses are addresses of this machine, with ports that nobody listens at.
+// FreeAddresses returns addresses of this machine, with ports that nobody listens at.
 func FreeAddresses(n int) ([]string, error) {
+	ports, err := controlplane.FreePorts(n)
+	if err != nil {
+		return nil, err
+	}
 	var addresses []string
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer listener.Close()
-		addresses = append(addresses, listener.Addr().String())
+	for _, port := range ports {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	return addresses, nil
 }

@@ -73,7 +73,7 @@ func overlay(ctx context.Context, dir string) (string, error) {
 	return file, nil
 }
 
-// skewOfReplica is by how much the clock of the n-th replica is ahead: they take turns.
+// skewOfReplica returns by how much the clock of the n-th replica is ahead: they take turns.
 func (o Options) skewOfReplica(n int) time.Duration {
 	if len(o.Skews) == 0 {
 		return 0

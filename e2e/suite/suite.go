@@ -13,8 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -69,14 +67,13 @@ type Suite struct {
 	// Client is an administrator's, without a cache.
 	Client client.Client
 
-	options  Options
-	dir      string
-	mu       sync.Mutex
-	release  Release // of which replicas are started
-	program  string  // of the release
-	programs int
-	running  []*Replica
-	started  int
+	options Options
+	dir     string
+	mu      sync.Mutex
+	release Release // of which replicas are started
+	program string  // of the release
+	running []*Replica
+	started int
 }
 
 // Start brings everything up and returns when every replica is ready. ctx bounds the start only.
@@ -158,7 +155,7 @@ func (s *Suite) install(ctx context.Context, manifests string) error {
 	return s.Apply(ctx, manifests)
 }
 
-// Root is the folder of the repository.
+// Root returns the folder of the repository.
 func Root() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(file), "..", "..")
@@ -168,7 +165,7 @@ func Root() (string, error) {
 	return root, nil
 }
 
-// NewClient is an administrator's client, without a cache, that knows the kinds of Kubernetes and of the ledger.
+// NewClient returns an administrator's client, without a cache, that knows the kinds of Kubernetes and of the ledger.
 func NewClient(c *controlplane.ControlPlane) (client.Client, error) {
 	scheme := kruntime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -176,112 +173,6 @@ func NewClient(c *controlplane.ControlPlane) (client.Client, error) {
 	}
 	ctrllog.SetLogger(logr.Discard()) // else controller-runtime says half a minute later that nobody has
 	return client.New(c.Config, client.Options{Scheme: scheme})
-}
-
-// StartReplica starts one more replica and returns when it is ready, the Service routes to it, and the API server calls
-// the webhooks.
-func (s *Suite) StartReplica(ctx context.Context) (*Replica, error) {
-	r, err := s.StartUnready(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.WaitReady(ctx); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
-	}
-	s.route()
-	if err := s.waitArmed(ctx); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, r.Tail(30))
-	}
-	return r, nil
-}
-
-// StartUnready starts one more replica and returns at once. The Service does not route to it.
-func (s *Suite) StartUnready(ctx context.Context) (*Replica, error) {
-	s.mu.Lock()
-	s.started++
-	name, skew := "bridgehead-"+strconv.Itoa(s.started), s.options.skewOfReplica(s.started)
-	program, flags := s.program, slices.Concat(s.release.Flags, s.options.Flags)
-	s.mu.Unlock()
-	cfg, err := s.ServiceAccountConfig(ctx, namespace, serviceAccount)
-	if err != nil {
-		return nil, err
-	}
-	kubeconfig := filepath.Join(s.dir, name+".kubeconfig")
-	if err := controlplane.WriteKubeconfig(kubeconfig, cfg); err != nil {
-		return nil, err
-	}
-	r := &Replica{Name: name, log: filepath.Join(s.dir, name+".log")}
-	if err := r.start(program, kubeconfig, flags, skew); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.running = append(s.running, r)
-	s.mu.Unlock()
-	return r, nil
-}
-
-// Kill ends a replica as a crash would. The Service keeps routing to it for as long as a real one would not: the next
-// backend is tried when one does not answer.
-func (s *Suite) Kill(r *Replica) error {
-	s.forget(r)
-	return r.Kill()
-}
-
-// StopReplica ends a replica as a rollout does: it is told to go, taken out of the Service, and waited for.
-func (s *Suite) StopReplica(ctx context.Context, r *Replica) error {
-	if err := r.Terminate(); err != nil {
-		return err
-	}
-	s.forget(r)
-	return r.wait(ctx)
-}
-
-func (s *Suite) forget(r *Replica) {
-	s.mu.Lock()
-	s.running = slices.DeleteFunc(s.running, func(other *Replica) bool { return other == r })
-	s.mu.Unlock()
-	s.route()
-}
-
-// Unroute takes a replica out of the Service, as happens to one whose readiness probes fail. It runs on.
-func (s *Suite) Unroute(r *Replica) { s.setRouted(r, false) }
-
-// Reroute has the Service route to a replica again.
-func (s *Suite) Reroute(r *Replica) { s.setRouted(r, true) }
-
-func (s *Suite) setRouted(r *Replica, routed bool) {
-	s.mu.Lock()
-	r.unrouted = !routed
-	s.mu.Unlock()
-	s.route()
-}
-
-// Running are the replicas that were started and not ended.
-func (s *Suite) Running() []*Replica {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.running)
-}
-
-func (s *Suite) route() {
-	var backends []string
-	s.mu.Lock()
-	for _, r := range s.running {
-		if !r.unrouted {
-			backends = append(backends, r.Address)
-		}
-	}
-	s.mu.Unlock()
-	s.Route(Service, backends...)
-}
-
-// Logs are the ends of the logs of all replicas.
-func (s *Suite) Logs() string {
-	var all string
-	for _, r := range s.Running() {
-		all += r.Name + ":\n" + r.Tail(40) + "\n"
-	}
-	return all
 }
 
 // Stop ends everything, at once.
@@ -296,12 +187,12 @@ func (s *Suite) Stop() error {
 	return errors.Join(append(failed, os.RemoveAll(s.dir))...)
 }
 
-// Blocks are the blocks of the ledger that have an address which is not free.
+// Blocks returns the blocks of the ledger that have an address which is not free.
 func (s *Suite) Blocks(ctx context.Context) ([]*macpool.Block, error) {
 	return Blocks(ctx, s.Client)
 }
 
-// Blocks are the blocks of the ledger of any cluster that have an address which is not free.
+// Blocks returns the blocks of the ledger of any cluster that have an address which is not free.
 func Blocks(ctx context.Context, c client.Client) ([]*macpool.Block, error) {
 	var list v1alpha1.MACBlockList
 	if err := c.List(ctx, &list); err != nil && !meta.IsNoMatchError(err) {
