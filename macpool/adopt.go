@@ -3,6 +3,8 @@
 package macpool
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,15 +34,37 @@ func (o Object) Becomes(named Object) bool {
 }
 
 // EndReservations ends the reservations of a replica that is dead: its addresses go to those who have them, the others
-// become free.
+// become free. Those that are not in has were not looked for, and stay.
 func (b *Block) EndReservations(replica string, has map[MAC][]Holder, now time.Time) {
 	for m, e := range b.Clone().Entries() {
-		if e.Reservation.Replica != replica {
+		holders, looked := has[m]
+		if e.Reservation.Replica != replica || !looked {
 			continue
 		}
-		for _, holder := range has[m] {
+		for _, holder := range holders {
 			b.Adopt(m, holder, now)
 		}
 		b.Unreserve(m, replica)
+	}
+}
+
+// Restore takes in what a block had before somebody deleted it. Whoever held an address then still has it, and what a
+// replica had reserved it may have lent; what others were given since, on the block that was thought to be empty, they
+// keep as well.
+func (b *Block) Restore(lost *Block) {
+	for m, was := range lost.Entries() {
+		e := b.Entry(m)
+		if e.Free() {
+			b.Set(m, was)
+			continue
+		}
+		e.Holds = slices.Clone(e.Holds)
+		for _, h := range was.Holds {
+			if _, held := e.HoldOf(h.Object); !held {
+				e.Holds = append(e.Holds, h)
+			}
+		}
+		e.Reservation = cmp.Or(e.Reservation, was.Reservation)
+		b.Set(m, e)
 	}
 }

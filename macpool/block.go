@@ -32,7 +32,7 @@ type Entry struct {
 	Unread string
 }
 
-// Free says whether nobody has a claim to the address.
+// Free reports whether nobody has a claim to the address.
 func (e Entry) Free() bool {
 	return len(e.Holds) == 0 && e.Reservation.Replica == "" && e.Unread == ""
 }
@@ -42,7 +42,7 @@ func (e Entry) LendableBy(replica string) bool {
 	return replica != "" && e.Reservation.Replica == replica && !e.Reservation.Contested && len(e.Holds) == 0
 }
 
-// HoldOf is the hold of an object on the address, if it has one.
+// HoldOf returns the hold of an object on the address, if it has one.
 func (e Entry) HoldOf(o Object) (Hold, bool) {
 	i := slices.IndexFunc(e.Holds, func(h Hold) bool { return h.Object == o })
 	if i < 0 {
@@ -58,6 +58,9 @@ type Block struct {
 	Prefix Prefix
 	// Version is the resourceVersion that the state was read at; empty if the block is not stored.
 	Version string
+	// ID is that of the object in the store, empty if that is not known. A block that was deleted and made anew has
+	// another.
+	ID      string
 	entries map[byte]Entry
 	counts  counts
 }
@@ -67,6 +70,7 @@ type counts struct {
 	held       int
 	several    int // addresses with more than one hold
 	contested  int
+	both       int            // addresses that are held and reserved
 	reservedBy map[string]int // addresses by replica
 }
 
@@ -81,6 +85,9 @@ func (c *counts) note(e Entry, by int) {
 	if e.Reservation.Contested {
 		c.contested += by
 	}
+	if len(e.Holds) > 0 && e.Reservation.Replica != "" {
+		c.both += by
+	}
 	if r := e.Reservation.Replica; r != "" {
 		if c.reservedBy == nil {
 			c.reservedBy = map[string]int{}
@@ -91,24 +98,24 @@ func (c *counts) note(e Entry, by int) {
 	}
 }
 
-// NewBlock is a block whose addresses are all free.
+// NewBlock returns a block whose addresses are all free.
 func NewBlock(p Prefix) *Block {
 	return &Block{Prefix: p, entries: map[byte]Entry{}}
 }
 
-// Clone is a copy that changes apart from b.
+// Clone returns a copy that changes apart from b.
 func (b *Block) Clone() *Block {
-	c := &Block{Prefix: b.Prefix, Version: b.Version, entries: maps.Clone(b.entries), counts: b.counts}
+	c := &Block{Prefix: b.Prefix, Version: b.Version, ID: b.ID, entries: maps.Clone(b.entries), counts: b.counts}
 	c.counts.reservedBy = maps.Clone(b.counts.reservedBy)
 	return c
 }
 
-// Entry is the state of an address of the block.
+// Entry returns the state of an address of the block.
 func (b *Block) Entry(m MAC) Entry {
 	return b.entries[m[5]]
 }
 
-// Entries are the addresses of the block that are not free, ascending.
+// Entries returns the addresses of the block that are not free, ascending.
 func (b *Block) Entries() iter.Seq2[MAC, Entry] {
 	return func(yield func(MAC, Entry) bool) {
 		for _, suffix := range slices.Sorted(maps.Keys(b.entries)) {
@@ -119,7 +126,7 @@ func (b *Block) Entries() iter.Seq2[MAC, Entry] {
 	}
 }
 
-// Holds are all holds on addresses of the block, in no order.
+// Holds returns all holds on addresses of the block, in no order.
 func (b *Block) Holds() iter.Seq2[MAC, Hold] {
 	return func(yield func(MAC, Hold) bool) {
 		for suffix, e := range b.entries {
@@ -132,7 +139,7 @@ func (b *Block) Holds() iter.Seq2[MAC, Hold] {
 	}
 }
 
-// Len is the number of addresses that are not free.
+// Len returns the number of addresses that are not free.
 func (b *Block) Len() int { return len(b.entries) }
 
 // StampSeen notes on every hold when this process first saw it: now, unless the older state had it already.
@@ -152,87 +159,9 @@ func (b *Block) StampSeen(older *Block, now time.Time) {
 	}
 }
 
-// Counts are the numbers of addresses that are held, and that are reserved and not held.
+// Counts returns the numbers of addresses that are held, and that are reserved and not held.
 func (b *Block) Counts() (held, reserved int) {
 	return b.counts.held, len(b.entries) - b.counts.held
-}
-
-// A Claim asks for one address.
-type Claim struct {
-	MAC    MAC
-	Holder Holder
-	// Again says that this is a second look at the creation of the holder, which has no name: its hold is passed on to the
-	// same claim marked as used. A third look finds another's hold.
-	Again bool
-	// Share says with whom the holder may share the address.
-	Share Sharing
-	// Replica is who asks: its own reservation is no obstacle.
-	Replica string
-	// Gone are holds that are known to have no object any more; they make room.
-	Gone []Hold
-	// Regardless takes the address even if it is taken: it was lent already, or the pool only warns.
-	Regardless bool
-	// Since is the time of the claim.
-	Since time.Time
-}
-
-// Recipient is who holds the address once the claim is written.
-func (c Claim) Recipient() Holder {
-	to := c.Holder
-	if c.Again {
-		to.Object = to.again()
-	}
-	return to
-}
-
-// Claim gives an address to a holder, or renews its hold. It returns a *TakenError if another object has the address
-// and does not share it, and a *ReservedError if it is in another replica's window.
-func (b *Block) Claim(c Claim) error {
-	e := b.Entry(c.MAC)
-	overtaken := func(h Hold) bool { return c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object }
-	if c.Regardless && c.Holder.Name == "" && slices.ContainsFunc(e.Holds, overtaken) {
-		// The janitor was faster: the object has its name already, and holds the address by it. Or a second look was.
-		b.Unreserve(c.MAC, c.Replica)
-		return nil
-	}
-	others := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
-		return h.Object == c.Holder.Object || slices.ContainsFunc(c.Gone, h.sameGift)
-	})
-	before, renewal := e.HoldOf(c.Holder.Object)
-	if !renewal && !c.Regardless {
-		if e.Unread != "" {
-			return &BusyError{MAC: c.MAC, After: time.Minute, Why: "has a row in its MACBlock that cannot be read"}
-		}
-		if err := mayJoin(c, others, e.Reservation); err != nil {
-			return err
-		}
-	}
-	shared := before.Shared || len(others) > 0 && c.Share.allows(others)
-	e.Holds = append(others, Hold{Holder: c.Recipient(), Shared: shared, Since: c.Since})
-	if e.Reservation.Replica == c.Replica {
-		e.Reservation = Reservation{}
-	}
-	b.Set(c.MAC, e)
-	return nil
-}
-
-// mayJoin decides whether a newcomer gets an address that others have or a replica has reserved.
-func mayJoin(c Claim, others []Hold, r Reservation) error {
-	if len(others) > 0 {
-		if c.Share.allows(others) {
-			return nil
-		}
-		return &TakenError{MAC: c.MAC, Holder: others[0].Holder, Asker: c.Holder.Object}
-	}
-	if r.Replica != "" && r.Replica != c.Replica {
-		return &ReservedError{MAC: c.MAC, Replica: r.Replica}
-	}
-	return nil
-}
-
-// sameGift says whether two holds are one: the same holder, given the address at the same time.
-func (h Hold) sameGift(other Hold) bool {
-	return h.Object == other.Object && h.Since.Equal(other.Since)
 }
 
 // Release ends one hold. Another one of the same object, or the same one renewed since it was read, stays.
@@ -286,7 +215,7 @@ func (b *Block) Contest(m MAC) {
 	}
 }
 
-// FreeIn is the number of free addresses of the block that are in the pool.
+// FreeIn returns the number of free addresses of the block that are in the pool.
 func (b *Block) FreeIn(pool Set) int {
 	free := 0
 	if len(b.entries) == 256 {
@@ -311,13 +240,17 @@ func (b *Block) ReservedBy(matches func(replica string) bool) bool {
 	return false
 }
 
-// Replicas are those that have addresses of the block reserved, in no order.
+// Replicas returns those that have addresses of the block reserved, in no order.
 func (b *Block) Replicas() iter.Seq[string] { return maps.Keys(b.counts.reservedBy) }
 
 // Contested reports whether somebody asks for a reserved address of the block.
 func (b *Block) Contested() bool { return b.counts.contested > 0 }
 
-// Equal says whether two states of one block are the same but for their versions and for when they were seen.
+// Unsettled reports whether an address of the block is reserved although somebody asks for it, or holds it: the replica
+// that has it reserved is to say what is so.
+func (b *Block) Unsettled() bool { return b.counts.contested+b.counts.both > 0 }
+
+// Equal reports whether two states of one block are the same but for their versions and for when they were seen.
 func (b *Block) Equal(other *Block) bool {
 	return maps.EqualFunc(b.entries, other.entries, func(x, y Entry) bool {
 		if x.Unread != y.Unread || !x.Reservation.same(y.Reservation) {

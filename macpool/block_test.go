@@ -80,6 +80,25 @@ func TestBlockClaim(t *testing.T) {
 			before: held, claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vmc")}}, want: "0a vma",
 			err: "is held by",
 		},
+		"a third may not share it, whomever it names": {
+			before: func(b *Block) {
+				held(b)
+				require.NoError(t, b.Claim(Claim{
+					MAC: address, Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vma")}, Since: base,
+				}))
+			},
+			claim: Claim{Holder: holderOf("vmc", "net"), Share: Sharing{With: vmNamed("vma")}}, want: "0a vma vmb(shared)",
+			err: "is held by VirtualMachine default/vmb",
+		},
+		"the second of two that share it may ask again": {
+			before: func(b *Block) {
+				held(b)
+				require.NoError(t, b.Claim(Claim{
+					MAC: address, Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vma")}, Since: base,
+				}))
+			},
+			claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vma")}}, want: "0a vma vmb(shared)",
+		},
 		"a holder that is gone makes room": {
 			before: held,
 			claim:  Claim{Holder: holderOf("vmb", "net"), Gone: []Hold{{Holder: holderOf("vma", "net"), Since: base}}}, want: "0a vmb",
@@ -184,8 +203,8 @@ func TestBlockSettle(t *testing.T) {
 	b := NewBlock(Prefix{2})
 	got := b.Reserve(3, everything(), "dead", time.Unix(1, 0))
 	b.Reserve(1, everything(), "alive", time.Unix(1, 0))
-	b.EndReservations("dead", map[MAC][]Holder{got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
-	assert.Equal(t, "01 vma\n03 [alive]", show(b))
+	b.EndReservations("dead", map[MAC][]Holder{got[0]: nil, got[1]: {holderOf("vma", "net")}}, time.Unix(2, 0))
+	assert.Equal(t, "01 vma\n02 [dead]\n03 [alive]", show(b), "who has the third was not asked")
 }
 
 func TestALateRecordMakesNoSecondHolder(t *testing.T) {
@@ -267,4 +286,30 @@ func TestCountsAreThoseOfTheEntries(t *testing.T) {
 	b.Set(MAC{2, 0, 0, 0, 0, 2}, Entry{})
 	check(b, 1, 0, false)
 	assert.Empty(t, Collisions([]*Block{b}, func(Object) Condition { return Condition{Running: true} }))
+}
+
+func TestWhatABlockHadIsTakenInAgain(t *testing.T) {
+	m := func(suffix byte) MAC { return MAC{0x02, 0, 0, 0, 0, suffix} }
+	since := time.Unix(1000, 0)
+	claim := func(b *Block, suffix byte, name string) {
+		require.NoError(t, b.Claim(Claim{MAC: m(suffix), Holder: holderOf(name, "net"), Since: since}))
+	}
+	lost := NewBlock(m(0).Prefix())
+	claim(lost, 1, "vma")
+	claim(lost, 2, "vmb")
+	claim(lost, 3, "vmc")
+	lost.Set(m(4), Entry{Reservation: Reservation{Replica: "r1", Since: since}})
+	lost.Set(m(5), Entry{Reservation: Reservation{Replica: "r1", Since: since}})
+	lost.Set(m(6), Entry{Unread: "02:00:00:00:00:06 ?"})
+	b := NewBlock(m(0).Prefix())
+	claim(b, 2, "vmb")
+	claim(b, 3, "vmx")
+	b.Set(m(4), Entry{Reservation: Reservation{Replica: "r2", Since: since}})
+	claim(b, 5, "vmy")
+	b.Restore(lost)
+	assert.Equal(t, "01 vma\n02 vmb\n03 vmx vmc\n04 [r2]\n05 vmy [r1]\n06", show(b))
+	assert.Equal(t, "02:00:00:00:00:06 ?", b.Entry(m(6)).Unread)
+	before := b.Clone()
+	b.Restore(lost)
+	assert.True(t, b.Equal(before), "once more changes nothing")
 }

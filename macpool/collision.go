@@ -16,7 +16,7 @@ type Collision struct {
 	Holders []Holder
 }
 
-// String says who have the address, for administrators.
+// String returns who have the address, for administrators.
 func (c Collision) String() string {
 	var names []string
 	for _, h := range c.Holders {
@@ -33,8 +33,8 @@ type Condition struct {
 	Running, Migrating bool
 }
 
-// Collisions are the addresses in these blocks that have several holders, by address. Two may have one on purpose, as
-// long as they do not both run without a live migration; a third may not.
+// Collisions returns the addresses in these blocks that have several holders, by address. Two may have one on purpose,
+// as long as they do not both run without a live migration; a third may not.
 func Collisions(blocks []*Block, now func(Object) Condition) []Collision {
 	var found []Collision
 	for _, b := range blocks {

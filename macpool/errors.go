@@ -11,7 +11,7 @@ import (
 // ErrNotReady says that this replica may not lend an address now: its Lease has not been renewed in time, or the
 // addresses in use are still being imported. Whatever was asked for has not been given.
 var ErrNotReady = errors.New(
-	"this replica lends no address now: it has just started, or has lost touch with the API server")
+	"this replica cannot assign addresses now: it has just started, or cannot reach the API server")
 
 // ErrStaleClaim says that what asks again by a claim has nothing by it: it is another creation. Nothing was given.
 var ErrStaleClaim = errors.New("nothing is held by this claim any more")

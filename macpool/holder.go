@@ -30,7 +30,7 @@ func (o Object) String() string {
 	return fmt.Sprintf("%s %s/%s", o.Kind, o.Namespace, name)
 }
 
-// NameFor is what an asker is told of the object: its name, or only its kind if it lives in another namespace.
+// NameFor returns what an asker is told of the object: its name, or only its kind if it lives in another namespace.
 func (o Object) NameFor(asker Object) string {
 	switch {
 	case o.Namespace == asker.Namespace:
@@ -48,7 +48,7 @@ func (o Object) NameFor(asker Object) string {
 // secondLook is added to the claim of an object whose creation was looked at again.
 const secondLook = "-2"
 
-// again is the object, created by generateName, as it holds addresses after a second look at its creation.
+// again returns the object, created by generateName, as it holds addresses after a second look at its creation.
 func (o Object) again() Object {
 	o.Claim += secondLook
 	return o

@@ -24,7 +24,7 @@ var (
 	// ErrBroadcast says that every bit is set.
 	ErrBroadcast = errors.New("is the broadcast address")
 	// ErrZero says that no bit is set.
-	ErrZero = errors.New("is the zero address: leave the address out to be given one")
+	ErrZero = errors.New("is the zero address: leave the address out to have one assigned")
 )
 
 // ParseMAC reads an address of six octets in any of the spellings of net.ParseMAC: 02:4a:be:00:00:0b,
@@ -63,12 +63,12 @@ func (m MAC) String() string {
 	return net.HardwareAddr(m[:]).String()
 }
 
-// Prefix is the block the address belongs to.
+// Prefix returns the block the address belongs to.
 func (m MAC) Prefix() Prefix {
 	return Prefix(m[:5])
 }
 
-// Compare is negative, zero or positive as m is before, at or after other.
+// Compare returns negative, zero or positive as m is before, at or after other.
 func (m MAC) Compare(other MAC) int {
 	switch a, b := m.number(), other.number(); {
 	case a < b:
@@ -111,7 +111,7 @@ func (p Prefix) String() string {
 	return fmt.Sprintf("%02x-%02x-%02x-%02x-%02x", p[0], p[1], p[2], p[3], p[4])
 }
 
-// Address is the address of the block that ends in suffix.
+// Address returns the address of the block that ends in suffix.
 func (p Prefix) Address(suffix byte) MAC {
 	return MAC{p[0], p[1], p[2], p[3], p[4], suffix}
 }

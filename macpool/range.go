@@ -37,12 +37,12 @@ func ParseRange(start, end string) (Range, error) {
 	return Range{First: first, Last: last}, nil
 }
 
-// Contains says whether the address lies in the range.
+// Contains reports whether the address lies in the range.
 func (r Range) Contains(m MAC) bool {
 	return r.First.Compare(m) <= 0 && m.Compare(r.Last) <= 0
 }
 
-// Size is the number of addresses in the range, at least one.
+// Size returns the number of addresses in the range, at least one.
 func (r Range) Size() uint64 {
 	return r.Last.number() - r.First.number() + 1
 }
@@ -57,7 +57,7 @@ type Set struct {
 	ranges []Range
 }
 
-// NewSet is the addresses of include that are not in exclude. Either may overlap itself.
+// NewSet returns the addresses of include that are not in exclude. Either may overlap itself.
 func NewSet(include, exclude []Range) Set {
 	merged := merge(include)
 	for _, out := range exclude {
@@ -70,16 +70,16 @@ func NewSet(include, exclude []Range) Set {
 	return Set{ranges: merged}
 }
 
-// Ranges are the ranges of the set, ascending and disjoint.
+// Ranges returns the ranges of the set, ascending and disjoint.
 func (s Set) Ranges() []Range { return slices.Clone(s.ranges) }
 
-// Contains says whether the address is in the set.
+// Contains reports whether the address is in the set.
 func (s Set) Contains(m MAC) bool {
 	i, found := slices.BinarySearchFunc(s.ranges, m, func(r Range, m MAC) int { return r.First.Compare(m) })
 	return found || i > 0 && s.ranges[i-1].Contains(m)
 }
 
-// Covers says whether the set has all addresses of a block, and whether it has any.
+// Covers reports whether the set has all addresses of a block, and whether it has any.
 func (s Set) Covers(p Prefix) (all, some bool) {
 	first, last := p.Address(0), p.Address(255)
 	i, _ := slices.BinarySearchFunc(s.ranges, first, func(r Range, m MAC) int { return r.Last.Compare(m) })
@@ -89,7 +89,7 @@ func (s Set) Covers(p Prefix) (all, some bool) {
 	return s.ranges[i].First.Compare(first) <= 0 && last.Compare(s.ranges[i].Last) <= 0, true
 }
 
-// Size is the number of addresses in the set.
+// Size returns the number of addresses in the set.
 func (s Set) Size() uint64 {
 	var total uint64
 	for _, r := range s.ranges {
@@ -98,7 +98,7 @@ func (s Set) Size() uint64 {
 	return total
 }
 
-// At is the address that has n smaller ones in the set; n must be less than Size.
+// At returns the address that has n smaller ones in the set; n must be less than Size.
 func (s Set) At(n uint64) MAC {
 	for _, r := range s.ranges {
 		if n < r.Size() {
@@ -109,7 +109,7 @@ func (s Set) At(n uint64) MAC {
 	panic(fmt.Sprintf("address %d beyond the end of a set of %d", n, s.Size()))
 }
 
-// Prefixes are the blocks that have an address in the set, beginning with from and wrapping around once. A set of
+// Prefixes returns the blocks that have an address in the set, beginning with from and wrapping around once. A set of
 // 2^24 addresses has 65536.
 func (s Set) Prefixes(from Prefix) iter.Seq[Prefix] {
 	start := from.number()
@@ -152,7 +152,7 @@ func merge(ranges []Range) []Range {
 	return merged
 }
 
-// without is what is left of r when out is taken from it: none, one or two ranges.
+// without returns what is left of r when out is taken from it: none, one or two ranges.
 func without(r, out Range) []Range {
 	if out.Last.Compare(r.First) < 0 || r.Last.Compare(out.First) < 0 {
 		return []Range{r}

@@ -23,7 +23,7 @@ type Sharing struct {
 	With Object
 }
 
-// ReadSharing is with whom a VM shares its addresses, from its run strategy and its annotations. It fails if
+// ReadSharing returns with whom a VM shares its addresses, from its run strategy and its annotations. It fails if
 // ShareAnnotation names no VM; the Sharing is what the rest says then.
 func ReadSharing(runStrategy string, annotations map[string]string) (Sharing, error) {
 	share := Sharing{Anyone: runStrategy == receiver}
@@ -39,15 +39,14 @@ func ReadSharing(runStrategy string, annotations map[string]string) (Sharing, er
 	return share, nil
 }
 
-// allows says whether a newcomer may join these holds.
-func (s Sharing) allows(holds []Hold) bool {
-	if s.Anyone {
-		return true
-	}
-	for _, h := range holds {
-		if s.With != (Object{}) && h.Object == s.With {
-			return true
+// allows returns the hold that keeps a newcomer from joining these; nil if none does. Two may share an address, and a
+// third may not.
+func (s Sharing) allows(holds []Hold) *Hold {
+	for i, h := range holds {
+		shares := s.Anyone || s.With != (Object{}) && h.Object == s.With
+		if !shares || i > 0 {
+			return &holds[i]
 		}
 	}
-	return false
+	return nil
 }

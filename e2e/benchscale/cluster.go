@@ -97,7 +97,7 @@ func (c *cluster) grow(to int) error {
 	return nil
 }
 
-// modelMAC is the n-th address of the lower half of the pool, which other VMs than those admitted have.
+// modelMAC returns the n-th address of the lower half of the pool, which other VMs than those admitted have.
 func modelMAC(n int) string {
 	return fmt.Sprintf("02:00:00:%02x:%02x:%02x", n>>16&0xff, n>>8&0xff, n&0xff)
 }
@@ -138,7 +138,7 @@ func (c *cluster) measure(ctx context.Context, o Options, size int) (figures, er
 	return f, err
 }
 
-// replica is what a replica in a process of its own reports.
+// replica returns what a replica in a process of its own reports.
 func (c *cluster) replica(ctx context.Context, admitted int) (f figures, err error) {
 	fmt.Fprint(os.Stderr, ".")
 	self, err := os.Executable()
@@ -158,7 +158,7 @@ func (c *cluster) replica(ctx context.Context, admitted int) (f figures, err err
 	return f, nil
 }
 
-// blocks are how many blocks there are, and their bytes as JSON.
+// blocks returns how many blocks there are, and their bytes as JSON.
 func (c *cluster) blocks() (n, size int, err error) {
 	response, err := c.client.Get(c.api.Config().Host + "/apis/bridgehead.dev/v1alpha1/macblocks")
 	if err != nil {

@@ -6,18 +6,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -30,7 +29,7 @@ import (
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
-
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	bhcluster "github.com/bridgehead-dev/bridgehead/macpool/cluster"
 	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
@@ -41,9 +40,10 @@ const (
 	system = "bridgehead-system"
 	// concurrency is how many VMs are admitted at a time.
 	concurrency = 16
-	// sweeps is how many sweeps are measured, each sweepEvery after the one before or at once if that took longer.
-	sweeps     = 5
-	sweepEvery = 2 * time.Second
+	// sweeps is how many sweeps are measured.
+	sweeps = 5
+	// recordTime is how long the records of what was lent take to be written.
+	recordTime = 4 * time.Second
 )
 
 // A replica is what keeps addresses in one process.
@@ -135,10 +135,10 @@ func start(ctx context.Context, url string) (*replica, error) {
 	}
 	r.janitor = &janitor.Janitor{
 		Ledger: r.ledger, VMs: vms, Client: direct, Namespace: system, Term: bhcluster.Term{Holder: name},
-		Log: logr.Discard(), Clock: clock.RealClock{}, SweepEvery: sweepEvery,
+		Log: logr.Discard(), Clock: clock.RealClock{},
 	}
 	r.jobs, ctx = errgroup.WithContext(ctx)
-	r.jobs.Go(func() error { lease.Run(ctx); return nil })
+	r.jobs.Go(func() error { return lease.Run(ctx) })
 	r.jobs.Go(func() error { return blocks.Start(ctx) })
 	r.jobs.Go(func() error {
 		if !blocks.WaitForCacheSync(ctx) {
@@ -161,7 +161,7 @@ func (r *replica) measure(ctx context.Context, vms int, f *figures) error {
 	}
 	slices.Sort(latencies)
 	f.P50, f.P99 = microseconds(latencies[vms/2]), microseconds(latencies[vms*99/100])
-	if err := pause(ctx, 2*sweepEvery); err != nil { // the records of what was lent
+	if err := suite.Sleep(ctx, recordTime); err != nil {
 		return err
 	}
 	f.Writes = float64(r.writes.puts.Load()-before) / float64(vms)
@@ -223,18 +223,9 @@ func (r *replica) post(path, body string) error {
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// cpu is what this process has used.
+// cpu returns what this process has used.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -243,23 +234,15 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// memory is what is resident now, and at most until now, in MiB.
+// memory returns what is resident now, and at most until now, in MiB.
 func memory() (now, peak float64, err error) {
-	text, err := os.ReadFile("/proc/self/status")
+	self, err := procfs.Self()
 	if err != nil {
 		return 0, 0, fmt.Errorf("read memory: %w", err)
 	}
-	for line := range strings.Lines(string(text)) {
-		var kib float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
-			now = kib / 1024
-		}
-		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 {
-			peak = kib / 1024
-		}
+	status, err := self.NewStatus()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read memory: %w", err)
 	}
-	if now == 0 || peak == 0 {
-		return 0, 0, errors.New("read memory: the kernel does not say")
-	}
-	return now, peak, nil
+	return float64(status.VmRSS) / (1 << 20), float64(status.VmHWM) / (1 << 20), nil
 }

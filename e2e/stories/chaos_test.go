@@ -24,12 +24,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
+	"github.com/bridgehead-dev/bridgehead/e2e/fastclock"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -38,9 +38,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
-// The chaos runs on a shorter scale than production: what takes a minute there takes two seconds here.
+// The ledgers and the janitor of the chaos have a clock that runs ahead: what takes a minute takes four seconds.
 const (
-	chaosLease     = time.Second
+	chaosSpeed     = 15
+	chaosLease     = cluster.LeaseDuration / chaosSpeed
 	chaosAdmission = 2 * time.Second
 	chaosTimeout   = 1500 * time.Millisecond // of one admission, as of the webhook
 	chaosPatience  = 20 * time.Millisecond   // of a client before it tries again
@@ -56,6 +57,7 @@ type chaos struct {
 	client client.Client
 	scheme *runtime.Scheme
 	pool   macpool.Pool
+	clock  fastclock.Clock // of replicas and janitor
 	stats  struct{ created, refused, undecided, dropped, deleted, kills, pauses, restarts atomic.Int64 }
 
 	mu       sync.Mutex
@@ -66,7 +68,7 @@ type chaos struct {
 // A chaosReplica is what one process of the program has of the ledger.
 type chaosReplica struct {
 	ledger *ledger.Ledger
-	tenure *cluster.Lease
+	lease  *cluster.Lease
 	gate   *gate
 	kill   context.CancelFunc
 }
@@ -98,7 +100,7 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 	for range chaosWorkers {
 		creators.Go(func() error {
 			for n := next.Add(1); n <= chaosVMs; n = next.Add(1) {
-				for decided := false; !decided; pause(creating, chaosPatience) {
+				for decided := false; !decided; suite.Pause(creating, chaosPatience) {
 					var err error
 					if decided, err = c.create(creating, int(n)); err != nil {
 						return err
@@ -132,6 +134,7 @@ func newChaos(t *testing.T) *chaos {
 		t:      t,
 		plane:  controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true}),
 		scheme: runtime.NewScheme(),
+		clock:  fastclock.New(chaosSpeed),
 	}
 	require.NoError(
 		t,
@@ -162,21 +165,19 @@ func (c *chaos) startReplica() {
 	c.started++
 	name := fmt.Sprint("replica-", c.started)
 	c.mu.Unlock()
-	r.tenure = &cluster.Lease{
-		Client: direct, Namespace: "default", Pod: name, Clock: clock.RealClock{}, Log: logr.Discard(), Duration: chaosLease,
-	}
-	go r.tenure.Run(ctx)
-	r.ledger = c.newLedger(ctx, direct, r.tenure)
+	r.lease = &cluster.Lease{Client: direct, Namespace: "default", Pod: name, Clock: c.clock, Log: logr.Discard()}
+	go func() { assert.NoError(c.t, r.lease.Run(ctx)) }()
+	r.ledger = c.newLedger(ctx, direct, r.lease)
 	c.feed(ctx, cfg, r.ledger)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.replicas = append(c.replicas, r)
 }
 
-func (c *chaos) newLedger(ctx context.Context, direct client.Client, tenure ledger.ReplicaLease) *ledger.Ledger {
+func (c *chaos) newLedger(ctx context.Context, direct client.Client, lease ledger.ReplicaLease) *ledger.Ledger {
 	return ledger.New(ctx, ledger.Options{
-		Store: cluster.KubeStore{Client: direct}, Lease: tenure, Objects: janitor.Objects{Reader: direct},
-		Clock: clock.RealClock{}, MaxAdmission: chaosAdmission,
+		Store: cluster.KubeStore{Client: direct}, Lease: lease, Objects: janitor.Objects{Reader: direct},
+		Clock: c.clock, MaxAdmission: chaosSpeed * chaosAdmission,
 	})
 }
 
@@ -188,10 +189,10 @@ func (c *chaos) feed(ctx context.Context, cfg *rest.Config, ledger *ledger.Ledge
 	go func() { _ = watched.Start(ctx) }() // it ends with ctx
 }
 
-// nobody is the tenure of the janitor, which lends nothing.
+// nobody is the lease of the janitor, which lends nothing.
 type nobody struct{}
 
-// Replica implements macpool.Tenure.
+// Replica implements ledger.ReplicaLease.
 func (nobody) Replica() (string, bool) { return "", false }
 
 func (c *chaos) startJanitor() {
@@ -205,7 +206,7 @@ func (c *chaos) startJanitor() {
 			}
 			janitor := &janitor.Janitor{
 				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Term: cluster.Term{Holder: "janitor"},
-				Clock: clock.RealClock{}, Log: logr.Discard(), Patience: chaosLease + chaosAdmission, SweepEvery: chaosLease,
+				Clock: c.clock, Log: logr.Discard(), Patience: cluster.LeaseDuration + chaosSpeed*chaosAdmission,
 			}
 			_ = janitor.Start(c.t.Context())
 		}
@@ -214,7 +215,7 @@ func (c *chaos) startJanitor() {
 
 // wreak kills, pauses and restarts things until ctx is done.
 func (c *chaos) wreak(ctx context.Context) {
-	for turn := 1; pause(ctx, 300*time.Millisecond); turn++ {
+	for turn := 1; suite.Pause(ctx, 300*time.Millisecond); turn++ {
 		switch {
 		case turn%25 == 10:
 			c.stats.restarts.Add(1)
@@ -229,19 +230,9 @@ func (c *chaos) wreak(ctx context.Context) {
 			go func() {
 				r.gate.mu.Lock()
 				defer r.gate.mu.Unlock()
-				pause(ctx, time.Duration(rand.N(int64(3*chaosLease))))
+				suite.Pause(ctx, time.Duration(rand.N(int64(3*chaosLease))))
 			}()
 		}
-	}
-}
-
-// pause waits and says whether ctx is still going on.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -287,7 +278,7 @@ func (c *chaos) create(ctx context.Context, n int) (decided bool, err error) {
 		return true, nil
 	}
 	if n%30 == 0 {
-		pause(request, time.Until(begun.Add(chaosTimeout))) // a slow webhook after us
+		suite.Pause(request, time.Until(begun.Add(chaosTimeout))) // a slow webhook after us
 	}
 	return true, c.persist(ctx, request, name, n, grant)
 }
@@ -312,7 +303,7 @@ func (c *chaos) persist(ctx, request context.Context, name string, n int, grant 
 	})
 }
 
-// asks are two NICs: mostly for any address, now and then for one that others want too, or that is in a window.
+// asks returns two NICs: mostly for any address, now and then for one that others want too, or that is in a window.
 func (c *chaos) asks() []macpool.Ask {
 	asks := []macpool.Ask{{Interface: "default"}, {Interface: "net"}}
 	switch rand.N(10) {
@@ -324,7 +315,7 @@ func (c *chaos) asks() []macpool.Ask {
 	return asks
 }
 
-// vmWith is a VM with a NIC for each address; a zero address is left out.
+// vmWith returns a VM with a NIC for each address; a zero address is left out.
 func vmWith(name string, macs []macpool.MAC) *unstructured.Unstructured {
 	var interfaces, networks []any
 	for i, m := range macs {
@@ -352,7 +343,7 @@ func (c *chaos) closeAll() {
 	for _, r := range c.replicas {
 		closing, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 		assert.NoError(c.t, r.ledger.Close(closing))
-		assert.NoError(c.t, r.tenure.End(closing))
+		assert.NoError(c.t, r.lease.End(closing))
 		cancel()
 		r.kill()
 	}
@@ -375,7 +366,7 @@ func (c *chaos) requireSettled() {
 	require.NoError(c.t, err, "the ledger and the VMs differ: %s", difference)
 }
 
-// difference is where the ledger and the VMs disagree, one example of each kind.
+// difference returns where the ledger and the VMs disagree, one example of each kind.
 func (c *chaos) difference(ctx context.Context) (string, error) {
 	vms := &unstructured.UnstructuredList{}
 	vms.SetAPIVersion("kubevirt.io/v1")

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,11 +25,11 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 		return nil, err
 	}
 	if len(o.Rows) == 0 && o.Addresses.Structures == nil && o.Held+o.Reserved > 0 {
-		return nil, fmt.Errorf("MACBlock %s: %d addresses are held and %d reserved, and no row is there: "+
+		return nil, fmt.Errorf("MACBlock %s: %d addresses are held and %d reserved, but there are no rows: "+
 			"apply the CRD of this release, or delete the block", o.Name, o.Held, o.Reserved)
 	}
 	b := macpool.NewBlock(prefix)
-	b.Version = o.ResourceVersion
+	b.Version, b.ID = o.ResourceVersion, string(o.UID)
 	var problems []error
 	take := func(m macpool.MAC, e macpool.Entry, err error) {
 		switch {
@@ -39,7 +40,7 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 			problems = append(problems, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m))
 			return
 		case !b.Entry(m).Free():
-			problems = append(problems, fmt.Errorf("MACBlock %s: address %s is there twice", o.Name, m))
+			problems = append(problems, fmt.Errorf("MACBlock %s: address %s is listed twice", o.Name, m))
 		}
 		b.Set(m, join(b.Entry(m), e))
 	}
@@ -56,7 +57,7 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	return b, errors.Join(problems...)
 }
 
-// join is an entry with the holders of two, and the reservation of the first that has one.
+// join returns an entry with the holders of two, and the reservation of the first that has one.
 func join(e, other macpool.Entry) macpool.Entry {
 	for _, h := range other.Holds {
 		if _, ok := e.HoldOf(h.Object); !ok {
@@ -90,11 +91,11 @@ func decodeEntry(a v1alpha1.MACAddress) (macpool.MAC, macpool.Entry, error) {
 				Interface: h.Interface,
 			},
 			Shared: h.Shared,
-			Since:  h.Since.Time,
+			Since:  dated(h.Since.Time),
 		})
 	}
 	if r := a.Reservation; r != nil {
-		e.Reservation = macpool.Reservation{Replica: r.Replica, Since: r.Since.Time, Contested: r.Contested}
+		e.Reservation = macpool.Reservation{Replica: r.Replica, Since: dated(r.Since.Time), Contested: r.Contested}
 	}
 	return m, e, nil
 }
@@ -114,6 +115,19 @@ func EncodeBlock(b *macpool.Block) *v1alpha1.MACBlock {
 	return o
 }
 
+// dated is the date of a gift. One that somebody removed by hand is the same for all who read the block: the block
+// could not be written again without.
+func dated(since time.Time) time.Time {
+	if since.IsZero() {
+		return time.Unix(0, 0).UTC()
+	}
+	return since
+}
+
+// unreadReplica is in the place of whoever has an address whose row cannot be read, where a block is written as
+// structures. No replica has the name, so a janitor looks who has the address before it is free.
+const unreadReplica = "row-that-cannot-be-read"
+
 // encodeStructures writes a block as its API object in the way that the release before this one can read.
 func encodeStructures(b *macpool.Block) *v1alpha1.MACBlock {
 	o := EncodeBlock(b)
@@ -132,7 +146,11 @@ func encodeEntry(m macpool.MAC, e macpool.Entry) v1alpha1.MACAddress {
 			Interface: h.Interface, Shared: h.Shared, Since: metav1.NewMicroTime(h.Since),
 		})
 	}
-	if r := e.Reservation; r.Replica != "" {
+	r := e.Reservation
+	if e.Unread != "" {
+		r = macpool.Reservation{Replica: unreadReplica, Since: dated(time.Time{})}
+	}
+	if r.Replica != "" {
 		a.Reservation = &v1alpha1.MACReservation{
 			Replica:   r.Replica,
 			Since:     metav1.NewMicroTime(r.Since),

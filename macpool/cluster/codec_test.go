@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,52 @@ func TestAnAddressWhoseRowCannotBeReadStaysTaken(t *testing.T) {
 			assert.Contains(t, EncodeBlock(b).Rows[0], "default/other", "once it is known who has it")
 		})
 	}
+}
+
+func TestADateThatIsMissingIsTheSameForAll(t *testing.T) {
+	var o v1alpha1.MACBlock
+	require.NoError(t, o.Addresses.UnmarshalJSON([]byte(`[
+		{"address":"02:00:00:00:00:01","holders":[{"kind":"VirtualMachine","namespace":"default","name":"vma","since":null}]},
+		{"address":"02:00:00:00:00:02","holders":[{"kind":"VirtualMachine","namespace":"default","name":"vmb"}]},
+		{"address":"02:00:00:00:00:03","reservation":{"replica":"r1","since":"0001-01-01T00:00:00.000000Z"}}]`)))
+	o.Name = "02-00-00-00-00"
+	b, err := DecodeBlock(&o)
+	require.NoError(t, err)
+	require.Equal(t, 3, b.Len())
+	for name, encode := range map[string]func(*macpool.Block) *v1alpha1.MACBlock{
+		"rows": EncodeBlock, "structures": encodeStructures,
+	} {
+		t.Run(name, func(t *testing.T) {
+			written := encode(b)
+			text, err := json.Marshal(written)
+			require.NoError(t, err)
+			assert.NotContains(t, string(text), `"since":null`, "the API server would refuse it")
+			again, err := DecodeBlock(written)
+			require.NoError(t, err, "what was written is read")
+			assert.True(t, again.Equal(b))
+		})
+	}
+	t.Run("a row that the release before this one wrote", func(t *testing.T) {
+		o := EncodeBlock(macpool.NewBlock(macpool.Prefix{2}))
+		o.Rows = []string{"02:00:00:00:00:01 VirtualMachine default/vma since=0001-01-01T00:00:00.000000Z"}
+		b, err := DecodeBlock(o)
+		require.NoError(t, err)
+		assert.Equal(t, o.Name, b.Prefix.String())
+		assert.Empty(t, b.Entry(macpool.MAC{2, 0, 0, 0, 0, 1}).Unread)
+	})
+}
+
+func TestAnAddressWhoseRowCannotBeReadIsTakenForTheReleaseBefore(t *testing.T) {
+	m := macpool.MAC{2, 0, 0, 0, 0, 1}
+	o := EncodeBlock(macpool.NewBlock(m.Prefix()))
+	o.Rows = []string{m.String() + " VirtualMachine default/vma note=by-hand"}
+	b, err := DecodeBlock(o)
+	require.Error(t, err)
+	old := encodeStructures(b)
+	require.Len(t, old.Addresses.Structures, 1)
+	require.NotNil(t, old.Addresses.Structures[0].Reservation, "that release takes what nobody has for free")
+	b, err = DecodeBlock(old)
+	require.NoError(t, err)
+	assert.False(t, b.Entry(m).Free())
+	assert.Empty(t, b.Reserve(1, macpool.NewSet([]macpool.Range{{First: m, Last: m}}, nil), "r2", time.Now()))
 }

@@ -52,8 +52,8 @@ func EnsureDefaultPool(ctx context.Context, c client.Client, log logr.Logger) er
 	return nil
 }
 
-// rangesOfKubemacpool are those of the ConfigMap of kubemacpool, none if there is no such ConfigMap or its range cannot
-// be used.
+// rangesOfKubemacpool returns those of the ConfigMap of kubemacpool, none if there is no such ConfigMap or its range
+// cannot be used.
 func rangesOfKubemacpool(ctx context.Context, c client.Client, log logr.Logger) ([]v1alpha1.MACRange, error) {
 	var found corev1.ConfigMapList
 	if err := c.List(ctx, &found, client.MatchingFields{"metadata.name": rangeConfigMap}); err != nil {
@@ -63,16 +63,16 @@ func rangesOfKubemacpool(ctx context.Context, c client.Client, log logr.Logger) 
 	for _, config := range found.Items {
 		ranges, err := unicastRanges(config.Data["RANGE_START"], config.Data["RANGE_END"])
 		if err != nil {
-			log.Error(err, "Range of kubemacpool left out", "configMap", config.Namespace+"/"+config.Name)
+			log.Error(err, "Ignoring the range of kubemacpool", "configMap", config.Namespace+"/"+config.Name)
 			continue
 		}
-		log.Info("Default pool has the range of kubemacpool", "configMap", config.Namespace+"/"+config.Name)
+		log.Info("Default pool takes over the range of kubemacpool", "configMap", config.Namespace+"/"+config.Name)
 		return ranges, nil
 	}
 	return nil, nil
 }
 
-// unicastRanges are the unicast addresses from start to end, a range for each first octet: kubemacpool takes ranges
+// unicastRanges returns the unicast addresses from start to end, a range for each first octet: kubemacpool takes ranges
 // that have multicast addresses in between. Of more than a pool may have, the lowest are kept.
 func unicastRanges(start, end string) ([]v1alpha1.MACRange, error) {
 	first, err := macpool.ParseMAC(start)
@@ -104,13 +104,13 @@ func unicastRanges(start, end string) ([]v1alpha1.MACRange, error) {
 		}
 	}
 	if len(ranges) == 0 {
-		return nil, errors.New("from RANGE_START " + start + " to RANGE_END " + end + " there is no unicast address")
+		return nil, errors.New("RANGE_START " + start + " to RANGE_END " + end + " has no unicast address")
 	}
 	return ranges, nil
 }
 
-// randomRange is 2^24 locally administered unicast addresses, 02:xx:xx:00:00:00 to 02:xx:xx:ff:ff:ff, where xx:xx are
-// to be random so that clusters on one wire differ.
+// randomRange returns 2^24 locally administered unicast addresses, 02:xx:xx:00:00:00 to 02:xx:xx:ff:ff:ff, where xx:xx
+// are to be random so that clusters on one wire differ.
 func randomRange(oui int) v1alpha1.MACRange {
 	first := macpool.MAC{0x02, byte(oui >> 8), byte(oui)}
 	last := first

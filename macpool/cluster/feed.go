@@ -33,7 +33,7 @@ type Feed struct {
 
 	synced []toolscache.InformerSynced
 
-	mu     sync.Mutex
+	mu     sync.Mutex      // guards what follows
 	broken map[string]bool // blocks with rows that cannot be read
 }
 
@@ -74,7 +74,7 @@ func (f *Feed) Register(ctx context.Context) error {
 	return nil
 }
 
-// Synced says whether everything that existed at the start has been taken in.
+// Synced reports whether everything that existed at the start has been taken in.
 func (f *Feed) Synced() bool {
 	for _, synced := range f.synced {
 		if !synced() {
@@ -87,7 +87,7 @@ func (f *Feed) Synced() bool {
 func (f *Feed) blockChanged(o client.Object) {
 	b, err := DecodeBlock(o.(*v1alpha1.MACBlock))
 	if err != nil {
-		f.Log.Error(err, "Rows of a MACBlock cannot be read and are left out", "block", o.GetName())
+		f.Log.Error(err, "Ignoring rows of a MACBlock that cannot be read", "block", o.GetName())
 	}
 	f.setUnreadable(o.GetName(), err != nil)
 	if b != nil {
@@ -107,7 +107,7 @@ func (f *Feed) setUnreadable(block string, broken bool) {
 	}
 }
 
-// Unreadable are the names of the blocks that have rows which cannot be read, in order.
+// Unreadable returns the names of the blocks that have rows which cannot be read, in order.
 func (f *Feed) Unreadable() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,7 +124,7 @@ func (f *Feed) blockDeleted(o client.Object) {
 func (f *Feed) poolChanged(o client.Object) {
 	rule, err := ReadPool(o.(*v1alpha1.MACPool))
 	if err != nil {
-		f.Log.Error(err, "MACPool cannot be read and is left out", "pool", o.GetName())
+		f.Log.Error(err, "Ignoring a MACPool that cannot be read", "pool", o.GetName())
 		f.Pools.DropPool(o.GetName())
 		return
 	}

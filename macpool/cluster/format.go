@@ -33,7 +33,7 @@ const (
 )
 
 // A Format decides how a replica writes blocks: in rows while every replica that has a Lease reads them and the API
-// server takes them, else as the release before this one does. On the way back to that it has all blocks written anew.
+// server takes them, else as the release before this one does. On the way back to that it has all blocks written again.
 type Format struct {
 	// Client must not read from a cache.
 	Client client.Client
@@ -51,9 +51,9 @@ type Format struct {
 // Rows reports whether blocks are to be written in rows.
 func (f *Format) Rows() bool { return f.rows.Load() }
 
-// refuse takes in that the API server did not take rows. The next look tells whether that is so.
+// refuse takes in that the API server did not take rows. The next look finds out whether that is so.
 func (f *Format) refuse(err error) {
-	f.Log.Info("Block written as the release before this one reads it: the API server refuses rows", "error", err.Error())
+	f.Log.Info("Writing blocks in the format of the previous release: the API server refuses rows", "error", err.Error())
 	f.rows.Store(false)
 }
 
@@ -63,7 +63,7 @@ func (f *Format) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := f.look(ctx); err != nil && ctx.Err() == nil {
-			f.Log.Error(err, "It is not known how blocks are to be written; they are written as before")
+			f.Log.Error(err, "Cannot find out in which format to write blocks; keeping the current one")
 		}
 		select {
 		case <-ticker.C():
@@ -122,7 +122,8 @@ func (f *Format) takesRows(ctx context.Context) (bool, error) {
 	return false, fmt.Errorf("try whether a block may have rows: %w", err)
 }
 
-// writeStructures has every block that has rows written as the release before reads it, and says whether none is left.
+// writeStructures has every block that has rows written as the release before reads it, and reports whether none is
+// left.
 func (f *Format) writeStructures(ctx context.Context) (none bool, err error) {
 	var list v1alpha1.MACBlockList
 	if err := f.Client.List(ctx, &list); err != nil {

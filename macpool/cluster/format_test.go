@@ -52,7 +52,7 @@ func (l *formerBlockList) DeepCopyObject() runtime.Object {
 	return &c
 }
 
-// former is a client and a cache of the release before this one.
+// former returns a client and a cache of the release before this one.
 func (w *world) former() (client.Client, cache.Cache) {
 	w.t.Helper()
 	scheme := runtime.NewScheme()
@@ -67,7 +67,7 @@ func (w *world) former() (client.Client, cache.Cache) {
 	return direct, watched
 }
 
-// formerReplica is the Lease of a replica of the release before this one.
+// formerReplica returns the Lease of a replica of the release before this one.
 func formerReplica() *coordinationv1.Lease {
 	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "system", Name: "former", Labels: map[string]string{ReplicaLabel: "true"},
@@ -218,7 +218,7 @@ func TestUpgradeStories(t *testing.T) {
 			assert.False(w.t, f.Rows())
 			b, err := s.Get(w.ctx, m.Prefix())
 			require.NoError(w.t, err)
-			assert.Equal(w.t, written.Version, b.Version, "it is not written anew")
+			assert.Equal(w.t, written.Version, b.Version, "it is not written again")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

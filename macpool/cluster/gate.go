@@ -22,7 +22,7 @@ import (
 
 const (
 	// gateInterval is how often a gate that is shut looks whether it may open.
-	gateInterval = time.Second
+	gateInterval = 250 * time.Millisecond
 	// gateTimeout bounds one look.
 	gateTimeout = 3 * time.Second
 )
@@ -42,7 +42,7 @@ type Leadership struct {
 	Renewal string
 }
 
-// ReadLeadership is what a lease says.
+// ReadLeadership returns what a lease says.
 func ReadLeadership(lease *coordinationv1.Lease) Leadership {
 	l := Leadership{Term: Term{
 		Holder: ptr.Deref(lease.Spec.HolderIdentity, ""), Transitions: ptr.Deref(lease.Spec.LeaseTransitions, 0),
@@ -74,7 +74,7 @@ func CheckImport(first, now Leadership, self string, imports []Import) error {
 	case now.Holder == "":
 		return errors.New("no replica has begun to import the addresses of existing VMs")
 	case now.Holder != self && (first.Term != now.Term || first.Renewal == now.Renewal):
-		return fmt.Errorf("replica %s, which is to import the addresses of existing VMs, was not seen alive yet", now.Holder)
+		return fmt.Errorf("replica %s, which imports the addresses of existing VMs, has not renewed its lease yet", now.Holder)
 	}
 	for _, i := range imports {
 		if i.in(now.Term) {
@@ -97,7 +97,7 @@ type Gate struct {
 	Self  string
 	Clock clock.WithTicker
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	first   Leadership // the earliest that was seen of the term now
 	open    bool
 	waiting error
@@ -119,7 +119,7 @@ func (g *Gate) Check() error {
 	case g.open:
 		return nil
 	case g.waiting == nil:
-		return errors.New("it was not looked yet whether the addresses of existing VMs are imported")
+		return errors.New("not checked yet whether the addresses of existing VMs are imported")
 	}
 	return g.waiting
 }
@@ -137,7 +137,7 @@ func (g *Gate) Run(ctx context.Context) {
 	}
 }
 
-// look opens the gate if that is due, and says whether it is open.
+// look opens the gate if that is due, and reports whether it is open.
 func (g *Gate) look(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()

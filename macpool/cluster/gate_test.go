@@ -40,7 +40,7 @@ func TestCheckImport(t *testing.T) {
 			imports: []Import{{}}, waits: "no replica has begun",
 		},
 		"the holder imported, but has not been seen to renew": {
-			first: at("other", 3, "10:00:00"), now: at("other", 3, "10:00:00"), imports: by("other", 3), waits: "not seen alive",
+			first: at("other", 3, "10:00:00"), now: at("other", 3, "10:00:00"), imports: by("other", 3), waits: "not renewed its lease yet",
 		},
 		"the holder imported and renewed": {
 			first: at("other", 3, "10:00:00"), now: at("other", 3, "10:00:02"), imports: by("other", 3),
@@ -52,7 +52,7 @@ func TestCheckImport(t *testing.T) {
 			first: at("other", 5, "10:00:00"), now: at("other", 5, "10:00:02"), imports: by("other", 3), waits: "are being imported",
 		},
 		"the lease changed hands: its renewal is no sign of life of the new holder": {
-			first: at("dead", 3, "10:00:00"), now: at("other", 4, "10:00:15"), imports: by("other", 4), waits: "not seen alive",
+			first: at("dead", 3, "10:00:00"), now: at("other", 4, "10:00:15"), imports: by("other", 4), waits: "not renewed its lease yet",
 		},
 		"this process holds the lease and has not imported": {
 			first: at("self", 4, "10:00:00"), now: at("self", 4, "10:00:00"), imports: by("dead", 3), waits: "are being imported",

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +29,8 @@ const (
 	LeaseDuration = 15 * time.Second
 	// renewalsPerLease is how often a replica renews its Lease while it lasts.
 	renewalsPerLease = 5
+	// retryInterval is how soon after a renewal that failed the next one begins.
+	retryInterval = time.Second
 )
 
 // A Lease is the right to lend that a replica keeps by renewing a Lease. The right ends LeaseDuration after the
@@ -42,12 +43,12 @@ type Lease struct {
 	Namespace, Pod string
 	Clock          clock.WithTicker
 	Log            logr.Logger
-	// Duration replaces LeaseDuration, for tests on a shorter scale; zero leaves it.
-	Duration time.Duration
 
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu      sync.Mutex
 	lease   *coordinationv1.Lease // nil until the first one is written
 	renewed time.Time             // when the last renewal that succeeded was begun
+	written *coordinationv1.Lease // the one that was written last, also where it is lease no more
 }
 
 var _ ledger.ReplicaLease = (*Lease)(nil)
@@ -59,35 +60,39 @@ func (t *Lease) Replica() (string, bool) {
 	if t.lease == nil {
 		return "", false
 	}
-	return t.lease.Name, !t.lapsed()
+	return t.lease.Name, !t.lapsedLocked()
 }
 
-// lapsed says whether the Lease has not been renewed in time, by the monotonic clock or by the wall clock, whichever
+// lapsed reports whether the Lease has not been renewed in time, by the monotonic clock or by the wall clock, whichever
 // ran further: either may stand still while a machine sleeps.
-func (t *Lease) lapsed() bool {
+func (t *Lease) lapsedLocked() bool {
 	now := t.Clock.Now()
-	return max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0))) >= t.duration()
+	return max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0))) >= LeaseDuration
 }
 
-func (t *Lease) duration() time.Duration {
-	return cmp.Or(t.Duration, LeaseDuration)
-}
+// ErrRewound says that the store is older than it was: etcd was restored. Nothing that a process remembers of it is
+// true any more, so the process has to restart.
+var ErrRewound = errors.New("the Lease went back: etcd was restored to an older state; restarting")
 
-// Run renews the Lease until ctx is done. It returns no error: a replica without a Lease lends nothing and tries on.
-func (t *Lease) Run(ctx context.Context) {
-	interval := t.duration() / renewalsPerLease
-	ticker := t.Clock.NewTicker(interval)
-	defer ticker.Stop()
+// Run renews the Lease until ctx is done, or returns ErrRewound. It returns no other error: a replica without a Lease
+// lends nothing and tries on, every retryInterval.
+func (t *Lease) Run(ctx context.Context) error {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, t.duration()/3)
-		if err := t.renew(attempt); err != nil && ctx.Err() == nil {
-			t.Log.Error(err, "Lease not renewed: no address is lent once it has run out")
-		}
+		next := t.Clock.Now().Add(LeaseDuration / renewalsPerLease)
+		attempt, cancel := context.WithTimeout(ctx, LeaseDuration/3)
+		err := t.renew(attempt)
 		cancel()
+		if errors.Is(err, ErrRewound) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			t.Log.Error(err, "Cannot renew the Lease; no address is assigned once it has expired")
+			next = t.Clock.Now().Add(retryInterval)
+		}
 		select {
-		case <-ticker.C():
+		case <-t.Clock.After(next.Sub(t.Clock.Now())):
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
@@ -96,8 +101,8 @@ func (t *Lease) Run(ctx context.Context) {
 func (t *Lease) renew(ctx context.Context) error {
 	t.mu.Lock()
 	lease, begun := t.lease, t.Clock.Now()
-	if lease != nil && t.lapsed() {
-		t.Log.Info("Lease lapsed: going on under a new name", "lease", lease.Name)
+	if lease != nil && t.lapsedLocked() {
+		t.Log.Info("Lease expired; continuing under a new name", "lease", lease.Name)
 		lease = nil
 	}
 	t.mu.Unlock()
@@ -105,32 +110,62 @@ func (t *Lease) renew(ctx context.Context) error {
 	var err error
 	if lease == nil {
 		lease = t.newLease(stamp)
-		err = t.Client.Create(ctx, lease)
+		err = t.create(ctx, lease)
 	} else {
-		before := lease
-		lease = lease.DeepCopy()
-		lease.Spec.RenewTime = &stamp
-		err = t.Client.Patch(ctx, lease, client.MergeFrom(before))
-		if err == nil && rewound(before, lease) {
-			err = errors.New("it is older than it was: etcd was restored")
-			t.abandon(lease.Name)
-		}
+		lease, err = t.stamp(ctx, lease, stamp)
 	}
-	if apierrors.IsNotFound(err) {
-		t.abandon(lease.Name) // the janitor took this replica for dead
+	if apierrors.IsNotFound(err) || errors.Is(err, ErrRewound) {
+		t.abandon(lease.Name) // the janitor took this replica for dead, or never saw it
 	}
 	if err != nil {
 		return fmt.Errorf("renew Lease %s/%s: %w", lease.Namespace, lease.Name, err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lease, t.renewed = lease, begun
+	t.lease, t.renewed, t.written = lease, begun, lease
 	return nil
 }
 
-// rewound reports whether a Lease that was written has an earlier version than before that.
-func rewound(before, written *coordinationv1.Lease) bool {
-	order, err := resourceversion.CompareResourceVersion(written.ResourceVersion, before.ResourceVersion)
+// create writes a Lease, and fails with ErrRewound if the store counts less far than when the last one was written.
+func (t *Lease) create(ctx context.Context, lease *coordinationv1.Lease) error {
+	if err := t.Client.Create(ctx, lease); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.written != nil && older(lease, t.written) {
+		return ErrRewound
+	}
+	return nil
+}
+
+// stamp writes a Lease with another time of renewal, and returns it as it is then. It is the one that was written last,
+// or a write was not answered or somebody else's: whichever it is, its version tells whether the store went back, also
+// where the store has long since counted past the versions from before.
+func (t *Lease) stamp(
+	ctx context.Context, last *coordinationv1.Lease, at metav1.MicroTime,
+) (*coordinationv1.Lease, error) {
+	for {
+		next := last.DeepCopy()
+		next.Spec.RenewTime = &at
+		err := t.Client.Patch(ctx, next, client.MergeFromWithOptions(last, client.MergeFromWithOptimisticLock{}))
+		if err == nil || !apierrors.IsConflict(err) {
+			return next, err
+		}
+		stored := &coordinationv1.Lease{}
+		if err := t.Client.Get(ctx, client.ObjectKeyFromObject(last), stored); err != nil {
+			return last, err
+		}
+		if older(stored, last) {
+			return last, ErrRewound
+		}
+		last = stored
+	}
+}
+
+// older reports whether a Lease is of an earlier version than another.
+func older(a, b *coordinationv1.Lease) bool {
+	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
 	return err == nil && order < 0
 }
 
@@ -152,7 +187,7 @@ func (t *Lease) newLease(now metav1.MicroTime) *coordinationv1.Lease {
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &name,
-			LeaseDurationSeconds: ptr.To(int32(max(1, t.duration()/time.Second))),
+			LeaseDurationSeconds: ptr.To(int32(LeaseDuration / time.Second)),
 			AcquireTime:          &now,
 			RenewTime:            &now,
 		},

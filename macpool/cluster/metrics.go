@@ -59,12 +59,12 @@ func addressesDesc() *prometheus.Desc {
 
 func unreadableDesc() *prometheus.Desc {
 	return prometheus.NewDesc("bridgehead_macblocks_unreadable",
-		"MACBlocks that have rows which cannot be read and are left out.", nil, nil)
+		"MACBlocks with rows that cannot be read.", nil, nil)
 }
 
 func collisionsDesc() *prometheus.Desc {
 	return prometheus.NewDesc("bridgehead_mac_collisions",
-		"Addresses that several objects have, not on purpose. Zero in replicas whose janitor is not at work.", nil, nil)
+		"Addresses that several objects have by accident. Zero in replicas whose janitor does not run.", nil, nil)
 }
 
 // A CountedStore counts the writes of a Store, by outcome.

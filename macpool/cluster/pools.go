@@ -73,8 +73,8 @@ func readRanges(path string, in []v1alpha1.MACRange) ([]macpool.Range, error) {
 	return ranges, errors.Join(problems...)
 }
 
-// ChoosePool is the pool that serves a namespace with these labels: the first by name whose selector matches, else the
-// first without a selector.
+// ChoosePool returns the pool that serves a namespace with these labels: the first by name whose selector matches, else
+// the first without a selector.
 func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
 	sorted := slices.SortedFunc(slices.Values(rules), func(a, b PoolRule) int { return cmp.Compare(a.Name, b.Name) })
 	for _, rule := range sorted {
@@ -91,14 +91,14 @@ func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
 
 // Pools are the pools and the labels of namespaces, kept up by watch events. The zero Pools knows none.
 type Pools struct {
-	mu         sync.RWMutex
+	mu         sync.RWMutex        // guards what follows
 	rules      map[string]PoolRule // as they are written
 	lending    map[string]PoolRule // the same without what is foreign
 	foreign    []macpool.Range
 	namespaces map[string]labels.Set
 }
 
-// For is the pool that serves a namespace, or a *NoPoolError.
+// For returns the pool that serves a namespace, or a *NoPoolError.
 func (p *Pools) For(namespace string) (PoolRule, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -113,7 +113,7 @@ func (p *Pools) For(namespace string) (PoolRule, error) {
 	return rule, nil
 }
 
-// All are the pools known now.
+// All returns the pools known now.
 func (p *Pools) All() []PoolRule {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

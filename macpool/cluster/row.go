@@ -143,7 +143,7 @@ func splitWords(text string) ([]word, error) {
 				w.text, err = strconv.Unquote(quoted)
 			}
 			if err != nil {
-				return nil, errors.New("quotes that do not end")
+				return nil, errors.New("unterminated quotes")
 			}
 			text = text[len(quoted):]
 			if text != "" && text[0] != ' ' {
@@ -161,7 +161,7 @@ func splitWords(text string) ([]word, error) {
 // parseClaim reads a hold or a reservation into an entry.
 func parseClaim(words []word, e *macpool.Entry) error {
 	if len(words) == 0 {
-		return errors.New("nobody has the address")
+		return errors.New("the address has no holder")
 	}
 	switch kind := words[0]; kind {
 	case word{text: reserved}:
@@ -171,7 +171,7 @@ func parseClaim(words []word, e *macpool.Entry) error {
 		e.Holds = append(e.Holds, h)
 		return err
 	default:
-		return fmt.Errorf("%q is no kind of holder", kind.text)
+		return fmt.Errorf("%q is not a kind of holder", kind.text)
 	}
 }
 
@@ -185,7 +185,7 @@ func parseReservation(words []word, r *macpool.Reservation) error {
 		case w.key == keyReplica && w.text != "":
 			r.Replica = w.text
 		case w.key == keySince:
-			r.Since, err = time.Parse(time.RFC3339Nano, w.text)
+			r.Since, err = parseSince(w.text)
 		case w == word{text: contested}:
 			r.Contested = true
 		default:
@@ -216,7 +216,7 @@ func parseHold(kind string, words []word) (h macpool.Hold, err error) {
 		case w.key == keyClaim:
 			h.Claim = w.text
 		case w.key == keySince:
-			h.Since, err = time.Parse(time.RFC3339Nano, w.text)
+			h.Since, err = parseSince(w.text)
 		case w == word{text: shared}:
 			h.Shared = true
 		default:
@@ -232,6 +232,11 @@ func parseHold(kind string, words []word) (h macpool.Hold, err error) {
 	return h, nil
 }
 
+func parseSince(text string) (time.Time, error) {
+	since, err := time.Parse(time.RFC3339Nano, text)
+	return dated(since), err
+}
+
 func (w word) unknown() error {
-	return fmt.Errorf("%q is not known here", w.key+w.text)
+	return fmt.Errorf("unknown field %q", w.key+w.text)
 }

@@ -81,7 +81,7 @@ func TestRowsThatMakeNoSense(t *testing.T) {
 		"a date that is none":           "02:4a:be:00:00:0b VirtualMachine default/vma since=today",
 		"a word that is not known":      "02:4a:be:00:00:0b VirtualMachine default/vma maybe" + date,
 		"a setting that is not known":   "02:4a:be:00:00:0b VirtualMachine default/vma color=red" + date,
-		"quotes that do not end":        `02:4a:be:00:00:0b VirtualMachine "default/vma` + date,
+		"unterminated quotes":           `02:4a:be:00:00:0b VirtualMachine "default/vma` + date,
 		"quotes that end within a word": `02:4a:be:00:00:0b VirtualMachine "default/vma"x` + date,
 		"reserved for nobody":           "02:4a:be:00:00:0b reserved" + date,
 		"reserved twice":                "02:4a:be:00:00:0b reserved replica=a" + date + " | reserved replica=b" + date,

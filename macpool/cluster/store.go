@@ -42,7 +42,8 @@ func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, e
 	if b == nil {
 		return nil, err
 	}
-	return b, nil // the feed tells of rows that cannot be read; the next write leaves them out
+	// The feed tells of rows that cannot be read; the next write leaves out those whose address cannot be read either.
+	return b, nil
 }
 
 // Put implements Store by a create or an update with resourceVersion.
@@ -65,7 +66,7 @@ func (s KubeStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, e
 		return nil, fmt.Errorf("put MACBlock %s: %w", b.Prefix, err)
 	}
 	written := b.Clone()
-	written.Version = o.ResourceVersion
+	written.Version, written.ID = o.ResourceVersion, string(o.UID)
 	return written, nil
 }
 

@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -85,13 +86,33 @@ func (w *world) create(o client.Object) {
 	require.NoError(w.t, w.client.Create(w.ctx, o))
 }
 
-// lease is the right of a replica, renewed until the function it returns is called.
+func (w *world) newLease() *Lease {
+	return &Lease{Client: w.client, Namespace: "system", Pod: "r1", Clock: clock.RealClock{}, Log: logr.Discard()}
+}
+
+// lease returns the right of a replica, renewed until the function it returns is called.
 func (w *world) lease() (*Lease, func()) {
-	l := &Lease{Client: w.client, Namespace: "system", Pod: "r1", Clock: clock.RealClock{}, Log: logr.Discard()}
+	l := w.newLease()
 	ctx, stop := context.WithCancel(w.ctx)
-	go l.Run(ctx)
+	go func() { assert.NoError(w.t, l.Run(ctx)) }()
 	synctest.Wait()
 	return l, func() { stop(); synctest.Wait() }
+}
+
+// unguarded starts a replica whose Lease may go back, and returns its right and what the renewals end with.
+func (w *world) unguarded() (*Lease, <-chan error) {
+	l, ended := w.newLease(), make(chan error, 1)
+	go func() { ended <- l.Run(w.ctx) }()
+	return l, ended
+}
+
+// requireRewound requires that a replica has noticed that its Lease went back.
+func (w *world) requireRewound(l *Lease, ended <-chan error) {
+	w.t.Helper()
+	require.Len(w.t, ended, 1)
+	require.ErrorIs(w.t, <-ended, ErrRewound)
+	_, ok := l.Replica()
+	assert.False(w.t, ok)
 }
 
 func (w *world) leases() []coordinationv1.Lease {
@@ -115,6 +136,51 @@ func TestLeaseStories(t *testing.T) {
 			assert.True(w.t, ok)
 			assert.Equal(w.t, before, after)
 			assert.NotEqual(w.t, renewed, w.leases()[0].Spec.RenewTime)
+		},
+		"a replica whose Lease went back ends, however far the store has counted by then": func(w *world) {
+			l, ended := w.unguarded()
+			w.pass(LeaseDuration)
+			restore := w.api.Backup()
+			w.pass(LeaseDuration)
+			restore()
+			for n := range 100 {
+				w.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("later-", n)}})
+			}
+			w.pass(LeaseDuration)
+			w.requireRewound(l, ended)
+		},
+		"a replica whose Lease is younger than the backup ends when it writes another": func(w *world) {
+			restore := w.api.Backup()
+			l, ended := w.unguarded()
+			w.pass(2 * LeaseDuration)
+			restore()
+			w.pass(LeaseDuration)
+			w.requireRewound(l, ended)
+		},
+		"a renewal that failed is tried again before the next would be due": func(w *world) {
+			l, stop := w.lease()
+			defer stop()
+			w.lost.Store(true)
+			w.pass(LeaseDuration)
+			_, ok := l.Replica()
+			require.False(w.t, ok)
+			w.lost.Store(false)
+			w.pass(retryInterval)
+			_, ok = l.Replica()
+			assert.True(w.t, ok)
+		},
+		"a replica whose Lease somebody changed goes on with it": func(w *world) {
+			l, stop := w.lease()
+			defer stop()
+			before, _ := l.Replica()
+			changed := w.leases()[0]
+			changed.Annotations["note"] = "by hand"
+			require.NoError(w.t, w.client.Update(w.ctx, &changed))
+			w.pass(2 * LeaseDuration)
+			after, ok := l.Replica()
+			assert.True(w.t, ok)
+			assert.Equal(w.t, before, after)
+			assert.Equal(w.t, "by hand", w.leases()[0].Annotations["note"])
 		},
 		"a replica that has no Lease yet lends nothing": func(w *world) {
 			w.lost.Store(true)
@@ -161,7 +227,7 @@ func TestLeaseStories(t *testing.T) {
 			w.pass(LeaseDuration / renewalsPerLease)
 			_, ok := l.Replica()
 			assert.False(w.t, ok, "somebody took it for dead")
-			w.pass(LeaseDuration / renewalsPerLease)
+			w.pass(retryInterval)
 			after, ok := l.Replica()
 			assert.True(w.t, ok)
 			assert.NotEqual(w.t, before, after)
@@ -213,7 +279,7 @@ func TestStoreStories(t *testing.T) {
 			_, err = s.Put(w.ctx, first)
 			require.ErrorIs(w.t, err, macpool.ErrConflict)
 		},
-		"a block that exists is not made anew": func(w *world, s KubeStore) {
+		"a block that exists is not made again": func(w *world, s KubeStore) {
 			_, err := s.Put(w.ctx, block(""))
 			require.NoError(w.t, err)
 			_, err = s.Put(w.ctx, block(""))
@@ -248,7 +314,7 @@ func TestStoreStories(t *testing.T) {
 	}
 }
 
-// feed is what a ledger and its pools are kept up by, until the function it returns is called.
+// feed returns what a ledger and its pools are kept up by, until the function it returns is called.
 func (w *world) feed() (*Feed, func()) {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(w.ctx)
@@ -268,6 +334,7 @@ func (w *world) feed() (*Feed, func()) {
 
 func TestFeedStories(t *testing.T) {
 	m := macpool.MAC{2, 0, 0, 0, 0, 1}
+	other := macpool.MAC{2, 0, 0, 0, 0, 2}
 	held := func(w *world) *v1alpha1.MACBlock {
 		b := macpool.NewBlock(m.Prefix())
 		require.NoError(w.t, b.Claim(macpool.Claim{MAC: m, Holder: holderOf("vma", "net"), Since: time.Unix(1, 0)}))
@@ -295,9 +362,36 @@ func TestFeedStories(t *testing.T) {
 			w.pass(time.Second)
 			assert.Empty(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object))
 			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vmb", "").Object), m)
+			o.Rows, o.Held = nil, 0
+			require.NoError(w.t, w.client.Update(w.ctx, o))
 			require.NoError(w.t, w.client.Delete(w.ctx, o))
 			w.pass(time.Second)
 			assert.Empty(w.t, f.Ledger.Blocks())
+		},
+		"a block that somebody deletes although it has holders is written again": func(w *world, f *Feed) {
+			o := held(w)
+			w.create(o)
+			w.pass(time.Second)
+			require.NoError(w.t, w.client.Delete(w.ctx, o))
+			w.pass(time.Second)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
+			require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKeyFromObject(o), o))
+		},
+		"a block that was deleted and made again while the watch was cut off has both states": func(w *world, f *Feed) {
+			o := held(w)
+			w.create(o)
+			w.pass(time.Second)
+			w.api.Stall(blockKind(), true)
+			require.NoError(w.t, w.client.Delete(w.ctx, o))
+			anew := held(w)
+			anew.Rows[0] = strings.Replace(strings.ReplaceAll(anew.Rows[0], "vma", "vmb"), m.String(), other.String(), 1)
+			w.create(anew)
+			w.api.Unserve(blockKind()) // its watches end
+			w.api.Serve(blockKind())
+			w.api.Stall(blockKind(), false)
+			w.pass(time.Minute)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vmb", "").Object), other)
 		},
 		"of a block with rows that cannot be read the others count": func(w *world, f *Feed) {
 			o := held(w)
@@ -361,10 +455,10 @@ func TestFeedStories(t *testing.T) {
 				return make([]macpool.Collision, 3)
 			}}
 			require.NoError(w.t, testutil.CollectAndCompare(collector, strings.NewReader(`
-# HELP bridgehead_mac_collisions Addresses that several objects have, not on purpose. Zero in replicas whose janitor is not at work.
+# HELP bridgehead_mac_collisions Addresses that several objects have by accident. Zero in replicas whose janitor does not run.
 # TYPE bridgehead_mac_collisions gauge
 bridgehead_mac_collisions 3
-# HELP bridgehead_macblocks_unreadable MACBlocks that have rows which cannot be read and are left out.
+# HELP bridgehead_macblocks_unreadable MACBlocks with rows that cannot be read.
 # TYPE bridgehead_macblocks_unreadable gauge
 bridgehead_macblocks_unreadable 0
 # HELP bridgehead_macpool_addresses Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.

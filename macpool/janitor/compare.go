@@ -44,7 +44,7 @@ func compare(
 	return s
 }
 
-// unheld are the objects that have an address and do not hold it.
+// unheld returns the objects that have an address and do not hold it.
 func unheld(blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder) map[macpool.Object]bool {
 	byPrefix := map[macpool.Prefix]*macpool.Block{}
 	for _, b := range blocks {
@@ -71,7 +71,7 @@ type stray struct {
 	hold macpool.Hold
 }
 
-// strays are the holds, old enough that their object is not about to come into being, on addresses that it does not
+// strays returns the holds, old enough that their object is not about to come into being, on addresses that it does not
 // have. Nothing is said of kinds that are not seen now.
 func strays(
 	blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, now time.Time,

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-func TestSettleDecides(t *testing.T) {
+func TestCompare(t *testing.T) {
 	now := time.Unix(1000, 0)
 	const grace = time.Minute
 	m := func(n byte) macpool.MAC { return macpool.MAC{2, 0, 0, 0, 0, n} }
@@ -41,6 +41,33 @@ func TestSettleDecides(t *testing.T) {
 			assert.ElementsMatch(t, tc.adopt, keys(s.adopt))
 			assert.ElementsMatch(t, tc.release, keys(s.release))
 			assert.Equal(t, tc.recheck, s.recheck)
+		})
+	}
+}
+
+func TestStrays(t *testing.T) {
+	now := time.Unix(1000, 0)
+	const grace = time.Minute
+	m := macpool.MAC{2, 0, 0, 0, 0, 1}
+	holder := holderOf("vma", "net")
+	for name, tc := range map[string]struct {
+		has    map[macpool.MAC][]macpool.Holder
+		unseen map[string]bool
+		age    time.Duration
+		want   int
+	}{
+		"an old hold of an object that nobody saw is one":       {age: grace, want: 1},
+		"a young one may still get its object":                  {age: grace - 1},
+		"the object has the address":                            {age: grace, has: map[macpool.MAC][]macpool.Holder{m: {holder}}},
+		"another object has the address":                        {age: grace, has: map[macpool.MAC][]macpool.Holder{m: {holderOf("vmb", "net")}}, want: 1},
+		"nothing is said of a kind that the API does not serve": {age: grace, unseen: map[string]bool{holder.Kind: true}},
+		"another kind is not served":                            {age: grace, unseen: map[string]bool{macpool.KindPod: true}, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := macpool.NewBlock(m.Prefix())
+			b.Adopt(m, holder, now.Add(-tc.age))
+			b.StampSeen(nil, now.Add(-tc.age))
+			assert.Len(t, strays([]*macpool.Block{b}, tc.has, tc.unseen, now, grace), tc.want)
 		})
 	}
 }

@@ -69,16 +69,16 @@ func (j *Janitor) writeLater(who subject, edits []edit) {
 		j.Ledger.EditLater(prefix, func(b *macpool.Block) { j.applyAll(edits, b) }, func(err error) {
 			j.unwritten.add(who, -1)
 			if err != nil {
-				j.Log.Error(err, "Not settled", "pod", who.pod, "key", who.key)
+				j.Log.Error(err, "Cannot record the addresses of an object", "pod", who.pod, "key", who.key)
 			}
 		})
 	}
 }
 
-// A tally counts the writes under way for each subject, so that none is decided on anew before. The zero tally is
+// A tally counts the writes under way for each subject, so that none is decided on again before. The zero tally is
 // empty.
 type tally struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards writes
 	writes map[subject]int
 }
 
@@ -128,7 +128,7 @@ func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
 
 // decideAll decides about many subjects, a number of them at a time.
 func (j *Janitor) decideAll(ctx context.Context, all map[subject]bool, failed *atomic.Pointer[error]) ([]edit, error) {
-	var mu sync.Mutex
+	var mu sync.Mutex // guards edits
 	var edits []edit
 	decisions, ctx := errgroup.WithContext(ctx)
 	decisions.SetLimit(importWorkers)

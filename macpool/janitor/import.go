@@ -85,7 +85,7 @@ func (j *Janitor) importPods(ctx context.Context) error {
 func (j *Janitor) queuePods(ctx context.Context, namespace string) {
 	keys, err := j.podsIn(ctx, namespace)
 	if err != nil {
-		j.Log.Error(err, "Pods of a namespace that opted in not imported", "namespace", namespace)
+		j.Log.Error(err, "Cannot import the pods of a namespace that opted in", "namespace", namespace)
 	}
 	for who := range keys {
 		j.queue.Add(who)
@@ -115,7 +115,7 @@ func (j *Janitor) sayWhile(ctx context.Context, what string, failed *atomic.Poin
 	return cancel
 }
 
-// adopts says whether addresses are taken into the ledger because a subject has them: those of pods only where the
+// adopts reports whether addresses are taken into the ledger because a subject has them: those of pods only where the
 // namespace opted in. What is in the ledger stays there until nobody has it, whatever becomes of the label.
 func (j *Janitor) adopts(ctx context.Context, who subject) (bool, error) {
 	if !who.pod {
@@ -156,7 +156,7 @@ func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHan
 	return nil
 }
 
-// nameOf is what people call the objects of a kind.
+// nameOf returns what people call the objects of a kind.
 func nameOf(kind client.Object) string {
 	switch kind.(type) {
 	case *vm:
@@ -204,7 +204,7 @@ func (j *Janitor) everyVM(ctx context.Context) (map[subject]bool, error) {
 	return found, nil
 }
 
-// podsIn are the pods of a namespace, or of all, that have an address.
+// podsIn returns the pods of a namespace, or of all, that have an address.
 func (j *Janitor) podsIn(ctx context.Context, namespace string) (map[subject]bool, error) {
 	pods := podList()
 	if err := j.VMs.List(ctx, pods, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {

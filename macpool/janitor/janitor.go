@@ -63,8 +63,6 @@ type Janitor struct {
 	// Patience is how long a replica must not have renewed its Lease to be dead: as long as the Lease lasts, and an
 	// admission may take. Zero is LeaseDuration + MaxAdmission.
 	Patience time.Duration
-	// SweepEvery replaces the constant of that name, for tests; zero leaves it.
-	SweepEvery time.Duration
 	// TakesMAC reports whether interfaces on a network have an address that can be given; nil says so of all.
 	TakesMAC func(nad.Ref) bool
 	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
@@ -88,7 +86,7 @@ type Janitor struct {
 func (j *Janitor) cached() Objects { return Objects{Reader: j.VMs, Cached: true, TakesMAC: j.TakesMAC} }
 func (j *Janitor) live() Objects   { return Objects{Reader: j.Client, TakesMAC: j.TakesMAC} }
 
-// Imported says whether this janitor has imported every address in use.
+// Imported reports whether this janitor has imported every address in use.
 func (j *Janitor) Imported() bool { return j.imported.Load() }
 
 // Start keeps the ledger until ctx is done. A Janitor is started once.
@@ -109,8 +107,7 @@ func (j *Janitor) Start(ctx context.Context) error {
 		for range importWorkers {
 			jobs.Go(func() error { j.work(ctx); return nil })
 		}
-		every := cmp.Or(j.SweepEvery, sweepInterval)
-		jobs.Go(func() error { j.repeat(ctx, every, "Sweep of the ledger", j.sweep); return nil })
+		jobs.Go(func() error { j.repeat(ctx, sweepInterval, "Sweep of the ledger", j.sweep); return nil })
 		jobs.Go(func() error { j.repeat(ctx, reportInterval, "Report on the pools", j.reportPools); return nil })
 		return nil
 	})
@@ -126,7 +123,7 @@ func (j *Janitor) work(ctx context.Context) {
 		recheck, err := j.reconcile(ctx, next)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			j.Log.Error(err, "Not settled, retrying", "pod", next.pod, "key", next.key)
+			j.Log.Error(err, "Cannot record the addresses of an object, retrying", "pod", next.pod, "key", next.key)
 			j.queue.AddRateLimited(next)
 		case recheck > 0:
 			j.queue.Forget(next)
@@ -160,7 +157,7 @@ func recovered(err *error) {
 	}
 }
 
-// decide says what to change so that the ledger agrees with one subject, and when to look again.
+// decide returns what to change so that the ledger agrees with one subject, and when to look again.
 func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
 	if err != nil {

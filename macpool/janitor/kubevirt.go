@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -110,8 +111,23 @@ type vmiList struct {
 	Items           []vmi `json:"items"`
 }
 
-// addresses are the addresses of the VM's interfaces, with the interfaces' names, not to be changed. What is no address
-// is left out: such a VM cannot run.
+// UnmarshalJSON implements json.Unmarshaler: what is of another shape than KubeVirt's is left out. Such a VM cannot
+// run, and must not keep the others from being listed.
+func (v *vm) UnmarshalJSON(text []byte) error {
+	type plain vm
+	_ = kjson.UnmarshalCaseSensitivePreserveInts(text, (*plain)(v)) // who calls this has checked the syntax
+	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler, as that of a VM does.
+func (v *vmi) UnmarshalJSON(text []byte) error {
+	type plain vmi
+	_ = kjson.UnmarshalCaseSensitivePreserveInts(text, (*plain)(v))
+	return nil
+}
+
+// addresses returns the addresses of the VM's interfaces, with the interfaces' names, not to be changed. What is no
+// address is left out: such a VM cannot run.
 func (v *vm) addresses() map[macpool.MAC]string {
 	if v.known.addresses != nil {
 		return v.known.addresses
@@ -131,7 +147,7 @@ func (v *vmi) migrates() bool {
 	return v.Status.MigrationState != nil && !v.Status.MigrationState.Completed
 }
 
-// addresses are those the instance was started with and those it reports to have.
+// addresses returns those the instance was started with and those it reports to have.
 func (v *vmi) addresses() map[macpool.MAC]string {
 	if v.known.addresses != nil {
 		return v.known.addresses
@@ -159,7 +175,7 @@ func (s instanceSpec) addTo(found map[macpool.MAC]string) {
 	}
 }
 
-// served are the interfaces, by name, whose addresses are ours to look after.
+// served returns the interfaces, by name, whose addresses are ours to look after.
 func (s instanceSpec) served() map[string]bool {
 	multus, onPod := map[string]bool{}, map[string]bool{}
 	for _, n := range s.Networks {
@@ -172,7 +188,7 @@ func (s instanceSpec) served() map[string]bool {
 	return served
 }
 
-// holder is whom the instance's addresses belong to: its VM, or itself if it has none.
+// holder returns whom the instance's addresses belong to: its VM, or itself if it has none.
 func (v *vmi) holder() macpool.Object {
 	owned := slices.ContainsFunc(v.OwnerReferences, func(r metav1.OwnerReference) bool {
 		return r.Kind == macpool.KindVM && r.Controller != nil && *r.Controller
@@ -183,7 +199,7 @@ func (v *vmi) holder() macpool.Object {
 	return macpool.Object{Kind: macpool.KindVMI, Namespace: v.Namespace, Name: v.Name}
 }
 
-// NewVMCache is a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
+// NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
 // apart from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
 	pods, err := podsByObject()

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,7 +33,8 @@ type Objects struct {
 
 var _ ledger.ObjectReader = Objects{}
 
-// Has implements ledger.ObjectReader: a VM has what its instance has.
+// Has implements ledger.ObjectReader: a VM has what the instance of its name has, also where that was left behind
+// (kubectl delete --cascade=orphan) and the ledger does not know it as a holder yet.
 func (c Objects) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
 	if o.Name == "" {
 		return c.becameWith(ctx, o, m)
@@ -43,18 +43,18 @@ func (c Objects) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool
 	if err != nil {
 		return false, err
 	}
-	_, has := addresses[o][m]
-	return has, nil
+	for _, of := range addresses {
+		if _, has := of[m]; has {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // becameWith reports whether an object that one created by generateName may have become has the address.
 func (c Objects) becameWith(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
-	found := &finding{has: map[macpool.MAC][]macpool.Holder{}, unseen: map[string]bool{}}
-	list := c.listVMs
-	if o.Kind == macpool.KindPod {
-		list = c.listPods
-	}
-	if err := list(ctx, found, client.InNamespace(o.Namespace)); err != nil {
+	found := newFinding([]macpool.MAC{m})
+	if err := c.listLike(ctx, found, o); err != nil {
 		return false, err
 	}
 	if found.unseen[o.Kind] {
@@ -63,7 +63,7 @@ func (c Objects) becameWith(ctx context.Context, o macpool.Object, m macpool.MAC
 	return slices.ContainsFunc(found.has[m], func(h macpool.Holder) bool { return o.Becomes(h.Object) }), nil
 }
 
-// subjectOf is the subject whose addresses an object holds.
+// subjectOf returns the subject whose addresses an object holds.
 func subjectOf(o macpool.Object) subject {
 	return subject{pod: o.Kind == macpool.KindPod, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}
 }
@@ -74,7 +74,7 @@ type subject struct {
 	key types.NamespacedName
 }
 
-// holders are the objects that may hold addresses on behalf of the subject.
+// holders returns the objects that may hold addresses on behalf of the subject.
 func (s subject) holders() []macpool.Object {
 	if s.pod {
 		return []macpool.Object{podObject(s.key)}
@@ -82,7 +82,7 @@ func (s subject) holders() []macpool.Object {
 	return []macpool.Object{vmObject(s.key), {Kind: macpool.KindVMI, Namespace: s.key.Namespace, Name: s.key.Name}}
 }
 
-// addresses are what a subject has now, by whom they are held.
+// addresses returns what a subject has now, by whom they are held.
 func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]map[macpool.MAC]string, error) {
 	if !s.pod {
 		return c.addressesOfVM(ctx, s.key)
@@ -94,7 +94,7 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p, c.TakesMAC)}, nil
 }
 
-// pod is a pod that has not ended, nil if there is none.
+// pod returns a pod that has not ended, nil if there is none.
 func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
 	if c.Cached {
 		p := pod()
@@ -127,7 +127,7 @@ func notEnded() fields.Selector {
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 }
 
-// addressesOfVM are what a VM and its instance, or an instance without a VM, have now.
+// addressesOfVM returns what a VM and its instance, or an instance without a VM, have now.
 func (c Objects) addressesOfVM(
 	ctx context.Context, key types.NamespacedName,
 ) (map[macpool.Object]map[macpool.MAC]string, error) {
@@ -149,76 +149,6 @@ func (c Objects) addressesOfVM(
 		add(found, i.holder(), i.addresses())
 	}
 	return found, nil
-}
-
-// all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that
-// the API server does not know now are not seen: what they hold may be there all the same.
-func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
-	found := &finding{has: map[macpool.MAC][]macpool.Holder{}, unseen: map[string]bool{}}
-	if err := c.listVMs(ctx, found); err != nil {
-		return nil, nil, err
-	}
-	if err := c.listPods(ctx, found); err != nil {
-		return nil, nil, err
-	}
-	return found.has, found.unseen, nil
-}
-
-// A finding is what lists of objects tell.
-type finding struct {
-	has    map[macpool.MAC][]macpool.Holder
-	unseen map[string]bool // kinds that the API server does not know now
-}
-
-func (f *finding) note(o macpool.Object, addresses map[macpool.MAC]string) {
-	for m, iface := range addresses {
-		f.has[m] = append(f.has[m], macpool.Holder{Object: o, Interface: iface})
-	}
-}
-
-// listVMs finds the addresses of VMs and their instances.
-func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListOption) error {
-	if c.Cached { // they are read, and forgotten
-		of = append(of, client.UnsafeDisableDeepCopy)
-	}
-	var vms vmList
-	if err := c.Reader.List(ctx, &vms, of...); meta.IsNoMatchError(err) {
-		found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
-	} else if err != nil {
-		return fmt.Errorf("list VirtualMachines: %w", err)
-	}
-	for i := range vms.Items {
-		v := &vms.Items[i]
-		found.note(vmObject(client.ObjectKeyFromObject(v)), v.addresses())
-	}
-	var vmis vmiList
-	if err := c.Reader.List(ctx, &vmis, of...); meta.IsNoMatchError(err) {
-		found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
-	} else if err != nil {
-		return fmt.Errorf("list VirtualMachineInstances: %w", err)
-	}
-	for i := range vmis.Items {
-		found.note(vmis.Items[i].holder(), vmis.Items[i].addresses())
-	}
-	return nil
-}
-
-// listPods finds the addresses of pods that have not ended.
-func (c Objects) listPods(ctx context.Context, found *finding, of ...client.ListOption) error {
-	pods := podList()
-	if c.Cached { // it has no others
-		of = append(of, client.UnsafeDisableDeepCopy)
-	} else {
-		of = append(of, client.MatchingFieldsSelector{Selector: notEnded()})
-	}
-	if err := c.Reader.List(ctx, pods, of...); err != nil {
-		return fmt.Errorf("list Pods: %w", err)
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		found.note(podObject(client.ObjectKeyFromObject(p)), podAddresses(p, c.TakesMAC))
-	}
-	return nil
 }
 
 // isGone reports whether an error says that an object is not there. An API server that does not serve its kind, now or

@@ -47,7 +47,7 @@ func kubevirtObject(kind, name string, spec, status map[string]any) *unstructure
 	return o
 }
 
-// machine is the spec of an instance whose interfaces net0, net1, ... on Multus networks have these addresses.
+// machine returns the spec of an instance whose interfaces net0, net1, ... on Multus networks have these addresses.
 func machine(macs ...macpool.MAC) map[string]any {
 	var interfaces, networks []any
 	for i, m := range macs {
@@ -64,7 +64,7 @@ func newVM(name string, macs ...macpool.MAC) *unstructured.Unstructured {
 	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": machine(macs...)}}, nil)
 }
 
-// newVMI is an instance of a phase, of the VM of its name if that is wanted.
+// newVMI returns an instance of a phase, of the VM of its name if that is wanted.
 func newVMI(name, phase string, ofVM bool, macs ...macpool.MAC) *unstructured.Unstructured {
 	o := kubevirtObject(macpool.KindVMI, name, machine(macs...), map[string]any{"phase": phase})
 	if ofVM {
@@ -75,7 +75,7 @@ func newVMI(name, phase string, ofVM bool, macs ...macpool.MAC) *unstructured.Un
 	return o
 }
 
-// newPod is a pod of a phase that asks for an address on a secondary network.
+// newPod returns a pod of a phase that asks for an address on a secondary network.
 func newPod(name, phase string, m macpool.MAC) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
 	o.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
@@ -107,7 +107,7 @@ func (panickingEvents) Eventf(runtime.Object, runtime.Object, string, string, st
 	panic("told")
 }
 
-// vmOn is a VM with one interface of a binding on a network.
+// vmOn returns a VM with one interface of a binding on a network.
 func vmOn(name string, network map[string]any, binding string, m macpool.MAC) *unstructured.Unstructured {
 	network["name"] = "net0"
 	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": map[string]any{

@@ -24,7 +24,7 @@ const (
 	PodOptInValue = "allocate"
 )
 
-// pod is what the janitor reads of a Pod: its metadata.
+// pod returns what the janitor reads of a Pod: its metadata.
 func pod() *metav1.PartialObjectMetadata {
 	p := &metav1.PartialObjectMetadata{}
 	p.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
@@ -43,7 +43,7 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 	return n
 }
 
-// podAddresses are the addresses that a pod asks for, and those it reports to have on networks other than the
+// podAddresses returns the addresses that a pod asks for, and those it reports to have on networks other than the
 // cluster's, where the network takes one. The pod of a VM has none of its own: they are the VM's. takes reports whether
 // a network does; nil says that all do.
 func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Ref) bool) map[macpool.MAC]string {
@@ -65,7 +65,7 @@ func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Ref) bool) map
 	return found
 }
 
-// podObject is a pod as a holder.
+// podObject returns a pod as a holder.
 func podObject(key client.ObjectKey) macpool.Object {
 	return macpool.Object{Kind: macpool.KindPod, Namespace: key.Namespace, Name: key.Name}
 }

@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -100,6 +101,19 @@ func TestReplicaStories(t *testing.T) {
 			w.pass(sweepInterval)
 			assert.Empty(w.t, w.reservedBy(before))
 		},
+		"who has what a dead replica had reserved is found in a cluster of more than one page": func(w *world) {
+			w.startJanitor()
+			r2 := w.start("r2")
+			w.api.Stall(vmKind(), true)
+			for i := range 2 * pageSize {
+				w.create(newVM(fmt.Sprint("aa", i)))
+			}
+			m := w.admitted("r2", "vmz")
+			r2.kill()
+			w.pass(dead)
+			w.api.Stall(vmKind(), false)
+			assert.Equal(w.t, "VirtualMachine default/vmz", w.holderOf(m))
+		},
 		"a Lease without renewTime is one that is never renewed": func(w *world) {
 			w.startJanitor()
 			w.start("r2")
@@ -137,7 +151,6 @@ func TestReplicaStories(t *testing.T) {
 			assert.NotEmpty(w.t, w.reservedBy(name))
 		},
 	} {
-		t.Run(name, func(t *testing.T) { tell(t, story) })
-		t.Run(name+", and clocks differ", func(t *testing.T) { tellWithSkew(t, story) })
+		told(t, name, story)
 	}
 }

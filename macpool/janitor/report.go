@@ -47,7 +47,7 @@ func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block
 	j.collisions.Store(&found)
 }
 
-// Collisions are those that were found last.
+// Collisions returns those that were found last.
 func (j *Janitor) Collisions() []macpool.Collision {
 	if found := j.collisions.Load(); found != nil {
 		return *found
@@ -55,8 +55,8 @@ func (j *Janitor) Collisions() []macpool.Collision {
 	return nil
 }
 
-// conditionOf is how an object stands now: with whom a VM shares addresses on purpose, and whether it runs. One that is
-// not there shares with nobody, and does not run.
+// conditionOf returns how an object stands now: with whom a VM shares addresses on purpose, and whether it runs. One
+// that is not there shares with nobody, and does not run.
 func (j *Janitor) conditionOf(ctx context.Context, o macpool.Object) macpool.Condition {
 	var c macpool.Condition
 	key := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
@@ -96,7 +96,8 @@ func (j *Janitor) report(c macpool.Collision) {
 	}
 }
 
-// readable is the condition of a pool about the blocks that have rows which cannot be read, whichever pool they are of.
+// readable returns the condition of a pool about the blocks that have rows which cannot be read, whichever pool they
+// are of.
 func readable(unreadable []string, generation int64) metav1.Condition {
 	if len(unreadable) == 0 {
 		return metav1.Condition{
@@ -111,18 +112,19 @@ func readable(unreadable []string, generation int64) metav1.Condition {
 	return metav1.Condition{
 		Type: v1alpha1.ConditionReadable, Status: metav1.ConditionFalse, Reason: "RowsLeftOut",
 		ObservedGeneration: generation,
-		Message: "rows that cannot be read are left out of MACBlock " + strings.Join(named, ", ") +
-			": the log of the manager says which; addresses in use are taken in again",
+		Message: "there are rows that cannot be read in MACBlock " + strings.Join(named, ", ") +
+			", which the log of the manager names: mend or remove them; their addresses are not given out until it is known " +
+			"who has them",
 	}
 }
 
-// collided is the condition of a pool about the Collisions among its addresses.
+// collided returns the condition of a pool about the Collisions among its addresses.
 func collided(pool macpool.Pool, all []macpool.Collision, generation int64) metav1.Condition {
 	ours := slices.DeleteFunc(slices.Clone(all), func(c macpool.Collision) bool { return !pool.Set.Contains(c.MAC) })
 	if len(ours) == 0 {
 		return metav1.Condition{
 			Type: v1alpha1.ConditionCollided, Status: metav1.ConditionFalse, Reason: "Unique", ObservedGeneration: generation,
-			Message: "no address has several holders, but for those that share one on purpose",
+			Message: "no address has several holders, except those shared on purpose",
 		}
 	}
 	var texts []string

@@ -19,7 +19,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
-// holders are who hold what, as the API server has it.
+// holders returns who hold what, as the API server has it.
 func (w *world) holders() map[macpool.MAC][]macpool.Object {
 	held := map[macpool.MAC][]macpool.Object{}
 	for _, b := range w.blocks() {
@@ -30,7 +30,7 @@ func (w *world) holders() map[macpool.MAC][]macpool.Object {
 	return held
 }
 
-// holderOf is who hold an address, as text.
+// holderOf returns who hold an address, as text.
 func (w *world) holderOf(m macpool.MAC) string {
 	var names []string
 	for _, o := range w.holders()[m] {
@@ -101,7 +101,7 @@ func (w *world) optedIn(namespace string) bool {
 	return w.client.Get(w.ctx, client.ObjectKey{Name: namespace}, &n) == nil && n.Labels[PodOptInLabel] == PodOptInValue
 }
 
-// pool is pool default as it is now.
+// pool returns pool default as it is now.
 func (w *world) pool() *v1alpha1.MACPool {
 	w.t.Helper()
 	var p v1alpha1.MACPool
@@ -109,7 +109,7 @@ func (w *world) pool() *v1alpha1.MACPool {
 	return &p
 }
 
-// reservedBy are the addresses that a replica has reserved.
+// reservedBy returns the addresses that a replica has reserved.
 func (w *world) reservedBy(name string) []macpool.MAC {
 	var found []macpool.MAC
 	for _, b := range w.blocks() {
@@ -130,7 +130,7 @@ func (w *world) leaseMeta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: system, Name: name}
 }
 
-// block is a block as the API server has it.
+// block returns a block as the API server has it.
 func (w *world) block(p macpool.Prefix) *v1alpha1.MACBlock {
 	w.t.Helper()
 	var b v1alpha1.MACBlock

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,6 +20,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
+
+// maxLooks is in how many namespaces a sweep looks for objects that were created by generateName.
+const maxLooks = 32
 
 // repeat does something now and then until ctx is done.
 func (j *Janitor) repeat(ctx context.Context, every time.Duration, what string, do func(context.Context) error) {
@@ -68,33 +72,45 @@ func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block) er
 			j.queue.Add(who)
 		}
 	}
-	nameless := false
+	var nameless []stray
 	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
 		if stray.hold.Name == "" {
-			nameless = true
+			nameless = append(nameless, stray)
 		} else {
 			j.queue.Add(subjectOf(stray.hold.Object))
 		}
 	}
-	if nameless {
-		return j.releaseNameless(ctx, blocks)
-	}
-	return nil
+	return j.releaseNameless(ctx, nameless)
 }
 
-// releaseNameless frees addresses that were given to objects created by generateName which never came into being.
-func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) error {
-	has, unseen, err := j.live().all(ctx)
-	if err != nil {
-		return err
+// releaseNameless frees addresses that were given to objects created by generateName which never came into being. Only
+// their namespaces are read, and only so many of them in a sweep.
+func (j *Janitor) releaseNameless(ctx context.Context, nameless []stray) error {
+	if len(nameless) == 0 {
+		return nil
 	}
+	macs := make([]macpool.MAC, 0, len(nameless))
+	for _, stray := range nameless {
+		macs = append(macs, stray.mac)
+	}
+	found, looked := newFinding(macs), map[macpool.Object]bool{}
 	var edits []edit
-	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
-		if stray.hold.Name != "" {
+	for _, stray := range nameless {
+		where := macpool.Object{Kind: stray.hold.Kind, Namespace: stray.hold.Namespace}
+		if !looked[where] {
+			if len(looked) == maxLooks {
+				continue // the next sweep sees to it
+			}
+			if err := j.live().listLike(ctx, found, where); err != nil {
+				return err
+			}
+			looked[where] = true
+		}
+		if found.unseen[stray.hold.Kind] {
 			continue
 		}
 		j.Log.Info("Address freed", "mac", stray.mac.String(), "holder", stray.hold.Object.String())
-		for _, holder := range has[stray.mac] {
+		for _, holder := range found.has[stray.mac] {
 			edits = append(edits, edit{mac: stray.mac, adopt: holder})
 		}
 		edits = append(edits, edit{mac: stray.mac, release: stray.hold})
@@ -107,8 +123,8 @@ func (j *Janitor) releaseNameless(ctx context.Context, blocks []*macpool.Block) 
 	return nil
 }
 
-// settleTheDead ends the reservations of replicas that have not renewed their Lease for so long that nothing they
-// answered can still be on its way.
+// endReservationsOfDead ends the reservations of replicas that have not renewed their Lease for so long that nothing
+// they answered can still be on its way.
 func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.Block) error {
 	reserving := map[string]bool{}
 	for _, b := range blocks {
@@ -132,7 +148,7 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	if len(dead) == 0 {
 		return nil
 	}
-	has, unseen, err := j.live().all(ctx)
+	has, unseen, err := j.live().who(ctx, reservedByAny(dead, blocks))
 	if err != nil {
 		return err
 	}
@@ -147,7 +163,24 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	return nil
 }
 
-// renewal is what changes in a Lease when it is renewed; empty if it never was.
+// reservedByAny returns the addresses that some replicas have reserved.
+func reservedByAny(replicas []string, blocks []*macpool.Block) []macpool.MAC {
+	one := func(replica string) bool { return slices.Contains(replicas, replica) }
+	var macs []macpool.MAC
+	for _, b := range blocks {
+		if !b.ReservedBy(one) {
+			continue
+		}
+		for m, e := range b.Entries() {
+			if one(e.Reservation.Replica) {
+				macs = append(macs, m)
+			}
+		}
+	}
+	return macs
+}
+
+// renewal returns what changes in a Lease when it is renewed; empty if it never was.
 func renewal(lease coordinationv1.Lease) string {
 	if lease.Spec.RenewTime == nil {
 		return ""
@@ -158,7 +191,7 @@ func renewal(lease coordinationv1.Lease) string {
 func (j *Janitor) endReplica(
 	ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder,
 ) error {
-	j.Log.Info("Replica is dead: settling what it had reserved", "replica", replica)
+	j.Log.Info("Replica is dead; releasing what it had reserved", "replica", replica)
 	for _, b := range blocks {
 		if !b.ReservedBy(func(other string) bool { return other == replica }) {
 			continue
@@ -252,6 +285,6 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 		Status:             metav1.ConditionTrue,
 		Reason:             "Imported",
 		ObservedGeneration: pool.Generation,
-		Message:            "every address that a VM of the cluster has is in the ledger",
+		Message:            "every address of a VM in the cluster is in the ledger",
 	})
 }

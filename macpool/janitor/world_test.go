@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,18 @@ type replica struct {
 	lost   atomic.Bool
 }
 
+// told tells a story twice, beside others: once more where clocks differ.
+func told(t *testing.T, name string, story func(w *world)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		tell(t, story)
+	})
+	t.Run(name+", and clocks differ", func(t *testing.T) {
+		t.Parallel()
+		tellWithSkew(t, story)
+	})
+}
+
 // tell runs a story in a world with KubeVirt and a pool of 02:00:00:00:00:00 to 02:00:00:00:ff:ff, and checks what must
 // hold after any story.
 func tell(t *testing.T, story func(w *world)) {
@@ -100,7 +113,7 @@ type skewedClock struct {
 func (c skewedClock) Now() time.Time                  { return time.Now().Add(c.ahead) }
 func (c skewedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
-// clockOf is the clock of a replica.
+// clockOf returns the clock of a replica.
 func (w *world) clockOf(replica string) clock.WithTicker {
 	return skewedClock{ahead: map[string]time.Duration{"r1": w.skew, "r2": -w.skew}[replica]}
 }
@@ -133,7 +146,7 @@ func newWorld(t *testing.T, kubevirt ...apimodel.Kind) *world {
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultPool},
 		Spec:       v1alpha1.MACPoolSpec{Ranges: []v1alpha1.MACRange{{Start: "02:00:00:00:00:00", End: "02:00:00:00:ff:ff"}}},
 	})
-	w.namespace("default", nil)
+	w.namespace(nil)
 	return w
 }
 
@@ -179,7 +192,7 @@ func (w *world) start(name string) *replica {
 	r.feed = &cluster.Feed{Ledger: r.ledger, Pools: r.pools, Cache: blocks, Log: w.logger()}
 	require.NoError(w.t, r.feed.Register(ctx))
 	go func() { _ = blocks.Start(ctx) }()
-	go r.lease.Run(ctx)
+	go func() { assert.NoError(w.t, r.lease.Run(ctx)) }()
 	w.replicas[name] = r
 	w.pass(time.Second)
 	require.True(w.t, r.feed.Synced())
@@ -234,7 +247,7 @@ func (w *world) logger() logr.Logger {
 	}, funcr.Options{})
 }
 
-// logged is what was logged so far.
+// logged returns what was logged so far.
 func (w *world) logged() string {
 	w.logs.Lock()
 	defer w.logs.Unlock()
@@ -275,17 +288,18 @@ func (w *world) remove(kind apimodel.Kind, name string) {
 	require.NoError(w.t, w.client.Delete(w.ctx, o))
 }
 
-func (w *world) namespace(name string, labels map[string]string) {
+// namespace makes namespace default, or gives it other labels.
+func (w *world) namespace(labels map[string]string) {
 	w.t.Helper()
 	o := &unstructured.Unstructured{}
 	o.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	o.SetName(name)
+	o.SetName("default")
 	o.SetLabels(labels)
 	w.put(o)
 }
 
 // optIn has the pods of namespace default served.
-func (w *world) optIn() { w.namespace("default", map[string]string{PodOptInLabel: PodOptInValue}) }
+func (w *world) optIn() { w.namespace(map[string]string{PodOptInLabel: PodOptInValue}) }
 
 // assign has a replica answer an admission of a VM with one interface on a network; no address asks for any.
 func (w *world) assign(replica string, o macpool.Object, asked macpool.MAC) (macpool.MAC, error) {
@@ -301,7 +315,7 @@ func (w *world) assign(replica string, o macpool.Object, asked macpool.MAC) (mac
 	return grant.MACs[0], nil
 }
 
-// admitted is a VM that a replica gave an address and that was created.
+// admitted returns a VM that a replica gave an address and that was created.
 func (w *world) admitted(replica, name string) macpool.MAC {
 	w.t.Helper()
 	m, err := w.assign(replica, vmNamed(name), macpool.MAC{})

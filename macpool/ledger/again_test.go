@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// nameless is a VM created by generateName that goes by this claim.
+// nameless returns a VM created by generateName that goes by this claim.
 func nameless(claim string) macpool.Object {
 	return macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm-", Claim: claim}
 }
@@ -32,7 +32,7 @@ func (w *world) again(replica, claim string, m macpool.MAC) error {
 	return err
 }
 
-// lendTo is the address that replica r1 lends to a creation without a name.
+// lendTo returns the address that replica r1 lends to a creation without a name.
 func (w *world) lendTo(claim string) macpool.MAC {
 	w.t.Helper()
 	grant, err := w.ledgers["r1"].Assign(w.t.Context(), macpool.Request{

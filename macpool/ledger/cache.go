@@ -18,8 +18,11 @@ import (
 type blockCache struct {
 	clock clock.PassiveClock
 
-	mu       sync.RWMutex
-	blocks   map[macpool.Prefix]*macpool.Block
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
+	mu     sync.RWMutex
+	blocks map[macpool.Prefix]*macpool.Block
+	// lost are the last states of blocks that somebody deleted although they had entries. They go into the next write.
+	lost     map[macpool.Prefix]*macpool.Block
 	byObject map[macpool.Object]map[macpool.MAC]string // to the interface's name
 	total    int                                       // addresses that are not free
 	changed  chan struct{}                             // closed at the next change
@@ -29,12 +32,14 @@ func newBlockCache(c clock.PassiveClock) *blockCache {
 	return &blockCache{
 		clock:    c,
 		blocks:   map[macpool.Prefix]*macpool.Block{},
+		lost:     map[macpool.Prefix]*macpool.Block{},
 		byObject: map[macpool.Object]map[macpool.MAC]string{},
 		changed:  make(chan struct{}),
 	}
 }
 
-// put notes a state of a block and says whether it was news: an older state than the one known is not.
+// put notes a state of a block and says whether it was news: an older state than the one known is not. If the block was
+// deleted and made anew meanwhile, what it had is lost, and kept aside.
 func (k *blockCache) put(b *macpool.Block) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -42,12 +47,16 @@ func (k *blockCache) put(b *macpool.Block) bool {
 	if old != nil && !newer(b.Version, old.Version) {
 		return false
 	}
+	if old != nil && old.ID != "" && b.ID != "" && old.ID != b.ID {
+		k.loseLocked(old)
+	}
 	b.StampSeen(old, k.clock.Now())
-	k.replace(b.Prefix, old, b)
+	k.replaceLocked(b.Prefix, old, b)
 	return true
 }
 
-// forget notes that a block was deleted, unless a newer state of it is known, and says whether it is forgotten.
+// forget notes that a block was deleted, unless a newer state of it is known, and says whether it is forgotten. What it
+// had is lost then, and kept aside.
 func (k *blockCache) forget(p macpool.Prefix, version string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -55,13 +64,55 @@ func (k *blockCache) forget(p macpool.Prefix, version string) bool {
 	if old != nil && newer(old.Version, version) {
 		return false
 	}
-	if old != nil {
-		k.replace(p, old, nil)
+	if old == nil {
+		return true
 	}
+	k.replaceLocked(p, old, nil)
+	k.loseLocked(old)
 	return true
 }
 
-func (k *blockCache) replace(p macpool.Prefix, old, next *macpool.Block) {
+// loseLocked keeps aside what a block had that was deleted.
+func (k *blockCache) loseLocked(b *macpool.Block) {
+	if b.Len() == 0 {
+		return // as the janitor deletes them
+	}
+	lost := b.Clone()
+	if before := k.lost[b.Prefix]; before != nil {
+		lost.Restore(before)
+	}
+	k.lost[b.Prefix] = lost
+}
+
+// base returns what a write of a block begins with: its state as this process knows it, and the state that somebody
+// deleted, nil if nobody did.
+func (k *blockCache) base(p macpool.Prefix) (known, lost *macpool.Block) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	known = k.blocks[p]
+	if known == nil {
+		known = macpool.NewBlock(p)
+	}
+	return known, k.lost[p]
+}
+
+// isLost reports whether a block has lost entries that are not written yet.
+func (k *blockCache) isLost(p macpool.Prefix) bool {
+	_, lost := k.base(p)
+	return lost != nil
+}
+
+// found notes that what was lost of a block is in the store again.
+func (k *blockCache) found(p macpool.Prefix, lost *macpool.Block) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lost[p] == lost {
+		delete(k.lost, p)
+	}
+}
+
+// replaceLocked has the cache know the next state of a block, nil for none, in place of the old one.
+func (k *blockCache) replaceLocked(p macpool.Prefix, old, next *macpool.Block) {
 	if old != nil {
 		k.total -= old.Len()
 		k.index(old, func(o macpool.Object, m macpool.MAC, _ string) {
@@ -92,17 +143,13 @@ func (k *blockCache) index(b *macpool.Block, visit func(macpool.Object, macpool.
 	}
 }
 
-// block is the state of a block as this process knows it.
+// block returns the state of a block as this process knows it.
 func (k *blockCache) block(p macpool.Prefix) *macpool.Block {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	if b, ok := k.blocks[p]; ok {
-		return b
-	}
-	return macpool.NewBlock(p)
+	known, _ := k.base(p)
+	return known
 }
 
-// all are the blocks known now.
+// all returns the blocks known now.
 func (k *blockCache) all() []*macpool.Block {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -113,14 +160,14 @@ func (k *blockCache) all() []*macpool.Block {
 	return blocks
 }
 
-// heldBy are the addresses of an object, with the names of their interfaces.
+// heldBy returns the addresses of an object, with the names of their interfaces.
 func (k *blockCache) heldBy(o macpool.Object) map[macpool.MAC]string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return maps.Clone(k.byObject[o])
 }
 
-// takenAtMost is an upper bound of the addresses of any pool that are not free.
+// takenAtMost returns an upper bound of the addresses of any pool that are not free.
 func (k *blockCache) takenAtMost() int {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -134,7 +181,7 @@ func (k *blockCache) change() <-chan struct{} {
 	return k.changed
 }
 
-// newer says whether resourceVersion a is later than b. One that cannot be compared counts as later: it costs a
+// newer reports whether resourceVersion a is later than b. One that cannot be compared counts as later: it costs a
 // conflict at worst.
 func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)

@@ -67,7 +67,7 @@ func (l *Ledger) claimAll(ctx context.Context, r macpool.Request) (claims, error
 	return all, nil
 }
 
-// isRefusal says whether the ledger decided against a claim, rather than failing to decide.
+// isRefusal reports whether the ledger decided against a claim, rather than failing to decide.
 func isRefusal(err error) bool {
 	var taken *macpool.TakenError
 	var busy *macpool.BusyError
@@ -98,7 +98,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	if out.err = l.checkUnborn(ctx, c); out.err != nil {
 		return out
 	}
-	renewal, err := l.tryClaim(ctx, &c)
+	renewal, err := l.claimOrContest(ctx, &c)
 	var taken *macpool.TakenError
 	if errors.As(err, &taken) {
 		err = l.checkTaken(ctx, &c, taken)
@@ -106,18 +106,24 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 			out.collision, c.Regardless, err = taken, true, nil
 		}
 		if err == nil {
-			renewal, err = l.tryClaim(ctx, &c)
+			renewal, err = l.claimOrContest(ctx, &c)
 		}
-	}
-	var reserved *macpool.ReservedError
-	if errors.As(err, &reserved) {
-		renewal, err = l.contest(ctx, &c)
 	}
 	out.err, out.renewal = err, err == nil && renewal
 	if err == nil && !renewal {
 		out.fresh = &c
 	}
 	return out
+}
+
+// claimOrContest writes a claim. An address that another replica has reserved is asked for first.
+func (l *Ledger) claimOrContest(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
+	renewal, err = l.tryClaim(ctx, c)
+	var reserved *macpool.ReservedError
+	if errors.As(err, &reserved) {
+		return l.contest(ctx, c)
+	}
+	return renewal, err
 }
 
 // checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the address.
@@ -135,7 +141,8 @@ func (l *Ledger) checkUnborn(ctx context.Context, c macpool.Claim) error {
 	return nil
 }
 
-// tryClaim writes a claim together with others on the same block. It says whether the object held the address before.
+// tryClaim writes a claim together with others on the same block. It reports whether the object held the address
+// before.
 func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
 	replica, ok := l.lease.Replica()
 	if !ok {
@@ -189,7 +196,7 @@ func (l *Ledger) checkOwnWindow(c macpool.Claim) error {
 	return l.lentToAnotherLocked(c)
 }
 
-// withdrawLocked takes an address out of this replica's windows and says whether it was in one.
+// withdrawLocked takes an address out of this replica's windows and reports whether it was in one.
 func (l *Ledger) withdrawLocked(m macpool.MAC) bool {
 	found := false
 	for _, w := range l.windows {
@@ -234,7 +241,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 
 // why says to who asks for it why an address is not free yet although its holder has not got it.
 func why(asker, holder macpool.Object) string {
-	return "is held by " + holder.NameFor(asker) + ", which is not there, or not with this address: it was deleted or changed just now, or is about to be written"
+	return "is held by " + holder.NameFor(asker) + ", which does not exist or does not have this address: it was deleted or changed just now, or is about to be written"
 }
 
 func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {

@@ -21,7 +21,7 @@ const (
 	// busyDelay is how long it waits where at least busyChanges have come by then, unless there are fullBatch before.
 	busyDelay   = 2 * time.Second
 	busyChanges = 4
-	fullBatch   = 128
+	fullBatch   = 256
 )
 
 // flushTimeout bounds one attempt to write a batch. It is shorter than the time-out of the webhook, so that a request
@@ -31,7 +31,7 @@ const flushTimeout = 4 * time.Second
 // minRetry and maxRetry bound the pause before the next write of a block of which one has failed: it doubles each time.
 const minRetry, maxRetry = batchDelay, busyDelay
 
-// maxConflicts is how often a batch is decided anew because the block changed before it was written.
+// maxConflicts is how often a batch is decided again because the block changed before it was written.
 const maxConflicts = 32
 
 // A change is one alteration of a block, to be made together with others in one write.
@@ -57,11 +57,11 @@ type committer struct {
 	// onVersions is told of a version that the store has after it had another.
 	onVersions func(p macpool.Prefix, before, now string)
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows, unless it says otherwise
 	queue   []change
 	running bool
 	pause   time.Duration // until the next write, if the last one has failed; run's alone
-	urgent  chan struct{}
+	urgent  chan struct{} // made once
 }
 
 // add queues a change and returns at once.
@@ -195,11 +195,15 @@ func (c *committer) flush(ctx context.Context, batch []change) {
 }
 
 // write applies the batch to the block, on newer and newer states until one is written, and returns that state with
-// the error of each change.
+// the error of each change. What was lost with a block that somebody deleted is written back with it.
 func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, []error, error) {
-	current, live := c.cache.block(c.prefix), false
+	current, lost := c.cache.base(c.prefix)
+	live := false
 	for range maxConflicts {
 		next := current.Clone()
+		if lost != nil {
+			next.Restore(lost)
+		}
 		verdicts := make([]error, len(batch))
 		for i, ch := range batch {
 			verdicts[i] = ch.apply(next)
@@ -209,23 +213,37 @@ func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, 
 		if !refused || live {
 			written, err := c.put(ctx, current, next)
 			if err == nil {
+				c.cache.found(c.prefix, lost)
 				return written, verdicts, nil
 			}
 			if ctx.Err() != nil || !errors.Is(err, macpool.ErrConflict) {
 				return nil, nil, err
 			}
 		}
-		known := c.cache.block(c.prefix).Version
-		fresh, err := c.store.Get(ctx, c.prefix)
+		fresh, err := c.look(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		c.onVersions(c.prefix, known, fresh.Version)
-		c.learn(fresh)
+		_, lost = c.cache.base(c.prefix)
 		current, live = fresh, true
 	}
 	return nil, nil, fmt.Errorf("write MACBlock %s, which changed %d times meanwhile: %w",
 		c.prefix, maxConflicts, macpool.ErrConflict)
+}
+
+// look reads the block from the store.
+func (c *committer) look(ctx context.Context) (*macpool.Block, error) {
+	known := c.cache.block(c.prefix).Version
+	fresh, err := c.store.Get(ctx, c.prefix)
+	if err != nil {
+		return nil, err
+	}
+	c.onVersions(c.prefix, known, fresh.Version)
+	if fresh.Version == "" {
+		c.cache.forget(c.prefix, known)
+	}
+	c.learn(fresh)
+	return fresh, nil
 }
 
 func (c *committer) put(ctx context.Context, current, next *macpool.Block) (*macpool.Block, error) {

@@ -62,7 +62,7 @@ func TestHowLongRecordsWaitForCompany(t *testing.T) {
 		"a few":                              {records: busyChanges - 1, after: batchDelay},
 		"many":                               {records: busyChanges, after: busyDelay},
 		"many, with one change that hurries": {records: busyChanges, soon: 1, after: batchDelay},
-		"half a block":                       {records: fullBatch},
+		"a whole block":                      {records: fullBatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -60,8 +59,9 @@ type Ledger struct {
 	windows map[string]*window
 	memory  memory
 	closed  bool
-	failed  error                     // the store is older than it was
-	rewound chan struct{}             // closed when failed is set
+	failed  error         // the store is older than it was
+	rewound chan struct{} // closed when failed is set
+	gaveUp  func(macpool.MAC, macpool.Holder, error)
 	watched map[macpool.Prefix]string // the versions that the watch told of last
 }
 
@@ -73,9 +73,12 @@ type Options struct {
 	Clock   clock.Clock
 	// MaxAdmission replaces the constant of that name, for tests on a shorter scale; zero leaves it.
 	MaxAdmission time.Duration
+	// GaveUp, if set, is told of each record that the store has no room for: the address stays reserved for this replica,
+	// which remembers who has it for as long as it lives.
+	GaveUp func(m macpool.MAC, holder macpool.Holder, err error)
 }
 
-// New is a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
+// New returns a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
 func New(ctx context.Context, o Options) *Ledger {
 	l := &Ledger{
 		store: o.Store, lease: o.Lease, objects: o.Objects, clock: o.Clock,
@@ -84,11 +87,12 @@ func New(ctx context.Context, o Options) *Ledger {
 		windows: map[string]*window{},
 		memory:  newMemory(),
 		rewound: make(chan struct{}),
+		gaveUp:  o.GaveUp,
 		watched: map[macpool.Prefix]string{},
 	}
 	l.writer = &writer{
 		ctx: ctx, store: o.Store, cache: l.cache, clock: o.Clock,
-		onNews:     func(b *macpool.Block) { l.recheckWindows(b.Prefix) },
+		onNews:     func(b *macpool.Block) { l.writeBack(b.Prefix); l.recheckWindows(b.Prefix) },
 		onVersions: l.noteVersions,
 		committers: map[macpool.Prefix]*committer{},
 		drained:    make(chan struct{}),
@@ -133,14 +137,14 @@ func (l *Ledger) ready() bool {
 	return ok
 }
 
-// mayLendLocked is the name that this replica reserves addresses by, and whether it may lend them now.
+// mayLendLocked returns the name that this replica reserves addresses by, and whether it may lend them now.
 func (l *Ledger) mayLendLocked() (replica string, ok bool) {
 	replica, ok = l.lease.Replica()
 	return replica, ok && !l.closed && l.failed == nil
 }
 
-// recall says which address each interface that asks for any had before, so that a request that is made again gets the
-// same answer. Addresses that another interface of the object has or asks for are left out.
+// recall returns which address each interface that asks for any had before, so that a request that is made again gets
+// the same answer. Addresses that another interface of the object has or asks for are left out.
 func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	known := map[string]macpool.MAC{}
 	if r.Holder.Name == "" {
@@ -178,36 +182,20 @@ func (l *Ledger) Now() time.Time {
 func (l *Ledger) Observe(b *macpool.Block) {
 	l.noteWatched(b.Prefix, b.Version)
 	l.cache.put(b)
+	l.writeBack(b.Prefix)
 	l.recheckWindows(b.Prefix)
 }
 
-// Forget takes in that a block was deleted, at this resourceVersion. If a later state of it is known, since the watch
-// was cut off, the store is asked.
+// Forget takes in that a block was deleted, at this resourceVersion. What it had is written again. If a later state of
+// it is known, since the watch was cut off, the store is asked.
 func (l *Ledger) Forget(p macpool.Prefix, version string) {
 	l.noteWatched(p, version)
-	if !l.cache.forget(p, version) {
+	if l.cache.forget(p, version) {
+		l.writeBack(p)
+	} else {
 		go l.lookAgain(p)
 	}
 	l.recheckWindows(p)
-}
-
-// inWindowLocked says whether an address is in any window.
-func (l *Ledger) inWindowLocked(m macpool.MAC) bool {
-	for _, w := range l.windows {
-		if slices.Contains(w.free, m) {
-			return true
-		}
-	}
-	return false
-}
-
-// unreserve sees to it that the store learns that this replica gives up an address.
-func (l *Ledger) unreserve(m macpool.MAC, replica string) {
-	l.writer.enqueue(m.Prefix(), change{
-		lazy:  true,
-		apply: func(b *macpool.Block) error { b.Unreserve(m, replica); return nil },
-		done:  func(*macpool.Block, error) {},
-	})
 }
 
 // Close lends no more, gives back the windows and waits until everything that was answered is in the store, or until
@@ -253,23 +241,5 @@ func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 	return u
 }
 
-// Blocks are all blocks as this replica knows them. They are never changed, only replaced.
+// Blocks returns all blocks as this replica knows them. They are never changed, only replaced.
 func (l *Ledger) Blocks() []*macpool.Block { return l.cache.all() }
-
-// recheckWindows takes out of the windows the addresses of a block that are not reserved for this replica and for
-// nothing else, as far as is known now.
-func (l *Ledger) recheckWindows(p macpool.Prefix) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.cache.block(p)
-	for _, w := range l.windows {
-		for _, m := range slices.Clone(w.free) {
-			if m.Prefix() == p && !b.Entry(m).LendableBy(w.replica) && w.withdraw(m) {
-				l.unreserve(m, w.replica)
-			}
-		}
-	}
-	if b.Contested() { // who asks waits for what became of the address
-		l.writer.hurry(p)
-	}
-}

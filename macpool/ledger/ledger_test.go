@@ -138,7 +138,7 @@ func (w *world) pass(d time.Duration) {
 // settleWrites waits until every ledger has written what it had to write.
 func (w *world) settleWrites() { w.pass(busyDelay + batchDelay) }
 
-// has says whether an object is there.
+// has reports whether an object is there.
 func (w *world) has(vm string, there bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +160,7 @@ func (w *world) assign(replica, vm string, asks ...macpool.Ask) (macpool.Grant, 
 	return w.ledgers[replica].Assign(w.t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: w.pool, Asks: asks})
 }
 
-// holds is who holds what, as text.
+// holds returns who holds what, as text.
 func (w *world) holds() string {
 	state := map[macpool.MAC]macpool.Entry{}
 	for _, b := range w.store.Blocks() {
@@ -175,7 +175,7 @@ func (w *world) holds() string {
 	return strings.Join(lines, "\n")
 }
 
-// ownedInStore says whether the store says that the address is the holder's or the replica's.
+// ownedInStore reports whether the store says that the address is the holder's or the replica's.
 func (w *world) ownedInStore(m macpool.MAC, o macpool.Object, replica string) bool {
 	b, err := w.store.Get(w.t.Context(), m.Prefix())
 	require.NoError(w.t, err)
@@ -235,7 +235,7 @@ func TestLedgerStory(t *testing.T) {
 			{
 				story: "a holder that was never seen to exist may be on its way", replica: "r2", vm: "vmf",
 				before: func() { w.has("vme", false) },
-				asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}, err: "which is not there",
+				asks:   []macpool.Ask{named(t, "net", "52:54:00:00:09:09")}, err: "which does not exist",
 			},
 			{
 				story: "after the longest admission it is gone for good, and makes room", replica: "r2", vm: "vmf",

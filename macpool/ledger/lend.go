@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -48,7 +49,7 @@ func (l *Ledger) lend(
 	case <-ctx.Done():
 		// Should it have been served just now, the janitor frees what nobody has.
 		l.leave(w, who)
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("wait for addresses of MACPool %s: %w", pool.Name, ctx.Err())
 	}
 }
 
@@ -63,7 +64,7 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	w := l.windowOfLocked(pool, replica)
 	w.used = l.clock.Now()
 	for _, m := range w.dropOutsiders() {
-		l.unreserve(m, replica)
+		l.unreserveLocked(m, replica)
 	}
 	w.queue = append(w.queue, who)
 	l.serveLocked(w)
@@ -185,7 +186,7 @@ func (l *Ledger) contestOthers(pool macpool.Pool, w *window) {
 	}
 }
 
-// waiting is how many addresses are waited for.
+// waiting returns how many addresses are waited for.
 func (w *window) waiting() int {
 	n := 0
 	for _, who := range w.queue {
@@ -194,7 +195,7 @@ func (w *window) waiting() int {
 	return n
 }
 
-// needed is what the first in the queue of a pool asks for.
+// needed returns what the first in the queue of a pool asks for.
 func (l *Ledger) needed(pool macpool.Pool) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -259,8 +260,8 @@ func (l *Ledger) waiting(w *window) bool {
 	return len(w.queue) > 0
 }
 
-// wanted is how many addresses to reserve: for those who wait, and ahead as far as the allowance goes. A window that is
-// half full can wait.
+// wanted returns how many addresses to reserve: for those who wait, and ahead as far as the allowance goes. A window
+// that is half full can wait.
 func (l *Ledger) wanted(w *window, allowance int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

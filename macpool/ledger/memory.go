@@ -20,6 +20,9 @@ type memory struct {
 	recorded map[macpool.MAC]recording
 	// filling are addresses that are being reserved for a window and are not in it yet.
 	filling map[macpool.MAC]bool
+	// leaving are addresses that this replica gives up, and that the store may still say are reserved by it, with the
+	// number of writes under way.
+	leaving map[macpool.MAC]int
 	pruned  time.Time // when recorded was last rid of what is over
 }
 
@@ -41,6 +44,7 @@ func newMemory() memory {
 	return memory{
 		lent: map[macpool.MAC]lending{}, lentTo: map[macpool.Object]map[macpool.MAC]bool{},
 		recorded: map[macpool.MAC]recording{}, filling: map[macpool.MAC]bool{},
+		leaving: map[macpool.MAC]int{},
 	}
 }
 
@@ -62,11 +66,11 @@ func (m *memory) endLending(mac macpool.MAC) {
 	}
 }
 
-// spokenForLocked reports whether an address that this replica has reserved is lent, in a window or on its way into
-// one.
+// spokenForLocked reports whether an address that this replica has reserved is lent, in a window, or on its way into
+// one or out of it.
 func (l *Ledger) spokenForLocked(m macpool.MAC) bool {
 	_, lent := l.memory.lent[m]
-	return lent || l.memory.filling[m] || l.inWindowLocked(m)
+	return lent || l.memory.filling[m] || l.memory.leaving[m] > 0 || l.inWindowLocked(m)
 }
 
 // justGiven reports whether this process gave the address to the object so recently that it cannot have been freed
@@ -104,8 +108,11 @@ func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string)
 			return l.record(b, claim)
 		},
 		done: func(_ *macpool.Block, err error) {
-			if err == nil {
+			switch {
+			case err == nil:
 				l.noteRecorded(claim, begun)
+			case l.gaveUp != nil && l.writer.ctx.Err() == nil:
+				l.gaveUp(m, h, err)
 			}
 		},
 	})

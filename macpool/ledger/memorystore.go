@@ -19,6 +19,7 @@ type MemoryStore struct {
 	// Deleted, if set, is called with each block that was deleted, and the version of that.
 	Deleted func(p macpool.Prefix, version string)
 
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu     sync.Mutex
 	failed func(op string, p macpool.Prefix) error
 	last   uint64
@@ -32,7 +33,7 @@ var _ Store = (*MemoryStore)(nil)
 func (s *MemoryStore) Get(_ context.Context, p macpool.Prefix) (*macpool.Block, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.fail("get", p); err != nil {
+	if err := s.failLocked("get", p); err != nil {
 		return nil, err
 	}
 	if b, ok := s.blocks[p]; ok {
@@ -45,7 +46,7 @@ func (s *MemoryStore) Get(_ context.Context, p macpool.Prefix) (*macpool.Block, 
 func (s *MemoryStore) Put(_ context.Context, b *macpool.Block) (*macpool.Block, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.fail("put", b.Prefix); err != nil {
+	if err := s.failLocked("put", b.Prefix); err != nil {
 		return nil, err
 	}
 	var stored string
@@ -62,6 +63,9 @@ func (s *MemoryStore) Put(_ context.Context, b *macpool.Block) (*macpool.Block, 
 	s.puts++
 	written := b.Clone()
 	written.Version = strconv.FormatUint(s.last, 10)
+	if stored == "" {
+		written.ID = "made at " + written.Version
+	}
 	s.blocks[b.Prefix] = written
 	if s.Watch != nil {
 		s.Watch(written.Clone())
@@ -94,7 +98,7 @@ func (s *MemoryStore) Snapshot() Snapshot {
 }
 
 // Restore makes the store what it was, versions included, as a restore of etcd does. A watch tells of the difference as
-// one does that has to begin anew: of blocks that are there, and of those that are not by their last state.
+// one does that has to begin again: of blocks that are there, and of those that are not by their last state.
 func (s *MemoryStore) Restore(to Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +116,7 @@ func (s *MemoryStore) Restore(to Snapshot) {
 	}
 }
 
-// Blocks is a copy of all that is stored.
+// Blocks returns a copy of all that is stored.
 func (s *MemoryStore) Blocks() []*macpool.Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +127,7 @@ func (s *MemoryStore) Blocks() []*macpool.Block {
 	return all
 }
 
-// Puts is the number of writes that succeeded.
+// Puts returns the number of writes that succeeded.
 func (s *MemoryStore) Puts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +142,7 @@ func (s *MemoryStore) Fail(failed func(op string, p macpool.Prefix) error) {
 	s.failed = failed
 }
 
-func (s *MemoryStore) fail(op string, p macpool.Prefix) error {
+func (s *MemoryStore) failLocked(op string, p macpool.Prefix) error {
 	if s.failed == nil {
 		return nil
 	}

@@ -91,7 +91,7 @@ func (l *Ledger) previewLent(c macpool.Claim) error {
 	return l.lentToAnotherLocked(c)
 }
 
-// previewFree is an address that could be lent next and is not among those already chosen.
+// previewFree returns an address that could be lent next and is not among those already chosen.
 func (l *Ledger) previewFree(pool macpool.Pool, chosen map[macpool.MAC]bool) (macpool.MAC, bool) {
 	if m, ok := l.previewWindow(pool, chosen); ok {
 		return m, true

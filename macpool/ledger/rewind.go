@@ -12,7 +12,7 @@ import (
 )
 
 // A RewoundError says that the store is older than it was: etcd was restored. Nothing that a process remembers of the
-// store, and nothing that it was told, is true any more, so the process has to start anew.
+// store, and nothing that it was told, is true any more, so the process has to restart.
 type RewoundError struct {
 	Prefix macpool.Prefix
 	// Now is a version that the store has after Before.
@@ -20,15 +20,15 @@ type RewoundError struct {
 }
 
 func (e *RewoundError) Error() string {
-	return fmt.Sprintf("MACBlock %s went back from resourceVersion %s to %s: etcd was restored to an older state; starting anew",
+	return fmt.Sprintf("MACBlock %s went back from resourceVersion %s to %s: etcd was restored to an older state; restarting",
 		e.Prefix, e.Before, e.Now)
 }
 
-// Rewound is closed when the store turned out to be older than it was; Err says more then. The ledger lends nothing
-// from then on. It is to be closed, and another one made.
+// Rewound returns a channel that is closed when the store turned out to be older than it was; Err says more then. The
+// ledger lends nothing from then on. It is to be closed, and another one made.
 func (l *Ledger) Rewound() <-chan struct{} { return l.rewound }
 
-// Err is nil, or the *RewoundError for which this ledger lends nothing any more.
+// Err returns nil, or the *RewoundError for which this ledger lends nothing any more.
 func (l *Ledger) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,5 +83,20 @@ func (l *Ledger) lookAgain(p macpool.Prefix) {
 	} else {
 		l.cache.put(fresh)
 	}
+	l.writeBack(p)
 	l.recheckWindows(p)
+}
+
+// writeBack has what was lost with a block that somebody deleted written again: whoever held an address still has it,
+// and the janitor would be too late to say so. Every replica does that, as one may know of what another does not.
+func (l *Ledger) writeBack(p macpool.Prefix) {
+	if !l.cache.isLost(p) || l.Err() != nil {
+		return
+	}
+	l.writer.enqueue(p, change{
+		lazy: true, soon: true,
+		apply: func(*macpool.Block) error { return nil }, // a write takes it along
+		done:  func(*macpool.Block, error) {},
+	})
+	l.writer.hurry(p)
 }

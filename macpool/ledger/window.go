@@ -60,7 +60,7 @@ func (w *window) dropOutsiders() []macpool.MAC {
 	return dropped
 }
 
-// withdraw takes one address out of the window and says whether it was there.
+// withdraw takes one address out of the window and reports whether it was there.
 func (w *window) withdraw(m macpool.MAC) bool {
 	i := slices.Index(w.free, m)
 	if i < 0 {
@@ -70,8 +70,8 @@ func (w *window) withdraw(m macpool.MAC) bool {
 	return true
 }
 
-// windowOfLocked is the window of a pool for the name this replica reserves by now. Addresses reserved by an earlier
-// name are forgotten: the janitor may have settled them.
+// windowOfLocked returns the window of a pool for the name this replica reserves by now. Addresses reserved by an
+// earlier name are forgotten: the janitor may have settled them.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {
@@ -85,7 +85,7 @@ func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	return w
 }
 
-// allowance is the largest window that leaves enough of the pool to other replicas.
+// allowance returns the largest window that leaves enough of the pool to other replicas.
 func (l *Ledger) allowance(pool macpool.Pool, w *window) int {
 	size := pool.Set.Size()
 	taken := uint64(l.cache.takenAtMost())
@@ -99,9 +99,9 @@ func (l *Ledger) allowance(pool macpool.Pool, w *window) int {
 	return int(max(1, min(maxWindow, free/windowShare)))
 }
 
-// candidates are the blocks of a pool to reserve n addresses in, best first: the one in use, those that have addresses
-// which this replica had reserved and lost track of, those that have room and in which no other replica has a window,
-// new ones, and then whatever has an address left. A block may come twice.
+// candidates returns the blocks of a pool to reserve n addresses in, best first: the one in use, those that have
+// addresses which this replica had reserved and lost track of, those that have room and in which no other replica has a
+// window, new ones, and then whatever has an address left. A block may come twice.
 func (l *Ledger) candidates(pool macpool.Pool, w *window, n int) iter.Seq[macpool.Prefix] {
 	return func(yield func(macpool.Prefix) bool) {
 		inUse := l.cache.block(w.cursor)
@@ -205,7 +205,7 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 		case e.LendableBy(w.replica):
 			w.free = append(w.free, m)
 		case e.Reservation.Replica == w.replica:
-			l.unreserve(m, w.replica)
+			l.unreserveLocked(m, w.replica)
 		}
 	}
 	if l.closed {
@@ -214,8 +214,8 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.serveLocked(w)
 }
 
-// orphansLocked are addresses of a block that are reserved by this replica and in no window: a write that was thought
-// to have failed reserved them.
+// orphansLocked returns addresses of a block that are reserved by this replica and in no window: a write that was
+// thought to have failed reserved them.
 func (l *Ledger) orphansLocked(b *macpool.Block, w *window) []macpool.MAC {
 	var found []macpool.MAC
 	for m, e := range b.Entries() {
@@ -252,7 +252,7 @@ func (l *Ledger) ReturnIdle() {
 // giveBackLocked frees the addresses of a window.
 func (l *Ledger) giveBackLocked(w *window) {
 	for _, m := range w.free {
-		l.unreserve(m, w.replica)
+		l.unreserveLocked(m, w.replica)
 	}
 	w.free = nil
 }

@@ -24,7 +24,7 @@ type writer struct {
 	// onVersions is told of a version that the store has after it had another.
 	onVersions func(p macpool.Prefix, before, now string)
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards what follows
 	committers map[macpool.Prefix]*committer
 	unwritten  int           // changes that are queued or being written
 	closing    bool          // no company will come for lazy changes

@@ -9,7 +9,9 @@ package apimodel
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -60,7 +62,7 @@ type event struct {
 	before, after object
 }
 
-// New is a server of these kinds without objects.
+// New returns a server of these kinds without objects.
 func New(kinds ...Kind) *Server {
 	s := &Server{
 		kinds: map[string]Kind{}, objects: map[address]object{}, changed: make(chan struct{}), stalled: map[string]bool{},
@@ -105,7 +107,7 @@ func (s *Server) Hide(k Kind, field string) {
 	s.wakeLocked()
 }
 
-// Config is how clients reach the server.
+// Config returns how clients reach the server.
 func (s *Server) Config() *rest.Config {
 	return &rest.Config{
 		Host: "http://model", Transport: s, QPS: -1,
@@ -180,6 +182,19 @@ func (s *Server) setLocked(at address, after object) object {
 	s.events = append(s.events, event{version: s.last, at: at, before: before, after: after})
 	s.wakeLocked()
 	return after
+}
+
+// Backup returns what puts the objects and their versions back to what they are now, as etcd is restored. Watches that
+// are open tell nothing of it.
+func (s *Server) Backup() (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	objects, events, last := maps.Clone(s.objects), slices.Clone(s.events), s.last
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.objects, s.events, s.last = maps.Clone(objects), slices.Clone(events), last
+	}
 }
 
 func (s *Server) wakeLocked() {

@@ -41,6 +41,8 @@ type query struct {
 	// partial asks for metadata only.
 	partial bool
 	dry     bool   // nothing is to be stored
+	limit   int    // how many of a list are wanted at once; zero for all
+	after   string // the last one of the page before
 	hidden  string // the field that the schema does not have
 }
 
@@ -89,6 +91,8 @@ func (q *query) readOptions(r *http.Request) error {
 	q.initial = values.Get("sendInitialEvents") == "true"
 	q.from, _ = strconv.Atoi(values.Get("resourceVersion")) // none is from now on
 	q.dry = values.Get("dryRun") != ""
+	q.limit, _ = strconv.Atoi(values.Get("limit"))
+	q.after = values.Get("continue")
 	q.partial = strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")
 	if r.Body == nil {
 		return nil
@@ -110,7 +114,7 @@ func (q query) matches(at address, o object) bool {
 	return q.labels.Matches(labels.Set(u.GetLabels())) && q.fields.Matches(known)
 }
 
-// show is an object as it was asked for.
+// show returns an object as it was asked for.
 func (q query) show(o object) object {
 	if !q.partial {
 		return q.prune(o)
@@ -118,7 +122,7 @@ func (q query) show(o object) object {
 	return object{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": o["metadata"]}
 }
 
-// prune is an object without the field that its schema does not have.
+// prune returns an object without the field that its schema does not have.
 func (q query) prune(o object) object {
 	if _, ok := o[q.hidden]; !ok {
 		return o
@@ -129,13 +133,20 @@ func (q query) prune(o object) object {
 }
 
 func (s *Server) listLocked(q query) object {
-	items := []any{}
+	items, about := []any{}, object{"resourceVersion": strconv.Itoa(s.last)}
 	for _, at := range s.matchingLocked(q) {
-		items = append(items, q.show(s.objects[at]))
+		name := at.Namespace + "\x00" + at.Name // as they are sorted
+		if name <= q.after {
+			continue
+		}
+		if q.limit > 0 && len(items) == q.limit {
+			about["continue"] = q.after
+			break
+		}
+		items, q.after = append(items, q.show(s.objects[at])), name
 	}
 	list := object{
-		"kind": q.kind.Kind + "List", "apiVersion": q.kind.GroupVersion().String(),
-		"metadata": object{"resourceVersion": strconv.Itoa(s.last)}, "items": items,
+		"kind": q.kind.Kind + "List", "apiVersion": q.kind.GroupVersion().String(), "metadata": about, "items": items,
 	}
 	if q.partial {
 		list["kind"], list["apiVersion"] = "PartialObjectMetadataList", "meta.k8s.io/v1"
@@ -143,7 +154,7 @@ func (s *Server) listLocked(q query) object {
 	return list
 }
 
-// matchingLocked are where the objects are that were asked for, in order.
+// matchingLocked returns where the objects are that were asked for, in order.
 func (s *Server) matchingLocked(q query) []address {
 	var found []address
 	for at, o := range s.objects {

@@ -106,7 +106,7 @@ func (w *watcher) begin() error {
 	return w.write("BOOKMARK", w.query.show(end))
 }
 
-// next are the events that were not looked at, and a channel that is closed when there are more.
+// next returns the events that were not looked at, and a channel that is closed when there are more.
 func (w *watcher) next() (events []event, changed chan struct{}, ended bool) {
 	s := w.server
 	s.mu.Lock()

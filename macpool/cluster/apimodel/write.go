@@ -78,7 +78,7 @@ func (s *Server) validate(q query, o object) error {
 	return s.Validate(q.kind, o)
 }
 
-// next is what an update or a merge patch makes of the stored object.
+// next returns what an update or a merge patch makes of the stored object.
 func (q query) next(stored object) (object, error) {
 	if q.method == http.MethodPut {
 		return q.object()

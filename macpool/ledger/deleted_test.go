@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// deleteAll has somebody delete every block.
+func (w *world) deleteAll() {
+	for _, b := range w.store.Blocks() {
+		w.store.Delete(b.Prefix)
+	}
+}
+
+func TestBlocksThatAreDeletedByHandTakeNoAddressFromItsHolder(t *testing.T) {
+	for name, remove := range map[string]func(t *testing.T, w *world){
+		"and the watch tells at once": func(_ *testing.T, w *world) {
+			w.deleteAll()
+			synctest.Wait()
+		},
+		"while addresses are asked for": func(_ *testing.T, w *world) { w.deleteAll() },
+		"and the watch is cut off": func(_ *testing.T, w *world) {
+			w.stall("r1")
+			w.stall("r2")
+			w.deleteAll()
+		},
+		"twice": func(_ *testing.T, w *world) {
+			w.deleteAll()
+			synctest.Wait()
+			w.deleteAll()
+		},
+		"and the store is down for a moment": func(_ *testing.T, w *world) {
+			w.down.Store(true)
+			w.deleteAll()
+			w.pass(maxRetry)
+			w.down.Store(false)
+		},
+		"and a replica that knew nothing of them was faster": func(t *testing.T, w *world) {
+			blocks := w.store.Blocks()
+			w.stall("r1")
+			w.stall("r2")
+			w.deleteAll()
+			for _, b := range blocks {
+				anew := macpool.NewBlock(b.Prefix)
+				anew.Reserve(3, w.pool.Set, "r3", w.ledgers["r1"].Now())
+				_, err := w.store.Put(t.Context(), anew)
+				require.NoError(t, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				owner := map[macpool.MAC]string{}
+				give := func(replica, vm string) {
+					grant, err := w.assign(replica, vm, anyFor("a", "b")...)
+					require.NoError(t, err)
+					w.has(vm, true)
+					for _, m := range grant.MACs {
+						require.Empty(t, owner[m], "%s is that of another VM", m)
+						owner[m] = vm
+					}
+				}
+				for i := range 20 {
+					give([]string{"r1", "r2"}[i%2], fmt.Sprint("early", i))
+				}
+				w.settleWrites()
+				remove(t, w)
+				for i := range 20 {
+					give([]string{"r1", "r2"}[i%2], fmt.Sprint("late", i))
+				}
+				for m, vm := range owner {
+					_, err := w.assign("r2", "thief", macpool.Ask{Interface: "net", MAC: m})
+					require.Error(t, err, "%s is had by %s", m, vm)
+				}
+				w.settleWrites()
+				for m, vm := range owner {
+					assert.Contains(t, w.holds(), fmt.Sprintf("%s %s/", m, vm))
+				}
+			})
+		})
+	}
+}
+
+func TestABlockThatIsDeletedByHandIsBackBeforeAnybodyAsks(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
+		require.NoError(t, err)
+		w.settleWrites()
+		w.deleteAll()
+		w.pass(batchDelay)
+		assert.Equal(t, "52:54:00:00:00:01 vma/net", w.holds())
+	})
+}
+
+func TestABlockThatTheJanitorDeletesStaysDeleted(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
+		require.NoError(t, err)
+		w.settleWrites()
+		w.free("r2", "vma")
+		w.deleteAll()
+		w.settleWrites()
+		assert.Empty(t, w.store.Blocks())
+	})
+}
+
+func TestAnAddressThatIsBeingGivenUpIsNoOrphan(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		l := w.ledgers["r1"]
+		window := l.windows["default"]
+		w.down.Store(true)
+		l.mu.Lock()
+		given := window.free[0]
+		l.giveBackLocked(window)
+		l.mu.Unlock()
+		assert.False(t, l.hasOrphans(l.cache.block(given.Prefix()), window), "the write that gives it up may be under way")
+		w.down.Store(false)
+		w.settleWrites()
+		w.pass(maxRetry)
+		assert.NotContains(t, w.reservedBy("r1"), given)
+		assert.Empty(t, l.memory.leaving)
+	})
+}
+
+func TestAnOrphanThatIsAskedForIsGivenUp(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(7)
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) {
+			b.Set(m, macpool.Entry{Reservation: macpool.Reservation{Replica: "r1", Since: w.ledgers["r2"].Now()}})
+		}))
+		_, err := w.assign("r2", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err, "r1 has it reserved, and knows nothing of it")
+	})
+}
+
+func TestARecordThatIsGivenUpIsTold(t *testing.T) {
+	in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
+		l := w.ledgers["r1"]
+		l.writer.store = smallStore{w.store, "vma"}
+		told := map[macpool.MAC]string{}
+		l.gaveUp = func(m macpool.MAC, h macpool.Holder, err error) {
+			require.ErrorIs(t, err, macpool.ErrTooLarge)
+			told[m] = h.Name
+		}
+		grant, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		_, err = w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		assert.Equal(t, map[macpool.MAC]string{grant.MACs[0]: "vma"}, told)
+		assert.Contains(t, w.reservedBy("r1"), grant.MACs[0], "nobody else is given it")
+	})
+}
+
+func TestAnAddressThatIsLentElsewhereIsToleratedWhereThePoolSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1<<24, "r1", "r2")
+		w.crowd("early", 200, 0)
+		w.settleWrites()
+		given := w.crowd("late", busyChanges, 0)
+		w.pass(batchDelay + batchDelay/2)
+		require.False(t, w.ownedInStore(given[0], vmNamed("late0"), "nobody"), "r2 sees it reserved, and not held")
+		w.has("late0", true)
+		w.pool.Tolerate = true
+		grant, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: given[0]})
+		require.NoError(t, err)
+		assert.Len(t, grant.Collisions, 1)
+	})
+}
+
+func TestABlockIsNotForgottenForAnEarlierDeletionThanTheStateThatIsKnown(t *testing.T) {
+	known := newBlockCache(clock.RealClock{})
+	b := macpool.NewBlock(macpool.MAC{2}.Prefix())
+	pool := []macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 255}}}
+	b.Reserve(3, macpool.NewSet(pool, nil), "r1", time.Unix(0, 0))
+	b.Version = "10"
+	require.True(t, known.put(b))
+	require.False(t, known.forget(b.Prefix, "9"))
+	require.Equal(t, "10", known.block(b.Prefix).Version)
+	require.False(t, known.isLost(b.Prefix), "it is not written again: it is there")
+	require.True(t, known.forget(b.Prefix, "11"))
+	require.True(t, known.isLost(b.Prefix))
+}
