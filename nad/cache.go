@@ -40,14 +40,14 @@ type Cache struct {
 	known  map[Ref]Definition
 }
 
-// NewCache is a cache that knows nothing yet. keys are the annotations of NADs that name resources. get reads one NAD
-// past the cache; it returns nil where there is none.
+// NewCache returns a cache that knows nothing yet. keys are the annotations of NADs that name resources. get reads one
+// NAD past the cache; it returns nil where there is none.
 func NewCache(keys []string, get func(context.Context, Ref) (*netv1.NetworkAttachmentDefinition, error)) *Cache {
 	return &Cache{keys: keys, get: get, known: map[Ref]Definition{}}
 }
 
-// Find is a NAD, or a *MissingError. One that the cache does not have, as it was created a moment ago or not at all, is
-// looked for once, however many ask at the same time.
+// Find returns a NAD, or a *MissingError. One that the cache does not have, as it was created a moment ago or not at
+// all, is looked for once, however many ask at the same time.
 func (c *Cache) Find(ctx context.Context, ref Ref) (Definition, error) {
 	c.mu.RLock()
 	d, ok := c.known[ref]
@@ -97,7 +97,7 @@ func (c *Cache) namespacesOf(name string) []string {
 	return namespaces
 }
 
-// OnBridge are the NADs that attach pods to a bridge, in order.
+// OnBridge returns the NADs that attach pods to a bridge, in order.
 func (c *Cache) OnBridge(bridge string) []Definition {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -127,7 +127,7 @@ func (c *Cache) Add(o any) error { return c.Update(o) }
 func (c *Cache) Update(o any) error {
 	n, ok := o.(*netv1.NetworkAttachmentDefinition)
 	if !ok {
-		return fmt.Errorf("take in a %T: it is no NetworkAttachmentDefinition", o)
+		return fmt.Errorf("add a %T to the cache: not a NetworkAttachmentDefinition", o)
 	}
 	d := Read(n, c.keys)
 	c.mu.Lock()
@@ -140,7 +140,7 @@ func (c *Cache) Update(o any) error {
 func (c *Cache) Delete(o any) error {
 	n, ok := o.(*netv1.NetworkAttachmentDefinition)
 	if !ok {
-		return fmt.Errorf("take in that a %T is gone: it is no NetworkAttachmentDefinition", o)
+		return fmt.Errorf("remove a %T from the cache: not a NetworkAttachmentDefinition", o)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +154,7 @@ func (c *Cache) Replace(all []any, _ string) error {
 	for _, o := range all {
 		n, ok := o.(*netv1.NetworkAttachmentDefinition)
 		if !ok {
-			return fmt.Errorf("take in a %T: it is no NetworkAttachmentDefinition", o)
+			return fmt.Errorf("add a %T to the cache: not a NetworkAttachmentDefinition", o)
 		}
 		d := Read(n, c.keys)
 		known[d.Ref] = d

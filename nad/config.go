@@ -3,8 +3,6 @@
 package nad
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -54,7 +52,7 @@ func (b Bridge) provided() bool {
 		!strings.HasPrefix(b.Name, "virbr")
 }
 
-// Bridges are the bridges of the plugins, in order.
+// Bridges returns the bridges of the plugins, in order.
 func (c Config) Bridges() []Bridge {
 	var bridges []Bridge
 	for _, p := range c.Plugins {
@@ -119,7 +117,7 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	if plugins.kind != list || len(plugins.elements) == 0 {
-		r.wrong(*plugins, "plugins has none: want a list of at least one, [{\"type\": ...}]")
+		r.wrong(*plugins, "plugins is empty: want a list of at least one plugin, [{\"type\": ...}]")
 		return Config{}
 	}
 	r.beside(root)
@@ -140,7 +138,7 @@ func (r *configReader) neither(root value) {
 			}
 		}
 	}
-	r.wrong(root, "there is neither a type, for one plugin, nor plugins, for a list of them")
+	r.wrong(root, "neither type (for one plugin) nor plugins (for a list of them) is set")
 }
 
 // identity judges what is common to all configurations.
@@ -150,14 +148,14 @@ func (r *configReader) identity(root value) {
 	}
 	for _, v := range listed(root.exactly("cniVersions")) {
 		if v.kind != text {
-			r.wrong(v, "cniVersions: want a text such as \"1.0.0\"")
+			r.wrong(v, "cniVersions: want a string such as \"1.0.0\"")
 		}
 	}
 	v := root.exactly("name")
 	switch {
 	case v == nil: // Multus takes the name of the NAD
 	case v.kind != text:
-		r.wrong(*v, "name: want a text")
+		r.wrong(*v, "name: want a string")
 	case v.text != "" && !networkName().MatchString(v.text):
 		r.wrong(*v, "name is %q: want letters, digits, dots, dashes and underscores, with a letter or digit first", v.text)
 	}
@@ -170,7 +168,7 @@ func listed(v *value) []value {
 	return v.elements
 }
 
-// networkName is what libcni takes for the name of a network.
+// networkName returns what libcni takes for the name of a network.
 func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\-]*$`) }
 
 // version judges the version of the CNI specification. Without one, plugins assume the oldest.
@@ -178,9 +176,9 @@ func (r *configReader) version(v value) {
 	versions := []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 	switch {
 	case v.kind != text:
-		r.wrong(v, "cniVersion: want a text such as \"0.3.1\"")
+		r.wrong(v, "cniVersion: want a string such as \"0.3.1\"")
 	case v.text != "" && !slices.Contains(versions, v.text):
-		r.wrong(v, "cniVersion is %q, which does not exist: want one of %s", v.text, strings.Join(versions, ", "))
+		r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(versions, ", "))
 	}
 }
 
@@ -206,126 +204,12 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	switch kind.text {
 	case "bridge", "cnv-bridge":
 		plugin.Bridge = r.bridge(v, prefix)
-		r.unknownKeys(v, prefix, bridgeKeys())
 	case "macvlan":
 		r.mode(v, prefix, "macvlan", []string{"bridge", "private", "vepa", "passthru"})
 	case "ipvlan":
 		r.mode(v, prefix, "ipvlan", []string{"l2", "l3", "l3s"})
-	case "tuning", "cnv-tuning":
-		r.address(v, prefix)
 	}
+	r.unknownKeys(v, prefix, kind.text)
+	r.addresses(v, prefix, kind.text)
 	return []Plugin{plugin}
-}
-
-// bridgeOptions are the options of the bridge plugin, in its types.
-type bridgeOptions struct {
-	Bridge           string      `json:"bridge"`
-	IsGateway        bool        `json:"isGateway"`
-	IsDefaultGateway bool        `json:"isDefaultGateway"`
-	ForceAddress     bool        `json:"forceAddress"`
-	IPMasq           bool        `json:"ipMasq"`
-	MTU              int         `json:"mtu"`
-	HairpinMode      bool        `json:"hairpinMode"`
-	PromiscMode      bool        `json:"promiscMode"`
-	VLAN             int         `json:"vlan"`
-	VLANTrunk        []*trunking `json:"vlanTrunk"`
-	PreserveDefault  bool        `json:"preserveDefaultVlan"`
-	MACSpoofCheck    bool        `json:"macspoofchk"`
-	EnableDAD        bool        `json:"enabledad"`
-	DisableInterface bool        `json:"disableContainerInterface"`
-	PortIsolation    bool        `json:"portIsolation"`
-	IPAM             struct {
-		Type string `json:"type"`
-	} `json:"ipam"`
-}
-
-type trunking struct {
-	MinID *int `json:"minID"`
-	MaxID *int `json:"maxID"`
-	ID    *int `json:"id"`
-}
-
-// bridge reads and judges the options of the bridge plugin as the plugin does when a pod is attached.
-func (r *configReader) bridge(v value, prefix string) *Bridge {
-	var o bridgeOptions
-	if err := json.Unmarshal([]byte(r.source[v.start:v.end]), &o); err != nil {
-		r.mismatch(v, prefix, err)
-		return nil
-	}
-	// at is the value of an option that is there.
-	at := func(name string) value {
-		if found := v.folded(name); found != nil {
-			return *found
-		}
-		return v
-	}
-	if wrong := checkInterface(o.Bridge); wrong != "" {
-		r.wrong(at("bridge"), "%sbridge is %q: it %s", prefix, o.Bridge, wrong)
-	}
-	if o.VLAN < 0 || o.VLAN > maxVID {
-		r.wrong(at("vlan"), "%svlan is %d: want 0 to %d", prefix, o.VLAN, maxVID)
-	}
-	if o.MTU != 0 && (o.MTU < minMTU || o.MTU > maxMTU) {
-		r.wrong(at("mtu"), "%smtu is %d: want %d to %d, or 0 for the kernel's default", prefix, o.MTU, minMTU, maxMTU)
-	}
-	if o.HairpinMode && o.PromiscMode {
-		r.wrong(at("hairpinMode"), "%shairpinMode and promiscMode exclude each other: leave one out", prefix)
-	}
-	if o.DisableInterface && o.IPAM.Type != "" {
-		r.wrong(
-			at("disableContainerInterface"), "%sdisableContainerInterface excludes addresses: leave out ipam.type", prefix,
-		)
-	}
-	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: o.IsGateway || o.IsDefaultGateway}
-	for i, t := range o.VLANTrunk {
-		element := at("vlanTrunk").elements[i]
-		ranges, wrong := t.ranges()
-		if wrong != "" {
-			r.wrong(element, "%svlanTrunk[%d]: %s", prefix, i, wrong)
-		}
-		bridge.Trunk = append(bridge.Trunk, ranges...)
-	}
-	return bridge
-}
-
-// ranges are the VLANs of an element of vlanTrunk: a single one, a range, or both.
-func (t *trunking) ranges() ([]VLANRange, string) {
-	if t == nil {
-		return nil, "is null: want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}"
-	}
-	var ranges []VLANRange
-	switch {
-	case t.MinID == nil && t.MaxID == nil && t.ID == nil:
-		return nil, "want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}"
-	case (t.MinID == nil) != (t.MaxID == nil):
-		return nil, "minID and maxID need each other"
-	case t.MinID != nil && *t.MinID > *t.MaxID:
-		return nil, fmt.Sprintf("minID %d is above maxID %d", *t.MinID, *t.MaxID)
-	case t.MinID != nil:
-		ranges = append(ranges, VLANRange{First: *t.MinID, Last: *t.MaxID})
-	}
-	if t.ID != nil {
-		ranges = append(ranges, VLANRange{First: *t.ID, Last: *t.ID})
-	}
-	for _, vlans := range ranges {
-		if vlans.First < 1 || vlans.Last > maxVID {
-			return nil, fmt.Sprintf("want VLANs from 1 to %d", maxVID)
-		}
-	}
-	return ranges, ""
-}
-
-// mismatch notes an option that has another type than the plugin reads.
-func (r *configReader) mismatch(v value, prefix string, err error) {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) || wrong.Field == "" {
-		r.wrong(v, "%s: %v", strings.TrimSuffix(prefix, "."), err)
-		return
-	}
-	first, _, _ := strings.Cut(wrong.Field, ".")
-	if found := v.folded(first); found != nil {
-		v = *found
-	}
-	got, _, _ := strings.Cut(wrong.Value, " ")
-	r.wrong(v, "%s%s: want %s, not a %s", prefix, wrong.Field, wanted(wrong.Type.Kind().String()), got)
 }

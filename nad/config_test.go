@@ -53,22 +53,22 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		source string
 		want   []string
 	}{
-		"no JSON":                       {"cniVersion: 0.3.1", []string{`line 1, column 1: a text is written in double quotes: "cniVersion"`}},
+		"no JSON":                       {"cniVersion: 0.3.1", []string{`line 1, column 1: a string is written in double quotes: "cniVersion"`}},
 		"a list":                        {"[]", []string{"want an object", "not a list"}},
-		"nothing in it":                 {"{}", []string{"there is neither a type, for one plugin, nor plugins"}},
+		"nothing in it":                 {"{}", []string{"neither type (for one plugin) nor plugins"}},
 		"plugins in another case":       {`{"Plugins": [{"type": "bridge"}]}`, []string{`line 1, column 13: "Plugins" is to be written "plugins"`}},
-		"a list without plugins":        {`{"plugins": []}`, []string{"line 1, column 13: plugins has none"}},
-		"plugins that are an object":    {`{"plugins": {}}`, []string{"plugins has none: want a list"}},
-		"plugins that are null":         {`{"plugins": null}`, []string{"plugins has none: want a list"}},
+		"a list without plugins":        {`{"plugins": []}`, []string{"line 1, column 13: plugins is empty"}},
+		"plugins that are an object":    {`{"plugins": {}}`, []string{"plugins is empty: want a list"}},
+		"plugins that are null":         {`{"plugins": null}`, []string{"plugins is empty: want a list"}},
 		"a plugin without a type":       {"{\"plugins\": [{\"type\": \"a\"},\n {\"vlan\": 1}]}", []string{"line 2, column 2: plugins[1].type is missing"}},
-		"a plugin that is a text":       {`{"plugins": ["bridge"]}`, []string{"plugins[0]: want an object", "not a text"}},
+		"a plugin that is a text":       {`{"plugins": ["bridge"]}`, []string{"plugins[0]: want an object", "not a string"}},
 		"a type that is a number":       {`{"type": 5}`, []string{"line 1, column 10: type: want the name of a plugin"}},
 		"a type that is a path":         {`{"type": "../sh"}`, []string{"want the name of a plugin, not a path"}},
-		"a version that does not exist": {`{"cniVersion": "0.3.2", "type": "a"}`, []string{`line 1, column 16: cniVersion is "0.3.2", which does not exist: want one of 0.1.0,`}},
-		"a version that is a number":    {`{"cniVersion": 1, "type": "a"}`, []string{"cniVersion: want a text"}},
+		"a version that does not exist": {`{"cniVersion": "0.3.2", "type": "a"}`, []string{`line 1, column 16: cniVersion is "0.3.2", which is not a version of CNI: want one of 0.1.0,`}},
+		"a version that is a number":    {`{"cniVersion": 1, "type": "a"}`, []string{"cniVersion: want a string"}},
 		"a name that is no name":        {`{"name": "a b", "type": "a"}`, []string{`name is "a b"`}},
 		"a bridge of sixteen letters":   {bridgeConfig(`, "bridge": "` + strings.Repeat("b", 16) + `"`), []string{"longer than the 15 characters"}},
-		"a bridge with a slash":         {bridgeConfig(`, "bridge": "a/b"`), []string{`bridge is "a/b": it is no name of an interface`}},
+		"a bridge with a slash":         {bridgeConfig(`, "bridge": "a/b"`), []string{`bridge is "a/b": it is not an interface name`}},
 		"a VLAN too high":               {bridgeConfig(",\n\"vlan\": 4095"), []string{"line 2, column 9: vlan is 4095: want 0 to 4094"}},
 		"a VLAN below zero":             {bridgeConfig(`, "vlan": -1`), []string{"vlan is -1: want 0 to 4094"}},
 		"a VLAN in quotes":              {bridgeConfig(`, "vlan": "100"`), []string{"vlan: want a whole number, not a string"}},
@@ -137,6 +137,105 @@ func TestResourcesThatNetworksWant(t *testing.T) {
 	}
 }
 
+func TestNetworksThatTakeAddresses(t *testing.T) {
+	for config, takes := range map[string]bool{
+		``:                                  true,
+		`{"type":"bridge","bridge":"br0"}`:  true,
+		`{"type":"cnv-bridge"}`:             true,
+		`{"type":"macvlan"}`:                true,
+		`{"type":"macvtap"}`:                true,
+		`{"type":"tap"}`:                    true,
+		`{"type":"ovs","bridge":"br1"}`:     true,
+		`{"type":"sriov"}`:                  true,
+		`{"type":"host-device"}`:            true,
+		`{"type":"ovn-k8s-cni-overlay"}`:    true,
+		`{"type":"a plugin of the future"}`: true,
+		`{"type":"ipvlan","master":"eth1"}`: false,
+		`{"type":"ib-sriov"}`:               false,
+		`{"type":"istio-cni"}`:              false,
+		`{"type":"linkerd-cni"}`:            false,
+		`{"type":"vlan","vlanId":7}`:        false,
+		`{"type":"ptp"}`:                    false,
+		`{"type":"dummy"}`:                  false,
+		`{"plugins":[{"type":"bridge"},{"type":"cnv-tuning"}]}`: true,
+		`{"plugins":[{"type":"vlan"},{"type":"tuning"}]}`:       true,
+		`{"plugins":[{"type":"ptp"},{"type":"cnv-tuning"}]}`:    true,
+		`{"plugins":[{"type":"vlan"},{"type":"sbr"}]}`:          false,
+		`{"plugins":[{"type":"ipvlan"},{"type":"tuning"}]}`:     false,
+	} {
+		t.Run(config, func(t *testing.T) {
+			d := Read(&netv1.NetworkAttachmentDefinition{
+				Spec: netv1.NetworkAttachmentDefinitionSpec{Config: config},
+			}, nil)
+			assert.Equal(t, takes, d.TakesMAC())
+		})
+	}
+}
+
+func TestOptionsThatMeanNothing(t *testing.T) {
+	for options, warning := range map[string]string{
+		`"type":"bridge","vlanID":7`:                 "vlanID means nothing to the bridge plugin: did you mean vlan?",
+		`"type":"bridge","VLAN-tag":7`:               "VLAN-tag means nothing to the bridge plugin: did you mean vlan?",
+		`"type":"bridge","trunks":[]`:                "did you mean vlanTrunk?",
+		`"type":"bridge","master":"br0"`:             "did you mean bridge?",
+		`"type":"cnv-bridge","macspoofcheck":true`:   "macspoofcheck means nothing to the cnv-bridge plugin: did you mean macspoofchk?",
+		`"type":"bridge","frobnicate":1`:             "frobnicate means nothing to the bridge plugin",
+		`"type":"macvlan","vlan":7`:                  "vlan means nothing to the macvlan plugin: frames leave untagged; attach to an interface that is in the VLAN",
+		`"type":"macvlan","parent":"eth1"`:           "did you mean master?",
+		`"type":"macvlan","Master":"eth1","mtu":1`:   "",
+		`"type":"ipvlan","vlanId":7`:                 "vlanId means nothing to the ipvlan plugin: frames leave untagged",
+		`"type":"vlan","vlanId":7,"master":"eth1"`:   "",
+		`"type":"vlan","vlan":7`:                     "vlan means nothing to the vlan plugin: did you mean vlanId?",
+		`"type":"vlan","tag":7`:                      "did you mean vlanId?",
+		`"type":"host-device","device":"eth1"`:       "",
+		`"type":"host-device","pciBusId":"x"`:        "",
+		`"type":"host-device","pciId":"x"`:           "pciId means nothing to the host-device plugin",
+		`"type":"ovs","bridge":"br1","vlanId":7`:     "vlanId means nothing to the ovs plugin: did you mean vlan?",
+		`"type":"ovs","bridge":"br1","tag":7`:        "did you mean vlan?",
+		`"type":"ovs","vlanTrunk":[]`:                "did you mean trunk?",
+		`"type":"ovs","newer":1`:                     "",
+		`"type":"sriov","vlanId":7,"spoofchk":"off"`: "vlanId means nothing to the sriov plugin: did you mean vlan?",
+		`"type":"sriov","newer":1`:                   "",
+		`"type":"tuning","sysctl":{},"newer":1`:      "",
+		`"type":"ours","vlanId":7`:                   "",
+	} {
+		t.Run(options, func(t *testing.T) {
+			config, problems := ParseConfig("{" + options + "}")
+			require.Empty(t, problems)
+			if warning == "" {
+				assert.Empty(t, config.Warnings)
+				return
+			}
+			require.Len(t, config.Warnings, 1)
+			assert.Contains(t, config.Warnings[0], warning)
+		})
+	}
+}
+
+func TestAddressesThatNoPodCanHave(t *testing.T) {
+	for options, problem := range map[string]string{
+		`"type":"macvlan","mac":"03:00:00:00:00:01"`:                         `mac is "03:00:00:00:00:01", a multicast`,
+		`"type":"tap","mac":"ff:ff:ff:ff:ff:ff"`:                             "a multicast address",
+		`"type":"bridge","args":{"cni":{"mac":"01:00:5e:00:00:01"}}`:         `args.cni.mac is "01:00:5e:00:00:01", a multicast`,
+		`"type":"sriov","runtimeConfig":{"mac":"03:00:00:00:00:01"}`:         `runtimeConfig.mac is`,
+		`"type":"cnv-tuning","mac":"00:00:00:00:00:00"`:                      "which no interface can have: leave it out",
+		`"type":"tuning","mac":"02:zz"`:                                      "want an address such as",
+		`"type":"tuning","mac":"02:00:00:00:00:01"`:                          "",
+		`"type":"ours","mac":"as we like"`:                                   "",
+		`"type":"bridge","args":{"cni":{"mac":""}},"runtimeConfig":{"a":[]}`: "",
+	} {
+		t.Run(options, func(t *testing.T) {
+			_, problems := ParseConfig("{" + options + "}")
+			if problem == "" {
+				assert.Empty(t, problems)
+				return
+			}
+			require.Len(t, problems, 1)
+			assert.Contains(t, problems[0].Error(), problem)
+		})
+	}
+}
+
 func TestNamesOfResources(t *testing.T) {
 	for name, problem := range map[string]string{
 		"bridge.network.kubevirt.io/br0":     "",
@@ -145,10 +244,10 @@ func TestNamesOfResources(t *testing.T) {
 		"kubernetes.io/br0":                  "a resource of Kubernetes itself",
 		"node.kubernetes.io/br0":             "a resource of Kubernetes itself",
 		"requests.a.b/c":                     "which is for quotas",
-		"a.b/br_bad_":                        "is no extended resource",
-		"a b/c":                              "is no extended resource",
-		"a.b/" + strings.Repeat("x", 64):     "is no extended resource",
-		strings.Repeat("x", 250) + ".com/br": "is no extended resource",
+		"a.b/br_bad_":                        "is not an extended resource",
+		"a b/c":                              "is not an extended resource",
+		"a.b/" + strings.Repeat("x", 64):     "is not an extended resource",
+		strings.Repeat("x", 250) + ".com/br": "is not an extended resource",
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := CheckResourceName(name)
@@ -169,8 +268,8 @@ func TestNodeSelectors(t *testing.T) {
 		"a label":                 {written: "zone=a", want: map[string]string{"zone": "a"}},
 		"a label without a value": {written: "fast", want: map[string]string{"fast": ""}},
 		"several":                 {written: "zone=a, example.com/fast=", want: map[string]string{"zone": "a", "example.com/fast": ""}},
-		"two equals signs":        {written: "a=b=c", problem: "is no label of a node"},
-		"nothing":                 {written: " ", problem: "is no label of a node"},
+		"two equals signs":        {written: "a=b=c", problem: "is not a node label"},
+		"nothing":                 {written: " ", problem: "is not a node label"},
 		"a label torn":            {written: "zone=a,zone=b", problem: "is given two values"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,67 +29,113 @@ func (r *configReader) beside(root value) {
 	}
 }
 
-// bridgeKeys are the options of the bridge plugin, and those that every plugin has.
-func bridgeKeys() []string {
-	keys := []string{
-		"cniVersion",
-		"cniVersions",
-		"name",
-		"type",
-		"args",
-		"capabilities",
-		"dns",
-		"ipMasqBackend",
-		"runtimeConfig",
-		"prevResult",
-		"disableCheck",
-		"disableGC",
-		"loadOnlyInlinedPlugins",
-		"cni.dev/valid-attachments",
-		"cni.dev/attachments",
+// commonKeys returns the options that every plugin has.
+func commonKeys() []string {
+	return []string{
+		"cniVersion", "cniVersions", "name", "type", "args", "capabilities", "dns", "ipam", "runtimeConfig", "prevResult",
+		"disableCheck", "disableGC", "loadOnlyInlinedPlugins", "cni.dev/valid-attachments", "cni.dev/attachments",
 	}
-	options := reflect.TypeFor[bridgeOptions]()
-	for i := range options.NumField() {
-		keys = append(keys, options.Field(i).Tag.Get("json"))
+}
+
+// options returns those of a plugin beside what every plugin has; none if it is not known. all says whether they are
+// all that it has: of plugins that change often only what is nearly one of them is told.
+func options(plugin string) (known []string, all bool) {
+	switch plugin {
+	case "bridge", "cnv-bridge":
+		fields := reflect.TypeFor[bridgeOptions]()
+		for i := range fields.NumField() {
+			known = append(known, fields.Field(i).Tag.Get("json"))
+		}
+		return append(known, "ipMasqBackend"), true
+	case "macvlan":
+		return []string{"master", "mode", "mtu", "mac", "linkInContainer", "bcqueuelen"}, true
+	case "ipvlan":
+		return []string{"master", "mode", "mtu", "linkInContainer"}, true
+	case "vlan":
+		return []string{"master", "vlanId", "mtu", "linkInContainer"}, true
+	case "tap":
+		return []string{"multiQueue", "mtu", "mac", "owner", "group", "selinuxContext", "bridge"}, true
+	case "host-device":
+		return []string{"device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "auxDevice", "DPDKMode"}, true
+	case "sriov":
+		return []string{
+			"vlan", "vlanQoS", "vlanProto", "vlan_trunk", "deviceID", "min_tx_rate", "max_tx_rate", "spoofchk", "trust",
+			"link_state", "master", "mac", "logLevel", "logFile",
+		}, false
+	case "ovs":
+		return []string{
+			"bridge", "vlan", "mtu", "trunk", "deviceID", "ofport_request", "interface_type", "configuration_path",
+			"socket_file", "link_state_check_retries", "link_state_check_interval",
+		}, false
 	}
-	return keys
+	return nil, false
 }
 
 // unknownKeys warns of options that the plugin does not know. It reads them in whatever case.
-func (r *configReader) unknownKeys(v value, prefix string, known []string) {
+func (r *configReader) unknownKeys(v value, prefix, plugin string) {
+	own, all := options(plugin)
+	if len(own) == 0 {
+		return
+	}
+	known := append(own, commonKeys()...)
 	for _, m := range v.members {
 		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
 			continue
 		}
 		hint := ""
-		if meant := nearest(m.key, known); meant != "" {
+		meant := nearest(m.key, known)
+		switch {
+		case meant != "":
 			hint = fmt.Sprintf(": did you mean %s?", meant)
+		case !all:
+			continue
+		case meanings()[plain(m.key)] == "vlan":
+			hint = ": frames leave untagged; attach to an interface that is in the VLAN"
 		}
-		r.warn(m.value, "%s%s means nothing to the bridge plugin%s", prefix, m.key, hint)
+		r.warn(m.value, "%s%s means nothing to the %s plugin%s", prefix, m.key, plugin, hint)
 	}
 }
 
-// nearest is the option that is likely meant by a key, empty if there is none.
-func nearest(key string, known []string) string {
-	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(key))
-	meant := map[string]string{
-		"vlanid": "vlan", "vid": "vlan", "tag": "vlan", "vlantag": "vlan", "trunk": "vlanTrunk", "trunks": "vlanTrunk",
-		"bridgename": "bridge", "br": "bridge", "master": "bridge", "promisc": "promiscMode", "hairpin": "hairpinMode",
+func plain(key string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(key))
+}
+
+// meanings returns words that people write, in small letters, for options that plugins call otherwise.
+func meanings() map[string]string {
+	return map[string]string{
+		"vlan": "vlan", "vlanid": "vlan", "vid": "vlan", "tag": "vlan", "vlantag": "vlan",
+		"trunk": "vlanTrunk", "trunks": "vlanTrunk", "vlantrunk": "vlanTrunk", "vlans": "vlanTrunk",
+		"bridgename": "bridge", "br": "bridge", "promisc": "promiscMode", "hairpin": "hairpinMode",
 		"macspoof": "macspoofchk", "macspoofcheck": "macspoofchk", "gateway": "isGateway", "isolation": "portIsolation",
+		"parent": "master", "device": "master", "dev": "master", "interface": "master", "iface": "master", "nic": "master",
+		"macaddress": "mac",
 	}
-	if option, ok := meant[plain]; ok {
-		return option
+}
+
+// nearest returns the option that is likely meant by a key, empty if there is none.
+func nearest(key string, known []string) string {
+	word := plain(key)
+	meant := meanings()[word]
+	switch {
+	case word == "master" && slices.Contains(known, "bridge"):
+		return "bridge"
+	case slices.Contains(known, meant):
+		return meant
+	case meant == "vlan" && slices.Contains(known, "vlanId"):
+		return "vlanId"
+	case meant == "vlanTrunk" && slices.Contains(known, "trunk"):
+		return "trunk"
 	}
 	best, closest := "", 3 // a letter or two apart
 	for _, option := range known {
-		if d := distance(plain, strings.ToLower(option)); d < closest && d < len(option)/2 {
+		if d := distance(word, strings.ToLower(option)); d < closest && d < len(option)/2 {
 			best, closest = option, d
 		}
 	}
 	return best
 }
 
-// distance is how many letters must be added, removed or replaced to make b of a (Levenshtein).
+// distance returns how many letters must be added, removed or replaced to make b of a (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -123,17 +169,36 @@ func (r *configReader) mode(v value, prefix, plugin string, modes []string) {
 	r.warn(*m, "%smode is %q%s: %s takes %s", prefix, m.text, other, plugin, strings.Join(modes, ", "))
 }
 
-// address refuses an address that no interface can have, where a plugin gives it to every pod.
-func (r *configReader) address(v value, prefix string) {
-	m := v.folded("mac")
+// addresses refuses addresses that no interface can have, where a configuration gives them to every pod, and warns of
+// others: the second pod has the address of the first.
+func (r *configReader) addresses(v value, prefix, plugin string) {
+	if own, _ := options(plugin); isTuning(plugin) || slices.Contains(own, "mac") {
+		r.address(v.folded("mac"), prefix+"mac")
+	}
+	if args := v.folded("args"); args != nil {
+		if cni := args.folded("cni"); cni != nil {
+			r.address(cni.folded("mac"), prefix+"args.cni.mac")
+		}
+	}
+	if runtime := v.folded("runtimeConfig"); runtime != nil {
+		r.address(runtime.folded("mac"), prefix+"runtimeConfig.mac")
+	}
+}
+
+// address judges one of addresses. Without one there is nothing to say.
+func (r *configReader) address(m *value, name string) {
 	if m == nil || m.kind != text || m.text == "" {
 		return
 	}
 	address, err := net.ParseMAC(m.text)
 	switch {
 	case err != nil:
-		r.wrong(*m, "%smac is %q: want an address such as 02:00:00:00:00:01", prefix, m.text)
+		r.wrong(*m, "%s is %q: want an address such as 02:00:00:00:00:01", name, m.text)
 	case address[0]&1 != 0:
-		r.wrong(*m, "%smac is %q, a multicast address, which no interface can have", prefix, m.text)
+		r.wrong(*m, "%s is %q, a multicast address, which no interface can have", name, m.text)
+	case !slices.ContainsFunc(address, func(octet byte) bool { return octet != 0 }):
+		r.wrong(*m, "%s is %q, which no interface can have: leave it out", name, m.text)
+	default:
+		r.warn(*m, "%s is %s, which every pod would have: leave it out", name, m.text)
 	}
 }

@@ -84,22 +84,22 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 // TakesMAC reports whether an interface of the network can have an address that the pod asks for. Of a plugin that is
 // not known to take none, and where a file on the node has the configuration, it is assumed.
 func (d Definition) TakesMAC() bool {
-	// These live on the address of their master, or of the pod, or on one that is made from a GUID.
-	return len(d.Plugins) == 0 || !slices.Contains(
-		[]string{
-			"ipvlan",
-			"ib-sriov",
-			"ib-sriov-cni",
-			"ipoib",
-			"istio-cni",
-			"ptp",
-			"loopback",
-			"dummy",
-			"rdma",
-		},
-		d.Plugins[0],
-	)
+	if len(d.Plugins) == 0 {
+		return true
+	}
+	// These make no interface, or one that lives on the address of its master, or on one that is made from a GUID.
+	without := []string{
+		"ipvlan", "ib-sriov", "ib-sriov-cni", "ipoib", "rdma", "loopback", "istio-cni", "linkerd-cni", "kuma-cni",
+	}
+	// These take none, but tuning, further on in the list, can give their interfaces one. That of a VLAN has the address
+	// of its master else, as all others on that master have.
+	untuned := []string{"ptp", "vlan", "dummy"}
+	first, tuned := d.Plugins[0], slices.ContainsFunc(d.Plugins, isTuning)
+	return !slices.Contains(without, first) && (tuned || !slices.Contains(untuned, first))
 }
+
+// isTuning reports whether a plugin changes settings of the interface that another has made, its address among them.
+func isTuning(plugin string) bool { return plugin == "tuning" || plugin == "cnv-tuning" }
 
 // Wants returns the resources that one attachment to the network takes of a node, one of each: those that people wrote
 // into the annotations, else the bridge. A bridge that nobody offers is one that the plugin makes for itself, on every
@@ -119,7 +119,7 @@ func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, 
 	return []Resource{{Name: name}}, ""
 }
 
-// Derived is the resource that stands for the bridge of the network; empty if it has none, or none that nodes are
+// Derived returns the resource that stands for the bridge of the network; empty if it has none, or none that nodes are
 // asked for.
 func (d Definition) Derived() string {
 	if d.Unasked || len(d.Bridges) == 0 || !d.Bridges[0].provided() {
@@ -128,12 +128,12 @@ func (d Definition) Derived() string {
 	return BridgePrefix + d.Bridges[0].Name
 }
 
-// CheckResourceName says what is wrong with a name for an extended resource, by the rules of Kubernetes.
+// CheckResourceName returns what is wrong with a name for an extended resource, by the rules of Kubernetes.
 func CheckResourceName(name string) error {
 	domain, _, qualified := strings.Cut(name, "/")
 	switch {
 	case !qualified:
-		return fmt.Errorf("%q is no extended resource: want <domain>/<name>, as in %sbr0", name, BridgePrefix)
+		return fmt.Errorf("%q is not an extended resource: want <domain>/<name>, as in %sbr0", name, BridgePrefix)
 	case domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io"):
 		return fmt.Errorf("%q is a resource of Kubernetes itself: want one of another domain", name)
 	case strings.HasPrefix(name, "requests."):
@@ -141,7 +141,7 @@ func CheckResourceName(name string) error {
 	}
 	// A quota names the resource with a prefix, which must be a name too.
 	if problems := validation.IsQualifiedName("requests." + name); len(problems) > 0 {
-		return fmt.Errorf("%q is no extended resource: %s", name, strings.Join(problems, "; "))
+		return fmt.Errorf("%q is not an extended resource: %s", name, strings.Join(problems, "; "))
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func ParseNodeSelector(written string) (map[string]string, error) {
 		key, val, _ := strings.Cut(strings.TrimSpace(item), "=")
 		problems := slices.Concat(validation.IsQualifiedName(key), validation.IsValidLabelValue(val))
 		if len(problems) > 0 {
-			return nil, fmt.Errorf("%q is no label of a node, written <key>=<value>: %s", item, strings.Join(problems, "; "))
+			return nil, fmt.Errorf("%q is not a node label, written <key>=<value>: %s", item, strings.Join(problems, "; "))
 		}
 		if other, twice := selector[key]; twice && other != val {
 			return nil, fmt.Errorf("label %s is given two values, %q and %q", key, other, val)

@@ -27,7 +27,11 @@ type Selection struct {
 	Interface string
 	// MAC is the address asked for, as written; empty for any.
 	MAC string
-	// Infiniband is true where it is asked for by a GUID, and lives on an address made from that.
+	// Argument is an address that is asked for past Multus, as an argument of the plugin ("cni-args": {"mac": ...}), as
+	// written; empty for none. The bridge and tuning plugins take it where the network has no capability mac.
+	Argument string
+	// Infiniband is true where it is asked for by a GUID, and lives on an address made from that. One that asks for an
+	// address of Ethernet, too, may get it, as the plugin decides.
 	Infiniband bool
 	// explicit is true where the annotation names the namespace.
 	explicit bool
@@ -108,14 +112,34 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
 			Interface:  selected.InterfaceRequest,
 			MAC:        selected.MacRequest,
-			Infiniband: selected.InfinibandGUIDRequest != "",
+			Argument:   argumentOf(selected),
+			Infiniband: selected.InfinibandGUIDRequest != "" && !ofEthernet(selected.MacRequest),
 			element:    e,
 		})
 	}
 	return problems
 }
 
-// mismatch says which value of an element is not what Multus reads.
+// argumentOf returns the address in the arguments of the plugin, which reads their names in whatever case.
+func argumentOf(selected netv1.NetworkSelectionElement) string {
+	if selected.CNIArgs == nil {
+		return ""
+	}
+	for name, value := range *selected.CNIArgs {
+		if text, ok := value.(string); ok && text != "" && strings.EqualFold(name, "mac") {
+			return text
+		}
+	}
+	return ""
+}
+
+// ofEthernet reports whether a text is an address of six octets.
+func ofEthernet(address string) bool {
+	octets, err := net.ParseMAC(address)
+	return err == nil && len(octets) == 6
+}
+
+// mismatch returns which value of an element is not what Multus reads.
 func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
 	where, said := e.start, err.Error()
 	var wrong *json.UnmarshalTypeError
@@ -127,7 +151,11 @@ func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
 		if wrong.Field != "" {
 			path = path.Child(wrong.Field)
 		}
-		said = fmt.Sprintf("want %s, not a %s", wanted(wrong.Type.Kind().String()), wrong.Value)
+		found, _, _ := strings.Cut(wrong.Value, " ") // "number 5" is a number
+		if found == "array" {
+			found = string(list)
+		}
+		said = fmt.Sprintf("want %s, not %s %s", wanted(wrong.Type.Kind().String()), article(kind(found)), found)
 	}
 	return field.Invalid(path, field.OmitValueType{}, placeOf(n.source, where).String()+": "+said)
 }
@@ -208,9 +236,9 @@ func (n *Networks) checkName(s Selection) string {
 func checkInterface(name string) string {
 	switch {
 	case len(name) > maxInterfaceName:
-		return fmt.Sprintf("is longer than the %d characters that a name of an interface may have", maxInterfaceName)
+		return fmt.Sprintf("is longer than the %d characters of an interface name", maxInterfaceName)
 	case name == "." || name == "..", strings.ContainsAny(name, "/:"), strings.ContainsFunc(name, unsuited):
-		return "is no name of an interface: it must not have blanks, slashes or colons"
+		return "is not an interface name: blanks, slashes and colons are not allowed"
 	}
 	return ""
 }
@@ -219,75 +247,28 @@ func unsuited(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
 }
 
-// interfacesTwice refuses a name that two interfaces of the pod would have: the second could not be made.
+// interfacesTwice refuses a name that two interfaces of the pod would have: the second could not be made. Those that
+// are given none are named by Multus.
 func interfacesTwice(selections []Selection, path *field.Path) field.ErrorList {
 	var problems field.ErrorList
 	first := map[string]int{}
 	for i, s := range selections {
-		if other, twice := first[s.Interface]; twice && s.Interface != "" {
-			problems = append(
-				problems,
-				field.Invalid(path.Index(i).Child("interface"), s.Interface, fmt.Sprintf("attachment %d has the same name", other)),
-			)
+		name := s.InterfaceName(i)
+		other, twice := first[name]
+		if !twice {
+			first[name] = i
 			continue
 		}
-		first[s.Interface] = i
+		at, said := i, fmt.Sprintf("attachment %d has the same name", other)
+		if s.Interface == "" {
+			at, other = other, i
+		}
+		if selections[other].Interface == "" {
+			said = fmt.Sprintf("attachment %d, for which no name is given, has this one: choose another", other)
+		}
+		problems = append(problems, field.Invalid(path.Index(at).Child("interface"), name, said))
 	}
 	return problems
-}
-
-// WithMACs is the annotation with the address of some selections set, by their index. In JSON everything else stays as
-// it was written, to the byte; the other form has no room for addresses and is turned into JSON.
-func (n Networks) WithMACs(macs map[int]string) (string, error) {
-	if len(macs) == 0 {
-		return n.source, nil
-	}
-	if !n.json {
-		return n.asJSON(macs)
-	}
-	changed := n.source
-	for i := len(n.Selections) - 1; i >= 0; i-- {
-		mac, ok := macs[i]
-		if !ok {
-			continue
-		}
-		quoted, err := json.Marshal(mac)
-		if err != nil {
-			return "", fmt.Errorf("write %q as JSON: %w", mac, err)
-		}
-		changed = splice(changed, *n.Selections[i].element, string(quoted))
-	}
-	return changed, nil
-}
-
-// splice puts an address, in quotes, into an element, in place of the one it has.
-func splice(source string, e value, quoted string) string {
-	if v := e.folded("mac"); v != nil {
-		return source[:v.start] + quoted + source[v.end:]
-	}
-	end := e.members[len(e.members)-1].value.end // an element has a name at least
-	return source[:end] + `,"mac":` + quoted + source[end:]
-}
-
-func (n Networks) asJSON(macs map[int]string) (string, error) {
-	type element struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace,omitempty"`
-		Interface string `json:"interface,omitempty"`
-		MAC       string `json:"mac,omitempty"`
-	}
-	elements := make([]element, len(n.Selections))
-	for i, s := range n.Selections {
-		elements[i] = element{Name: s.Name, Interface: s.Interface, MAC: macs[i]}
-		if s.explicit {
-			elements[i].Namespace = s.Namespace
-		}
-	}
-	written, err := json.Marshal(elements)
-	if err != nil {
-		return "", fmt.Errorf("write networks as JSON: %w", err)
-	}
-	return string(written), nil
 }
 
 func article(noun kind) string {
@@ -297,11 +278,11 @@ func article(noun kind) string {
 	return "a"
 }
 
-// wanted is a type of Go in the words of people who write JSON.
+// wanted returns a type of Go in the words of people who write JSON.
 func wanted(goKind string) string {
 	switch {
 	case goKind == "string":
-		return "a text"
+		return "a string"
 	case goKind == "bool":
 		return "true or false"
 	case slices.Contains([]string{"slice", "array"}, goKind):

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// told is a selection as <namespace>/<name>@<interface> <mac>.
+// told returns a selection as <namespace>/<name>@<interface> <mac>.
 func told(selections []Selection) []string {
 	var all []string
 	for _, s := range selections {
@@ -42,11 +42,11 @@ func TestNetworksOfAPod(t *testing.T) {
 		"one of another namespace":       {source: "far/l2", want: []string{"far/l2"}},
 		"one with an interface":          {source: "far/l2@net7", want: []string{"far/l2@net7"}},
 		"an interface that is no label":  {source: "l2@Eth0.100_x", want: []string{"home/l2@Eth0.100_x"}},
-		"several, with blanks":           {source: " l2 ,far / l2 @ net1,\n\tl2", want: []string{"home/l2", "far/l2@net1", "home/l2"}},
+		"several, with blanks":           {source: " l2 ,far / l2 @ net9,\n\tl2", want: []string{"home/l2", "far/l2@net9", "home/l2"}},
 		"signs with nothing to them":     {source: "/l2@", want: []string{"home/l2"}},
 		"a network called null":          {source: "null", want: []string{"home/null"}},
 		"an empty list":                  {source: " [] "},
-		"a list":                         {source: `[{"name":"l2"},{"namespace":"far","name":"l2","interface":"net1","mac":"02:00:00:00:00:01"}]`, want: []string{"home/l2", "far/l2@net1 02:00:00:00:00:01"}},
+		"a list":                         {source: `[{"name":"l2"},{"namespace":"far","name":"l2","interface":"net9","mac":"02:00:00:00:00:01"}]`, want: []string{"home/l2", "far/l2@net9 02:00:00:00:00:01"}},
 		"a name with dots in a list":     {source: `[{"name":"l2.prod"}]`, want: []string{"home/l2.prod"}},
 		"keys that are newer than we":    {source: `[{"name":"l2","later":[{}]}]`, want: []string{"home/l2"}},
 		"keys in another case":           {source: `[{"Name":"l2","MAC":"02:00:00:00:00:01"}]`, want: []string{"home/l2 02:00:00:00:00:01"}},
@@ -87,22 +87,24 @@ func TestNetworksThatArePointedAt(t *testing.T) {
 		"capitals":                           {"L2", []string{"a[0].name: Invalid value: \"L2\": a lowercase RFC 1123 subdomain"}},
 		"a namespace that is none":           {"Far/l2", []string{"a[0].namespace: Invalid value: \"Far\""}},
 		"an interface of sixteen letters":    {"l2@" + strings.Repeat("x", 16), []string{"a[0].interface: ", "longer than the 15"}},
-		"an interface with a colon":          {"l2@eth0:1", []string{"a[0].interface: ", "must not have blanks"}},
+		"an interface with a colon":          {"l2@eth0:1", []string{"a[0].interface: ", "blanks, slashes and colons"}},
 		"an interface with a blank":          {`[{"name":"l2","interface":"e 0"}]`, []string{"a[0].interface: "}},
 		"an interface called ..":             {"l2@..", []string{"a[0].interface: "}},
 		"an interface twice":                 {"l2@net1,l3@net1", []string{"a[1].interface: Invalid value: \"net1\": attachment 0 has the same name"}},
+		"the name that Multus gives another": {"l2,l3@net1", []string{"a[1].interface: Invalid value: \"net1\": attachment 0, for which no name is given, has this one: choose another"}},
+		"the name that Multus will give":     {"l2@net2,l3", []string{"a[0].interface: Invalid value: \"net2\": attachment 1, for which no name is given, has this one"}},
 		"an object in place of a list":       {`{"name":"l2"}`, []string{`want a list, [{"name": "..."}], not an object`}},
-		"a text in place of a list":          {`"l2"`, []string{"want a list", "not a text"}},
+		"a text in place of a list":          {`"l2"`, []string{"want a list", "not a string"}},
 		"a null in the list":                 {`[null]`, []string{"a[0]: Invalid value: line 1, column 2: want an object", "not a null"}},
-		"a text in the list":                 {`["l2"]`, []string{"a[0]: Invalid value: line 1, column 2: want an object", "not a text"}},
+		"a text in the list":                 {`["l2"]`, []string{"a[0]: Invalid value: line 1, column 2: want an object", "not a string"}},
 		"an element without a name":          {`[{"namespace":"far"}]`, []string{"a[0].name: ", "is missing"}},
 		"an empty name":                      {`[{"name":""}]`, []string{"a[0].name: ", "is missing"}},
 		"the namespace written into a name":  {`[{"name":"far/l2"}]`, []string{`in JSON the namespace is a key of its own: write "namespace": "far", "name": "l2"`}},
 		"a path in place of a name":          {`[{"name":"../../secrets/x"}]`, []string{"a[0].name: Invalid value: \"../../secrets/x\": a lowercase RFC 1123 subdomain"}},
 		"a path in place of a namespace":     {`[{"name":"l2","namespace":"../x"}]`, []string{"a[0].namespace: "}},
-		"a name that is a number":            {"[\n{\"name\": 5}]", []string{"a[0].name: Invalid value: line 2, column 10: want a text, not a number"}},
+		"a name that is a number":            {"[\n{\"name\": 5}]", []string{"a[0].name: Invalid value: line 2, column 10: want a string, not a number"}},
 		"an address that is none":            {`[{"name":"l2","mac":"02:zz"}]`, []string{"a[0].mac: Invalid value: \"02:zz\""}},
-		"an address that is a list":          {`[{"name":"l2","mac":[]}]`, []string{"a[0].mac: Invalid value: line 1, column 21: want a text, not a array"}},
+		"an address that is a list":          {`[{"name":"l2","mac":[]}]`, []string{"a[0].mac: Invalid value: line 1, column 21: want a string, not a list"}},
 		"addresses that are a text":          {`[{"name":"l2","ips":"10.0.0.1"}]`, []string{"a[0].ips: Invalid value: line 1, column 21: want a list, not a string"}},
 		"a default route that is no address": {`[{"name":"l2","default-route":["x"]}]`, []string{"a[0]: Invalid value: line 1, column 2: ", "invalid IP address"}},
 		"JSON that is none":                  {`[{"name" "l2"}]`, []string{`a: Invalid value: is not JSON: line 1, column 9: a colon is missing after "name"`}},
@@ -223,7 +225,7 @@ func checkWritten(t *testing.T, networks Networks, macs map[int]string) {
 	require.Equal(t, before, after)
 }
 
-// parsedByTheLibrary is the library's answer. It panics for a null in a list, which is an error here.
+// parsedByTheLibrary returns the library's answer. It panics for a null in a list, which is an error here.
 func parsedByTheLibrary(source string) (parsed []*netv1.NetworkSelectionElement, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -244,14 +246,15 @@ func toldByTheLibrary(parsed []*netv1.NetworkSelectionElement) []string {
 	return told(selections)
 }
 
-// whyLater is what of the library's answer fails when the pod is attached.
+// whyLater returns what of the library's answer fails when the pod is attached.
 func whyLater(parsed []*netv1.NetworkSelectionElement) []string {
 	var reasons []string
 	interfaces := map[string]bool{}
-	for _, e := range parsed {
+	for i, e := range parsed {
 		if e == nil {
 			return []string{"it is null"}
 		}
+		name := Selection{Interface: e.InterfaceRequest}.InterfaceName(i)
 		reasons = append(reasons, validation.IsDNS1123Subdomain(e.Name)...)
 		reasons = append(reasons, validation.IsDNS1123Label(e.Namespace)...)
 		if wrong := checkInterface(e.InterfaceRequest); wrong != "" {
@@ -260,10 +263,10 @@ func whyLater(parsed []*netv1.NetworkSelectionElement) []string {
 		if e.MacRequest != "" {
 			reasons = append(reasons, "the address may be none")
 		}
-		if interfaces[e.InterfaceRequest] && e.InterfaceRequest != "" {
+		if interfaces[name] {
 			reasons = append(reasons, "the interface is there twice")
 		}
-		interfaces[e.InterfaceRequest] = true
+		interfaces[name] = true
 	}
 	return reasons
 }

@@ -3,9 +3,7 @@
 package nad
 
 import (
-	"encoding/json"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -15,13 +13,26 @@ type parser struct {
 	at     int
 }
 
-// fail says what is wrong at an offset, unless the parser is stuck at a look-alike: that is what is wrong then.
+// fail returns what is wrong at an offset, unless the parser is stuck at a look-alike: that is what is wrong then.
 func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
 	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
 	if name, plain := lookalike(r); name != "" {
 		return syntaxError(p.source, p.at, "this is %s (U+%04X): write %s in its place", name, r, plain)
 	}
+	if mark := callout(p.source[p.at:]); mark != "" {
+		return syntaxError(p.source, p.at, "%s is a mark for readers of the page that this is from: remove it", mark)
+	}
 	return syntaxError(p.source, offset, format, args...)
+}
+
+// callout is a mark such as <3> at the beginning of a text, as it stands in examples on web pages; empty if there is
+// none.
+func callout(text string) string {
+	digits := strings.TrimLeft(strings.TrimPrefix(text, "<"), "0123456789")
+	if length := len(text) - len(digits); length > 1 && text[0] == '<' && strings.HasPrefix(digits, ">") {
+		return text[:length+1]
+	}
+	return ""
 }
 
 func (p *parser) skip() {
@@ -30,7 +41,7 @@ func (p *parser) skip() {
 	}
 }
 
-// next is the next byte that is no white space, 0 at the end and for a zero byte, which JSON has no use for.
+// next returns the next byte that is no white space, 0 at the end and for a zero byte, which JSON has no use for.
 func (p *parser) next() byte {
 	p.skip()
 	if p.at == len(p.source) {
@@ -98,7 +109,7 @@ func (p *parser) member(of value, depth int) (member, *SyntaxError) {
 	return member{key: key.text, value: v}, err
 }
 
-// noKey says what is there in place of the name of a member.
+// noKey returns what is there in place of the name of a member.
 func (p *parser) noKey(of value, c byte) *SyntaxError {
 	switch {
 	case p.at == len(p.source):
@@ -169,7 +180,7 @@ func (p *parser) separator(of value, closing byte, last value) (more bool, err *
 	return false, p.fail(p.at, "want a comma here, or the %c that ends the %s", closing, of.kind)
 }
 
-// comma is the offset of the comma before the position.
+// comma returns the offset of the comma before the position.
 func (p *parser) comma() int { return strings.LastIndexByte(p.source[:p.at], ',') }
 
 func (p *parser) unclosed(v value, closing byte) *SyntaxError {
@@ -178,7 +189,7 @@ func (p *parser) unclosed(v value, closing byte) *SyntaxError {
 	)
 }
 
-// shown is a value in the words of a message.
+// shown returns a value in the words of a message.
 func (p *parser) shown(v value) string {
 	if v.kind == object || v.kind == list {
 		return "the " + string(v.kind)
@@ -188,106 +199,4 @@ func (p *parser) shown(v value) string {
 		return "the " + string(v.kind)
 	}
 	return string(printable([]rune(written)))
-}
-
-func (p *parser) string() (value, *SyntaxError) {
-	start := p.at
-	for i := start + 1; i < len(p.source); i++ {
-		switch c := p.source[i]; {
-		case c == '"':
-			p.at = i + 1
-			v := value{kind: text, start: start, end: p.at}
-			if err := json.Unmarshal([]byte(p.source[start:p.at]), &v.text); err != nil {
-				return value{}, p.fail(start, "the text is not well written: %v", err)
-			}
-			return v, nil
-		case c == '\n':
-			return value{}, p.fail(
-				start, "the text is not closed in its line: a double quote is missing, or a line break is to be written \\n",
-			)
-		case c < ' ':
-			return value{}, p.fail(i, "a control character is to be written \\u%04x", c)
-		case c == '\\':
-			length := escape(p.source[i+1:])
-			if length == 0 {
-				return value{}, p.fail(i, `no text has this escape: a backslash is written \\`)
-			}
-			i += length
-		}
-	}
-	return value{}, p.fail(start, "the text is not closed: a double quote is missing")
-}
-
-// escape is the length of an escape after its backslash, 0 if it is none.
-func escape(rest string) int {
-	if rest == "" {
-		return 0
-	}
-	if strings.IndexByte(`"\/bfnrt`, rest[0]) >= 0 {
-		return 1
-	}
-	if rest[0] != 'u' || len(rest) < 5 || strings.Trim(rest[1:5], "0123456789abcdefABCDEF") != "" {
-		return 0
-	}
-	return 5
-}
-
-func (p *parser) number() (value, *SyntaxError) {
-	start := p.at
-	for p.at < len(p.source) && strings.IndexByte("+-.0123456789eE", p.source[p.at]) >= 0 {
-		p.at++
-	}
-	written := p.source[start:p.at]
-	if !json.Valid([]byte(written)) {
-		return value{}, p.fail(start, "%s is not a number as JSON writes them; texts are written in double quotes", written)
-	}
-	return value{kind: number, start: start, end: p.at, text: written}, nil
-}
-
-// word reads true, false and null, and says what is wrong with everything else that is no value.
-func (p *parser) word() (value, *SyntaxError) {
-	start, word := p.at, p.letters()
-	v := value{start: start, end: start + len(word), text: word}
-	switch word {
-	case "true", "false":
-		v.kind = boolean
-	case "null":
-		v.kind = null
-	default:
-		return value{}, p.noValue(word)
-	}
-	p.at = v.end
-	return v, nil
-}
-
-func (p *parser) noValue(word string) *SyntaxError {
-	switch {
-	case p.at == len(p.source):
-		return p.fail(p.at, "the text ends where a value is due")
-	case strings.EqualFold(word, "true"), strings.EqualFold(word, "false"), strings.EqualFold(word, "null"):
-		return p.fail(p.at, "write %s in small letters", strings.ToLower(word))
-	case word != "":
-		return p.fail(p.at, "a text is written in double quotes: \"%s\"", word)
-	case p.source[p.at] == '\'':
-		return p.fail(p.at, "texts are written in double quotes, not in single ones")
-	case p.source[p.at] == '/' || p.source[p.at] == '#':
-		return p.fail(p.at, "JSON has no comments: remove this one")
-	}
-	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
-	return p.fail(p.at, "want a value here, not %q", r)
-}
-
-// letters are the letters, digits and signs of a word at the position; empty unless it begins with a letter.
-func (p *parser) letters() string {
-	rest := p.source[p.at:]
-	if r, _ := utf8.DecodeRuneInString(rest); !unicode.IsLetter(r) && r != '_' {
-		return ""
-	}
-	end := strings.IndexFunc(rest, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
-	})
-	if end < 0 {
-		return rest
-	}
-	return rest[:end]
 }

@@ -19,13 +19,22 @@ const (
 	Launcher = "virt-launcher"
 )
 
-// IsLauncher reports whether a VM runs in a pod, or will after a live migration. The addresses of such a pod are its
-// VM's.
+// IsLauncher reports whether a pod says that a VM runs in it, or will after a live migration. The addresses of such a
+// pod are its VM's. Anybody who writes a pod can say so.
 func IsLauncher(labels map[string]string, owners []metav1.OwnerReference) bool {
-	return labels[LauncherLabel] == Launcher || slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool {
-		return o.Controller != nil && *o.Controller && o.Kind == "VirtualMachineInstance" &&
-			strings.HasPrefix(o.APIVersion, "kubevirt.io/")
-	})
+	return labels[LauncherLabel] == Launcher || MachineOf(owners) != ""
+}
+
+// MachineOf returns the name of the VirtualMachineInstance that controls a pod, in the pod's namespace; it is that of
+// the VM, too. It is empty if none does.
+func MachineOf(owners []metav1.OwnerReference) string {
+	for _, o := range owners {
+		if o.Controller != nil && *o.Controller && o.Kind == "VirtualMachineInstance" &&
+			strings.HasPrefix(o.APIVersion, "kubevirt.io/") {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 // An Interface is one additional interface of a pod.

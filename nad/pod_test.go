@@ -51,7 +51,7 @@ func TestInterfacesOfAPod(t *testing.T) {
 
 func TestPodsOfVMs(t *testing.T) {
 	owner := func(apiVersion, kind string, controller *bool) []metav1.OwnerReference {
-		return []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Controller: controller}}
+		return []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "vm", Controller: controller}}
 	}
 	for name, c := range map[string]struct {
 		labels map[string]string

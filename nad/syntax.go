@@ -18,7 +18,7 @@ type kind string
 const (
 	object  kind = "object"
 	list    kind = "list"
-	text    kind = "text"
+	text    kind = "string"
 	number  kind = "number"
 	boolean kind = "boolean"
 	null    kind = "null"
@@ -41,12 +41,12 @@ type member struct {
 	value value
 }
 
-// exactly is the value of the last member with a name, as a map of Go has it. It is nil if there is none.
+// exactly returns the value of the last member with a name, as a map of Go has it. It is nil if there is none.
 func (v *value) exactly(name string) *value {
 	return v.last(func(key string) bool { return key == name })
 }
 
-// folded is the value of the last member with a name in whatever case, as a struct of Go reads it.
+// folded returns the value of the last member with a name in whatever case, as a struct of Go reads it.
 func (v *value) folded(name string) *value {
 	return v.last(func(key string) bool { return strings.EqualFold(key, name) })
 }
@@ -95,7 +95,7 @@ func syntaxError(source string, offset int, format string, args ...any) *SyntaxE
 	}
 }
 
-// excerpt is the line of an offset and a caret below its character. Of long lines it has what is around.
+// excerpt returns the line of an offset and a caret below its character. Of long lines it has what is around.
 func excerpt(source string, offset int) string {
 	const around = 50
 	begin := strings.LastIndexByte(source[:offset], '\n') + 1
@@ -132,7 +132,7 @@ func printable(runes []rune) []rune {
 func parse(source string) (*value, *SyntaxError) {
 	p := &parser{source: source}
 	if at, quote := quoted(source); quote != 0 {
-		return nil, p.fail(at, "remove these quotes, here and at the end: below | or >, YAML takes the text as it is")
+		return nil, p.fail(at, "remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is")
 	}
 	v, err := p.value(0)
 	if err != nil {
@@ -172,6 +172,8 @@ func lookalike(r rune) (name, plain string) {
 		return "an invisible character", "nothing"
 	case '\uff1a':
 		return "a full-width colon", ":"
+	case '$':
+		return "a dollar sign that a shell or a template left", "nothing"
 	case '\uff0c', '\u3001':
 		return "a full-width comma", ","
 	}

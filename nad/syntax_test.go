@@ -13,12 +13,12 @@ import (
 
 func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 	for name, c := range map[string]struct{ source, want string }{
-		"nothing":                             {"", "line 1, column 1: the text ends where a value is due"},
-		"blanks":                              {" \n ", "line 2, column 2: the text ends where a value is due"},
+		"nothing":                             {"", "line 1, column 1: the text ends where a value is expected"},
+		"blanks":                              {" \n ", "line 2, column 2: the text ends where a value is expected"},
 		"a comma missing between members":     {"{\n\t\"a\": \"1\"\n\t\"b\": 2}", "line 2, column 10: a comma is missing after \"1\"\n   \"a\": \"1\"\n           ^"},
 		"a comma missing after an object":     {`{"a": {} "b": 2}`, "line 1, column 9: a comma is missing after the object"},
 		"a comma missing in a list":           {`[1 2]`, "line 1, column 3: a comma is missing after 1"},
-		"a comma missing after a long text":   {`["` + strings.Repeat("x", 50) + `" 2]`, "column 54: a comma is missing after the text"},
+		"a comma missing after a long text":   {`["` + strings.Repeat("x", 50) + `" 2]`, "column 54: a comma is missing after the string"},
 		"a comma too many in an object":       {`{"a": 1,}`, "line 1, column 8: nothing follows this comma: remove it"},
 		"a comma too many in a list":          {"[1,\n]", "line 1, column 3: nothing follows this comma: remove it"},
 		"two commas":                          {`[1,,2]`, "line 1, column 4: want a value here, not ','"},
@@ -29,16 +29,16 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"a name without quotes":               {`{vlan: 1}`, `line 1, column 2: names are written in double quotes: "vlan"`},
 		"a name in single quotes":             {`{'vlan': 1}`, "line 1, column 2: names are written in double quotes, not in single ones"},
 		"a number for a name":                 {`{1: 1}`, "line 1, column 2: want a name in double quotes here"},
-		"a text without quotes":               {`{"type": bridge}`, `line 1, column 10: a text is written in double quotes: "bridge"`},
-		"a text in single quotes":             {`['a']`, "line 1, column 2: texts are written in double quotes, not in single ones"},
-		"a text that is not closed":           {`{"a": "b}`, "line 1, column 7: the text is not closed: a double quote is missing"},
-		"a text that is not closed in a line": {"{\"a\": \"b,\n\"c\": 1}", "line 1, column 7: the text is not closed in its line"},
-		"an escape that does not exist":       {`["\d"]`, "line 1, column 3: no text has this escape"},
-		"half an escape":                      {`["\u12"]`, "line 1, column 3: no text has this escape"},
-		"a tab in a text":                     {"[\"a\tb\"]", `line 1, column 4: a control character is to be written \u0009`},
-		"a word of Python":                    {`[True]`, "line 1, column 2: write true in small letters"},
+		"a text without quotes":               {`{"type": bridge}`, `line 1, column 10: a string is written in double quotes: "bridge"`},
+		"a text in single quotes":             {`['a']`, "line 1, column 2: strings are written in double quotes, not in single ones"},
+		"a text that is not closed":           {`{"a": "b}`, "line 1, column 7: the string does not end: a double quote is missing"},
+		"a text that is not closed in a line": {"{\"a\": \"b,\n\"c\": 1}", "line 1, column 7: the string does not end in its line"},
+		"an escape that does not exist":       {`["\d"]`, "line 1, column 3: not an escape of JSON"},
+		"half an escape":                      {`["\u12"]`, "line 1, column 3: not an escape of JSON"},
+		"a tab in a text":                     {"[\"a\tb\"]", `line 1, column 4: a control character must be written \u0009`},
+		"a word of Python":                    {`[True]`, "line 1, column 2: write true in lower case"},
 		"a number with a zero first":          {`[0100]`, "line 1, column 2: 0100 is not a number as JSON writes them"},
-		"a version without quotes":            {`{"cniVersion": 0.3.1}`, "line 1, column 16: 0.3.1 is not a number as JSON writes them; texts are written in double quotes"},
+		"a version without quotes":            {`{"cniVersion": 0.3.1}`, "line 1, column 16: 0.3.1 is not a number as JSON writes them; strings are written in double quotes"},
 		"a comment in place of a member":      {"{\n// one\n\"a\": 1}", "line 2, column 1: JSON has no comments"},
 		"a comment after a member":            {"{\"a\": 1 # one\n}", "line 1, column 9: JSON has no comments"},
 		"a comment in place of a value":       {"[# one\n]", "line 1, column 2: JSON has no comments"},
@@ -51,6 +51,10 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"a nesting without end":               {strings.Repeat("[", 20000), "this is nested too deep"},
 		"an odd byte":                         {"\x00", `line 1, column 1: want a value here, not '\x00'`},
 		"typographic quotes around a name":    {"{\u201ctype\u201d: 1}", "line 1, column 2: this is a typographic quote (U+201C): write \" in its place"},
+		"a mark of a web page":                {"{\"a\": 1, <3>\n\"b\": 2}", "line 1, column 10: <3> is a mark for readers of the page that this is from: remove it"},
+		"a mark after the last member":        {"{\"a\": 1 <12>}", "line 1, column 9: <12> is a mark"},
+		"an angle bracket alone":              {"{\"a\": 1, <x>}", "want a name in double quotes here"},
+		"what a shell left":                   {"${\"a\": 1}", "line 1, column 1: this is a dollar sign that a shell or a template left (U+0024): write nothing in its place"},
 		"typographic quotes around a text":    {"{\"type\": \u2018bridge\u2019}", "line 1, column 10: this is a typographic quote (U+2018)"},
 		"a no-break space between members":    {"{\"a\": 1,\n\u00a0\"b\": 2}", "line 2, column 1: this is a no-break space (U+00A0): write an ordinary space in its place"},
 		"a no-break space before a colon":     {"{\"a\"\u00a0: 1}", "line 1, column 5: this is a no-break space"},
@@ -101,7 +105,7 @@ func FuzzSyntax(f *testing.F) {
 	})
 }
 
-// asAny is a value as encoding/json reads it.
+// asAny returns a value as encoding/json reads it.
 func asAny(v value) any {
 	switch v.kind {
 	case object:

@@ -5,6 +5,8 @@ package webhooks
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,8 +44,8 @@ func (b *Bridges) Run(ctx context.Context, c client.WithWatch) {
 	running.Wait()
 }
 
-// namesIn are the bridges that an object offers, or the addresses that the NICs of a node have. A bridge that a node
-// has none of at this moment is offered all the same.
+// namesIn returns the bridges that an object offers, or the addresses that the NICs of a node have. A bridge that a
+// node has none of at this moment is offered all the same.
 func namesIn(o any) ([]string, error) {
 	var bridges []string
 	switch o := o.(type) {
@@ -55,11 +57,7 @@ func namesIn(o any) ([]string, error) {
 		}
 	case *v1.NodeNetworkConfigurationPolicy:
 		state, _ := netstate.Parse(wishOf(o.Spec)) // what cannot be read declares nothing
-		for _, i := range state.Interfaces {
-			if i.Type == netstate.TypeBridge && i.State != netstate.StateAbsent {
-				bridges = append(bridges, i.Name)
-			}
-		}
+		bridges = slices.Sorted(maps.Keys(state.DeclaredBridges()))
 	case *v1beta1.NodeNetworkState:
 		return addressesOfNode(o), nil
 	default:

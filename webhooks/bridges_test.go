@@ -52,7 +52,7 @@ func TestWhichBridgesAreOffered(t *testing.T) {
 	require.True(t, b.Ready())
 
 	for bridge, offered := range map[string]bool{
-		"br0": true, "br1": true, // kubelet writes zero for a moment when it starts anew
+		"br0": true, "br1": true, // kubelet writes zero for a moment when it restarts
 		"br2": true, "br3": false, "eth1": false, "br9": false, "cpu": false,
 	} {
 		assert.Equal(t, offered, b.Offered(bridge), bridge)

@@ -33,7 +33,7 @@ func (k ClaimKey) id() string {
 	return spell(sum[:5])
 }
 
-// sign is the signature of a creation that goes by a nonce.
+// sign returns the signature of a creation that goes by a nonce.
 func (k ClaimKey) sign(nonce string, of claimScope) string {
 	mac := hmac.New(sha256.New, k)
 	_ = json.NewEncoder(mac).Encode([]any{
@@ -60,7 +60,7 @@ func claimScopeOf(kind string, request *admissionv1.AdmissionRequest, meta metad
 	}
 }
 
-// newClaim is a claim for a creation, and the nonce that the ledger knows it by.
+// newClaim returns a claim for a creation, and the nonce that the ledger knows it by.
 func newClaim(k ClaimKey, of claimScope) (claim, nonce string) {
 	random := make([]byte, nonceLength)
 	_, _ = rand.Read(random) // it never fails
@@ -68,7 +68,7 @@ func newClaim(k ClaimKey, of claimScope) (claim, nonce string) {
 	return k.id() + "." + nonce + "." + k.sign(nonce, of), nonce
 }
 
-// readClaim returns the nonce of a claim that one of the keys signed for this creation. known says whether the claim
+// readClaim returns the nonce of a claim that one of the keys signed for this creation. known reports whether the claim
 // names one of the keys, or is none at all.
 func readClaim(claim string, of claimScope, keys ...ClaimKey) (nonce string, valid, known bool) {
 	parts := strings.Split(claim, ".")
@@ -83,7 +83,7 @@ func readClaim(claim string, of claimScope, keys ...ClaimKey) (nonce string, val
 	return "", false, false
 }
 
-// newUnsignedClaim is a claim as the release before gives it.
+// newUnsignedClaim returns a claim as the release before gives it.
 func newUnsignedClaim(now time.Time) string {
 	random := make([]byte, 8)
 	_, _ = rand.Read(random)

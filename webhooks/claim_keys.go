@@ -54,7 +54,7 @@ type ClaimKeys struct {
 	Clock    clock.Clock
 	Log      logr.Logger
 
-	mu           sync.Mutex
+	mu           sync.Mutex // guards what follows
 	keys         []ClaimKey // the first signs, all verify; none while the Secret was not read
 	gaveUnsigned time.Time  // when Unsigned last said so
 	looked       time.Time  // when the Secret was last looked at
@@ -87,7 +87,7 @@ func (c *ClaimKeys) current() []ClaimKey {
 	return c.keys
 }
 
-// New is a claim for a creation, and the nonce that the ledger knows it by.
+// New returns a claim for a creation, and the nonce that the ledger knows it by.
 func (c *ClaimKeys) New(of claimScope) (nonce, claim string, err error) {
 	keys := c.current()
 	if len(keys) == 0 {
@@ -120,8 +120,8 @@ func (c *ClaimKeys) Read(ctx context.Context, claim string, of claimScope) (nonc
 	return nonce, valid, nil
 }
 
-// unsigned says whether claims are given, and taken, as the release before does: while its replicas may be there, and
-// taken a while after.
+// unsigned reports whether claims are given, and taken, as the release before does: while its replicas may be there,
+// and taken a while after.
 func (c *ClaimKeys) unsigned() (gives, takes bool) {
 	gives = c.Unsigned != nil && c.Unsigned()
 	c.mu.Lock()
@@ -185,7 +185,7 @@ func (c *ClaimKeys) readOnce(ctx context.Context) ([]ClaimKey, error) {
 	return keysIn(&s), nil
 }
 
-// keysIn are the keys of a Secret; none if the current one cannot be read.
+// keysIn returns the keys of a Secret; none if the current one cannot be read.
 func keysIn(s *corev1.Secret) []ClaimKey {
 	current, previous := s.Data[currentKey], s.Data[previousKey]
 	switch {

@@ -64,7 +64,7 @@ func anyCreation() claimScope {
 	return claimScope{kind: macpool.KindVM, namespace: "home", generateName: "vm-", user: "alice"}
 }
 
-// give is the claim that a replica gives to a creation which brings none.
+// give returns the claim that a replica gives to a creation which brings none.
 func (w *keyWorld) give(c *ClaimKeys) string {
 	w.t.Helper()
 	nonce, claim, err := c.New(anyCreation())

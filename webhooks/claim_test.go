@@ -121,7 +121,7 @@ func first(t *testing.T, w *world) (mac, claim string) {
 	return mac, claimIn(t, response)
 }
 
-// claimIn is the claim that an answer writes.
+// claimIn returns the claim that an answer writes.
 func claimIn(t *testing.T, response *admissionv1.AdmissionResponse) string {
 	t.Helper()
 	claim, _ := changes(t, response.Patch)["/metadata/annotations/bridgehead.dev~1claim"].(string)
@@ -131,7 +131,7 @@ func claimIn(t *testing.T, response *admissionv1.AdmissionResponse) string {
 
 func TestASecondLookAtACreationChangesNothing(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	mac, claim := first(t, w)
 	response := w.post(generated(t, "alice", mac, claim, false))
 	require.True(t, response.Allowed, "%v", response.Result)
@@ -163,7 +163,7 @@ func TestAClaimThatIsNotOfThisCreationGivesNoAddressOfAnother(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			defer w.settle()
+			defer w.flush()
 			mac, claim := first(t, w)
 			response := try(t, w, mac, claim)
 			require.False(t, response.Allowed, "two objects have %s", mac)
@@ -172,7 +172,7 @@ func TestAClaimThatIsNotOfThisCreationGivesNoAddressOfAnother(t *testing.T) {
 	}
 }
 
-// nameless is the object that a claim stands for.
+// nameless returns the object that a claim stands for.
 func nameless(claim string) macpool.Object {
 	nonce := strings.Split(claim, ".")[1]
 	return macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "gen-", Claim: nonce}
@@ -180,7 +180,7 @@ func nameless(claim string) macpool.Object {
 
 func TestTwoCreationsWithOneMadeUpClaimAreTwo(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	const mac = "02:4a:be:00:00:07"
 	assert.True(t, w.post(generated(t, "alice", mac, "a-1", false)).Allowed)
 	assert.False(t, w.post(generated(t, "alice", mac, "a-1", false)).Allowed)
@@ -188,7 +188,7 @@ func TestTwoCreationsWithOneMadeUpClaimAreTwo(t *testing.T) {
 
 func TestTheClaimOfADryRunIsNoneForACreation(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	response := w.post(generated(t, "alice", "", "", true))
 	require.True(t, response.Allowed)
 	claim := claimIn(t, response)
@@ -199,7 +199,7 @@ func TestTheClaimOfADryRunIsNoneForACreation(t *testing.T) {
 
 func TestACopyWithAClaimThatHoldsNothingItAsksForIsACreationOfItsOwn(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	_, claim := first(t, w)
 	for _, mac := range []string{"52:54:00:00:00:01", ""} {
 		response := w.post(generated(t, "alice", mac, claim, false))

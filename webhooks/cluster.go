@@ -57,7 +57,7 @@ func NewClient(cfg *rest.Config) (client.WithWatch, error) {
 	return c, nil
 }
 
-// Advertising is how many nodes have a resource; it stops at the first page with one.
+// Advertising returns how many nodes have a resource; it stops at the first page with one.
 func (c Cluster) Advertising(ctx context.Context, resource string) (int, error) {
 	nodes := 0
 	err := c.each(ctx, &corev1.NodeList{}, func(o client.Object) bool {
@@ -70,16 +70,17 @@ func (c Cluster) Advertising(ctx context.Context, resource string) (int, error) 
 	return nodes, err
 }
 
-// Unserved are the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
+// Unserved returns the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
 func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
+	view, failed := c.Look(ctx) // without it a veth that a policy made a port counts as some pod's
 	var reasons []string
-	var unreadable []error
+	unreadable := []error{failed}
 	err := c.each(ctx, &v1beta1.NodeNetworkStateList{}, func(o client.Object) bool {
 		current := o.(*v1beta1.NodeNetworkState).Status.CurrentState
 		if current == nil {
 			return true // the node has not reported yet
 		}
-		reason, err := unserved(o.GetName(), current.Raw, b)
+		reason, err := unserved(o.GetName(), current.Raw, view.wished(o.GetName()), b)
 		if err != nil {
 			unreadable = append(unreadable, err)
 		}
@@ -91,7 +92,7 @@ func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
 	return reasons, errors.Join(append(unreadable, err)...)
 }
 
-// Users are pods and VMs that name a NAD; not all of them, if there are many.
+// Users returns pods and VMs that name a NAD; not all of them, if there are many.
 func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// conditionsOf are the match conditions in the manifests of the webhook at a path, as the API server reads them, but
-// for the one that keeps templates from being called.
+// conditionsOf returns the match conditions in the manifests of the webhook at a path, as the API server reads them,
+// but for the one that keeps templates from being called.
 func conditionsOf(t *testing.T, path string) map[string]cel.ConditionEvaluator {
 	t.Helper()
 	compiler := cel.NewConditionCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))

@@ -65,7 +65,7 @@ func TestReviewsOfTheCorpus(t *testing.T) {
 			checkRestUntouched(t, c.Object, patched(t, c.Object, response), slices.Sorted(maps.Keys(set)))
 
 			w.away.Store(false)
-			w.settle()
+			w.flush()
 			assert.Equal(t, after(c, before, assigned), w.holds(), "who holds what")
 		})
 	}
@@ -144,7 +144,7 @@ func checkRestUntouched(t *testing.T, before, after []byte, pointers []string) {
 	assert.Equal(t, string(original), string(restored))
 }
 
-// after is who holds what once a case is answered.
+// after returns who holds what once a case is answered.
 func after(c corpus.Case, before map[string][]string, assigned []string) map[string][]string {
 	want := maps.Clone(before)
 	if !c.Want.Allowed || c.DryRun {

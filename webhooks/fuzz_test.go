@@ -33,7 +33,7 @@ func FuzzReview(f *testing.F) {
 	ours := regexp.MustCompile(`^/spec/template/spec/domain/devices/interfaces/[0-9]+/macAddress$|^/metadata/annotations(/bridgehead\.dev~1claim)?$`)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w := newWorld(t)
-		defer w.settle()
+		defer w.flush()
 		w.hold("02:4a:be:00:00:01", "case-0/vma", "br0")
 
 		response := w.post(body)

@@ -32,6 +32,8 @@ type Lending struct {
 	Claims *ClaimKeys
 	// NodeOf is the node that has a NIC with an address, empty if none has; nil knows of none.
 	NodeOf func(macpool.MAC) string
+	// Has reports whether a VM, or its instance, has an address, by a read that is never old. Nil says so of all.
+	Has func(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
 }
 
 // A nic is one interface of a VM or a pod as the ledger's rules see it.
@@ -63,7 +65,7 @@ type order struct {
 	hint string
 }
 
-// pathOf is where an address is asked for.
+// pathOf returns where an address is asked for.
 func (o order) pathOf(m macpool.MAC) *field.Path {
 	for _, n := range o.asking {
 		if n.mac == m {
@@ -85,7 +87,7 @@ func (l Lending) lend(
 	return macs, nil
 }
 
-// ask is lend with the refusal of the ledger as an error.
+// ask returns lend with the refusal of the ledger as an error.
 func (l Lending) ask(
 	ctx context.Context, request *admissionv1.AdmissionRequest, o *order, verdict *Verdict,
 ) ([]macpool.MAC, error) {
@@ -133,8 +135,8 @@ func (l Lending) warnOfNodes(o order, verdict *Verdict) {
 	}
 }
 
-// poolFor is the pool that serves a namespace. Where there is none, interfaces that all bring an address need none: it
-// is held for them wherever it comes from.
+// poolFor returns the pool that serves a namespace. Where there is none, interfaces that all bring an address need
+// none: it is held for them wherever it comes from.
 func (l Lending) poolFor(namespace string, asking []nic) (cluster.PoolRule, error) {
 	rule, err := l.PoolFor(namespace)
 	var poolless *macpool.NoPoolError
@@ -161,7 +163,7 @@ func (l Lending) identify(
 		return field.ErrorList{field.TooLong(at.Child("generateName"), "", maxName)}, nil
 	}
 	if meta.GenerateName == "" {
-		return field.ErrorList{field.Required(at.Child("name"), "give it, or metadata.generateName")}, nil
+		return field.ErrorList{field.Required(at.Child("name"), "set it, or metadata.generateName")}, nil
 	}
 	scope := claimScopeOf(kind, request, meta)
 	o.holder.GenerateName = meta.GenerateName
@@ -187,7 +189,7 @@ func (l Lending) identify(
 	return nil, err
 }
 
-// parts are the errors that were joined into one.
+// parts returns the errors that were joined into one.
 func parts(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()

@@ -18,7 +18,7 @@ import (
 // A nadRule lists what is wrong with a NAD in one respect.
 type nadRule func(n nadObject) field.ErrorList
 
-// nadRules are everything that can be wrong with a NAD by itself.
+// nadRules returns everything that can be wrong with a NAD by itself.
 func nadRules() []nadRule {
 	return []nadRule{
 		validateConfig,
@@ -42,49 +42,6 @@ func objectOf(n *netv1.NetworkAttachmentDefinition, keys []string) nadObject {
 	o := nadObject{NetworkAttachmentDefinition: n, keys: keys}
 	o.config, o.problems = nad.ParseConfig(n.Spec.Config)
 	return o
-}
-
-// NADDefaulter gives NADs of bridges the annotation that names the resource for the bridge, unless they have one.
-type NADDefaulter struct {
-	// ResourceKeys are the annotations that name resources.
-	ResourceKeys []string
-}
-
-// Review implements Reviewer.
-func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
-	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
-		return Verdict{}, nil
-	}
-	n, problems := readNAD(request.Object.Raw)
-	if len(problems) > 0 {
-		return Verdict{Denied: problems}, nil
-	}
-	before := ""
-	if request.Operation == admissionv1.Update {
-		old, _ := readNAD(request.OldObject.Raw) // what cannot be read counts as not there
-		before = nad.Read(old, w.ResourceKeys).Derived()
-	}
-	var verdict Verdict
-	after := nad.Read(n, w.ResourceKeys)
-	if name := missingResource(after, before); name != "" {
-		set := map[string]string{nad.ResourceAnnotation: name}
-		if _, said := n.Annotations[nad.OwnResourceAnnotation]; !said && len(after.Resources) == 0 {
-			set[nad.OwnResourceAnnotation] = nad.DerivedResource
-		}
-		verdict.Patch.annotate(n.Annotations, set)
-	}
-	return verdict, nil
-}
-
-// missingResource is the resource that a NAD is to name and does not: that of its bridge, where it names none, or still
-// names the one before, which its bridge had before a change.
-func missingResource(d nad.Definition, before string) string {
-	name := d.Derived()
-	kept := len(d.Resources) == 1 && d.Resources[0] == nad.Resource{Key: nad.ResourceAnnotation, Name: before}
-	if len(d.Resources) > 0 && !kept || name == before && kept {
-		return ""
-	}
-	return name
 }
 
 // NADReviewer reviews NADs: it refuses those to which no pod could be attached, and warns of those that some nodes
@@ -242,11 +199,11 @@ func (w NADReviewer) warnUsers(ctx context.Context, verdict *Verdict, ref nad.Re
 	}
 	users, err := w.Users(ctx, ref)
 	if err != nil {
-		verdict.Notes = append(verdict.Notes, fmt.Sprintf("who uses %s is not known: %v", ref, err))
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up who uses %s: %v", ref, err))
 		return
 	}
 	for _, user := range users[:min(len(users), maxHints)] {
-		verdict.warn("%s uses this network, which %s: it keeps what it has until it starts again", user, what)
+		verdict.warn("%s uses this network, which %s: the change takes effect when it restarts", user, what)
 	}
 	if more := len(users) - maxHints; more > 0 {
 		verdict.warn("at least %d more use this network", more)
@@ -258,9 +215,9 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 	wanted, unoffered := d.Wants(offeredBy(w.Offered))
 	if unoffered != "" {
 		verdict.warn(
-			"no policy declares bridge %s and no node has it: the plugin makes one of its own, without uplink", unoffered,
+			"no policy declares bridge %s and no node has it: the plugin will create one without an uplink", unoffered,
 		)
-		verdict.warn("pods do not ask for it; to have them wait for it, write annotation %s yourself", nad.ResourceAnnotation)
+		verdict.warn("pods do not request it; to have them wait for it, set annotation %s", nad.ResourceAnnotation)
 	}
 	for _, r := range wanted {
 		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
@@ -268,7 +225,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		}
 		nodes, err := w.Advertising(ctx, r.Name)
 		if err != nil {
-			verdict.Notes = append(verdict.Notes, fmt.Sprintf("which nodes have %s is not known: %v", r.Name, err))
+			verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up which nodes have %s: %v", r.Name, err))
 		} else if nodes == 0 {
 			verdict.warn(
 				"no node has bridge %s now: pods on this network wait until one has", strings.TrimPrefix(r.Name, nad.BridgePrefix),
@@ -281,7 +238,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		}
 		nodes, err := w.Unserved(ctx, b)
 		if err != nil {
-			verdict.Notes = append(verdict.Notes, fmt.Sprintf("whether bridge %s takes the VLANs is not known: %v", b.Name, err))
+			verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up whether bridge %s takes the VLANs: %v", b.Name, err))
 		}
 		for _, node := range nodes[:min(len(nodes), maxHints)] {
 			verdict.warn("%s", node)
@@ -292,7 +249,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 	}
 }
 
-// offeredBy is a function for which nil stands for a cluster that offers every bridge.
+// offeredBy returns a function for which nil stands for a cluster that offers every bridge.
 func offeredBy(offered func(bridge string) bool) func(bridge string) bool {
 	if offered == nil {
 		return func(string) bool { return true }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/bridgehead-dev/bridgehead/nad"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 // A nadCase is a file of testdata/nads: a NAD that is written, and the answer that is wanted. The patch is that of the
@@ -76,7 +77,7 @@ func TestNADsOfTheCorpus(t *testing.T) {
 	for name, c := range readCases[nadCase](t, "nads") {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			defer w.settle()
+			defer w.flush()
 			fills, judges := c.handlers(w.handler)
 			object := []byte(c.Object)
 
@@ -101,7 +102,7 @@ func TestNADsOfTheCorpus(t *testing.T) {
 
 func TestNothingOfTheClusterNeedBeKnown(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	handler := Handler{Log: w.handler.Log, Reviewer: NADReviewer{ResourceKeys: []string{nad.ResourceAnnotation}}}
 	c := nadCase{Operation: admissionv1.Create}
 	response := post(t, handler, c.review(t, []byte(`{"metadata":{"name":"l2"},"spec":{"config":"{\"type\":\"bridge\",\"bridge\":\"br0\",\"vlan\":7}"}}`)))
@@ -117,7 +118,7 @@ func TestNodesWhoseBridgeDoesNotTakeTheVLANs(t *testing.T) {
 			vlan = `,"vlan":` + vlan
 		}
 		return `{"interfaces":[{"name":"br0","type":"linux-bridge","bridge":{"port":[{"name":"veth1"},{"name":"` + uplink + `"` + vlan + `}]}},` +
-			`{"name":"eth1","type":"ethernet"},{"name":"bond0","type":"bond"},{"name":"veth1","type":"veth"},{"name":"tap0","type":"tun"}]}`
+			`{"name":"eth1","type":"ethernet"},{"name":"bond0","type":"bond"},{"name":"veth1","type":"veth"},{"name":"veth2","type":"veth","state":"ignore"},{"name":"tap0","type":"tun"}]}`
 	}
 	tagged := func(first, last int) nad.Bridge {
 		return nad.Bridge{Name: "br0", Trunk: []nad.VLANRange{{First: first, Last: last}}}
@@ -144,7 +145,7 @@ func TestNodesWhoseBridgeDoesNotTakeTheVLANs(t *testing.T) {
 		"nothing reported":                {`{}`, nad.Bridge{Name: "br0", VLAN: 100}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			said, err := unserved("n", []byte(c.state), c.bridge)
+			said, err := unserved("n", []byte(c.state), netstate.State{}, c.bridge)
 			require.NoError(t, err)
 			if c.want == "" {
 				assert.Empty(t, said)
@@ -153,7 +154,13 @@ func TestNodesWhoseBridgeDoesNotTakeTheVLANs(t *testing.T) {
 			assert.Contains(t, said, c.want)
 		})
 	}
-	_, err := unserved("n", []byte(`{"interfaces":{}}`), nad.Bridge{Name: "br0"})
+	view := viewOf(t, map[string]string{
+		"lan": interfaces("{name: br0, type: linux-bridge, state: up, bridge: {port: [{name: veth2}]}}"),
+	})
+	said, err := unserved("n", []byte(state("veth2", trunk)), view.wished("node01"), nad.Bridge{Name: "br0", VLAN: 100})
+	require.NoError(t, err)
+	assert.Empty(t, said, "the NIC of a node in a container is a veth, and a port that a policy names")
+	_, err = unserved("n", []byte(`{"interfaces":{}}`), netstate.State{}, nad.Bridge{Name: "br0"})
 	assert.ErrorContains(t, err, "read the state of node n")
 }
 

@@ -13,9 +13,10 @@ import (
 // defaultPVID is the VLAN that a port of a bridge has by default (Linux).
 const defaultPVID = 1
 
-// unserved says why a node, by its reported state, does not take the VLANs of a network from its bridge to the wire.
-// It is empty where it does, and where there is no such bridge: no pod of the network comes to be there.
-func unserved(node string, currentState []byte, b nad.Bridge) (string, error) {
+// unserved returns why a node, by its reported state and what policies wish for there, does not take the VLANs of a
+// network from its bridge to the wire. It is empty where it does, and where there is no such bridge: no pod of the
+// network comes to be there.
+func unserved(node string, currentState []byte, wished netstate.State, b nad.Bridge) (string, error) {
 	state, problems := netstate.Parse(currentState) // what another version reports beyond our schema is passed over
 	if len(problems) > 0 && len(state.Interfaces) == 0 {
 		return "", fmt.Errorf("read the state of node %s: %w", node, problems.ToAggregate())
@@ -24,7 +25,7 @@ func unserved(node string, currentState []byte, b nad.Bridge) (string, error) {
 	if !found || bridge.Type != netstate.TypeBridge || bridge.Bridge == nil {
 		return "", nil
 	}
-	uplinks := state.Uplinks()[b.Name]
+	uplinks := netstate.Own(state, wished).Uplinks()[b.Name]
 	if len(uplinks) == 0 {
 		return fmt.Sprintf("node %s: bridge %s has no uplink", node, b.Name), nil
 	}

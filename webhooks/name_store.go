@@ -19,6 +19,7 @@ import (
 // A nameStore has what each object of one kind has, as texts: the bridges that it offers, or the addresses of its NICs.
 // A reflector of client-go keeps it: it is one of its stores.
 type nameStore struct {
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu sync.RWMutex
 	// synced is true once every object was read, or the kind is known not to be installed.
 	synced bool
@@ -69,7 +70,7 @@ func (s *nameStore) replace(byName map[string][]string) {
 	defer s.mu.Unlock()
 	s.synced, s.byName, s.count = true, map[string][]string{}, map[string]int{}
 	for name, texts := range byName {
-		s.set(name, texts)
+		s.setLocked(name, texts)
 	}
 }
 
@@ -80,8 +81,8 @@ func (s *nameStore) tell() {
 	}
 }
 
-// set has an object have these texts and no others. The lock must be held.
-func (s *nameStore) set(name string, texts []string) {
+// setLocked has an object have these texts and no others.
+func (s *nameStore) setLocked(name string, texts []string) {
 	for _, text := range s.byName[name] {
 		if s.count[text]--; s.count[text] == 0 {
 			delete(s.count, text)
@@ -108,7 +109,7 @@ func (s *nameStore) Update(o any) error {
 	if s.byName == nil {
 		s.byName, s.count = map[string][]string{}, map[string]int{}
 	}
-	s.set(name, texts)
+	s.setLocked(name, texts)
 	s.mu.Unlock()
 	if !same {
 		s.tell()
@@ -125,7 +126,7 @@ func (s *nameStore) Delete(o any) error {
 	defer s.tell()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(object.GetName(), nil)
+	s.setLocked(object.GetName(), nil)
 	delete(s.byName, object.GetName())
 	return nil
 }

@@ -32,7 +32,7 @@ func (n *NodeAddresses) Run(ctx context.Context, c client.WithWatch) {
 	n.store.keep(ctx, c, &v1beta1.NodeNetworkState{}, &v1beta1.NodeNetworkStateList{})
 }
 
-// Node is a node that has a NIC with the address; empty if there is none.
+// Node returns a node that has a NIC with the address; empty if there is none.
 func (n *NodeAddresses) Node(m macpool.MAC) string {
 	n.store.mu.RLock()
 	defer n.store.mu.RUnlock()
@@ -60,27 +60,37 @@ func (n *NodeAddresses) all() []macpool.MAC {
 	return macs
 }
 
-// addressesOfNode are the addresses that a node answers to: those of its NICs and of what it builds on them. The ends
-// of pods' and VMs' interfaces are not the node's.
+// addressesOfNode returns the addresses that a node answers to: those of its NICs and of what it builds on them, and
+// those that NICs have again once they leave a bond. The ends of pods' and VMs' interfaces are not the node's.
 func addressesOfNode(o *v1beta1.NodeNetworkState) []string {
 	if o.Status.CurrentState == nil {
 		return nil
 	}
 	var state struct {
 		Interfaces []struct {
-			Type    string `json:"type"`
-			Address string `json:"mac-address"`
+			Type      string `json:"type"`
+			Address   string `json:"mac-address"`
+			Permanent string `json:"permanent-mac-address"`
 		} `json:"interfaces"`
 	}
 	if json.Unmarshal(o.Status.CurrentState.Raw, &state) != nil {
 		return nil // another program's, of a shape we do not know
 	}
 	var found []string
+	// Not veth, tun and tap, which are of pods and VMs, nor what has the address of another, as ipvlan.
+	own := []string{
+		"ethernet", "bond", "vlan", "linux-bridge", "ovs-interface", "team", "mac-vlan", "mac-vtap", "dummy", "vxlan",
+		"macsec", "hsr",
+	}
 	for _, i := range state.Interfaces {
-		m, err := macpool.ParseInterfaceMAC(i.Address)
-		own := slices.Contains([]string{"ethernet", "bond", "vlan", "linux-bridge", "ovs-interface", "team"}, i.Type)
-		if err == nil && own && !slices.Contains(found, m.String()) {
-			found = append(found, m.String())
+		if !slices.Contains(own, i.Type) {
+			continue
+		}
+		for _, address := range []string{i.Address, i.Permanent} {
+			m, err := macpool.ParseInterfaceMAC(address)
+			if err == nil && !slices.Contains(found, m.String()) {
+				found = append(found, m.String())
+			}
 		}
 	}
 	return found

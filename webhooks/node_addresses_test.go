@@ -43,6 +43,27 @@ func TestAddressesOfNodes(t *testing.T) {
 	assert.Empty(t, n.all())
 }
 
+func TestWhichAddressesAreANodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		face string
+		want []string
+	}{
+		"a NIC":                        {`{type: ethernet, mac-address: "52:54:00:00:00:01"}`, []string{"52:54:00:00:00:01"}},
+		"a NIC in a bond, and its own": {`{type: ethernet, mac-address: "52:54:00:00:00:01", permanent-mac-address: "52:54:00:00:00:02"}`, []string{"52:54:00:00:00:01", "52:54:00:00:00:02"}},
+		"in capitals":                  {`{type: vlan, mac-address: "52:54:00:00:00:0A"}`, []string{"52:54:00:00:00:0a"}},
+		"a macvlan on the host":        {`{type: mac-vlan, mac-address: "52:54:00:00:00:01"}`, []string{"52:54:00:00:00:01"}},
+		"a VXLAN":                      {`{type: vxlan, mac-address: "52:54:00:00:00:01"}`, []string{"52:54:00:00:00:01"}},
+		"the end of a pod's veth":      {`{type: veth, mac-address: "52:54:00:00:00:01"}`, nil},
+		"the tap of a VM":              {`{type: tun, mac-address: "52:54:00:00:00:01"}`, nil},
+		"the loopback":                 {`{type: loopback, mac-address: "00:00:00:00:00:00"}`, nil},
+		"InfiniBand":                   {`{type: infiniband, mac-address: "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:31:78:f1"}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.want, addressesOfNode(stateOf(t, "node01", "{interfaces: ["+c.face+"]}")))
+		})
+	}
+}
+
 func TestAnAddressThatANodeHasIsWarnedOf(t *testing.T) {
 	nodes := map[macpool.MAC]string{{2, 0, 0, 0, 0, 1}: "node01"}
 	l := Lending{NodeOf: func(m macpool.MAC) string { return nodes[m] }}

@@ -122,12 +122,12 @@ func decode(raw []byte, into any, path *field.Path) field.ErrorList {
 		if errors.As(err, &named) {
 			at = child(path, named.FieldPath())
 		}
-		problems = append(problems, field.Forbidden(at, "the field is given twice: keep one"))
+		problems = append(problems, field.Forbidden(at, "the field is set twice: remove one"))
 	}
 	return problems
 }
 
-// shapeError says where JSON has another type than the field, in the words of people who write YAML.
+// shapeError returns where JSON has another type than the field, in the words of people who write YAML.
 func shapeError(err error, path *field.Path) *field.Error {
 	var mismatch *json.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
@@ -150,7 +150,7 @@ func shapeError(err error, path *field.Path) *field.Error {
 	)
 }
 
-// child is the path of a field below a path; fields are separated by dots.
+// child returns the path of a field below a path; fields are separated by dots.
 func child(path *field.Path, fields string) *field.Path {
 	if fields == "" {
 		return path

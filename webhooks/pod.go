@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -17,14 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/nad"
-
-	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // A podRule lists what is wrong in one respect with a pod whose networks are known.
 type podRule func(n podNetworks) field.ErrorList
 
-// podRules are everything that can be wrong with what a pod and its networks ask of nodes. What cannot be read, and
+// podRules returns everything that can be wrong with what a pod and its networks ask of nodes. What cannot be read, and
 // networks that do not exist, come before them; whether addresses are taken is for the ledger.
 func podRules() []podRule {
 	return []podRule{
@@ -32,14 +29,6 @@ func podRules() []podRule {
 		validateUnicast,
 		validateResourceNames,
 		validateNodeSelectors,
-	}
-}
-
-// podAddressRules are everything that can be wrong with the addresses that a pod asks for, where the ledger lends them.
-func podAddressRules() []podRule {
-	return []podRule{
-		validatePodAddresses,
-		validatePodAddressesUnique,
 	}
 }
 
@@ -105,10 +94,13 @@ func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 	}
 	topUp(p, wants(networks.attachments), &verdict.Patch)
 	selectNodes(p, selectorOf(networks), &verdict.Patch)
-	if !w.lends(p) {
-		return verdict, nil
+	switch {
+	case w.lends(p):
+		return w.assign(ctx, request, networks, verdict)
+	case w.Lending != nil:
+		return w.checkLauncher(ctx, request.Namespace, networks, verdict)
 	}
-	return w.assign(ctx, request, networks, verdict)
+	return verdict, nil
 }
 
 // judge reads the networks that a pod names, looks them up, and applies the rules. Of a pod that is attached to none
@@ -118,7 +110,7 @@ func (w PodReviewer) judge(
 ) (podNetworks, Verdict, error) {
 	var verdict Verdict
 	if p.Spec.HostNetwork {
-		verdict.warn("the pod uses the network of its node (hostNetwork): it is attached to none of the networks it names")
+		verdict.warn("the pod uses hostNetwork: it is not attached to the networks in its annotation")
 		return podNetworks{}, verdict, nil
 	}
 	networks, problems := w.networksOf(p, request.Namespace)
@@ -134,10 +126,10 @@ func (w PodReviewer) judge(
 		var unoffered string
 		a.wanted, unoffered = a.network.Wants(offeredBy(w.Offered))
 		if unoffered != "" {
-			verdict.warn("network %s: no policy declares bridge %s and no node has it: it is not asked for", a.Ref, unoffered)
+			verdict.warn("network %s: no policy declares bridge %s and no node has it: the pod does not request it", a.Ref, unoffered)
 		}
 		if a.MAC != "" && !a.network.TakesMAC() {
-			verdict.warn("network %s: plugin %s gives interfaces no address: %s is not used", a.Ref, a.network.Plugins[0], a.MAC)
+			verdict.warn("network %s: plugin %s does not set MAC addresses: %s is not used", a.Ref, a.network.Plugins[0], a.MAC)
 		}
 	}
 	rules := podRules()
@@ -148,12 +140,6 @@ func (w PodReviewer) judge(
 		verdict.deny(rule(networks)...)
 	}
 	return networks, verdict, nil
-}
-
-// lends reports whether the addresses of a pod are the ledger's to give: those of a launched pod are its VM's. What the
-// pod says of how it was attached proves nothing when it is created.
-func (w PodReviewer) lends(p *pod) bool {
-	return w.Lending != nil && !nad.IsLauncher(p.Metadata.Labels, p.Metadata.OwnerReferences)
 }
 
 // networksOf reads the annotations of a pod.
@@ -236,62 +222,6 @@ func speaksForItself(user, namespace string) bool {
 	return !strings.HasPrefix(user, "system:")
 }
 
-// assign has the ledger give every additional network of a pod an address and writes them into the annotation.
-func (w PodReviewer) assign(
-	ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict,
-) (Verdict, error) {
-	o := order{path: annotationPath(nad.NetworksAnnotation)}
-	var indexes []int // of the selection that each ask is for
-	for i, n := range networks.nics() {
-		if n.name != "" {
-			o.asking, indexes = append(o.asking, n), append(indexes, i)
-		}
-	}
-	if len(o.asking) == 0 {
-		return verdict, nil
-	}
-	problems, err := w.Lending.identify(ctx, &o, macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch)
-	if err != nil || len(problems) > 0 {
-		return Verdict{Denied: problems}, err
-	}
-	macs, err := w.Lending.lend(ctx, request, o, &verdict)
-	if err != nil {
-		return Verdict{}, err
-	}
-	given := map[int]string{}
-	for i, m := range macs {
-		if o.asking[i].text == "" {
-			given[indexes[i]] = m.String()
-		}
-	}
-	if len(given) == 0 {
-		return verdict, nil
-	}
-	written, err := networks.additional.WithMACs(given)
-	if err != nil {
-		return Verdict{}, err
-	}
-	verdict.Patch.Set(pointer("metadata", "annotations", nad.NetworksAnnotation), written)
-	return verdict, nil
-}
-
-// nics are the interfaces of the additional networks, with the names they will have. One that has no Ethernet address
-// of its own has no name here.
-func (n podNetworks) nics() []nic {
-	var nics []nic
-	for i, s := range n.additional.Selections {
-		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
-		if s.Infiniband || !n.attachments[i].network.TakesMAC() {
-			nics = append(nics, nic{path: path})
-			continue
-		}
-		one := nic{name: s.InterfaceName(i), text: s.MAC, path: path}
-		one.mac, _ = macpool.ParseInterfaceMAC(s.MAC) // what is wrong with it is a rule's to say
-		nics = append(nics, one)
-	}
-	return nics
-}
-
 // validateInterfaceFree refuses names of interfaces that every pod has already.
 func validateInterfaceFree(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
@@ -304,59 +234,24 @@ func validateInterfaceFree(n podNetworks) field.ErrorList {
 	return problems
 }
 
-// validateUnicast refuses Ethernet addresses that no interface can have, in every namespace. InfiniBand has longer
-// ones.
-func validateUnicast(n podNetworks) field.ErrorList {
-	var problems field.ErrorList
-	for i, s := range n.additional.Selections {
-		if octets, err := net.ParseMAC(s.MAC); err != nil || len(octets) != len(macpool.MAC{}) {
-			continue // an empty one, one of InfiniBand, or one that could not be read
-		}
-		if _, err := macpool.ParseInterfaceMAC(s.MAC); err != nil {
-			problems = append(problems, field.Invalid(n.attachments[i].path.Child("mac"), s.MAC, err.Error()))
-		}
+// validatePodInterfaceCount refuses more interfaces than can be given addresses in time.
+func validatePodInterfaceCount(n podNetworks) field.ErrorList {
+	if count := len(n.additional.Selections); count > maxInterfaces {
+		return field.ErrorList{field.TooMany(annotationPath(nad.NetworksAnnotation), count, maxInterfaces)}
 	}
-	return problems
+	return nil
 }
 
-// validatePodAddresses refuses addresses that are not of Ethernet.
-func validatePodAddresses(n podNetworks) field.ErrorList {
-	var problems field.ErrorList
-	for _, one := range n.nics() {
-		octets, err := net.ParseMAC(one.text)
-		if one.name == "" || err != nil || len(octets) == len(macpool.MAC{}) {
-			continue // another rule's
-		}
-		if _, err := macpool.ParseInterfaceMAC(one.text); err != nil {
-			problems = append(problems, field.Invalid(one.path, one.text, err.Error()))
-		}
-	}
-	return problems
-}
-
-// validatePodAddressesUnique refuses an address that two interfaces of the pod ask for.
-func validatePodAddressesUnique(n podNetworks) field.ErrorList {
-	var problems field.ErrorList
-	first := map[macpool.MAC]int{}
-	for i, one := range n.nics() {
-		if one.mac == (macpool.MAC{}) {
-			continue
-		}
-		if other, twice := first[one.mac]; twice {
-			problems = append(problems, field.Invalid(one.path, one.text, fmt.Sprintf(
-				"attachment %d has the same address: give one of them another, or leave it out to be given one", other)))
-			continue
-		}
-		first[one.mac] = i
-	}
-	return problems
+// validatePodBlocks refuses addresses of more blocks than can be looked up in time.
+func validatePodBlocks(n podNetworks) field.ErrorList {
+	return tooManyBlocks(annotationPath(nad.NetworksAnnotation), n.nics())
 }
 
 func annotationPath(key string) *field.Path {
 	return field.NewPath("metadata", "annotations").Key(key)
 }
 
-// sortedKeys are the keys of a map, in order.
+// sortedKeys returns the keys of a map, in order.
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))
 }

@@ -45,7 +45,7 @@ func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	if len(short) > 0 {
 		slices.Sort(short)
 		return Verdict{Denied: field.ErrorList{field.Forbidden(field.NewPath("spec"), fmt.Sprintf(
-			"the networks of the pod need %s, which it does not ask for: a webhook that is called after bridgehead named the networks; "+
+			"the networks of the pod need %s, which it does not request: a webhook that is called after bridgehead added networks; "+
 				"have its configuration sort before zz-bridgehead",
 			strings.Join(short, ", "),
 		))}}, nil

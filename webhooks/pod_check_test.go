@@ -18,7 +18,7 @@ func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			defer w.settle()
+			defer w.flush()
 			c.Addresses = false
 			reviews := w.pods(c)
 			checks := Handler{Log: w.handler.Log, Reviewer: PodChecker{Reviewer: reviews.Reviewer.(PodReviewer)}}
@@ -30,7 +30,7 @@ func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 			unreviewed := post(t, checks, podReview(t, c, c.Object))
 			require.Equal(t, len(reviewed.Patch) == 0, unreviewed.Allowed, "%s", reviewed.Patch)
 			if !unreviewed.Allowed {
-				assert.Contains(t, unreviewed.Result.Message, "which it does not ask for: a webhook that is called after bridgehead named the networks")
+				assert.Contains(t, unreviewed.Result.Message, "which it does not request: a webhook that is called after bridgehead added networks")
 			}
 		})
 	}

@@ -42,7 +42,7 @@ func readPod(raw []byte) (*pod, field.ErrorList) {
 	return p, decode(raw, p, nil)
 }
 
-// asks is how many of a resource a container asks for, as far as it counts: at most so many.
+// asks returns how many of a resource a container asks for, as far as it counts: at most so many.
 func (c container) asks(name string, most int64) int64 {
 	if c.Resources == nil {
 		return 0
@@ -51,7 +51,7 @@ func (c container) asks(name string, most int64) int64 {
 	return min(max(requested.Value(), limit.Value(), 0), most)
 }
 
-// wants are the resources that the attachments of a pod take together: each attachment one of each that its network
+// wants returns the resources that the attachments of a pod take together: each attachment one of each that its network
 // asks for.
 func wants(attachments []attachment) map[string]int64 {
 	wanted := map[string]int64{}
@@ -77,7 +77,7 @@ func validateResourceNames(n podNetworks) field.ErrorList {
 				where = "its annotation " + r.Key
 			}
 			problems = append(problems, field.Invalid(a.path, a.Ref.String(),
-				fmt.Sprintf("the network asks, by %s, for a resource that no node can have: %v", where, err)))
+				fmt.Sprintf("the network requests, in %s, a resource that no node can have: %v", where, err)))
 		}
 	}
 	return problems
@@ -122,8 +122,8 @@ func setEach(patch *Patch, path []any, absent bool, entries map[string]string) {
 	}
 }
 
-// asks is how many of a resource the containers that run side by side ask for, at most so many. Init containers that
-// end before the others begin give back what they had.
+// asks returns how many of a resource the containers that run side by side ask for, at most so many. Init containers
+// that end before the others begin give back what they had.
 func (p *pod) asks(name string, most int64) int64 {
 	var sum int64
 	for _, c := range p.Spec.Containers {
@@ -137,8 +137,8 @@ func (p *pod) asks(name string, most int64) int64 {
 	return sum
 }
 
-// mainContainer is the index of the container that the networks are for: the one the pod says is meant, else the one
-// that runs a VM, else the first.
+// mainContainer returns the index of the container that the networks are for: the one the pod says is meant, else the
+// one that runs a VM, else the first.
 func (p *pod) mainContainer() int {
 	for _, name := range []string{p.Metadata.Annotations[defaultContainerAnnotation], "compute"} {
 		if i := slices.IndexFunc(p.Spec.Containers, func(c container) bool { return name != "" && c.Name == name }); i >= 0 {
@@ -179,7 +179,7 @@ func validateNodeSelectors(n podNetworks) field.ErrorList {
 	return problems
 }
 
-// selectorOf are the labels of nodes that the networks of a pod need and the pod does not ask for yet. Its networks
+// selectorOf returns the labels of nodes that the networks of a pod need and the pod does not ask for yet. Its networks
 // have passed the rules.
 func selectorOf(n podNetworks) map[string]string {
 	missing := map[string]string{}

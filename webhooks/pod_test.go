@@ -86,7 +86,7 @@ func readCases[T any](t testing.TB, folder string) map[string]T {
 	return cases
 }
 
-// pods is the webhook for pods in the cluster of a case.
+// pods returns the webhook for pods in the cluster of a case.
 func (w *world) pods(c podCase) Handler {
 	w.t.Helper()
 	keys := []string{nad.ResourceAnnotation, "example.com/resource"}
@@ -112,12 +112,15 @@ func (w *world) pods(c podCase) Handler {
 	}
 	if c.Addresses {
 		lending := w.lending()
+		lending.Has = func(_ context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+			return c.Ledger[m.String()] == o.Namespace+"/"+o.Name, w.reach()
+		}
 		reviewer.Lending = &lending
 	}
 	return Handler{Log: w.handler.Log, Reviewer: reviewer}
 }
 
-// podReview is the review of a pod in the namespace home.
+// podReview returns the review of a pod in the namespace home.
 func podReview(t testing.TB, c podCase, object []byte) []byte {
 	t.Helper()
 	if c.Operation == "" {
@@ -175,7 +178,7 @@ func TestPodsOfTheCorpus(t *testing.T) {
 	for name, c := range readCases[podCase](t, "pods") {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			defer w.settle()
+			defer w.flush()
 			for mac, holder := range c.Ledger {
 				w.hold(mac, holder, "net1")
 			}
@@ -201,7 +204,7 @@ func TestPodsOfTheCorpus(t *testing.T) {
 			again := post(t, handler, podReview(t, c, result))
 			require.True(t, again.Allowed, "%v", again.Result)
 			assert.Empty(t, again.Patch, "a second look at the pod, after another webhook changed it, changes nothing")
-			w.settle()
+			w.flush()
 			for _, mac := range given {
 				assert.Len(t, w.holds()[mac], 1)
 			}
@@ -235,7 +238,7 @@ func checkValues(t *testing.T, want, set map[string]any) []string {
 
 func TestTwoPodsOfOneGeneratedNameAreTwo(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	handler := w.pods(podCase{Networks: map[string]networkSpec{"home/l2": {}}, Addresses: true})
 	object := []byte(`{"metadata":{"generateName":"pod-","annotations":{"k8s.v1.cni.cncf.io/networks":"l2"}},"spec":{"containers":[{"name":"a"}]}}`)
 	seen := map[any]bool{}
@@ -263,7 +266,7 @@ func FuzzPod(f *testing.F) {
 	ours := regexp.MustCompile(`^/spec/containers/[0-9]+/resources(/|$)|^/spec/nodeSelector(/|$)|^/metadata/annotations/(bridgehead\.dev~1claim|k8s\.v1\.cni\.cncf\.io~1networks)$`)
 	f.Fuzz(func(t *testing.T, body []byte, networks, standard string) {
 		w := newWorld(t)
-		defer w.settle()
+		defer w.flush()
 		w.hold("02:4a:be:00:00:01", "home/vma", "br0")
 		handler := w.pods(podCase{Addresses: true, Networks: map[string]networkSpec{
 			"home/l2": {Config: `{"type":"bridge","bridge":"br0"}`}, "kube-system/l2": {Annotations: map[string]string{nad.NodeSelectorAnnotation: "a=b"}},
@@ -301,7 +304,7 @@ func TestPodsAreGivenAddressesByTheNamesTheirInterfacesWillHave(t *testing.T) {
 
 func TestPodsWithoutPoolAreTold(t *testing.T) {
 	w := newWorld(t)
-	defer w.settle()
+	defer w.flush()
 	w.pools.DropPool("default")
 	handler := w.pods(podCase{Networks: map[string]networkSpec{"home/l2": {}}, Addresses: true})
 	object := func(networks string) []byte {

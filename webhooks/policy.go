@@ -31,8 +31,8 @@ const reviewTimeout = 3 * time.Second
 // A policyRule lists what is wrong with a policy in one respect.
 type policyRule func(p judgedPolicy) field.ErrorList
 
-// policyRules are everything that can be wrong with a policy whatever node it meets. What contradicts other policies is
-// for judgeConflicts.
+// policyRules returns everything that can be wrong with a policy whatever node it meets. What contradicts other
+// policies is for judgeConflicts.
 func policyRules() []policyRule {
 	return []policyRule{
 		validateSize,
@@ -123,50 +123,13 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 	warnProblems(&verdict, plans)
 	if isDryRun(request) {
 		if unseen > 0 {
-			verdict.warn("there was no time to look at %d nodes more", unseen)
+			verdict.warn("%d more nodes were not checked for lack of time", unseen)
 		}
 		if len(plans) > 0 || reported && unseen == 0 {
 			warnPlans(&verdict, plans, w.Now())
 		}
 	}
 	verdict.fit()
-	return verdict, nil
-}
-
-// PolicyPlanner writes the plan of every node into the answer to a dry run.
-type PolicyPlanner struct {
-	// Source is nil where the cluster cannot be looked at.
-	Source PolicySource
-	// Now is the time, for the age of what nodes reported.
-	Now func() time.Time
-}
-
-// Review implements Reviewer. It refuses nothing: that is left to PolicyReviewer, which sees the same object.
-func (w PolicyPlanner) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
-	if !isDryRun(request) || request.Operation == admissionv1.Delete {
-		return Verdict{}, nil
-	}
-	var verdict Verdict
-	p, problems := readPolicy(request.Object.Raw)
-	if len(problems) > 0 {
-		return verdict, nil
-	}
-	object := judgedPolicyOf(p.Spec)
-	if len(object.judge()) > 0 {
-		return verdict, nil
-	}
-	desired := object.desired
-	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
-	defer cancel()
-	view, ok := look(ctx, w.Source, &verdict)
-	if !ok {
-		return verdict, nil
-	}
-	nodes := view.selected(p.Spec.NodeSelector)
-	view, _ = view.report(ctx, w.Source, nodes, &verdict)
-	plans, unseen := view.nodePlans(ctx, p, desired, nodes)
-	text := planText(plans, unseen, w.Now())
-	verdict.Patch.annotate(p.Annotations, map[string]string{nmstate.PlanAnnotation: text})
 	return verdict, nil
 }
 
@@ -185,7 +148,7 @@ func sameWish(a, b nmstate.PolicySpec) bool {
 		fmt.Sprint(a.NodeSelector) == fmt.Sprint(b.NodeSelector)
 }
 
-// wishOf is the text of the desired state, nil if there is none.
+// wishOf returns the text of the desired state, nil if there is none.
 func wishOf(spec nmstate.PolicySpec) []byte {
 	if spec.DesiredState == nil {
 		return nil
@@ -278,8 +241,8 @@ func look(ctx context.Context, source PolicySource, verdict *Verdict) (PolicyVie
 	}
 	view, err := source.Look(ctx)
 	if err != nil {
-		verdict.warn("policies and nodes could not be read in time: conflicts with other policies were not looked for")
-		verdict.Notes = append(verdict.Notes, fmt.Sprintf("conflicts were not looked for: %v", err))
+		verdict.warn("policies and nodes could not be read in time: conflicts with other policies were not checked")
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("conflicts were not checked: %v", err))
 		return PolicyView{}, false
 	}
 	return view, true
@@ -304,7 +267,7 @@ func (w PolicyReviewer) warnNetworks(verdict *Verdict, desired netstate.State) {
 	}
 }
 
-// reviewDeletion says what becomes of what a policy configured. Controllers do not read warnings.
+// reviewDeletion returns what becomes of what a policy configured. Controllers do not read warnings.
 func (w PolicyReviewer) reviewDeletion(ctx context.Context, request *admissionv1.AdmissionRequest) Verdict {
 	var verdict Verdict
 	p, problems := readPolicy(request.OldObject.Raw)
@@ -316,7 +279,7 @@ func (w PolicyReviewer) reviewDeletion(ctx context.Context, request *admissionv1
 	}
 	nodes, err := w.Source.AppliedBy(ctx, p.Name)
 	if err != nil {
-		verdict.Notes = append(verdict.Notes, fmt.Sprintf("who applied the policy is not known: %v", err))
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up where the policy is applied: %v", err))
 		return verdict
 	}
 	switch {

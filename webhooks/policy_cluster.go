@@ -58,7 +58,7 @@ func (c Cluster) Look(ctx context.Context) (PolicyView, error) {
 // Report implements PolicySource.
 func (c Cluster) Report(ctx context.Context, view PolicyView, nodes []string) (PolicyView, error) {
 	view.States = map[string]v1beta1.NodeNetworkState{}
-	var lock sync.Mutex
+	var lock sync.Mutex // guards view.States
 	reads, reading := errgroup.WithContext(ctx)
 	reads.SetLimit(maxReads)
 	reads.Go(func() error {
@@ -85,7 +85,7 @@ func (c Cluster) Report(ctx context.Context, view PolicyView, nodes []string) (P
 	return view, err
 }
 
-// enactments are those on some nodes.
+// enactments returns those on some nodes.
 func (c Cluster) enactments(ctx context.Context, nodes []string) ([]v1beta1.NodeNetworkConfigurationEnactment, error) {
 	var options []client.ListOption
 	// Without nodes, and with a name that is too long for a label, there is no such requirement.
@@ -108,7 +108,7 @@ func (c Cluster) AppliedBy(ctx context.Context, policy string) ([]string, error)
 	return appliedBy(list.Items), nil
 }
 
-// appliedBy are the nodes of enactments that were begun, in order.
+// appliedBy returns the nodes of enactments that were begun, in order.
 func appliedBy(enactments []v1beta1.NodeNetworkConfigurationEnactment) []string {
 	var nodes []string
 	for _, e := range enactments {

@@ -45,8 +45,8 @@ func judgeConflicts(
 		}
 		for _, c := range conflicts(desired, theirs) {
 			if c.removal || known[c.String()] {
-				verdict.warn("%s: policy %s wants %s on %s", strings.TrimPrefix(c.ours.String(), "spec.desiredState."),
-					other.Name, c.wantTheirs, someOf(nodes))
+				verdict.warnInFull(fmt.Sprintf("%s: policy %s wants %s on %s",
+					strings.TrimPrefix(c.ours.String(), "spec.desiredState."), other.Name, c.wantTheirs, someOf(nodes)))
 				continue
 			}
 			denied = append(denied, field.Forbidden(c.ours, fmt.Sprintf("policy %s wants %s at its %s on %s, and this one %s",
@@ -58,19 +58,19 @@ func judgeConflicts(
 	}
 }
 
-// shared are the nodes with an agent that both policies select, in order.
+// shared returns the nodes with an agent that both policies select, in order.
 func (v PolicyView) shared(a, b *v1.NodeNetworkConfigurationPolicy) []string {
 	return slices.DeleteFunc(
 		v.selected(a.Spec.NodeSelector), func(node string) bool { return !v.selects(b.Spec.NodeSelector, node) },
 	)
 }
 
-// String is the same for the same conflict, wherever in the wish it is.
+// String returns the same for the same conflict, wherever in the wish it is.
 func (c conflict) String() string {
 	return c.theirs.String() + " " + c.wantTheirs + " " + c.wantOurs
 }
 
-// conflicts are the keys of which two wishes cannot both be fulfilled.
+// conflicts returns the keys of which two wishes cannot both be fulfilled.
 func conflicts(ours, theirs netstate.State) []conflict {
 	var all []conflict
 	index := map[string]int{}
@@ -106,7 +106,7 @@ func conflictsOfInterface(at, theirAt *field.Path, ours, theirs netstate.Interfa
 	return compare(at, theirAt, keysOf(ours), keysOf(theirs))
 }
 
-// keysOf are the keys that a wish for an interface says something about.
+// keysOf returns the keys that a wish for an interface says something about.
 func keysOf(i netstate.Interface) map[string]any {
 	keys := map[string]any{}
 	text, err := json.Marshal(i)
@@ -145,7 +145,7 @@ func compare(at, theirAt *field.Path, ours, theirs map[string]any) []conflict {
 	return all
 }
 
-// unordered is a value without the order of a list. Of an entry with a name, only the name counts.
+// unordered returns a value without the order of a list. Of an entry with a name, only the name counts.
 func unordered(v any) any {
 	list, ok := v.([]any)
 	if !ok {
@@ -159,7 +159,7 @@ func unordered(v any) any {
 	return strings.Join(entries, ", ")
 }
 
-// shown is a value as a person reads it.
+// shown returns a value as a person reads it.
 func shown(v any) string {
 	switch value := v.(type) {
 	case string:
@@ -182,7 +182,7 @@ func shown(v any) string {
 	return string(text)
 }
 
-// conflictsOfPorts are links that the two wishes want to be ports of different controllers.
+// conflictsOfPorts returns links that the two wishes want to be ports of different controllers.
 func conflictsOfPorts(ours, theirs netstate.State) []conflict {
 	var all []conflict
 	at := desiredStatePath()

@@ -43,7 +43,8 @@ func fieldsOf(problems field.ErrorList) []string {
 	return paths
 }
 
-// entriesOf are the outermost list entries that paths lead into: interfaces[2] of interfaces[2].bridge.port[0].name.
+// entriesOf returns the outermost list entries that paths lead into: interfaces[2] of
+// interfaces[2].bridge.port[0].name.
 func entriesOf(paths []string) []string {
 	var entries []string
 	for _, path := range paths {
@@ -62,7 +63,7 @@ const (
 	maxValueLength = 60
 )
 
-// brief is what a person reads of many problems.
+// brief returns what a person reads of many problems.
 func brief(problems field.ErrorList) field.ErrorList {
 	var shown field.ErrorList
 	for _, problem := range problems[:min(len(problems), maxProblems)] {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 const (
@@ -17,30 +19,45 @@ const (
 	staleAfter = 10 * time.Minute
 )
 
-// warnPlans says what a policy would do, once for all nodes to which it would do the same: a line that names them, and
-// one for every step and every cost.
+// warnPlans says what a policy would do, once for all nodes to which it would do the same: a line that names them and
+// one for every cost, and after those one for every step. If there is no room for all, steps are left out and not
+// costs. Lines of several plans have the plan's number: the API server passes a text on once, and what two plans have
+// in common would be missing in the second.
 func warnPlans(verdict *Verdict, all []nodePlan, now time.Time) {
 	if len(all) == 0 {
-		verdict.warn("no plan: the policy selects no node that reported its state")
+		verdict.warn("no plan: none of the selected nodes has reported its state")
 		return
 	}
 	said, nodes := grouped(all, plans)
-	for _, plan := range said {
-		verdict.warn("%s", planTitle(plan, nodes[plan], now))
-		for line := range strings.Lines(plan) {
-			verdict.warn("  %s", strings.TrimSuffix(line, "\n"))
+	var steps []string
+	for n, plan := range said {
+		number := ""
+		if len(said) > 1 {
+			number = fmt.Sprintf("[%d] ", n+1)
 		}
+		verdict.warnInFull(number + planTitle(plan, nodes[plan], now))
+		for line := range strings.Lines(plan) {
+			line = "  " + number + strings.TrimSuffix(line, "\n")
+			if strings.HasPrefix(line, "  "+number+netstate.CostMark) {
+				verdict.warnInFull(line)
+				continue
+			}
+			steps = append(steps, line)
+		}
+	}
+	for _, step := range steps {
+		verdict.warnInFull(step)
 	}
 }
 
-// planText is the same for the annotation, with the problems of nodes that have no plan, and every node named.
+// planText returns the same for the annotation, with the problems of nodes that have no plan, and every node named.
 func planText(all []nodePlan, unseen int, now time.Time) string {
 	var text strings.Builder
 	switch {
 	case unseen > 0:
-		fmt.Fprintf(&text, "# there was no time to look at %d nodes more\n", unseen)
+		fmt.Fprintf(&text, "# %d more nodes were not checked for lack of time\n", unseen)
 	case len(all) == 0:
-		text.WriteString("no node that the policy selects has reported its state\n")
+		text.WriteString("none of the selected nodes has reported its state\n")
 	}
 	said, nodes := grouped(all, plans)
 	for _, plan := range said {
@@ -58,7 +75,7 @@ func planText(all []nodePlan, unseen int, now time.Time) string {
 	return text.String()
 }
 
-// plans is the plan of a node, if it has one.
+// plans returns the plan of a node, if it has one.
 func plans(p nodePlan) []string {
 	if len(p.problems) > 0 {
 		return nil

@@ -50,7 +50,7 @@ desiredState:
 `
 )
 
-// aTime is when tests of policies play.
+// aTime returns when tests of policies play.
 func aTime() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 func asJSON(t testing.TB, text string) []byte {
@@ -60,7 +60,7 @@ func asJSON(t testing.TB, text string) []byte {
 	return raw
 }
 
-// viewOf is a cluster of the nodes node01 and node02 with two NICs each, and of others' policies by name.
+// viewOf returns a cluster of the nodes node01 and node02 with two NICs each, and of others' policies by name.
 func viewOf(t testing.TB, policies map[string]string) PolicyView {
 	t.Helper()
 	view := PolicyView{Labels: map[string]map[string]string{}, States: map[string]v1beta1.NodeNetworkState{}}
@@ -89,7 +89,7 @@ func policyObject(t testing.TB, name, spec string) []byte {
 	return object
 }
 
-// reviewed is the verdict on a policy called p.
+// reviewed returns the verdict on a policy called p.
 func reviewed(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
 	t.Helper()
 	verdict, err := PolicyReviewer{
@@ -242,10 +242,25 @@ func TestADryRunShowsThePlan(t *testing.T) {
   + route default (0.0.0.0/0) via 192.0.2.1 through br1`},
 		"costs are told": {spec: interfaces("{name: eth0, type: ethernet, state: up, ipv4: {enabled: false}}"),
 			want: `plan for nodes node01 and node02
+  ! the node loses its default route (0.0.0.0/0) via 192.0.2.1 through eth0
+  ! eth0 loses 192.0.2.5/24
   - route default (0.0.0.0/0) via 192.0.2.1 through eth0
-  - eth0 address 192.0.2.5/24
-  ! the node loses its default (0.0.0.0/0) via 192.0.2.1 through eth0
-  ! eth0 loses 192.0.2.5/24`},
+  - eth0 address 192.0.2.5/24`},
+		"plans of several nodes are whole, although the API server passes no text on twice": {spec: bridgeOnEth1,
+			want: `[1] plan for node node01
+[2] plan for node node02
+  [1] + bridge br0 (stp off, vlan-filtering on, mtu 1500)
+  [1] ~ eth1 controller none → br0 (trunk 2-4094)
+  [2] + bridge br0 (stp off, vlan-filtering on, mtu 1500)
+  [2] ~ eth1 state down → up
+  [2] ~ eth1 controller none → br0 (trunk 2-4094)`,
+			before: func(v *PolicyView) {
+				s := v.States["node02"]
+				down := strings.Replace(string(s.Status.CurrentState.Raw),
+					`"name":"eth1","state":"up"`, `"name":"eth1","state":"down"`, 1)
+				s.Status.CurrentState = &runtime.RawExtension{Raw: []byte(down)}
+				v.States["node02"] = s
+			}},
 		"nothing to do is said": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
 			want: "plan for nodes node01 and node02: nothing to do"},
 		"the age of an old state is told": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
@@ -256,7 +271,7 @@ func TestADryRunShowsThePlan(t *testing.T) {
 				v.States["node02"] = s
 			}},
 		"no node is said": {spec: `{nodeSelector: {a: b}, desiredState: {interfaces: []}}`,
-			want: "no plan: the policy selects no node that reported its state"},
+			want: "no plan: none of the selected nodes has reported its state"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			view := viewOf(t, nil)
@@ -272,10 +287,9 @@ func TestADryRunShowsThePlan(t *testing.T) {
 			require.Len(t, patch, 1)
 			assert.Equal(t, "/metadata/annotations", patch[0].Path)
 			for line := range strings.Lines(c.want) {
-				line = strings.TrimPrefix(strings.TrimSpace(line), "no plan: the policy selects ")
-				if !strings.HasPrefix(line, "no node") {
-					assert.Contains(t, patch[0].Value.(map[string]string)[nmstate.PlanAnnotation], line)
-				}
+				line = strings.TrimPrefix(strings.TrimSpace(line), "no plan: ")
+				line = strings.TrimPrefix(strings.TrimPrefix(line, "[1] "), "[2] ")
+				assert.Contains(t, patch[0].Value.(map[string]string)[nmstate.PlanAnnotation], line)
 			}
 		})
 	}
@@ -288,6 +302,15 @@ func planned(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest
 	}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	return verdict
+}
+
+func TestALongPlanKeepsItsCosts(t *testing.T) {
+	list := []string{"{name: eth0, type: ethernet, state: up, ipv4: {enabled: false}}"}
+	for n := range 500 {
+		list = append(list, fmt.Sprintf("{name: br%d, type: linux-bridge, state: up, bridge: {port: []}}", n))
+	}
+	warnings := reviewed(t, viewOf(t, nil), creation(t, interfaces(strings.Join(list, ",")), true)).Warnings
+	assert.Contains(t, warnings, "  ! the node loses its default route (0.0.0.0/0) via 192.0.2.1 through eth0")
 }
 
 func TestALongPlanIsCutWhereTheAPIServerWouldDropIt(t *testing.T) {
@@ -336,8 +359,8 @@ func TestAClusterThatCannotBeReadIsNoReasonToRefuse(t *testing.T) {
 	}.Review(t.Context(), &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
-	assert.Equal(t, []string{"policies and nodes could not be read in time: conflicts with other policies were not looked for"}, verdict.Warnings)
-	assert.Equal(t, []string{"conflicts were not looked for: connection refused"}, verdict.Notes)
+	assert.Equal(t, []string{"policies and nodes could not be read in time: conflicts with other policies were not checked"}, verdict.Warnings)
+	assert.Equal(t, []string{"conflicts were not checked: connection refused"}, verdict.Notes)
 }
 
 func TestStatesThatCannotBeReadDoNotHideConflicts(t *testing.T) {
@@ -351,7 +374,7 @@ func TestStatesThatCannotBeReadDoNotHideConflicts(t *testing.T) {
 	}{
 		"a conflict is refused all the same":      {spec: interfaces("{name: eth1, type: ethernet, state: up, mtu: 1500}"), denied: 1},
 		"what agrees is let in":                   {spec: bridgeOnEth1, notes: 1},
-		"a dry run is told that there is no plan": {spec: bridgeOnEth1, dryRun: true, notes: 1, warning: "what the nodes have could not be read"},
+		"a dry run is told that there is no plan": {spec: bridgeOnEth1, dryRun: true, notes: 1, warning: "the state of nodes could not be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := creation(t, c.spec, c.dryRun)
@@ -428,13 +451,13 @@ func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
 	verdict, err = PolicyReviewer{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	assert.Empty(t, verdict.Denied)
-	assert.Equal(t, []string{"there was no time to look at 2 nodes more"}, verdict.Warnings)
+	assert.Equal(t, []string{"2 more nodes were not checked for lack of time"}, verdict.Warnings)
 
 	verdict, err = PolicyPlanner{Source: source, Now: aTime}.Review(late, &request)
 	require.NoError(t, err)
 	require.Len(t, verdict.Patch, 1)
 	assert.Equal(
-		t, map[string]string{nmstate.PlanAnnotation: "# there was no time to look at 2 nodes more\n"}, verdict.Patch[0].Value,
+		t, map[string]string{nmstate.PlanAnnotation: "# 2 more nodes were not checked for lack of time\n"}, verdict.Patch[0].Value,
 	)
 }
 

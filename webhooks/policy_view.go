@@ -31,21 +31,21 @@ type PolicyView struct {
 	Enactments []v1beta1.NodeNetworkConfigurationEnactment
 }
 
-// selected are the nodes with an agent that a selector selects, in order.
+// selected returns the nodes with an agent that a selector selects, in order.
 func (v PolicyView) selected(selector map[string]nmstate.LabelValue) []string {
 	nodes := slices.DeleteFunc(slices.Clone(v.Agents), func(node string) bool { return !v.selects(selector, node) })
 	slices.Sort(nodes)
 	return nodes
 }
 
-// report is the view with what nodes reported. If that cannot be read it is said so.
+// report returns the view with what nodes reported. If that cannot be read it is said so.
 func (v PolicyView) report(
 	ctx context.Context, source PolicySource, nodes []string, verdict *Verdict,
 ) (view PolicyView, ok bool) {
 	reported, err := source.Report(ctx, v, nodes)
 	if err != nil {
-		verdict.warn("what the nodes have could not be read: what the policy does to them is not known")
-		verdict.Notes = append(verdict.Notes, fmt.Sprintf("what the nodes have is not known: %v", err))
+		verdict.warn("the state of nodes could not be read: the effect of the policy on them is not known")
+		verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot read the state of nodes: %v", err))
 	}
 	return reported, err == nil
 }
@@ -61,7 +61,20 @@ func (v PolicyView) selects(selector map[string]nmstate.LabelValue, node string)
 	return exists
 }
 
-// declared is what policies declared on a node, by their enactments.
+// wished returns what all policies wish for on a node, as they are written: without what captures fill in.
+func (v PolicyView) wished(node string) netstate.State {
+	var all netstate.State
+	for _, p := range v.Policies {
+		if p.DeletionTimestamp != nil || !v.selects(p.Spec.NodeSelector, node) {
+			continue
+		}
+		state, _ := netstate.Parse(wishOf(p.Spec)) // of what cannot be read nothing is known
+		all.Interfaces = append(all.Interfaces, state.Interfaces...)
+	}
+	return all
+}
+
+// declared returns what policies declared on a node, by their enactments.
 func (v PolicyView) declared(node string) netstate.State {
 	var all netstate.State
 	for _, e := range v.Enactments {
@@ -74,7 +87,7 @@ func (v PolicyView) declared(node string) netstate.State {
 	return all
 }
 
-// captured is what the captures of a policy found on a node before.
+// captured returns what the captures of a policy found on a node before.
 func (v PolicyView) captured(policy, node string) map[string]nmstate.CapturedState {
 	for _, e := range v.Enactments {
 		if e.Labels[nmstate.PolicyLabel] == policy && e.Labels[nmstate.NodeLabel] == node {
@@ -93,8 +106,8 @@ type nodePlan struct {
 	changed time.Time
 }
 
-// nodePlans are those of the nodes that have reported their state; of those for which there is time until ctx is done,
-// and unseen counts the others.
+// nodePlans returns those of the nodes that have reported their state; of those for which there is time until ctx is
+// done, and unseen counts the others.
 func (v PolicyView) nodePlans(
 	ctx context.Context, p *v1.NodeNetworkConfigurationPolicy, desired netstate.State, nodes []string,
 ) (
@@ -142,7 +155,7 @@ func (v PolicyView) planOn(p *v1.NodeNetworkConfigurationPolicy, desired netstat
 	return netstate.Explain(current, steps), nil
 }
 
-// grouped are the nodes of which the same is to be said, in the order in which it is first said.
+// grouped returns the nodes of which the same is to be said, in the order in which it is first said.
 func grouped(all []nodePlan, say func(nodePlan) []string) (said []string, nodes map[string][]nodePlan) {
 	nodes = map[string][]nodePlan{}
 	for _, p := range all {
@@ -161,11 +174,11 @@ func warnProblems(verdict *Verdict, all []nodePlan) {
 	said, nodes := grouped(all, func(p nodePlan) []string { return p.problems })
 	for _, text := range said {
 		first, _, _ := strings.Cut(text, "\n")
-		verdict.warn("%s: %s", someOf(names(nodes[text])), first)
+		verdict.warnInFull(someOf(names(nodes[text])) + ": " + first)
 	}
 }
 
-// names are those of the nodes, each once.
+// names returns those of the nodes, each once.
 func names(all []nodePlan) []string {
 	unique := map[string]bool{}
 	for _, p := range all {

@@ -44,9 +44,11 @@ func Routes(s Sources) []Route {
 		Unserved:     s.Cluster.Unserved,
 		Users:        s.Cluster.Users,
 	}
+	vms := VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}
 	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: time.Now}
 	return []Route{
-		{"/mutate-virtualmachines", "vm", VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}},
+		{"/mutate-virtualmachines", "vm", vms},
+		{"/validate-virtualmachines", "vm", VMChecker{Reviewer: vms}},
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// manifestWebhooks are the webhooks in the manifests that users apply, by path.
+// manifestWebhooks returns the webhooks in the manifests that users apply, by path.
 func manifestWebhooks(t *testing.T) map[string][]admissionregistrationv1.MutatingWebhook {
 	t.Helper()
 	found := map[string][]admissionregistrationv1.MutatingWebhook{}

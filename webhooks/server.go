@@ -41,7 +41,9 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		response = undecided(request, http.StatusBadRequest, err)
 	} else {
-		verdict, response = h.decide(r.Context(), request)
+		ctx, cancel := withDeadline(r)
+		verdict, response = h.decide(ctx, request)
+		cancel()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	review := admissionv1.AdmissionReview{Response: response}
@@ -75,6 +77,16 @@ func (h Handler) review(ctx context.Context, request *admissionv1.AdmissionReque
 		}
 	}()
 	return h.Reviewer.Review(ctx, request)
+}
+
+// withDeadline bounds a review by the time that the API server says it waits for the answer (timeout=5s), less a tenth
+// for its way back: a client is told what was waited for then, and to try again, instead of that a webhook timed out.
+func withDeadline(r *http.Request) (context.Context, context.CancelFunc) {
+	waits, err := time.ParseDuration(r.URL.Query().Get("timeout"))
+	if err != nil || waits <= 0 {
+		return context.WithCancel(r.Context())
+	}
+	return context.WithTimeout(r.Context(), waits-waits/10)
 }
 
 // readReview reads the request of an AdmissionReview. With an error it returns what could be read of it, or nil: the
@@ -139,7 +151,7 @@ func (h Handler) logDecision(
 // unreadable is the verdict on what is no review.
 const unreadable = "unreadable"
 
-// describe is a decision in a word, with what there is to say about it.
+// describe returns a decision in a word, with what there is to say about it.
 func describe(response *admissionv1.AdmissionResponse) (verdict, message string) {
 	switch {
 	case response.Result != nil && response.Result.Code == http.StatusBadRequest:

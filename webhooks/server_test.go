@@ -5,17 +5,26 @@ package webhooks
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -88,6 +97,80 @@ func TestPanicIsAnErrorOfOneRequest(t *testing.T) {
 	assert.Equal(t, metav1.StatusReasonInternalError, response.Result.Reason)
 	assert.Contains(t, response.Result.Message, "at the disco")
 	assert.True(t, post(t, handler, []byte(strings.Replace(review, "u1", "u2", 1))).Allowed)
+}
+
+func TestClientsAreToldToAskAgainWhereThatMayHelp(t *testing.T) {
+	blocks := schema.GroupResource{Group: "bridgehead.dev", Resource: "macblocks"}
+	for name, c := range map[string]struct {
+		err   error
+		again bool
+	}{
+		"the API server is too slow":     {err: context.DeadlineExceeded, again: true},
+		"etcd has no leader":             {err: apierrors.NewServerTimeout(blocks, "update", 1), again: true},
+		"the API server is busy":         {err: apierrors.NewTooManyRequests("busy", 1), again: true},
+		"the API server is starting":     {err: &url.Error{Op: "Put", Err: syscall.ECONNREFUSED}, again: true},
+		"the API server was just killed": {err: &url.Error{Op: "Put", Err: syscall.ECONNRESET}, again: true},
+		"the API server hung up":         {err: &url.Error{Op: "Put", Err: io.EOF}, again: true},
+		"a right is missing":             {err: apierrors.NewForbidden(blocks, "b", errors.New("no"))},
+		"a fault of ours":                {err: errors.New("out of luck")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response := post(t, Handler{
+				Log: logr.Discard(),
+				Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+					return Verdict{}, fmt.Errorf("assign addresses: put MACBlock b: %w", c.err)
+				}),
+			}, []byte(review))
+
+			assert.False(t, response.Allowed)
+			assert.Contains(t, response.Result.Message, "put MACBlock b: ")
+			if c.again {
+				assert.EqualValues(t, http.StatusServiceUnavailable, response.Result.Code)
+				assert.Equal(t, metav1.StatusReasonServiceUnavailable, response.Result.Reason)
+				assert.EqualValues(t, 2, response.Result.Details.RetryAfterSeconds)
+				return
+			}
+			assert.EqualValues(t, http.StatusInternalServerError, response.Result.Code)
+			assert.Equal(t, metav1.StatusReasonInternalError, response.Result.Reason)
+		})
+	}
+}
+
+func TestReviewsEndBeforeTheAPIServerGivesUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		query string
+		after time.Duration
+	}{
+		"it waits for as long as manifests say": {"?timeout=5s", 4500 * time.Millisecond},
+		"it waits for a second":                 {"?timeout=1s", 900 * time.Millisecond},
+		"it does not say":                       {"", time.Hour},
+		"it says nothing that can be read":      {"?timeout=soon", time.Hour},
+		"it says nothing that makes sense":      {"?timeout=-1s", time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				handler := Handler{
+					Log: logr.Discard(),
+					Reviewer: reviewerFunc(func(ctx context.Context, _ *admissionv1.AdmissionRequest) (Verdict, error) {
+						<-ctx.Done()
+						return Verdict{}, fmt.Errorf("claim 02:00:00:00:00:01: %w", ctx.Err())
+					}),
+				}
+				recorder, begun := httptest.NewRecorder(), time.Now()
+				request := httptest.NewRequest(http.MethodPost, "/mutate-virtualmachines"+c.query, strings.NewReader(review))
+
+				handler.ServeHTTP(recorder, request.WithContext(ctx))
+
+				assert.Equal(t, c.after, time.Since(begun))
+				var answer admissionv1.AdmissionReview
+				require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &answer))
+				assert.Contains(t, answer.Response.Result.Message, "claim 02:00:00:00:00:01: ")
+				assert.EqualValues(t, http.StatusServiceUnavailable, answer.Response.Result.Code)
+			})
+		})
+	}
 }
 
 func TestVerdictInTheFormOfTheAPI(t *testing.T) {

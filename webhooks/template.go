@@ -19,7 +19,8 @@ import (
 
 // TemplateReviewer reviews templates that many machines are made from (VirtualMachineInstanceReplicaSet,
 // VirtualMachinePool): an address in one would be that of every machine. By the enforcement of the pool that serves the
-// namespace it is refused, warned of, or told to the log. What has no pool is refused nothing.
+// namespace it is refused, warned of, or told to the log; one that no interface can have is refused by every pool. What
+// has no pool is refused nothing.
 type TemplateReviewer struct {
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
 	PoolFor func(namespace string) (cluster.PoolRule, error)
@@ -49,6 +50,10 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	}
 	var verdict Verdict
 	for _, path := range sortedKeys(fixed) {
+		if _, err := macpool.ParseInterfaceMAC(fixed[path]); err != nil {
+			verdict.deny(field.Invalid(field.NewPath(path), fixed[path], err.Error()))
+			continue
+		}
 		problem := field.Forbidden(field.NewPath(path), fmt.Sprintf(
 			"every machine made from this template would have the address %s: leave it out", fixed[path]))
 		switch rule.Enforcement {
@@ -65,8 +70,8 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	return verdict, nil
 }
 
-// fixedAddresses are the addresses in a template that are ours to look after, by their paths. What cannot be read has
-// none: its own API says what is wrong with it.
+// fixedAddresses returns the addresses in a template that are ours to look after, by their paths. What cannot be read
+// has none: its own API says what is wrong with it.
 func fixedAddresses(kind string, raw []byte) map[string]string {
 	var set struct {
 		Spec struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
-// machine is a template with an interface on a Multus network and one on the pod network, with their addresses.
+// machine returns a template with an interface on a Multus network and one on the pod network, with their addresses.
 func machine(multus, pod string) string {
 	return `{"spec":{"domain":{"devices":{"interfaces":[{"name":"pod","bridge":{},"macAddress":"` + pod + `"},{"name":"l2","bridge":{},"macAddress":"` + multus +
 		`"}]}},"networks":[{"name":"pod","pod":{}},{"name":"l2","multus":{"networkName":"l2"}}]}}`
@@ -42,6 +42,10 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 			warnings: []string{"interfaces[1].macAddress: all machines of this template have the address " + mac}},
 		"one is noted where the pool audits": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), enforcement: v1alpha1.EnforcementAudit,
 			notes: []string{inReplicas}},
+		"one that no interface can have is refused where the pool warns, too": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine("03:00:00:00:00:01", "")),
+			enforcement: v1alpha1.EnforcementWarn, denied: []string{inReplicas},
+		},
 		"one that was let in before stays":  {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), old: replicas(machine(mac, ""))},
 		"another one than before is judged": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(other, "")), old: replicas(machine(mac, "")), denied: []string{inReplicas}},
 		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},

@@ -6,6 +6,7 @@
 package webhooks
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
@@ -85,11 +88,35 @@ func (v *Verdict) deny(problems ...*field.Error) { v.Denied = append(v.Denied, p
 
 // warn adds a warning, of which the end is cut off if it is too long.
 func (v *Verdict) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if len(text) > maxWarningLength {
-		text = strings.ToValidUTF8(text[:maxWarningLength-len("…")], "") + "…"
+	v.Warnings = append(v.Warnings, cutTo(maxWarningLength, fmt.Sprintf(format, args...)))
+}
+
+func cutTo(length int, text string) string {
+	if len(text) <= length {
+		return text
 	}
-	v.Warnings = append(v.Warnings, text)
+	return strings.ToValidUTF8(text[:length-len("…")], "") + "…"
+}
+
+// maxWarningLines is on how many lines a long warning goes.
+const maxWarningLines = 4
+
+// warnInFull adds a warning that goes on in further ones, indented, if it is long; the end of a very long one is cut
+// off. The API server passes a text on once: what goes on must not say what another warning does.
+func (v *Verdict) warnInFull(text string) {
+	indent := text[:len(text)-len(strings.TrimLeft(text, " "))] + "    "
+	for line := 1; len(text) > maxWarningLength && line < maxWarningLines; line++ {
+		end := strings.LastIndexByte(text[:maxWarningLength+1], ' ')
+		if end <= len(indent) { // one long word
+			end = maxWarningLength - len("…")
+		}
+		v.Warnings = append(v.Warnings, strings.ToValidUTF8(text[:end], ""))
+		text = indent + strings.TrimLeft(text[end:], " ")
+		for slices.Contains(v.Warnings, text) {
+			text = " " + text
+		}
+	}
+	v.Warnings = append(v.Warnings, cutTo(maxWarningLength, text))
 }
 
 // fit leaves out the last warnings where there are more than the API server passes on.
@@ -135,7 +162,7 @@ func (v *Verdict) refuse(err error, o order) error {
 			final = true
 			denied.deny(
 				field.Forbidden(
-					o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to be given one"+o.hint,
+					o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to have one assigned"+o.hint,
 				),
 			)
 		case errors.As(err, &busy):
@@ -163,7 +190,7 @@ func (v *Verdict) refuse(err error, o order) error {
 	return nil
 }
 
-// response is the verdict in the form of the admission API.
+// response returns the verdict in the form of the admission API.
 func (v Verdict) response(request *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, error) {
 	response := &admissionv1.AdmissionResponse{UID: request.UID, Allowed: len(v.Denied) == 0, Warnings: v.Warnings}
 	if !response.Allowed {
@@ -204,17 +231,29 @@ func (v Verdict) refusal(request *admissionv1.AdmissionRequest) *metav1.Status {
 	return status
 }
 
-// undecided is the answer when no verdict was reached. It is an error of ours, never a refusal.
+// undecided returns the answer when no verdict was reached. It is an error of ours, never a refusal. Where a later
+// attempt may do better, clients are told to make it.
 func undecided(request *admissionv1.AdmissionRequest, code int32, err error) *admissionv1.AdmissionResponse {
-	reason := metav1.StatusReasonInternalError
-	if code == http.StatusBadRequest {
-		reason = metav1.StatusReasonBadRequest
+	status := &metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: metav1.StatusReasonInternalError, Message: err.Error(),
 	}
-	response := &admissionv1.AdmissionResponse{Result: &metav1.Status{
-		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: err.Error(),
-	}}
+	switch {
+	case code == http.StatusBadRequest:
+		status.Reason = metav1.StatusReasonBadRequest
+	case passing(err):
+		status.Code, status.Reason = http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable
+		status.Details = &metav1.StatusDetails{RetryAfterSeconds: int32(notReadyRetry / time.Second)}
+	}
+	response := &admissionv1.AdmissionResponse{Result: status}
 	if request != nil {
 		response.UID = request.UID
 	}
 	return response
+}
+
+// passing reports whether an error is that the API server was slow, busy, starting or ending.
+func passing(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) ||
+		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || utilnet.IsTimeout(err) ||
+		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }

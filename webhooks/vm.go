@@ -15,7 +15,7 @@ import (
 // A vmRule lists what is wrong with a VM in one respect. What the VM had before is not judged again.
 type vmRule func(c vmChange) field.ErrorList
 
-// vmRules are everything that can be wrong with a VM by itself; whether its addresses are taken is for the ledger.
+// vmRules returns everything that can be wrong with a VM by itself; whether its addresses are taken is for the ledger.
 func vmRules() []vmRule {
 	return []vmRule{
 		validateInterfaceCount,
@@ -99,6 +99,7 @@ func (w VMReviewer) assign(
 		}
 	}
 	if err != nil {
+		o.hint = moveHint(o.holder, takenOnly(err)) + o.hint
 		if err := verdict.refuse(err, o); err != nil {
 			return Verdict{}, err
 		}

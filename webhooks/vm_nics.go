@@ -40,7 +40,8 @@ type vmNIC struct {
 	// networked is false if there is no network of the interface's name.
 	networked bool
 	// known is true if the VM had an interface of this name before, same if it had this address, perhaps in another
-	// spelling, which is the user's; restored if the manifest dropped its address, which is to be written back.
+	// spelling, which is the user's; restored if the manifest dropped its address, which is to be written back. Both are
+	// false if the address was not ours to look after, and is now.
 	known, same, restored bool
 }
 
@@ -64,6 +65,9 @@ func changeOf(vm, old *virtualMachine) vmChange {
 		n := &c.nics[i]
 		var was vmNIC
 		was, n.known = c.before[n.name]
+		if n.served && !was.served {
+			continue
+		}
 		n.same = n.known && (n.text == was.text || n.mac != (macpool.MAC{}) && n.mac == was.mac)
 		if n.known && !n.same && n.text == "" && was.mac != (macpool.MAC{}) {
 			n.mac, n.restored = was.mac, true
@@ -95,7 +99,7 @@ func nicsOf(vm *virtualMachine) []vmNIC {
 	return nics
 }
 
-// asking are the interfaces whose addresses are the ledger's to give or to refuse. Interfaces that stay as they are
+// asking returns the interfaces whose addresses are the ledger's to give or to refuse. Interfaces that stay as they are
 // need nothing, however they came to be so.
 func (c vmChange) asking() []vmNIC {
 	return slices.DeleteFunc(slices.Clone(c.nics), func(n vmNIC) bool {
@@ -103,7 +107,14 @@ func (c vmChange) asking() []vmNIC {
 	})
 }
 
-// kept are the addresses that the VM had before and keeps.
+// missing returns the interfaces that have no address, and that VMReviewer gives one or gives back the one they had.
+func (c vmChange) missing() []vmNIC {
+	return slices.DeleteFunc(slices.Clone(c.nics), func(n vmNIC) bool {
+		return !n.restored && (n.same || !n.served || n.text != "")
+	})
+}
+
+// kept returns the addresses that the VM had before and keeps.
 func (c vmChange) kept() []macpool.MAC {
 	var kept []macpool.MAC
 	for _, n := range c.nics {
@@ -121,10 +132,19 @@ func validateInterfaceCount(c vmChange) field.ErrorList {
 	return nil
 }
 
-// validateBlocks refuses more addresses, named in one request, than can be looked up in time: those of many blocks.
+// validateBlocks refuses more addresses, named in one request, than can be looked up in time.
 func validateBlocks(c vmChange) field.ErrorList {
-	named := map[macpool.Prefix]bool{}
+	var asking []nic
 	for _, n := range c.asking() {
+		asking = append(asking, n.nic)
+	}
+	return tooManyBlocks(interfacesPath(), asking)
+}
+
+// tooManyBlocks refuses the interfaces at a path whose addresses are of more blocks than can be written in time.
+func tooManyBlocks(path *field.Path, asking []nic) field.ErrorList {
+	named := map[macpool.Prefix]bool{}
+	for _, n := range asking {
 		if n.mac != (macpool.MAC{}) {
 			named[n.mac.Prefix()] = true
 		}
@@ -132,9 +152,9 @@ func validateBlocks(c vmChange) field.ErrorList {
 	if len(named) <= maxBlocks {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(interfacesPath(), fmt.Sprintf(
-		"the addresses begin in %d different ways (their first five octets): want at most %d at once; "+
-			"leave addresses out to be given some, or add the interfaces in several steps", len(named), maxBlocks))}
+	return field.ErrorList{field.Forbidden(path, fmt.Sprintf(
+		"the addresses have %d different prefixes (their first five octets): at most %d are allowed at once; "+
+			"leave addresses out to have them assigned, or add the interfaces in several steps", len(named), maxBlocks))}
 }
 
 // validateInterfaceNames refuses interfaces that have no name, one that another has, or a new one that is too long to
@@ -204,8 +224,8 @@ func validateAddressesUnique(c vmChange) field.ErrorList {
 	return problems
 }
 
-// duplicate is the refusal of an interface whose address another one of the VM has. One of the two may have no address
-// in the manifest and keep the one it had.
+// duplicate returns the refusal of an interface whose address another one of the VM has. One of the two may have no
+// address in the manifest and keep the one it had.
 func duplicate(n, other vmNIC) *field.Error {
 	if n.text == "" {
 		n, other = other, n
@@ -217,7 +237,7 @@ func duplicate(n, other vmNIC) *field.Error {
 		))
 	}
 	return field.Invalid(n.path, n.text, fmt.Sprintf(
-		"interface %s has the same address (%s): give one of them another, or leave it out to be given one", other.name,
+		"interface %s has the same address (%s): give one of them another, or leave it out to have one assigned", other.name,
 		other.path,
 	))
 }

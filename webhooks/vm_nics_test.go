@@ -29,7 +29,7 @@ func TestAddressesOfManyBlocksAreBounded(t *testing.T) {
 	assert.Empty(t, validateBlocks(named(maxBlocks, apart)))
 	problems := validateBlocks(named(256, apart))
 	require.Len(t, problems, 1)
-	assert.Contains(t, problems[0].Error(), "begin in 256 different ways (their first five octets): want at most 32 at once")
+	assert.Contains(t, problems[0].Error(), "have 256 different prefixes (their first five octets): at most 32 are allowed at once")
 	assert.Empty(t, validateBlocks(named(256, func(int) macpool.MAC { return macpool.MAC{} })), "these are given out")
 }
 

@@ -22,10 +22,22 @@ const (
 	receiver = "WaitAsReceiver"
 )
 
-// takenHint says what else there is to do about an address that another VM has.
+// takenHint returns what else there is to do about an address that another VM has.
 func takenHint() string {
 	return "; annotation " + OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones, and " +
 		macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+}
+
+// moveHint returns in which order a manifest moves an address from one VM to another: kubectl applies the objects of a
+// file one by one, goes on after a refusal, and does not try again.
+func moveHint(to macpool.Object, taken []*macpool.TakenError) string {
+	for _, t := range taken {
+		if t.Holder.Kind == macpool.KindVM && t.Holder.Namespace == to.Namespace && t.Holder.Name != "" {
+			return "; to move it here, have VirtualMachine " + t.Holder.Name +
+				" give it up first: apply that one before, or both again"
+		}
+	}
+	return ""
 }
 
 // validateShareAnnotation refuses an annotation that names no VM to share addresses with.
@@ -86,7 +98,7 @@ func (w VMReviewer) mayShare(
 	return w.MayShare(ctx, request.UserInfo, holder, newcomer)
 }
 
-// takenOnly are the addresses that somebody else has, if an error of the ledger says nothing else.
+// takenOnly returns the addresses that somebody else has, if an error of the ledger says nothing else.
 func takenOnly(err error) []*macpool.TakenError {
 	var all []*macpool.TakenError
 	if err == nil {
@@ -130,7 +142,7 @@ func (w VMReviewer) resolve(
 			case shares:
 				n.share = macpool.Sharing{With: t.Holder.Object}
 			case replaces:
-				warnings.warn("interface %s: %s: it is given another (%s)", n.name, t, OnTakenAnnotation)
+				warnings.warn("interface %s: %s: another one is assigned (%s)", n.name, t, OnTakenAnnotation)
 				n.text, n.mac, n.share = "", macpool.MAC{}, macpool.Sharing{}
 			default:
 				return false, nil

@@ -44,10 +44,10 @@ type world struct {
 	handler Handler
 }
 
-// Replica implements macpool.Tenure.
+// Replica implements ledger.ReplicaLease.
 func (w *world) Replica() (string, bool) { return "replica", true }
 
-// Exists implements macpool.Census.
+// Exists implements ledger.ObjectReader.
 func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
 	return w.exists[o], w.reach()
 }
@@ -100,7 +100,7 @@ func (w *world) pool(e v1alpha1.Enforcement, ranges ...v1alpha1.MACRange) {
 	w.pools.SetPool(rule)
 }
 
-// object is a VM by <namespace>/<name>, or by <namespace>/<generateName>*.
+// object returns a VM by <namespace>/<name>, or by <namespace>/<generateName>*.
 func object(name string) macpool.Object {
 	namespace, name, _ := strings.Cut(name, "/")
 	o := macpool.Object{Kind: macpool.KindVM, Namespace: namespace, Name: name}
@@ -144,8 +144,8 @@ func (w *world) holds() map[string][]string {
 	return all
 }
 
-// settle waits until the ledger has written what it answered. It lends nothing after.
-func (w *world) settle() {
+// flush waits until the ledger has written what it answered. It lends nothing after.
+func (w *world) flush() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
@@ -204,7 +204,7 @@ func post(t testing.TB, handler http.Handler, body []byte) *admissionv1.Admissio
 	return review.Response
 }
 
-// patched is the object of a review with the patch of the response applied.
+// patched returns the object of a review with the patch of the response applied.
 func patched(t testing.TB, original []byte, response *admissionv1.AdmissionResponse) []byte {
 	t.Helper()
 	if len(response.Patch) == 0 {
@@ -217,7 +217,7 @@ func patched(t testing.TB, original []byte, response *admissionv1.AdmissionRespo
 	return result
 }
 
-// changes are the values that a patch sets, by JSON pointer.
+// changes returns the values that a patch sets, by JSON pointer.
 func changes(t testing.TB, patch []byte) map[string]any {
 	t.Helper()
 	set := map[string]any{}

@@ -141,10 +141,10 @@ func Read(dir string) (map[string]Case, error) {
 	return cases, nil
 }
 
-// PoolName is the name of the pool of the case, if it has its own.
+// PoolName returns the name of the pool of the case, if it has its own.
 func (c Case) PoolName() string { return "pool-of-" + c.Home }
 
-// Name is the name of the object; it ends in * if it is created by generateName.
+// Name returns the name of the object; it ends in * if it is created by generateName.
 func (c Case) Name() string {
 	var object struct {
 		Metadata struct{ Name, GenerateName string }
@@ -156,7 +156,7 @@ func (c Case) Name() string {
 	return object.Metadata.GenerateName + "*"
 }
 
-// Review is the AdmissionReview as the API server would send it.
+// Review returns the AdmissionReview as the API server would send it.
 func (c Case) Review(uid string) ([]byte, error) {
 	request := &admissionv1.AdmissionRequest{
 		UID:       types.UID(uid),

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// podAddressRules returns everything that can be wrong with the addresses that a pod asks for, where the ledger lends
+// them.
+func podAddressRules() []podRule {
+	return []podRule{
+		validatePodInterfaceCount,
+		validatePodBlocks,
+		validatePodAddresses,
+		validatePodAddressesUnique,
+		validatePodArguments,
+	}
+}
+
+// lends reports whether the addresses of a pod are the ledger's to give: those of a launched pod are its VM's, which
+// checkLauncher sees to. What the pod says of how it was attached proves nothing when it is created.
+func (w PodReviewer) lends(p *pod) bool {
+	return w.Lending != nil && !nad.IsLauncher(p.Metadata.Labels, p.Metadata.OwnerReferences)
+}
+
+// checkLauncher refuses the addresses that a pod asks for which says that a VM runs in it, and which that VM does not
+// have: nothing else looks after them.
+func (w PodReviewer) checkLauncher(
+	ctx context.Context, namespace string, networks podNetworks, verdict Verdict,
+) (Verdict, error) {
+	machine := macpool.Object{
+		Kind: macpool.KindVM, Namespace: namespace, Name: nad.MachineOf(networks.pod.Metadata.OwnerReferences),
+	}
+	var denied Verdict
+	for _, n := range networks.nics() {
+		switch {
+		case n.name == "" || n.mac == (macpool.MAC{}) || w.Lending.Has == nil:
+			continue
+		case machine.Name == "":
+			denied.deny(field.Forbidden(n.path, fmt.Sprintf(
+				"label %s: %s says that this is the pod of a VM, but no VirtualMachineInstance controls it: remove the label, "+
+					"or leave the address out", nad.LauncherLabel, nad.Launcher,
+			)))
+			continue
+		}
+		has, err := w.Lending.Has(ctx, machine, n.mac)
+		if err != nil {
+			return Verdict{}, fmt.Errorf("look whether %s has %s: %w", machine, n.mac, err)
+		}
+		if !has {
+			denied.deny(field.Forbidden(n.path, fmt.Sprintf(
+				"this is the pod of %s, which does not have %s: only addresses of the VM can be asked for here", machine, n.mac,
+			)))
+		}
+	}
+	if len(denied.Denied) > 0 {
+		return denied, nil
+	}
+	return verdict, nil
+}
+
+// assign has the ledger give every additional network of a pod an address and writes them into the annotation.
+func (w PodReviewer) assign(
+	ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict,
+) (Verdict, error) {
+	o := order{path: annotationPath(nad.NetworksAnnotation)}
+	var indexes []int // of the selection that each ask is for
+	for i, n := range networks.nics() {
+		if n.name != "" {
+			o.asking, indexes = append(o.asking, n), append(indexes, i)
+		}
+	}
+	if len(o.asking) == 0 {
+		return verdict, nil
+	}
+	problems, err := w.Lending.identify(ctx, &o, macpool.KindPod, request, networks.pod.Metadata, &verdict.Patch)
+	if err != nil || len(problems) > 0 {
+		return Verdict{Denied: problems}, err
+	}
+	macs, err := w.Lending.lend(ctx, request, o, &verdict)
+	if err != nil {
+		return Verdict{}, err
+	}
+	given := map[int]string{}
+	for i, m := range macs {
+		if o.asking[i].text == "" {
+			given[indexes[i]] = m.String()
+		}
+	}
+	if len(given) == 0 {
+		return verdict, nil
+	}
+	written, err := networks.additional.WithMACs(given)
+	if err != nil {
+		return Verdict{}, err
+	}
+	verdict.Patch.Set(pointer("metadata", "annotations", nad.NetworksAnnotation), written)
+	return verdict, nil
+}
+
+// nics returns the interfaces of the additional networks, with the names they will have. One that has no Ethernet
+// address of its own has no name here.
+func (n podNetworks) nics() []nic {
+	var nics []nic
+	for i, s := range n.additional.Selections {
+		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
+		if s.Infiniband || !n.attachments[i].network.TakesMAC() {
+			nics = append(nics, nic{path: path})
+			continue
+		}
+		one := nic{name: s.InterfaceName(i), text: s.MAC, path: path}
+		one.mac, _ = macpool.ParseInterfaceMAC(s.MAC) // what is wrong with it is a rule's to say
+		nics = append(nics, one)
+	}
+	return nics
+}
+
+// validateUnicast refuses Ethernet addresses that no interface can have, in every namespace. InfiniBand has longer
+// ones.
+func validateUnicast(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, a := range n.attachments {
+		if octets, err := net.ParseMAC(a.MAC); err != nil || len(octets) != len(macpool.MAC{}) {
+			continue // an empty one, one of InfiniBand, or one that could not be read
+		}
+		if _, err := macpool.ParseInterfaceMAC(a.MAC); err != nil {
+			problems = append(problems, field.Invalid(a.path.Child("mac"), a.MAC, err.Error()))
+		}
+	}
+	return problems
+}
+
+// validatePodAddresses refuses addresses that are not of Ethernet.
+func validatePodAddresses(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, one := range n.nics() {
+		octets, err := net.ParseMAC(one.text)
+		if one.name == "" || err != nil || len(octets) == len(macpool.MAC{}) {
+			continue // another rule's
+		}
+		if _, err := macpool.ParseInterfaceMAC(one.text); err != nil {
+			problems = append(problems, field.Invalid(one.path, one.text, err.Error()))
+		}
+	}
+	return problems
+}
+
+// validatePodAddressesUnique refuses an address that two interfaces of the pod ask for.
+func validatePodAddressesUnique(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	first := map[macpool.MAC]int{}
+	for i, one := range n.nics() {
+		if one.mac == (macpool.MAC{}) {
+			continue
+		}
+		if other, twice := first[one.mac]; twice {
+			problems = append(problems, field.Invalid(one.path, one.text, fmt.Sprintf(
+				"attachment %d has the same address: give one of them another, or leave it out to have one assigned", other)))
+			continue
+		}
+		first[one.mac] = i
+	}
+	return problems
+}
+
+// validatePodArguments refuses addresses that a pod asks for as an argument of the plugin, which the ledger does not
+// look after.
+func validatePodArguments(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, a := range n.attachments {
+		if a.Argument != "" && a.Argument != a.MAC {
+			problems = append(problems, field.Invalid(a.path.Child("cni-args", "mac"), a.Argument,
+				`write the address as "mac" beside "name": the plugin may prefer this one to the one that is assigned`))
+		}
+	}
+	return problems
+}
