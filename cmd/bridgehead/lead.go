@@ -38,7 +38,7 @@ const (
 )
 
 // election runs a controller while this replica holds a lease. Losing the lease ends the controller and nothing else:
-// webhooks are served all the same, and the replica stands for election again. leads says whether the lease is still
+// webhooks are served all the same, and the replica stands for election again. leads reports whether the lease is still
 // held.
 func (r *replica) election(lease string, lead func(ctx context.Context, leads func() error)) (everywhere, error) {
 	clients, err := kubernetes.NewForConfig(r.config)
@@ -73,12 +73,12 @@ func (r *replica) election(lease string, lead func(ctx context.Context, leads fu
 // stillLeads fails once the lease has not been renewed within the deadline, by this process's clock.
 func stillLeads(elector *leaderelection.LeaderElector) error {
 	if !elector.IsLeader() {
-		return errors.New("the lease is another replica's")
+		return errors.New("another replica holds the lease")
 	}
 	return elector.Check(renewDeadline - leaseDuration)
 }
 
-// again runs something until ctx is done, anew where it fails.
+// again runs something until ctx is done, again where it fails.
 func (r *replica) again(ctx context.Context, what string, run func(context.Context) error) {
 	for ctx.Err() == nil {
 		if err := run(ctx); err != nil && ctx.Err() == nil {
@@ -129,16 +129,16 @@ func (r *replica) clean(ctx context.Context) error {
 	return janitor.Start(ctx)
 }
 
-// term is the one for which this replica holds the lease of the janitor now.
+// term returns the one for which this replica holds the lease of the janitor now.
 func (r *replica) term(ctx context.Context) (cluster.Term, error) {
 	var lease coordinationv1.Lease
 	key := types.NamespacedName{Namespace: r.options.Namespace, Name: janitorLease}
 	if err := r.direct.Get(ctx, key, &lease); err != nil {
-		return cluster.Term{}, fmt.Errorf("look for how long the lease of the janitor is ours: %w", err)
+		return cluster.Term{}, fmt.Errorf("read the janitor's lease: %w", err)
 	}
 	term := cluster.ReadLeadership(&lease).Term
 	if term.Holder != r.identity {
-		return cluster.Term{}, fmt.Errorf("the lease of the janitor is that of %q", term.Holder)
+		return cluster.Term{}, fmt.Errorf("the janitor's lease is held by %q", term.Holder)
 	}
 	return term, nil
 }
@@ -150,7 +150,7 @@ func (r *replica) waitForNeighbours(ctx context.Context) error {
 	return wait.PollUntilContextCancel(ctx, 2*time.Second, true, func(ctx context.Context) (bool, error) {
 		found, err := r.neighbours.Look(ctx)
 		if err != nil {
-			r.log.Error(err, "Whether others do the same is not known, trying again")
+			r.log.Error(err, "Cannot look for conflicting components, trying again")
 			return false, nil
 		}
 		for _, n := range found {
@@ -166,7 +166,7 @@ func (r *replica) waitForNeighbours(ctx context.Context) error {
 // tellOf tells of somebody who does our work. The event is about both, for those of one reason about one object are
 // counted as one.
 func (r *replica) tellOf(n arming.Neighbour) {
-	r.log.Info("Nothing is done beside others that do the same", "found", n.String())
+	r.log.Info("Waiting until a conflicting component is removed", "found", n.String())
 	deployment := &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Namespace, Name: "bridgehead"},

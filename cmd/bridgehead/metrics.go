@@ -25,6 +25,7 @@ type counts struct {
 	reviews *prometheus.CounterVec
 	latency *prometheus.HistogramVec
 	writes  *prometheus.CounterVec
+	givenUp prometheus.Counter
 	nodes   *prometheus.GaugeVec
 }
 
@@ -41,9 +42,13 @@ func newCounts() counts {
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgehead_macblock_writes_total", Help: "Writes of MACBlocks by outcome: written, conflict, failed.",
 		}, []string{"outcome"}),
+		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bridgehead_mac_records_given_up_total",
+			Help: "Addresses that were given out and that their MACBlock has no room to record. They stay reserved.",
+		}),
 		nodes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "bridgehead_policy_nodes",
-			Help: "Nodes of a policy by state: available, failed, aborted, pending, or progressing, which is to have a turn.",
+			Help: "Nodes of a policy by state: available, failed, aborted, pending, or progressing (its turn has begun).",
 		}, []string{"policy", "state"}),
 	}
 }
@@ -62,12 +67,19 @@ func (c counts) observeRollout(policy string, s *rollout.Summary) {
 	}
 }
 
-// observe is what the handler of a webhook tells of its decisions.
+// observe returns what the handler of a webhook tells of its decisions.
 func (c counts) observe(webhook string) func(verdict string, took time.Duration) {
 	return func(verdict string, took time.Duration) {
 		c.reviews.WithLabelValues(webhook, verdict).Inc()
 		c.latency.WithLabelValues(webhook).Observe(took.Seconds())
 	}
+}
+
+// giveUp tells of an address whose record the store has no room for.
+func (r *replica) giveUp(m macpool.MAC, holder macpool.Holder, err error) {
+	r.counts.givenUp.Inc()
+	r.log.Error(err, "Record of an address given up: it stays reserved for this replica", "mac", m.String(),
+		"holder", holder.String(), "interface", holder.Interface)
 }
 
 // metricsOptions say where and how metrics are served.
@@ -93,7 +105,8 @@ func (r *replica) registerMetrics() error {
 	}}
 	var failed []error
 	for _, c := range []prometheus.Collector{
-		version.Metric(), r.source.Metric(), r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.nodes, pools,
+		version.Metric(), r.source.Metric(), r.counts.reviews, r.counts.latency, r.counts.writes, r.counts.givenUp,
+		r.counts.nodes, pools,
 	} {
 		failed = append(failed, metrics.Registry.Register(c))
 	}

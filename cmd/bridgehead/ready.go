@@ -34,7 +34,7 @@ func (r *replica) probes() everywhere {
 
 func (r *replica) readyz() http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
-		_, leased := r.tenure.Replica()
+		_, leased := r.lease.Replica()
 		var waiting []string
 		for _, check := range []struct {
 			ok  bool

@@ -54,12 +54,14 @@ func (r *replica) server() everywhere {
 		}
 		renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 		renewed := make(chan struct{})
-		go func() { defer close(renewed); r.tenure.Run(renewing) }()
+		var rewound error
+		go func() { defer close(renewed); rewound = r.lease.Run(renewing) }()
 		go wait.UntilWithContext(ctx, func(context.Context) { r.ledger.ReturnIdle() }, 10*time.Second)
 		failed := make(chan error, 1)
 		go func() { failed <- server.Serve(listener) }()
 		select {
 		case err = <-failed:
+		case <-renewed:
 		case <-ctx.Done():
 		}
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -67,11 +69,11 @@ func (r *replica) server() everywhere {
 		shutdown := errors.Join(server.Shutdown(closing), r.ledger.Close(closing))
 		stopRenewing()
 		<-renewed
-		return errors.Join(err, shutdown, r.tenure.End(closing))
+		return errors.Join(err, rewound, shutdown, r.lease.End(closing))
 	}
 }
 
-// paths are those that webhooks are served at.
+// paths returns those that webhooks are served at.
 func (r *replica) paths() []string {
 	var paths []string
 	for _, route := range webhooks.Routes(r.sources) {
