@@ -131,7 +131,7 @@ func Decide(
 		return update(marked(live, template), hooks, s, live)
 	}
 	if !s.Answered {
-		return Keep, nil, "the Service of the webhooks leads to no replica that is ready"
+		return Keep, nil, "the Service of the webhooks has no ready endpoint"
 	}
 	return Create, withWebhooks(marked(empty(template), template), hooks, nil, s), ""
 }
@@ -148,7 +148,7 @@ func update(
 	return Update, wanted, ""
 }
 
-// empty is a configuration of the template's kind and name, with its labels and no webhooks.
+// empty returns a configuration of the template's kind and name, with its labels and no webhooks.
 func empty(template *unstructured.Unstructured) *unstructured.Unstructured {
 	c := &unstructured.Unstructured{}
 	c.SetGroupVersionKind(template.GroupVersionKind())
@@ -178,7 +178,7 @@ func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 	return c
 }
 
-// disclosed are the webhooks of a template without what keeps the API server from calling them.
+// disclosed returns the webhooks of a template without what keeps the API server from calling them.
 func disclosed(template *unstructured.Unstructured) ([]map[string]any, error) {
 	hooks := webhooksOf(template.DeepCopy())
 	for _, h := range hooks {
@@ -228,7 +228,7 @@ func withWebhooks(
 	return c
 }
 
-// Bundles are the caBundles of a configuration's webhooks, in their order.
+// Bundles returns the caBundles of a configuration's webhooks, in their order.
 func Bundles(c *unstructured.Unstructured) [][]byte {
 	if c == nil {
 		return nil

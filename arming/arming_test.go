@@ -102,7 +102,7 @@ func TestDecide(t *testing.T) {
 		},
 		"while nobody answers it is not made": {
 			template: template, situation: with(func(s *Situation) { s.Answered = false }),
-			lacking: "the Service of the webhooks leads to no replica that is ready",
+			lacking: "the Service of the webhooks has no ready endpoint",
 		},
 		"without a CA it is not made": {
 			template: template, situation: with(func(s *Situation) { s.CA = nil }), lacking: "there is no CA yet",
@@ -174,7 +174,7 @@ webhooks:
 	}
 }
 
-// injected is a template with what cainjector looks for.
+// injected returns a template with what cainjector looks for.
 func injected(template string) string {
 	return strings.Replace(
 		template, "labels: {app: bridgehead}}",
@@ -192,7 +192,7 @@ func withVersion(t *testing.T, text, version string) string {
 	return string(out)
 }
 
-// roundTrip is the object as the API server would read it.
+// roundTrip returns the object as the API server would read it.
 func roundTrip(t *testing.T, u *unstructured.Unstructured) map[string]any {
 	text, err := yaml.Marshal(u.Object)
 	require.NoError(t, err)

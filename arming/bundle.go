@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// bundleOf is the caBundle of a webhook; nil if it has none that can be read.
+// bundleOf returns the caBundle of a webhook; nil if it has none that can be read.
 func bundleOf(hook map[string]any) []byte {
 	text, _, err := unstructured.NestedString(hook, "clientConfig", "caBundle")
 	if err != nil {

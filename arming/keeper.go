@@ -170,7 +170,7 @@ func (k *Keeper) retire(ctx context.Context) error {
 		if err := k.write(ctx, Delete, old); client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete %s %s of an earlier release: %w", Mutating, name, err)
 		}
-		k.Log.Info("Deleted what an earlier release had by another name", "kind", Mutating, "name", name)
+		k.Log.Info("Deleted a webhook configuration of an earlier release", "kind", Mutating, "name", name)
 	}
 	return nil
 }

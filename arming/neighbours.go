@@ -41,7 +41,7 @@ func (n Neighbour) String() string {
 		n.Project, n.Kind.Kind, strings.TrimPrefix(n.Namespace+"/"+n.Name, "/"), n.Remove)
 }
 
-// Neighbours are the projects that must be gone before we begin.
+// Neighbours returns the projects that must be gone before we begin.
 func Neighbours() []Neighbour {
 	webhooks := admissionregistrationv1.SchemeGroupVersion.WithKind(Mutating)
 	daemonSets := appsv1.SchemeGroupVersion.WithKind("DaemonSet")
@@ -58,7 +58,7 @@ func Neighbours() []Neighbour {
 		{
 			Project: "kubemacpool", Kind: webhooks, Name: "kubemacpool-mutator",
 			Remove: "delete that configuration and its Deployments; leave the ConfigMap kubemacpool-mac-range-config, " +
-				"whose range we go on with",
+				"whose range is taken over",
 		},
 		{
 			Project: "the operator of kubernetes-nmstate",
@@ -83,7 +83,7 @@ func Neighbours() []Neighbour {
 		},
 		{
 			Project: "network-resources-injector", Kind: webhooks, Name: "network-resources-injector-config",
-			Remove: "delete its Deployment and that configuration, or have the operator of SR-IOV do so: enableInjector: false",
+			Remove: "delete its Deployment and that configuration, or set enableInjector: false in the SriovOperatorConfig",
 		},
 		{
 			Project: "network-resources-injector of the HyperConverged operator", Kind: webhooks,
@@ -93,7 +93,7 @@ func Neighbours() []Neighbour {
 	}
 }
 
-// OnNodes are the neighbours that agents wait for.
+// OnNodes returns the neighbours that agents wait for.
 func OnNodes() []Neighbour {
 	return slices.DeleteFunc(Neighbours(), func(n Neighbour) bool { return !n.Nodes })
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-// clusterWith is an API server that has objects of these kinds and names.
+// clusterWith returns an API server that has objects of these kinds and names.
 func clusterWith(t *testing.T, objects ...Neighbour) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()

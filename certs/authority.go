@@ -128,7 +128,7 @@ func (f *follower) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 	template.BasicConstraintsValid = true
 	now := time.Now()
 	if !ca.NotAfter.After(now) {
-		return nil, errors.New("the CA has expired, and nobody has replaced it yet")
+		return nil, errors.New("the CA has expired and has not been replaced yet")
 	}
 	template.NotAfter = now.Add(leafLife)
 	if ca.NotAfter.Before(template.NotAfter) {

@@ -17,7 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// secretOf is the Secret in which somebody keeps a CA.
+// secretOf returns the Secret in which somebody keeps a CA.
 func secretOf(t *testing.T, ca *testCA) *corev1.Secret {
 	t.Helper()
 	key, err := x509.MarshalECPrivateKey(ca.key)

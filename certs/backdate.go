@@ -39,7 +39,7 @@ func (b backdating) Sign(template *x509.Certificate) (*x509.Certificate, error) 
 	return backdate(signed, template, ca)
 }
 
-// ca is the CA in the Secret.
+// ca returns the CA in the Secret.
 func (b backdating) ca() (tls.Certificate, error) {
 	clients, err := kubernetes.NewForConfig(b.RESTConfig)
 	if err != nil {

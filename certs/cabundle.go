@@ -6,11 +6,23 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"time"
 )
 
-// maxBefore is how many CAs are trusted beside the current one, should it be replaced again and again.
-const maxBefore = 5
+const (
+	// maxBefore is how many CAs are trusted beside the current one, should it be replaced again and again.
+	maxBefore = 5
+	// recentTime is how long a CA does not count among those: replicas serve what one before it signed until API servers
+	// have heard of another, see spreadTime.
+	recentTime = 10 * spreadTime
+	// maxRecent is how many are trusted that do not count.
+	maxRecent = 50
+)
+
+// maxBehind is how many newer CAs may be trusted beside that of a certificate which is still served: two less than are
+// kept, so that there is time to tell everybody before it is forgotten.
+const maxBehind = maxBefore - 2
 
 // MergeBundles returns the caBundle of a webhook that has present: the current CA, and those before it while they last,
 // for replicas may still serve certificates that they signed. CAs before have the subject of the current one, whoever
@@ -20,30 +32,33 @@ func MergeBundles(current, present []byte) []byte { return mergeBundles(current,
 
 func mergeBundles(current, present []byte, now time.Time) []byte {
 	merged := bytes.TrimSpace(current)
-	ours := subjects(current)
-	for rest, kept := present, 0; kept < maxBefore; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			break
+	latest := certificatesIn(current)
+	ours := func(ca *x509.Certificate) bool {
+		return slices.ContainsFunc(latest, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, ca.RawSubject) })
+	}
+	kept, recent := 0, 0
+	for _, ca := range certificatesIn(present) {
+		encoded := bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}))
+		counted, most := &kept, maxBefore
+		if now.Sub(ca.NotBefore) < recentTime {
+			counted, most = &recent, maxRecent
 		}
-		encoded := bytes.TrimSpace(pem.EncodeToMemory(block))
-		ca, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || !ours[string(ca.RawSubject)] || now.After(ca.NotAfter) || bytes.Contains(merged, encoded) {
+		if *counted == most || !ours(ca) || now.After(ca.NotAfter) || bytes.Contains(merged, encoded) {
 			continue
 		}
 		merged = append(append(bytes.Clone(merged), '\n'), encoded...)
-		kept++
+		*counted++
 	}
 	return append(bytes.Clone(merged), '\n')
 }
 
-// subjects are those of certificates in PEM, in DER.
-func subjects(certificates []byte) map[string]bool {
-	found := map[string]bool{}
-	for block, rest := pem.Decode(certificates); block != nil; block, rest = pem.Decode(rest) {
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-			found[string(c.RawSubject)] = true
+// certificatesIn returns the certificates in PEM that can be read, each once.
+func certificatesIn(bundle []byte) []*x509.Certificate {
+	var found []*x509.Certificate
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && !slices.ContainsFunc(found, c.Equal) {
+			found = append(found, c)
 		}
 	}
 	return found

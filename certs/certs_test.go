@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
@@ -27,11 +28,12 @@ type testCA struct {
 	key     *ecdsa.PrivateKey
 	ca      *x509.Certificate
 	changed chan<- struct{}
+	made    time.Duration // how long ago
 	signed  time.Duration // how long ago, of the leaves
 }
 
 func newCA(t *testing.T, name string, life time.Duration) *testCA {
-	a := &testCA{signed: time.Hour}
+	a := &testCA{made: time.Hour, signed: time.Hour}
 	a.replace(t, name, life)
 	return a
 }
@@ -42,7 +44,7 @@ func (a *testCA) replace(t *testing.T, name string, life time.Duration) {
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-a.made),
 		NotAfter: time.Now().Add(life), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -114,6 +116,17 @@ func TestMergeBundles(t *testing.T) {
 		want := bundle(many[:maxBefore+1]...)
 		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)), now)))
 	})
+	t.Run("CAs that were made just now are kept beside them, up to fifty", func(t *testing.T) {
+		many := []*testCA{current}
+		for range maxRecent + 1 {
+			fresh := &testCA{}
+			fresh.replace(t, caName, time.Hour)
+			many = append(many, fresh)
+		}
+		old := []*testCA{previous, older}
+		want := bundle(many[:maxRecent+1]...) + bundle(old...)
+		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)+bundle(old...)), now)))
+	})
 	t.Run("CAs of an issuer that names them as it likes overlap as well", func(t *testing.T) {
 		before, after := newCA(t, "ca of example.org", time.Hour), newCA(t, "ca of example.org", time.Hour)
 		assert.Equal(t, bundle(after, before), string(mergeBundles(after.pem(), before.pem(), now)))
@@ -136,14 +149,7 @@ func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	source.Trust(ca.pem())
 
 	before := ca.pem()
-	latest, err := source.leaf.GetCertificate(nil)
-	require.NoError(t, err)
-	ca.replace(t, caName, time.Hour)
-	ca.changed <- struct{}{}
-	waitFor(t, func() bool {
-		now, err := source.leaf.GetCertificate(nil)
-		return err == nil && now != latest
-	})
+	latest := replaced(t, ca, source)
 	served, err := source.GetCertificate(nil)
 	require.NoError(t, err)
 	assert.Same(t, first, served, "nobody trusts the new CA yet")
@@ -157,7 +163,8 @@ func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	source.Trust(both, both)
 	served, err = source.GetCertificate(nil)
 	require.NoError(t, err)
-	assert.NotSame(t, first, served)
+	assert.Same(t, first, served, "API servers may not have heard of it yet")
+	assert.Same(t, latest, source.nextLocked(latest, time.Now().Add(spreadTime)))
 	stop()
 	assert.NoError(t, <-ended)
 }
@@ -189,13 +196,12 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 				}
 				ca.signed = tc.signed
 				ca.changed <- struct{}{}
+				var latest *tls.Certificate
 				waitFor(t, func() bool {
-					latest, err := source.leaf.GetCertificate(nil)
+					latest, err = source.leaf.GetCertificate(nil)
 					return err == nil && latest != first
 				})
-				served, err := source.GetCertificate(nil)
-				require.NoError(t, err)
-				assert.Equal(t, tc.taken, served != first)
+				assert.Equal(t, tc.taken, source.nextLocked(latest, time.Now().Add(spreadTime)) != first)
 				stop()
 				require.NoError(t, <-ended)
 			})
@@ -203,28 +209,124 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 	}
 }
 
-func TestSourceDoesNotWaitForClocksWhenWhatItServesIsNotTrustedAnymore(t *testing.T) {
-	ca := newCA(t, caName, time.Hour)
+// started returns a source that runs until the end of the test, and what it serves first.
+func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
+	t.Helper()
 	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
 	ended := make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { ended <- source.Start(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, <-ended)
+	})
 	waitFor(t, source.Ready)
 	first, err := source.GetCertificate(nil)
 	require.NoError(t, err)
-	ca.signed = 0
+	return source, first
+}
+
+// replaced replaces the CA of a source, and returns the certificate that the new one has signed.
+func replaced(t *testing.T, ca *testCA, source *Source) (latest *tls.Certificate) {
+	t.Helper()
+	before, err := source.leaf.GetCertificate(nil)
+	require.NoError(t, err)
 	ca.replace(t, caName, time.Hour)
 	ca.changed <- struct{}{}
 	waitFor(t, func() bool {
-		latest, err := source.leaf.GetCertificate(nil)
-		return err == nil && latest != first
+		latest, err = source.leaf.GetCertificate(nil)
+		return err == nil && latest != before
 	})
+	return latest
+}
+
+func TestSourceDoesNotWaitForClocksWhenWhatItServesIsNotTrustedAnymore(t *testing.T) {
+	ca := newCA(t, caName, time.Hour)
+	source, first := started(t, ca)
+	ca.signed = 0
+	replaced(t, ca, source)
 	source.Trust(ca.pem())
 	served, err := source.GetCertificate(nil)
 	require.NoError(t, err)
 	assert.NotSame(t, first, served, "its CA is in no bundle")
-	stop()
-	assert.NoError(t, <-ended)
+}
+
+// The bundle has a bounded number of CAs: what is served must be signed by another before its own is forgotten.
+func TestSourceDoesNotWaitForClocksUntilItsCAIsForgotten(t *testing.T) {
+	ca := newCA(t, caName, time.Hour)
+	source, first := started(t, ca)
+	bundle := ca.pem()
+	source.Trust(bundle)
+	ca.signed = 0
+	for times := 1; times <= maxBefore+1; times++ {
+		latest := replaced(t, ca, source)
+		bundle = MergeBundles(ca.pem(), bundle)
+		source.Trust(bundle, bundle)
+		now := time.Now()
+		assert.Equal(t, times > maxBefore, source.nextLocked(latest, now) != first, "replaced %d times", times)
+		later := source.nextLocked(latest, now.Add(spreadTime))
+		assert.Equal(t, times >= maxBehind, later != first, "replaced %d times", times)
+		assert.Same(t, first, source.served)
+	}
+}
+
+// A CA may be replaced faster than API servers hear of it.
+func TestSourceServesWhatAPIServersHaveHeardOfHoweverOftenTheCAIsReplaced(t *testing.T) {
+	for name, pace := range map[string]time.Duration{
+		"every second": time.Second, "three times a second": time.Second / 3, "ten times a second": time.Second / 10,
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { replaceEvery(t, pace) }) })
+	}
+}
+
+func replaceEvery(t *testing.T, pace time.Duration) {
+	ca := newCA(t, caName, time.Hour)
+	source, _ := started(t, ca)
+	ca.made, ca.signed = 0, 0
+	bundle := ca.pem()
+	source.Trust(bundle, bundle)
+	told := map[string]time.Time{string(ca.ca.SubjectKeyId): time.Now()}
+	<-time.After(spreadTime)
+	for times := range 40 {
+		replaced(t, ca, source)
+		bundle = MergeBundles(ca.pem(), bundle)
+		source.Trust(bundle, bundle)
+		told[string(ca.ca.SubjectKeyId)] = time.Now()
+		served, err := source.GetCertificate(nil)
+		require.NoError(t, err)
+		heard := told[string(served.Leaf.AuthorityKeyId)]
+		assert.GreaterOrEqual(t, time.Since(heard), spreadTime, "replaced %d times", times)
+		assert.True(t, source.trustsLocked(served, time.Now()), "replaced %d times", times)
+		<-time.After(pace)
+	}
+}
+
+// What a clock ahead takes for expired is not served anymore either.
+func TestSourceReplacesWhatExpiresForClocksAhead(t *testing.T) {
+	ca := newCA(t, caName, time.Hour)
+	signedBy := func(ends time.Duration) *tls.Certificate {
+		leaf, err := ca.Sign(&x509.Certificate{PublicKey: ca.key.Public()})
+		require.NoError(t, err)
+		leaf.NotBefore, leaf.NotAfter = time.Now(), time.Now().Add(ends)
+		return &tls.Certificate{Leaf: leaf}
+	}
+	ca.signed = 0
+	latest := signedBy(time.Hour)
+	for name, tc := range map[string]struct {
+		left     time.Duration
+		replaces bool
+	}{
+		"there is time": {left: 30 * time.Minute},
+		"it expires":    {left: 4 * time.Second, replaces: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served := signedBy(30 * time.Minute)
+			source := &Source{served: served}
+			now := served.Leaf.NotAfter.Add(-tc.left)
+			latest.Leaf.NotBefore, latest.Leaf.NotAfter = now, now.Add(time.Hour)
+			assert.Equal(t, tc.replaces, source.nextLocked(latest, now) != served)
+		})
+	}
 }
 
 func waitFor(t *testing.T, what func() bool) {

@@ -4,7 +4,7 @@ package certs
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metric is a gauge of when the certificate that a replica serves expires, in seconds since 1970; 0 while none was
+// Metric returns a gauge of when the certificate that a replica serves expires, in seconds since 1970; 0 while none was
 // served. It is to be more than two days ahead: certificates are replaced after two thirds of a week.
 func (s *Source) Metric() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -7,6 +7,7 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -36,6 +37,9 @@ const (
 	skewShare = 6
 )
 
+// spreadTime is how long ago a bundle that we see must have trusted a certificate, so that API servers see it, too.
+const spreadTime = 2 * time.Second
+
 // A Keeping is who keeps the CA in the Secret SecretName. It is also a value of flags.
 type Keeping string
 
@@ -52,14 +56,19 @@ const (
 type Source struct {
 	leaf *cmtls.DynamicSource
 
-	mu      sync.Mutex
-	served  *tls.Certificate
-	trusted []*x509.CertPool // one for every bundle
-	bundles [][]byte
+	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
+	mu         sync.Mutex
+	candidates []*tls.Certificate // those that were trusted when they were the latest, the latest last
+	served     *tls.Certificate
+	bundles    [][]byte
+	trusted    [][]*x509.Certificate                      // the CAs of every bundle
+	known      []*x509.Certificate                        // those of all bundles
+	since      map[string]time.Time                       // when a CA was first seen in every bundle, by the ID of its key
+	signers    map[*tls.Certificate][][]*x509.Certificate // those of every bundle that signed a certificate
 }
 
-// NewSource is the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA is
-// BuiltIn, the Secret is made if it is not there.
+// NewSource returns the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA
+// is BuiltIn, the Secret is made if it is not there.
 func NewSource(cfg *rest.Config, keeping Keeping, namespace string, dnsNames ...string) *Source {
 	var ca cmtls.Authority = &follower{config: cfg, namespace: namespace, name: SecretName}
 	if keeping == BuiltIn {
@@ -82,7 +91,7 @@ func (s *Source) Start(ctx context.Context) error { return s.leaf.Start(ctx) }
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has a certificate.
 func (*Source) NeedLeaderElection() bool { return false }
 
-// Ready says whether there is a certificate to serve.
+// Ready reports whether there is a certificate to serve.
 func (s *Source) Ready() bool { return s.leaf.Healthy() }
 
 // GetCertificate is to be tls.Config.GetCertificate.
@@ -93,8 +102,8 @@ func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served == nil || s.served != latest && s.replaces(latest, time.Now()) {
-		s.served = latest
+	if s.served != latest {
+		s.served = s.nextLocked(latest, time.Now())
 	}
 	return s.served, nil
 }
@@ -106,35 +115,114 @@ func (s *Source) Trust(bundles ...[]byte) {
 	if slices.EqualFunc(bundles, s.bundles, bytes.Equal) {
 		return
 	}
-	s.bundles, s.trusted = bundles, nil
+	s.bundles, s.trusted, s.known = bundles, nil, certificatesIn(bytes.Join(bundles, []byte("\n")))
 	for _, bundle := range bundles {
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(bundle)
-		s.trusted = append(s.trusted, pool)
+		s.trusted = append(s.trusted, certificatesIn(bundle))
 	}
+	s.signers = map[*tls.Certificate][][]*x509.Certificate{}
+	since := map[string]time.Time{}
+	for _, ca := range s.known {
+		lacks := func(bundle []*x509.Certificate) bool { return !slices.ContainsFunc(bundle, ca.Equal) }
+		if id := string(ca.SubjectKeyId); !slices.ContainsFunc(s.trusted, lacks) {
+			since[id] = cmp.Or(s.since[id], time.Now())
+		}
+	}
+	s.since = since
 }
 
-// replaces says whether the latest certificate is to be served from now on: once clocks behind take it, too, or once
-// the one that is served is not taken anymore, as it expired or its CA was replaced twice.
-func (s *Source) replaces(latest *tls.Certificate, now time.Time) bool {
-	skew := skewFor(latest.Leaf.NotAfter.Sub(latest.Leaf.NotBefore))
-	return s.trusts(latest, now.Add(-skew)) || s.trusts(latest, now) && !s.trusts(s.served, now)
+// nextLocked returns what is to be served from now on. That is another certificate once clocks behind take it, too, or
+// once the one that is served will soon not be taken anymore, as it expires or its CA was replaced again and again; and
+// one that API servers have had the time to hear of, as long as there is one that they take.
+func (s *Source) nextLocked(latest *tls.Certificate, now time.Time) *tls.Certificate {
+	if s.served == nil {
+		return latest
+	}
+	s.candidates = slices.DeleteFunc(s.candidates, func(c *tls.Certificate) bool { return !s.trustsLocked(c, now) })
+	if s.trustsLocked(latest, now) && !slices.Contains(s.candidates, latest) {
+		s.candidates = append(s.candidates, latest)
+	}
+	trusted := s.trustsLocked(s.served, now)
+	ends := !s.trustsLocked(s.served, now.Add(skewOf(s.served))) || s.behindLocked(s.served) >= maxBehind
+	heard := last(s.candidates, func(c *tls.Certificate) bool { return s.spreadLocked(c, now) })
+	switch {
+	case heard != nil && (!trusted || ends || s.trustsLocked(heard, now.Add(-skewOf(heard)))):
+		return heard
+	case trusted || len(s.candidates) == 0:
+		return s.served
+	}
+	return s.candidates[len(s.candidates)-1]
 }
 
-// skewFor is how far clocks may be behind that are thought of where a certificate lasts so long.
+// last returns the last certificate that is as wanted; nil for none.
+func last(of []*tls.Certificate, wanted func(*tls.Certificate) bool) *tls.Certificate {
+	for _, c := range slices.Backward(of) {
+		if wanted(c) {
+			return c
+		}
+	}
+	return nil
+}
+
+// spreadLocked reports whether API servers have had the time to hear of the CA that signed a certificate. While nobody
+// told which CAs they trust, nobody is waited for.
+func (s *Source) spreadLocked(c *tls.Certificate, now time.Time) bool {
+	since, seen := s.since[string(c.Leaf.AuthorityKeyId)]
+	return len(s.bundles) == 0 || seen && now.Sub(since) >= spreadTime
+}
+
+// behindLocked returns how many CAs are trusted that are not older than the one that signed a certificate.
+func (s *Source) behindLocked(c *tls.Certificate) (newer int) {
+	signed := func(ca *x509.Certificate) bool { return bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) }
+	own := slices.IndexFunc(s.known, signed)
+	if own < 0 {
+		return 0 // it is not trusted at all
+	}
+	for i, ca := range s.known {
+		if i != own && !ca.NotBefore.Before(s.known[own].NotBefore) {
+			newer++
+		}
+	}
+	return newer
+}
+
+// skewOf returns how far clocks may be off that are thought of with a certificate.
+func skewOf(c *tls.Certificate) time.Duration { return skewFor(c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)) }
+
+// skewFor returns how far clocks may be behind that are thought of where a certificate lasts so long.
 func skewFor(life time.Duration) time.Duration { return min(maxSkew, life/skewShare) }
 
-// trusts says whether an API server whose clock shows now would accept a certificate for every webhook. While nobody
-// told which CAs it trusts, only the time is asked.
-func (s *Source) trusts(c *tls.Certificate, now time.Time) bool {
-	valid := !now.Before(c.Leaf.NotBefore) && !now.After(c.Leaf.NotAfter)
-	return valid && !slices.ContainsFunc(s.trusted, func(pool *x509.CertPool) bool {
-		_, err := c.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: now})
-		return err != nil
+// trustsLocked reports whether an API server whose clock shows now would accept a certificate for every webhook. While
+// nobody told which CAs it trusts, only the time is asked.
+func (s *Source) trustsLocked(c *tls.Certificate, now time.Time) bool {
+	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
+	return valid(c.Leaf) && !slices.ContainsFunc(s.signersLocked(c), func(bundle []*x509.Certificate) bool {
+		return !slices.ContainsFunc(bundle, valid)
 	})
 }
 
-// NotAfter is when the certificate that is served expires; the zero time while none was.
+// signersLocked returns the CAs of every bundle that signed a certificate. A signature is checked once: that takes
+// milliseconds, and is asked for with every connection.
+func (s *Source) signersLocked(c *tls.Certificate) [][]*x509.Certificate {
+	if signers, known := s.signers[c]; known {
+		return signers
+	}
+	other := func(ca *x509.Certificate) bool {
+		return !bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) || c.Leaf.CheckSignatureFrom(ca) != nil
+	}
+	signed := slices.DeleteFunc(slices.Clone(s.known), other)
+	var signers [][]*x509.Certificate
+	for _, bundle := range s.trusted {
+		signers = append(signers, slices.DeleteFunc(slices.Clone(bundle), func(ca *x509.Certificate) bool {
+			return !slices.ContainsFunc(signed, ca.Equal)
+		}))
+	}
+	if s.signers != nil {
+		s.signers[c] = signers
+	}
+	return signers
+}
+
+// NotAfter returns when the certificate that is served expires; the zero time while none was.
 func (s *Source) NotAfter() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
