@@ -153,7 +153,7 @@ func write(o Options, b image.Built, out io.Writer) error {
 	return nil
 }
 
-// stamped says what is built: version, commit and date, from git where the options do not say.
+// stamped returns what is built: version, commit and date, from git where the options do not say.
 func stamped(ctx context.Context, o Options) (image.Options, error) {
 	stamp := image.Options{Source: ".", Version: o.Version}
 	var err error

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// settings are the components of the manifests by the value of the chart that they are chosen by.
+// settings returns the components of the manifests by the value of the chart that they are chosen by.
 func settings() []setting {
 	return []setting{
 		{value: ".Values.bootUnit", component: "boot-unit"},

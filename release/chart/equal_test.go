@@ -27,10 +27,11 @@ import (
 const (
 	manifests = "../../manifests"
 	chart     = "../../charts/bridgehead"
+	notes     = "bridgehead/templates/NOTES.txt"
 	digest    = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 )
 
-// settings are the values that choose a component of the manifests.
+// settings returns the values that choose a component of the manifests.
 func settings() []struct{ value, component string } {
 	return []struct{ value, component string }{
 		{"bootUnit", "boot-unit"},
@@ -104,6 +105,17 @@ func TestWhatIsNotKeptMayGo(t *testing.T) {
 	assertEqual(t, want, got)
 }
 
+func TestTheNotesNameWhatThereIs(t *testing.T) {
+	c, err := loader.Load(chart)
+	require.NoError(t, err)
+	all, err := chartutil.ToRenderValues(c, nil, chartutil.ReleaseOptions{Namespace: "default"}, nil)
+	require.NoError(t, err)
+	files, err := engine.Render(c, all)
+	require.NoError(t, err)
+	live := "mutatingwebhookconfiguration/" + arming.NameOf(arming.Mutating, arming.DefaultConfiguration)
+	assert.Regexp(t, live+`\b`, files[notes])
+}
+
 func TestValuesThatAreRefused(t *testing.T) {
 	image := func(key, value string) map[string]any { return map[string]any{"image": map[string]any{key: value}} }
 	for name, tc := range map[string]struct {
@@ -130,7 +142,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 	}
 }
 
-// templated are the objects of the chart as Helm renders and reads them, and its hooks.
+// templated returns the objects of the chart as Helm renders and reads them, and its hooks.
 func templated(
 	t *testing.T, namespace string, values map[string]any,
 ) (map[string]map[string]any, []*release.Hook, error) {
@@ -146,11 +158,7 @@ func templated(
 	if err != nil {
 		return nil, nil, err
 	}
-	for file := range files {
-		if strings.HasSuffix(file, "NOTES.txt") {
-			delete(files, file)
-		}
-	}
+	delete(files, notes)
 	hooks, found, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
 	require.NoError(t, err)
 	objects := map[string]map[string]any{}
@@ -160,7 +168,7 @@ func templated(
 	return objects, hooks, nil
 }
 
-// kustomized are the objects of base with components, as kustomize renders them.
+// kustomized returns the objects of base with components, as kustomize renders them.
 func kustomized(t *testing.T, components ...string) map[string]map[string]any {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

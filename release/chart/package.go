@@ -107,7 +107,7 @@ func set(text []byte, values map[string]string) ([]byte, error) {
 	return []byte(strings.Join(lines, "\n")), nil
 }
 
-// chartVersion is the version as Helm wants it. What is between releases comes before all of them.
+// chartVersion returns the version as Helm wants it. What is between releases comes before all of them.
 func chartVersion(version string) string {
 	if v, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err == nil {
 		return v.String()

@@ -66,7 +66,7 @@ func template(o object, variants []variant) (string, error) {
 	return out.String(), nil
 }
 
-// between are the edits that make a variant of lines.
+// between returns the edits that make a variant of lines.
 func between(lines []string, v variant) []edit {
 	var edits []edit
 	for _, op := range difflib.NewMatcher(lines, v.lines).GetOpCodes() {
@@ -79,7 +79,7 @@ func between(lines []string, v variant) []edit {
 	return edits
 }
 
-// lifetime are the edits by which Helm keeps an object when the chart is uninstalled, or the admission policy that
+// lifetime returns the edits by which Helm keeps an object when the chart is uninstalled, or the admission policy that
 // guards it lets it go: the finalizers of that one hold it as long as the objects are to be kept.
 func lifetime(o object) []edit {
 	const keep = ".Values.crds.keep"

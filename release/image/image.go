@@ -28,7 +28,7 @@ const User = "65532:65532"
 // binDir is where the programs are. It is on PATH.
 const binDir = "/usr/local/bin"
 
-// Platforms are those that an image is released for.
+// Platforms returns those that an image is released for.
 func Platforms() []v1.Platform {
 	return []v1.Platform{
 		{OS: "linux", Architecture: "amd64"},
@@ -88,7 +88,7 @@ func Build(ctx context.Context, o Options, platform v1.Platform) (Built, error) 
 	return Built{Platform: platform, Image: made, SBOM: sbom}, err
 }
 
-// labels are those of the OCI image specification (annotations.md).
+// labels returns those of the OCI image specification (annotations.md).
 func labels(o Options) map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       "bridgehead",

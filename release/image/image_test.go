@@ -28,10 +28,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// here is the platform of this machine.
+// here returns the platform of this machine.
 func here() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
-// source are the options of a release.
+// source returns the options of a release.
 func source() Options {
 	return Options{Source: "../..", Version: "v1.2.3", Commit: "c0ffee", Created: time.Unix(1700000000, 0)}
 }
@@ -92,7 +92,7 @@ func TestBuild(t *testing.T) {
 	})
 }
 
-// small is an image that takes no compiler.
+// small returns an image that takes no compiler.
 func small(t *testing.T, plain bool) v1.Image {
 	t.Helper()
 	img, err := New(Spec{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package install
+package install_test
 
 import (
 	"slices"
@@ -11,11 +11,12 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/audit"
+	"github.com/bridgehead-dev/bridgehead/release/install"
 )
 
 func TestWhereCertManagerKeepsTheCAReplicasOnlyLoseTheRightToChangeIt(t *testing.T) {
 	rights := func(folder string) map[string][]string {
-		text, err := Render(folder, types.Image{})
+		text, err := install.Render(folder, types.Image{})
 		require.NoError(t, err)
 		grants, err := audit.Grants(text)
 		require.NoError(t, err)
@@ -25,7 +26,7 @@ func TestWhereCertManagerKeepsTheCAReplicasOnlyLoseTheRightToChangeIt(t *testing
 		}
 		return all
 	}
-	before, after := rights(manifests), rights(manifests+"/cert-manager")
+	before, after := rights("../../manifests"), rights("../../manifests/cert-manager")
 	require.Len(t, after, len(before))
 	for account, had := range before {
 		want := []string{}

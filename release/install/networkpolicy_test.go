@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 )
 
-// guarded are the replicas' Deployment and the NetworkPolicies of the component.
+// guarded returns the replicas' Deployment and the NetworkPolicies of the component.
 func guarded(t *testing.T) (*appsv1.Deployment, []networkingv1.NetworkPolicy) {
 	t.Helper()
 	text, err := Render(manifests+"/network-policies", types.Image{})
@@ -46,7 +46,7 @@ func guarded(t *testing.T) (*appsv1.Deployment, []networkingv1.NetworkPolicy) {
 	}
 }
 
-// in is a namespace with the name that every one has as a label.
+// in returns a namespace with the name that every one has as a label.
 func in(namespace string, more map[string]string) labels.Set {
 	return labels.Merge(labels.Set{"kubernetes.io/metadata.name": namespace}, more)
 }
@@ -126,7 +126,7 @@ func TestNetworkPoliciesLetInWhoIsNeeded(t *testing.T) {
 				ports = append(ports, p.Port.IntVal)
 			}
 		}
-		assert.Subset(t, ports, []int32{443, 6443, 53})
+		assert.Subset(t, ports, []int32{443, 6443, 8443, 16443, 53})
 	})
 	t.Run("what else is put into the namespace has no network", func(t *testing.T) {
 		other := d.DeepCopy()

@@ -19,7 +19,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/arming"
 )
 
-// roles are the rules of each Role and ClusterRole of the manifests, by kind and name.
+// roles returns the rules of each Role and ClusterRole of the manifests, by kind and name.
 func roles(t *testing.T) map[string][]rbacv1.PolicyRule {
 	t.Helper()
 	text, err := Render(manifests, types.Image{})
@@ -39,7 +39,7 @@ func roles(t *testing.T) map[string][]rbacv1.PolicyRule {
 	}
 }
 
-// rights are what a rule allows, each as "<verb> <group>/<resource>/<name>", where name is * for all.
+// rights returns what a rule allows, each as "<verb> <group>/<resource>/<name>", where name is * for all.
 func rights(rule rbacv1.PolicyRule) []string {
 	names := rule.ResourceNames
 	if len(names) == 0 {

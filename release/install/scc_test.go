@@ -29,7 +29,7 @@ type scc struct {
 	RunAsUser, SeLinuxContext                     struct{ Type string }
 }
 
-// onOpenShift are the SecurityContextConstraints of the agent, its DaemonSet and the replicas' Deployment.
+// onOpenShift returns the SecurityContextConstraints of the agent, its DaemonSet and the replicas' Deployment.
 func onOpenShift(t *testing.T) (s scc, d appsv1.DaemonSet, replicas appsv1.Deployment) {
 	t.Helper()
 	text, err := Render(manifests+"/openshift", types.Image{})
