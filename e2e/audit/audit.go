@@ -82,7 +82,7 @@ func (e event) request() Request {
 	return r
 }
 
-// String is the request as "<verb> <group>/<resource> <namespace>/<name>".
+// String returns the request as "<verb> <group>/<resource> <namespace>/<name>".
 func (r Request) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s/%s %s", r.Verb, r.Group, r.Resource, strings.Trim(r.Namespace+"/"+r.Name, "/")))
 }
@@ -103,7 +103,7 @@ type right struct {
 	name      string // empty for all
 }
 
-// rightsOf are the rights to resources of grants, in their order.
+// rightsOf returns the rights to resources of grants, in their order.
 func rightsOf(grants []Grant) []right {
 	var all []right
 	for _, g := range grants {

@@ -3,6 +3,8 @@
 package audit
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,7 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rule is one for resources of the core group.
+// rule returns one for resources of the core group.
 func rule(verbs, resources string, names ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{
 		APIGroups: []string{""}, Verbs: strings.Fields(verbs), Resources: strings.Fields(resources), ResourceNames: names,
@@ -104,4 +106,32 @@ func TestRead(t *testing.T) {
 	}, found)
 	_, err = Read(strings.NewReader("{"))
 	require.ErrorContains(t, err, "read audit log")
+}
+
+func TestCompareLogs(t *testing.T) {
+	const manifests = `
+kind: ClusterRole
+metadata: {name: r}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get, list]}]
+---
+kind: ClusterRoleBinding
+metadata: {name: r}
+roleRef: {kind: ClusterRole, name: r}
+subjects: [{kind: ServiceAccount, namespace: ns, name: a}]
+`
+	dir := t.TempDir()
+	for name, log := range map[string]string{
+		"one.json": `{"verb":"get","user":{"username":"system:serviceaccount:ns:a"},"objectRef":{"resource":"pods","name":"p"}}`,
+		"two.json": `{"verb":"get","user":{"username":"system:serviceaccount:ns:a"},"objectRef":{"resource":"nodes","name":"m"},` +
+			`"annotations":{"authorization.k8s.io/decision":"forbid"}}`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(log), 0o600))
+	}
+	reports, err := CompareLogs([]byte(manifests), dir)
+	require.NoError(t, err)
+	require.Contains(t, reports, "ns:a")
+	assert.Equal(t, []string{"get /nodes m was refused", "list /pods * is allowed and not used"}, reports["ns:a"].Lines())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "three.json"), []byte("{"), 0o600))
+	_, err = CompareLogs([]byte(manifests), dir)
+	require.ErrorContains(t, err, "three.json: read audit log")
 }

@@ -32,13 +32,15 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// settleTime is how long what follows from something may take, on nodes without an accelerator and a busy machine.
-const settleTime = 10 * time.Minute
+// maxWait is how long what follows from something may take, on nodes without an accelerator and a busy machine.
+const maxWait = 10 * time.Minute
 
 // Options say what a cluster is made of.
 type Options struct {
 	// Nodes is the number of nodes.
 	Nodes int
+	// Empty leaves the cluster without them until Boot.
+	Empty bool
 	// APIServerArgs are further flags of kube-apiserver.
 	APIServerArgs []string
 	// Manifests is the kustomization that Install applies, below the root of the repository; empty means manifests.
@@ -67,7 +69,7 @@ type Cluster struct {
 	backbone *node.Segment // of the eth2s
 }
 
-// Start brings a cluster up and returns when every node is Ready. ctx bounds the start only.
+// Start brings a cluster up and returns when every node is Ready, or at once if it is Empty. ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Out == nil {
 		o.Out = os.Stderr
@@ -125,7 +127,10 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.backbone, err = node.NewSegment(); err != nil {
 		return err
 	}
-	return c.bootNodes(ctx)
+	if c.options.Empty {
+		return nil
+	}
+	return c.Boot(ctx)
 }
 
 func (c *Cluster) provideDisk(ctx context.Context) (err error) {
@@ -138,9 +143,7 @@ func (c *Cluster) provideDisk(ctx context.Context) (err error) {
 
 func (c *Cluster) startControlPlane(ctx context.Context) (err error) {
 	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
-		Controllers: []string{
-			"*",
-		},
+		Controllers:   []string{"*"},
 		Scheduler:     true,
 		UnsafeNoFsync: true,
 		APIServerArgs: c.options.APIServerArgs,
@@ -193,8 +196,8 @@ func (c *Cluster) publishAPIServer(ctx context.Context) error {
 	return nil
 }
 
-// bootNodes boots all guests at once and waits until their kubelets are Ready.
-func (c *Cluster) bootNodes(ctx context.Context) error {
+// Boot boots all guests at once and waits until their kubelets are Ready. It is for an Empty cluster, once.
+func (c *Cluster) Boot(ctx context.Context) error {
 	proxies := map[string]string{}
 	for n := 1; n <= c.options.Nodes; n++ {
 		node, err := c.newNode(ctx, n, c.options.Nodes)
@@ -233,7 +236,7 @@ func (c *Cluster) WaitReady(ctx context.Context, n *Node) error {
 	err = wait.PollUntilContextTimeout(
 		ctx,
 		500*time.Millisecond,
-		settleTime,
+		maxWait,
 		true,
 		func(ctx context.Context) (bool, error) {
 			last = c.readiness(ctx, n, strings.TrimSpace(id))
@@ -247,7 +250,7 @@ func (c *Cluster) WaitReady(ctx context.Context, n *Node) error {
 	return nil
 }
 
-// readiness is why a node is not ready in the boot of an id; nil if it is.
+// readiness returns why a node is not ready in the boot of an id; nil if it is.
 func (c *Cluster) readiness(ctx context.Context, n *Node, boot string) error {
 	var node corev1.Node
 	if err := c.Client.Get(ctx, client.ObjectKey{Name: n.Name}, &node); err != nil {
@@ -267,7 +270,7 @@ func (c *Cluster) readiness(ctx context.Context, n *Node, boot string) error {
 	return errors.New("its kubelet does not say whether it is ready")
 }
 
-// Node is the node of a name.
+// Node returns the node of a name.
 func (c *Cluster) Node(name string) (*Node, error) {
 	for _, n := range c.Nodes {
 		if n.Name == name {

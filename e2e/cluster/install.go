@@ -21,14 +21,19 @@ const (
 	AgentNamespace = "bridgehead-agent"
 )
 
-// Install applies the manifests as users do, with the name of the image set, and waits until every pod is ready.
-func (c *Cluster) Install(ctx context.Context) error {
+// ApplyManifests applies the manifests as users do, with the name of the image set.
+func (c *Cluster) ApplyManifests(ctx context.Context) error {
 	overlay, err := c.overlay()
 	if err != nil {
 		return err
 	}
 	c.say("installing Bridgehead")
-	if err := c.Apply(ctx, overlay); err != nil {
+	return c.Apply(ctx, overlay)
+}
+
+// Install applies the manifests and waits until every pod is ready.
+func (c *Cluster) Install(ctx context.Context) error {
+	if err := c.ApplyManifests(ctx); err != nil {
 		return err
 	}
 	if err := c.WaitInstalled(ctx); err != nil {
@@ -54,7 +59,7 @@ func (c *Cluster) Reinstall(ctx context.Context) error {
 func (c *Cluster) WaitInstalled(ctx context.Context) error {
 	for _, what := range [][]string{{Namespace, "deployment/bridgehead"}, {AgentNamespace, "daemonset/bridgehead-agent"}} {
 		namespace, workload := what[0], what[1]
-		_, err := c.Kubectl(ctx, "-n", namespace, "rollout", "status", workload, "--timeout="+settleTime.String())
+		_, err := c.Kubectl(ctx, "-n", namespace, "rollout", "status", workload, "--timeout="+maxWait.String())
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ import (
 // bootTimeout is how long a guest may take until it answers, on a machine that is busy.
 const bootTimeout = 5 * time.Minute
 
-// A machine is a guest that boots a root disk. What is in the guest beside it comes anew with every boot.
+// A machine is a guest that boots a root disk. What is in the guest beside it comes again with every boot.
 type machine struct {
 	dir      string // of the sockets, the console and the initramfs
 	programs *programs
@@ -42,7 +42,7 @@ type machine struct {
 	client *guestrpc.Client
 }
 
-// path is a file of the machine.
+// path returns a file of the machine.
 func (m *machine) path(name string) string { return filepath.Join(m.dir, m.config.Name+"."+name) }
 
 // start boots the guest and returns when it answers. ctx bounds the boot only.
@@ -147,7 +147,7 @@ func (m *machine) connect(ctx context.Context, ended <-chan struct{}) error {
 	return nil
 }
 
-// console is what the kernel and init said, over all boots.
+// console returns what the kernel and init said, over all boots.
 func (m *machine) console() string {
 	text, err := os.ReadFile(m.path("console"))
 	if err != nil {
@@ -156,7 +156,7 @@ func (m *machine) console() string {
 	return strings.ReplaceAll(string(text), "\r", "")
 }
 
-// deathCause is why the guest is gone.
+// deathCause returns why the guest is gone.
 func (m *machine) deathCause() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -245,7 +245,7 @@ func importImages(ctx context.Context, p *programs, dir, disk string) error {
 	return m.powerOff(ctx)
 }
 
-// lastLines are the last lines of a text.
+// lastLines returns the last lines of a text.
 func lastLines(text string, n int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-n):], "\n")

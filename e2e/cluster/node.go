@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -55,7 +56,7 @@ func (c *Cluster) newNode(ctx context.Context, n, count int) (*Node, error) {
 		kernel:   c.options.KernelArgs,
 		config: boot.Config{
 			Name: name, Address: node.Address + "/24", PodNetwork: podNetwork, Routes: routes(n, count),
-			Services: []boot.Service{containerd(), kubelet(name, node.Address), kubeProxy(name)},
+			Services: []boot.Service{containerd(), kubelet(name, node.Address), kubeProxy(name), kubeProxyWatch()},
 		},
 		nics: []guest.NIC{
 			{MAC: fmt.Sprintf("52:55:00:d1:55:%02x", n), Netdev: "user,hostfwd=tcp:" + node.proxy + "-:" + boot.ConnectPort},
@@ -66,7 +67,7 @@ func (c *Cluster) newNode(ctx context.Context, n, count int) (*Node, error) {
 	return node, nil
 }
 
-// nodeAddress is the address of the n-th node.
+// nodeAddress returns the address of the n-th node.
 func nodeAddress(n int) string { return fmt.Sprintf("192.168.77.%d", 10+n) }
 
 // podSubnet has the addresses of the pods of the n-th node.
@@ -100,7 +101,24 @@ func kubeProxy(name string) boot.Service {
 	}}
 }
 
-// nodeFiles are the files of the n-th node: its access to the API server, and the network of its pods.
+// kubeProxyWatch starts kube-proxy again where the kernel has lost the Service of the API server. On very slow nodes it
+// does, between two writes of kube-proxy 1.37, which does not look at what it wrote for an hour.
+func kubeProxyWatch() boot.Service {
+	const script = `
+lost() {
+	/usr/sbin/nft list set ip kube-proxy cluster-ips 2>/dev/null | busybox grep -q '10\.96\.0\.1\>' || return 1
+	for services in service-ips no-endpoint-services; do
+		/usr/sbin/nft list map ip kube-proxy $services | busybox grep -q '10\.96\.0\.1 \. 6 \. 443 ' && return 1
+	done
+	return 0
+}
+while sleep 10; do
+	lost && sleep 10 && lost && echo "the Service of the API server is lost" && killall kube-proxy
+done`
+	return boot.Service{Name: "kube-proxy-watch", Argv: []string{"/bin/sh", "-c", script}}
+}
+
+// nodeFiles returns the files of the n-th node: its access to the API server, and the network of its pods.
 func (c *Cluster) nodeFiles(n int, name string) (map[string]string, error) {
 	files := map[string]string{"/etc/kubernetes/ca.crt": string(c.CA())}
 	for file, user := range map[string][]string{
@@ -127,7 +145,7 @@ func (c *Cluster) nodeFiles(n int, name string) (map[string]string, error) {
 	return files, nil
 }
 
-// access is a kubeconfig of a user for programs in guests.
+// access returns a kubeconfig of a user for programs in guests.
 func (c *Cluster) access(user string, groups ...string) (string, error) {
 	cfg, err := c.UserConfig(user, groups...)
 	if err != nil {
@@ -146,7 +164,10 @@ func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	return n.machine.exec(ctx, argv...)
 }
 
-// Log is what a service of the node ("kubelet", "containerd", "kube-proxy") has said, over all boots.
+// Proxy returns the CONNECT proxy of the node, through which this machine reaches pods, Services and nodes.
+func (n *Node) Proxy() *url.URL { return &url.URL{Scheme: "http", Host: n.proxy} }
+
+// Log returns what a service of the node ("kubelet", "containerd", "kube-proxy") has said, over all boots.
 func (n *Node) Log(ctx context.Context, service string) (string, error) {
 	return n.machine.exec(ctx, "cat", "/var/log/"+service+".log")
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/release/image"
 )
 
-// debianPackages are unpacked onto the disk of a node, with the libraries that their programs need: the container
-// runtime, what kube-proxy and the API of AppArmor take, and what people look at networks with.
+// debianPackages returns the packages that are unpacked onto the disk of a node, with the libraries that their programs
+// need: the container runtime, what kube-proxy and the API of AppArmor take, and what people look at networks with.
 func debianPackages() []string {
 	return []string{
 		"containerd", "runc", "libseccomp2",
@@ -29,13 +29,14 @@ func debianPackages() []string {
 	}
 }
 
-// kernelModules are what a node needs of the kernel; what these depend on comes along.
+// kernelModules returns what a node needs of the kernel; what these depend on comes along.
 func kernelModules() []string {
 	return []string{
 		"virtio_pci", "virtio_net", "virtio_blk", "virtio_console", "virtio_rng", "ext4", "overlay", "af_packet", "ipv6",
 		"bridge", "8021q", "veth", "dummy", "bonding", "vxlan", "macvlan", "vrf", "tun",
 		"nf_tables", "nf_conntrack_netlink", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_numgen", "nft_hash",
 		"nft_limit", "nft_log", "nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6",
+		"nft_queue", "nfnetlink_queue",
 	}
 }
 
@@ -45,11 +46,12 @@ type programs struct {
 	kernel   guest.Kernel
 	packages []string // folders of unpacked packages
 	node     string   // folder of kubelet and the others of binaries.Node
+	enforcer string   // folder of what enforces NetworkPolicies
 	init     string   // nodeinit
 	images   []string // tar files
 }
 
-// provide builds and fetches everything. dir is for what is built anew each time.
+// provide builds and fetches everything. dir is for what is built again each time.
 func provide(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 	cache, err := binaries.CacheDir()
 	if err != nil {
@@ -66,6 +68,9 @@ func provide(ctx context.Context, dir string, out io.Writer) (*programs, error) 
 	}
 	if p.node, err = binaries.Ensure(ctx, binaries.Options{Set: binaries.Node, Out: out}); err != nil {
 		return nil, fmt.Errorf("provide the programs of a node: %w", err)
+	}
+	if p.enforcer, err = binaries.Ensure(ctx, binaries.Options{Set: binaries.Enforcer, Out: out}); err != nil {
+		return nil, fmt.Errorf("provide what enforces NetworkPolicies: %w", err)
 	}
 	if err := build(ctx, p.init, "./e2e/cluster/nodeinit"); err != nil {
 		return nil, err
@@ -108,7 +113,7 @@ func (p *programs) makeImages(ctx context.Context, dir string) error {
 		paths         []string // of the program in the image; the first is its entrypoint
 	}{
 		{Pause, pause, []string{"/bin/pause"}},
-		{Workload, busybox, []string{"/bin/sh", "/bin/sleep", "/bin/ping", "/bin/ip"}},
+		{Workload, busybox, []string{"/bin/sh", "/bin/sleep", "/bin/ping", "/bin/ip", "/bin/nc"}},
 	} {
 		data, err := os.ReadFile(i.program)
 		if err != nil {

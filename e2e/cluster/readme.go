@@ -4,7 +4,7 @@ package cluster
 
 import "strings"
 
-// Commands are the lines of all shell blocks of a Markdown text, without comments; lines that end with \ are joined
+// Commands returns the lines of all shell blocks of a Markdown text, without comments; lines that end with \ are joined
 // with the next.
 func Commands(markdown string) (all []string) {
 	inside := false

@@ -22,6 +22,15 @@ import (
 //go:embed files
 var files embed.FS
 
+// NodeFile is one of the configurations that are the same on all nodes: containerd.toml or kubelet.yaml.
+func NodeFile(name string) (string, error) {
+	text, err := files.ReadFile("files/" + name)
+	if err != nil {
+		return "", fmt.Errorf("read a configuration of nodes: %w", err)
+	}
+	return string(text), nil
+}
+
 // A root is the content of a disk: files of this machine and texts, by their paths on the disk.
 type root struct {
 	files map[string]string
@@ -41,6 +50,7 @@ func newRoot(p *programs) (*root, error) {
 	for _, name := range []string{"kubelet", "kube-proxy"} {
 		r.files["/usr/bin/"+name] = filepath.Join(p.node, name)
 	}
+	r.files["/usr/bin/kube-network-policies"] = filepath.Join(p.enforcer, "kube-network-policies")
 	for _, name := range []string{"multus", "bridge", "loopback", "ptp", "host-local", "tuning"} {
 		r.files["/opt/cni/bin/"+name] = filepath.Join(p.node, name)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newTestRoot is a root of one package with a program, a link, a manual page and a folder that is empty.
+// newTestRoot returns a root of one package with a program, a link, a manual page and a folder that is empty.
 func newTestRoot(t *testing.T) (*root, string) {
 	t.Helper()
 	dir := t.TempDir()

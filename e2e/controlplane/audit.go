@@ -24,7 +24,7 @@ rules:
 - level: None
 `
 
-// auditFlags are the flags by which the API server records what service accounts ask for; none if nobody wants it.
+// auditFlags returns the flags by which the API server records what service accounts ask for; none if nobody wants it.
 func (c *ControlPlane) auditFlags(o Options) ([]string, error) {
 	dir := o.AuditDir
 	if dir == "" {

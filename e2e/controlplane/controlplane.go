@@ -68,14 +68,15 @@ type ControlPlane struct {
 	// LogDir is the folder of the logs, one file a program.
 	LogDir string
 
-	run       *run
-	authority *keyPair
-	binaries  string
-	proxy     *proxy
-	clients   kubernetes.Interface
-	etcd      *process
-	apiServer *process
-	processes []*process // in the order they were started
+	run        *run
+	authority  *keyPair
+	binaries   string
+	proxy      *proxy
+	clients    kubernetes.Interface
+	etcd       *process
+	etcdHealth string // the URL that tells that etcd serves
+	apiServer  *process
+	processes  []*process // in the order they were started
 }
 
 // startTimeout is how long one program may take to be ready, on a machine that is busy with other tests.
@@ -177,7 +178,7 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	return c.startClient(ctx, "kube-scheduler", ports[3])
 }
 
-// program is a process that is not started yet: name is that of the binary and of the log.
+// program returns a process that is not started yet: name is that of the binary and of the log.
 func (c *ControlPlane) program(name string, args ...string) *process {
 	return &process{
 		name: name,

@@ -75,7 +75,8 @@ func (c *ControlPlane) UserConfig(user string, groups ...string) (*rest.Config, 
 	return cfg, nil
 }
 
-// CA is the certificate, in PEM, of the authority that signs the API server's certificate and those of its clients.
+// CA returns the certificate, in PEM, of the authority that signs the API server's certificate and those of its
+// clients.
 func (c *ControlPlane) CA() []byte { return c.authority.cert }
 
 // WriteKubeconfig writes an access as a kubeconfig file that depends on no other file; cfg must hold its
@@ -96,7 +97,9 @@ func WriteKubeconfig(path string, cfg *rest.Config) error {
 func Kubeconfig(cfg *rest.Config) (string, error) {
 	const name = "bridgehead"
 	out := clientcmdapi.NewConfig()
-	out.Clusters[name] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData}
+	out.Clusters[name] = &clientcmdapi.Cluster{
+		Server: cfg.Host, CertificateAuthorityData: cfg.CAData, TLSServerName: cfg.ServerName,
+	}
 	out.AuthInfos[name] = &clientcmdapi.AuthInfo{
 		ClientCertificateData: cfg.CertData,
 		ClientKeyData:         cfg.KeyData,
@@ -193,7 +196,7 @@ func (ca *keyPair) issue(subject pkix.Name, usage x509.ExtKeyUsage) (*keyPair, e
 	return sign(template, ca)
 }
 
-// newTemplate is a certificate that is valid from an hour ago for a year.
+// newTemplate returns a certificate that is valid from an hour ago for a year.
 func newTemplate(subject pkix.Name) *x509.Certificate {
 	now := time.Now()
 	return &x509.Certificate{

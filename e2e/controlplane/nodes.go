@@ -33,7 +33,7 @@ func (n *nodes) setProxies(proxies map[string]string) {
 	n.proxies = maps.Clone(proxies)
 }
 
-// candidates are the proxies to ask for an address: that of the node which has it, else all, in random order.
+// candidates returns the proxies to ask for an address: that of the node which has it, else all, in random order.
 func (n *nodes) candidates(ip string) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

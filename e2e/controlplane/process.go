@@ -66,7 +66,7 @@ func (p *process) start() error {
 	return nil
 }
 
-// runs tells whether the program was started and has not exited. The caller holds the mutex.
+// runs reports whether the program was started and has not exited. The caller holds the mutex.
 func (p *process) runs() bool {
 	if p.cmd == nil {
 		return false
@@ -144,6 +144,19 @@ func probe(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
+// PIDs are the process ids of the programs that run, by their names.
+func (c *ControlPlane) PIDs() map[string]int {
+	running := map[string]int{}
+	for _, p := range c.processes {
+		p.mu.Lock()
+		if p.runs() {
+			running[p.name] = p.cmd.Process.Pid
+		}
+		p.mu.Unlock()
+	}
+	return running
+}
+
 // logTails shows the last lines of the log of every program.
 func (c *ControlPlane) logTails() string {
 	var out strings.Builder
@@ -153,7 +166,7 @@ func (c *ControlPlane) logTails() string {
 	return out.String()
 }
 
-// tail is the last lines of the log.
+// tail returns the last lines of the log.
 func (p *process) tail(lines int) string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {

@@ -29,8 +29,8 @@ func (c *ControlPlane) startEtcd(ctx context.Context, o Options, address string)
 	if o.UnsafeNoFsync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	c.etcd = c.program("etcd", args...)
-	return c.startAndWait(ctx, c.etcd, http.DefaultClient, "http://"+address+"/health")
+	c.etcd, c.etcdHealth = c.program("etcd", args...), "http://"+address+"/health"
+	return c.startAndWait(ctx, c.etcd, http.DefaultClient, c.etcdHealth)
 }
 
 // startAPIServer starts kube-apiserver and waits until it serves, default namespace included.
@@ -91,17 +91,12 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := c.apiServer.kill(); err != nil {
 		return err
 	}
-	if err := c.apiServer.start(); err != nil {
-		return err
-	}
 	client, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer client.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	return c.apiServer.waitHealthy(ctx, client, c.Config.Host+"/readyz")
+	return startProcess(ctx, c.apiServer, client, c.Config.Host+"/readyz")
 }
 
 // startClient starts a program that works through the API server, and waits until it is healthy.
@@ -120,6 +115,11 @@ func (c *ControlPlane) startClient(ctx context.Context, name string, port int, a
 // startAndWait starts a program and waits until its URL answers 200.
 func (c *ControlPlane) startAndWait(ctx context.Context, p *process, client *http.Client, url string) error {
 	c.processes = append(c.processes, p)
+	return startProcess(ctx, p, client, url)
+}
+
+// startProcess starts a program that does not run, and waits until it is healthy.
+func startProcess(ctx context.Context, p *process, client *http.Client, url string) error {
 	if err := p.start(); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (c *ControlPlane) waitForDefaultNamespace(ctx context.Context) error {
 	return nil
 }
 
-// controllerFlags are the flags of kube-controller-manager for a list of controllers. A node counts as lost
+// controllerFlags returns the flags of kube-controller-manager for a list of controllers. A node counts as lost
 // only after minutes: on a busy machine guests may be silent for long.
 func (c *ControlPlane) controllerFlags(controllers []string) []string {
 	return []string{
@@ -154,7 +154,7 @@ func (c *ControlPlane) controllerFlags(controllers []string) []string {
 	}
 }
 
-// makesServiceAccounts tells whether among these controllers is the one that makes default accounts.
+// makesServiceAccounts reports whether among these controllers is the one that makes default accounts.
 func makesServiceAccounts(controllers []string) bool {
 	return slices.Contains(controllers, "serviceaccount-controller") || slices.Contains(controllers, "*")
 }

@@ -113,7 +113,7 @@ func (h *hook) review(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(review) // the API server reports a broken answer
 }
 
-// address is where it listens.
+// address returns where it listens.
 func (h *hook) address() string { return h.Listener.Addr().String() }
 
 func testWebhookByService(t *testing.T, c *ControlPlane) {

@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -56,7 +56,7 @@ func newRun(ctx context.Context, cache string) (*run, error) {
 	return &run{dir: dir, unlock: own}, nil
 }
 
-// path is the path of something in the folder of the run.
+// path returns the path of something in the folder of the run.
 func (r *run) path(elem ...string) string { return filepath.Join(append([]string{r.dir}, elem...)...) }
 
 // remove deletes the folder and gives up the run.
@@ -152,7 +152,7 @@ func killPrograms(programs, dir string) (int, error) {
 	return found, nil
 }
 
-// belongs tells whether a process runs one of our binaries for the run in dir.
+// belongs reports whether a process runs one of our binaries for the run in dir.
 func belongs(pid int, programs, dir string) bool {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	exe, err := os.Readlink(filepath.Join(proc, "exe"))
@@ -164,27 +164,28 @@ func belongs(pid int, programs, dir string) bool {
 	return err == nil && strings.Contains(string(args), filepath.Join("runs", filepath.Base(dir))+"/")
 }
 
-// loopback is an address of ours.
+// loopback returns an address of ours.
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// FreePorts finds n ports nobody listens on. They are below the range from which the kernel takes the
-// ports of outgoing connections, so that nobody takes one by chance while its server is restarted.
+// given is how many ports this process was given: none is given again while its server has yet to listen.
+var given atomic.Uint32 //nolint:gochecknoglobals // ports are the machine's, whichever test asks
+
+// FreePorts finds n ports nobody listens on, each of which a process is given once. They are below the range from
+// which the kernel takes the ports of outgoing connections, so that nobody takes one by chance while its server is
+// restarted.
 func FreePorts(n int) ([]int, error) {
 	const low, high = 16384, 32768
+	const apart = 997 // what the first ports of processes that start one after the other are, at the least
 	ports := make([]int, 0, n)
-	var listeners []net.Listener // open until all are found, so that none is found twice
-	defer func() {
-		for _, listener := range listeners {
-			_ = listener.Close()
-		}
-	}()
 	for tries := 0; len(ports) < n && tries < 1000; tries++ {
-		port := low + rand.IntN(high-low)
+		port := low + (os.Getpid()*apart+int(given.Add(1)))%(high-low)
 		listener, err := net.Listen("tcp", loopback(port))
 		if err != nil {
 			continue
 		}
-		listeners = append(listeners, listener)
+		if err := listener.Close(); err != nil {
+			return nil, fmt.Errorf("try port %d: %w", port, err)
+		}
 		ports = append(ports, port)
 	}
 	if len(ports) < n {

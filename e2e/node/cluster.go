@@ -179,7 +179,7 @@ func (c *Cluster) giveAccess(ctx context.Context, n *Node, node *corev1.Node) er
 	return err
 }
 
-// Node is the node of a name.
+// Node returns the node of a name.
 func (c *Cluster) Node(name string) (*Node, error) {
 	for _, n := range c.Nodes {
 		if n.Name == name {
@@ -189,7 +189,7 @@ func (c *Cluster) Node(name string) (*Node, error) {
 	return nil, fmt.Errorf("there is no guest %s", name)
 }
 
-// Logs are the ends of the logs of replicas and nodes.
+// Logs returns the ends of the logs of replicas and nodes.
 func (c *Cluster) Logs() string {
 	all := c.Suite.Logs()
 	for _, n := range c.Nodes {

@@ -32,7 +32,7 @@ func newGate(target string) (*gate, error) {
 	return g, nil
 }
 
-// port is where it listens on the loopback interface.
+// port returns where it listens on the loopback interface.
 func (g *gate) port() int { return g.listener.Addr().(*net.TCPAddr).Port }
 
 // setShut shuts the gate or opens it.

@@ -27,7 +27,7 @@ const (
 	kubeconfig   = "/etc/bridgehead/kubeconfig"
 )
 
-// kernelModules are what a node needs of the kernel; what these depend on comes along.
+// kernelModules returns what a node needs of the kernel; what these depend on comes along.
 func kernelModules() []string {
 	return []string{
 		"virtio_pci", "virtio_net", "virtio_blk", "virtio_console", "bridge", "8021q", "veth", "dummy", "bonding", "vxlan",
@@ -79,7 +79,7 @@ func build(ctx context.Context, dir string, out io.Writer) (*programs, error) {
 	return p, nil
 }
 
-// archive is the file system of one node.
+// archive returns the file system of one node.
 func (p *programs) archive(config guestrpc.Config, access []byte) (*guest.Archive, error) {
 	files := &guest.Archive{}
 	for _, f := range []struct{ guest, host string }{

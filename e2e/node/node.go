@@ -103,20 +103,20 @@ func (n *Node) start(ctx context.Context) error {
 	return n.connect(ctx)
 }
 
-// primaryMAC is the address of eth0, told from that of eth1 by its fifth octet.
+// primaryMAC returns the address of eth0, told from that of eth1 by its fifth octet.
 func primaryMAC(eth1 string) string {
 	octets := strings.Split(eth1, ":")
 	octets[4] = "55"
 	return strings.Join(octets, ":")
 }
 
-// path is a file of the node.
+// path returns a file of the node.
 func (n *Node) path(name string) string { return filepath.Join(n.Dir, n.Name+"."+name) }
 
 // LogFile has what the agent logged, over all boots.
 func (n *Node) LogFile() string { return n.path("log") }
 
-// Log is what the agent has logged.
+// Log returns what the agent has logged.
 func (n *Node) Log() string {
 	text, err := os.ReadFile(n.LogFile())
 	if err != nil {
@@ -125,7 +125,7 @@ func (n *Node) Log() string {
 	return strings.ReplaceAll(string(text), "\r", "")
 }
 
-// Console is what the kernel has said, over all boots.
+// Console returns what the kernel has said, over all boots.
 func (n *Node) Console() string {
 	text, err := os.ReadFile(n.path("console"))
 	if err != nil {
@@ -154,7 +154,7 @@ func (n *Node) connect(ctx context.Context) error {
 	return nil
 }
 
-// deathCause is why the guest is gone; nil while it runs.
+// deathCause returns why the guest is gone; nil while it runs.
 func (n *Node) deathCause() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -203,17 +203,6 @@ func (n *Node) SignalAgent(ctx context.Context, s syscall.Signal) error {
 	return n.call(ctx, guestrpc.Signal, guestrpc.SignalArgs{Signal: int(s)}, &reply)
 }
 
-// HoldAgent kills the agent with -9 and keeps it dead until the next SignalAgent.
-func (n *Node) HoldAgent(ctx context.Context) error {
-	var reply guestrpc.AgentReply
-	return n.call(ctx, guestrpc.Signal, guestrpc.SignalArgs{Signal: int(syscall.SIGKILL), Hold: true}, &reply)
-}
-
-// SetLink plugs or unplugs the cable of eth0 or eth1.
-func (n *Node) SetLink(ctx context.Context, nic int, up bool) error {
-	return guest.SetLink(ctx, n.path("qmp"), nic, up)
-}
-
 // Partition cuts the node off from the API server, and only that: its links stay up.
 func (n *Node) Partition(cut bool) { n.gate.setShut(cut) }
 
@@ -251,7 +240,7 @@ func (n *Node) stop() error {
 	return n.gate.close()
 }
 
-// lastLines are the last lines of a text.
+// lastLines returns the last lines of a text.
 func lastLines(text string, n int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-n):], "\n")

@@ -28,7 +28,7 @@ type Segment struct {
 // A Frame is an Ethernet frame as it was on the segment.
 type Frame []byte
 
-// VLAN is the 802.1Q tag of the frame, if it has one.
+// VLAN returns the 802.1Q tag of the frame, if it has one.
 func (f Frame) VLAN() (id int, tagged bool) {
 	if len(f) < 16 || binary.BigEndian.Uint16(f[12:]) != 0x8100 {
 		return 0, false
@@ -36,20 +36,12 @@ func (f Frame) VLAN() (id int, tagged bool) {
 	return int(binary.BigEndian.Uint16(f[14:]) & 0xfff), true
 }
 
-// Source and Destination are the MACs of the frame; nil if it is too short.
+// Source returns the address the frame is from; nil if it is too short.
 func (f Frame) Source() net.HardwareAddr {
 	if len(f) < 12 {
 		return nil
 	}
 	return net.HardwareAddr(f[6:12])
-}
-
-// Destination is the address the frame is for.
-func (f Frame) Destination() net.HardwareAddr {
-	if len(f) < 12 {
-		return nil
-	}
-	return net.HardwareAddr(f[:6])
 }
 
 // keptFrames is how many frames a segment remembers.
@@ -72,7 +64,7 @@ func NewSegment() (*Segment, error) {
 	return s, nil
 }
 
-// Netdev is qemu's back end for a card on the segment.
+// Netdev returns qemu's back end for a card on the segment.
 func (s *Segment) Netdev() string { return "socket,connect=" + s.listener.Addr().String() }
 
 // Close ends the hub; every card loses its carrier.
@@ -87,7 +79,7 @@ func (s *Segment) Close() error {
 	return err
 }
 
-// Frames are the frames that were on the segment and match, oldest first; the last 10,000 are remembered.
+// Frames returns the frames that were on the segment and match, oldest first; the last 10,000 are remembered.
 func (s *Segment) Frames(match func(Frame) bool) []Frame {
 	s.mu.Lock()
 	defer s.mu.Unlock()

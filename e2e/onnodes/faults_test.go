@@ -27,7 +27,7 @@ func ping(t *testing.T, c *cluster.Cluster) {
 	eventually(t, c, " 0% packet loss", "exec", launcher+"vma", "--", "ping", "10.200.0.2", "-c", "2", "-w", "20")
 }
 
-// restarts are how often the containers of the story's pods were started again.
+// restarts returns how often the containers of the story's pods were started again.
 func restarts(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
 	return kubectl(t, c, "get", "pods", launcher+"vma", launcher+"vmb", "-o", "jsonpath={.items[*].status.containerStatuses[*].restartCount}")
@@ -151,7 +151,7 @@ func spoil(t *testing.T, c *cluster.Cluster, patch, policy, reason string) {
 	}
 }
 
-// dummyPolicy is a policy that makes one link.
+// dummyPolicy returns a policy that makes one link.
 func dummyPolicy(name string) string {
 	return `
 apiVersion: nmstate.io/v1

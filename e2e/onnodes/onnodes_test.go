@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package onnodes tests what must be shown as users get it: Bridgehead from its image, by its manifests, on nodes with
-// kubelets. One cluster serves a whole sequence of tests, for a cluster takes minutes to start. Run it alone: it takes
-// both cores.
 package onnodes
 
 import (
@@ -37,6 +34,7 @@ func TestTwoNodes(t *testing.T) {
 	for _, s := range []scene{
 		{"what the README says works", readmeWorks},
 		{"the story is so", storyIsSo},
+		{"metrics are for those who may get them", metricsAreScraped},
 		{"what was told survives a kubelet that is killed", kubeletIsKilled},
 		{"what was told survives a containerd that is killed", containerdIsKilled},
 		{"a bridge that was made by hand is taken over", bridgeByHand},
@@ -45,6 +43,7 @@ func TestTwoNodes(t *testing.T) {
 		{"a release whose image does not exist changes nothing", imageIsAbsent},
 		{"a webhook without endpoints is named in the refusal", noEndpoints},
 		{"what was told survives a reboot", nodeReboots},
+		{"NetworkPolicies let in who has business there and keep out everybody else", networkPoliciesAreKept},
 	} {
 		if !t.Run(s.name, func(t *testing.T) { s.play(t, c) }) {
 			return // what follows builds on it
@@ -52,13 +51,25 @@ func TestTwoNodes(t *testing.T) {
 	}
 }
 
-func TestOneNodeWithoutIPv6(t *testing.T) {
-	c := cluster.StartForTest(
-		t, cluster.Options{Nodes: 1, Manifests: "manifests/single-node", KernelArgs: "ipv6.disable=1"},
-	)
-	require.NoError(t, c.Install(t.Context()))
+// A cluster is installed before it has a node, and its only node has no IPv6.
+func TestOneNodeThatComesLater(t *testing.T) {
+	c := cluster.StartForTest(t, cluster.Options{
+		Nodes: 1, Empty: true, Manifests: "manifests/single-node", KernelArgs: "ipv6.disable=1",
+	})
+	require.NoError(t, c.ApplyManifests(t.Context()))
+	eventually(t, c, "no nodes available", "get", "pods", "-n", cluster.Namespace,
+		`-o=jsonpath={.items[*].status.conditions[?(@.type=="PodScheduled")].message}`)
 	apply(t, c, bridgePolicy("single", "br0", "eth1"))
+	// Nobody is there to refuse it.
+	unknown := []string{"run", "early", "--image=none", "--annotations=k8s.v1.cni.cncf.io/networks=no-such-network"}
+	kubectl(t, c, unknown...)
+	kubectl(t, c, "delete", "pod", "early", "--now")
+
+	require.NoError(t, c.Boot(t.Context()))
+	require.NoError(t, c.WaitInstalled(t.Context()))
 	available(t, c, "single")
+	_, err := c.Kubectl(t.Context(), unknown...)
+	require.ErrorContains(t, err, "no-such-network")
 }
 
 func storyIsSo(t *testing.T, c *cluster.Cluster) {
@@ -133,9 +144,13 @@ func eventually(t *testing.T, c *cluster.Cluster, part string, args ...string) {
 	var last string
 	err := wait.PollUntilContextTimeout(t.Context(), time.Second, within, true, func(ctx context.Context) (bool, error) {
 		out, err := c.Kubectl(ctx, args...)
-		last = out
 		if err != nil {
-			last += err.Error()
+			out += err.Error()
+		}
+		select {
+		case <-ctx.Done(): // what it printed before says more
+		default:
+			last = out
 		}
 		return strings.Contains(last, part), nil
 	})
@@ -159,14 +174,15 @@ func remove(t *testing.T, c *cluster.Cluster, policy string) {
 	kubectl(t, c, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout="+within.String())
 }
 
-// bridgePolicy is a policy that wants a bridge on a port, undone when it is deleted.
+// bridgePolicy returns a policy that wants a bridge on a port, undone when it is deleted.
 func bridgePolicy(name, bridge, port string) string {
 	return `
 apiVersion: nmstate.io/v1
 kind: NodeNetworkConfigurationPolicy
 metadata:
   name: ` + name + `
-  annotations: {bridgehead.dev/on-delete: revert}
+  # A busy machine answers late.
+  annotations: {bridgehead.dev/on-delete: revert, bridgehead.dev/probe-deadline: 120s}
 spec:
   maxUnavailable: 100%
   desiredState:

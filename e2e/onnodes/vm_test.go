@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newVM is a VM with one interface.
+// newVM returns a VM with one interface.
 func newVM(name string) string {
 	return `
 apiVersion: kubevirt.io/v1
@@ -26,7 +26,7 @@ spec:
 `
 }
 
-// vmFile is newVM in a file.
+// vmFile is newVM in a file. Names of tests have no commas: kubectl would take the path, which has that name, for two.
 func vmFile(t *testing.T, name string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "vm.yaml")

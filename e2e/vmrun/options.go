@@ -46,7 +46,7 @@ type Options struct {
 	Stdout, Stderr io.Writer
 }
 
-// defaultNICs are the cards of a guest nobody chose cards for: the node of the
+// defaultNICs returns the cards of a guest nobody chose cards for: the node of the
 // user guide, whose second card carries the VMs' network, and two to spare.
 func defaultNICs() []string {
 	return []string{"52:55:00:D1:55:00", "52:55:00:D1:56:00", "52:55:00:D1:57:00", "52:55:00:D1:58:00"}
@@ -68,13 +68,13 @@ func (o *Options) addFlags(flags *flag.FlagSet) {
 	flags.BoolVar(&o.Prepare, "prepare", false, "fetch the kernel, print its version and stop")
 }
 
-// kernelSource is where the guest's kernel comes from.
+// kernelSource returns where the guest's kernel comes from.
 func (o *Options) kernelSource() (guest.KernelSource, error) {
 	cache, err := o.cache()
 	return guest.KernelSource{Cache: filepath.Join(cache, "kernel"), Package: o.Package, Log: o.Stderr}, err
 }
 
-// cache is the project's cache folder.
+// cache returns the project's cache folder.
 func (o *Options) cache() (string, error) {
 	if o.Cache != "" {
 		return filepath.Abs(o.Cache)
@@ -86,7 +86,7 @@ func (o *Options) cache() (string, error) {
 	return filepath.Join(dir, "bridgehead"), nil
 }
 
-// environment is what the guest's program sees: Go's own variables and those
+// environment returns what the guest's program sees: Go's own variables and those
 // asked for, and no trace of the host's paths beyond that.
 func (o *Options) environment() []string {
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "TERM=dumb"}
@@ -106,7 +106,7 @@ func (o *Options) environment() []string {
 // A listFlag is a flag that may be given several times.
 type listFlag []string
 
-// String is what the flag package prints as the default.
+// String returns what the flag package prints as the default.
 func (l *listFlag) String() string { return strings.Join(*l, ",") }
 
 // Set adds one value.

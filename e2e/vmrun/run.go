@@ -19,7 +19,7 @@ import (
 // initPackage is the program that becomes process 1 of the guest.
 const initPackage = "github.com/bridgehead-dev/bridgehead/e2e/vmrun/guestinit"
 
-// modules are what the tests of this project need of the kernel; what these
+// modules returns what the tests of this project need of the kernel; what these
 // depend on comes along.
 func modules() []string {
 	return []string{
@@ -109,7 +109,7 @@ func (o *Options) job(ctx context.Context, kernel guest.Kernel, args []string) (
 	}, nil
 }
 
-// files is the guest's file system: the binary, its testdata, what the user
+// files returns the guest's file system: the binary, its testdata, what the user
 // added, and the directories among the results as they are now (the fuzzer's
 // corpus, the place for coverage).
 func (o *Options) files(binary, cwd string, results []string) (*guest.Archive, error) {

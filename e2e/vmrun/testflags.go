@@ -12,7 +12,7 @@ import (
 // and the test's chance to print its goroutines.
 const bootGrace = time.Minute
 
-// testFlag is the value of a flag of a test binary, spelled as go test spells
+// testFlag returns the value of a flag of a test binary, spelled as go test spells
 // it (-test.name=value); the last one counts.
 func testFlag(args []string, name string) (string, bool) {
 	value, found := "", false
@@ -27,7 +27,7 @@ func testFlag(args []string, name string) (string, bool) {
 	return value, found
 }
 
-// resultFiles are the files and directories a test binary was told to write,
+// resultFiles returns the files and directories a test binary was told to write,
 // absolute: profiles, coverage, and what the fuzzer found. The guest has the
 // same paths as the host, so no argument needs rewriting. (-test.outputdir goes
 // for profiles, but not for the coverage profile.)
@@ -53,7 +53,7 @@ func resultFiles(args []string, cwd string) []string {
 	return files
 }
 
-// testTimeout is when a guest is killed; 0 means never.
+// testTimeout returns when a guest is killed; 0 means never.
 func testTimeout(args []string) time.Duration {
 	value, _ := testFlag(args, "timeout")
 	limit, err := time.ParseDuration(value)

@@ -131,7 +131,7 @@ func runService(config boot.Config, name string) error {
 	return fmt.Errorf("start %s: %w", name, unix.Exec(service.Argv[0], service.Argv, environment()))
 }
 
-// environment is that of all programs.
+// environment returns that of all programs.
 func environment() []string {
 	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
 }

@@ -38,12 +38,12 @@ type Options struct {
 	Out io.Writer
 }
 
-// assetsDir is the folder of programs that exist, by the environment variable that envtest has made usual for it.
+// assetsDir returns the folder of programs that exist, by the environment variable that envtest has made usual for it.
 func assetsDir() string {
 	return os.Getenv("KUBEBUILDER_ASSETS") //nolint:forbidigo // see CacheDir
 }
 
-// CacheDir is where binaries, and the data of running control planes, live: the folder of the
+// CacheDir returns where binaries, and the data of running control planes, live: the folder of the
 // environment variable BRIDGEHEAD_CACHE, else bridgehead in the user's cache folder.
 //
 // It is the one place outside the main packages that reads the environment: `go test` gives a test
@@ -186,7 +186,7 @@ func list(targets []target) string {
 	return strings.Join(all, ", ")
 }
 
-// total is how long targets take, one after another.
+// total returns how long targets take, one after another.
 func total(targets []target) (sum time.Duration) {
 	for _, t := range targets {
 		sum += t.takes

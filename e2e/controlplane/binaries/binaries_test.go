@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newFake is a builder of one tiny program, in an empty folder.
+// newFake returns a builder of one tiny program, in an empty folder.
 func newFake(t *testing.T) (*builder, *output) {
 	t.Helper()
 	folder := t.TempDir()
@@ -182,7 +182,7 @@ func awaitPID(t *testing.T, path string) int {
 	return pid
 }
 
-// gone tells whether a process has ended, be it that nobody has asked how.
+// gone reports whether a process has ended, be it that nobody has asked how.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || bytes.Contains(stat, []byte(") Z "))

@@ -22,7 +22,7 @@ type checksum struct {
 	size int64
 }
 
-// sumFile is the path of the checksum of a binary.
+// sumFile returns the path of the checksum of a binary.
 func sumFile(binary string) string { return binary + ".sha256" }
 
 // verify returns nil if a binary is as it was built, os.ErrNotExist if it or its checksum is missing, and

@@ -50,7 +50,7 @@ func (b *builder) takeExisting(ctx context.Context, t target) (bool, error) {
 	return true, nil
 }
 
-// existing is where a program may be found; empty if nowhere.
+// existing returns where a program may be found; empty if nowhere.
 func (b *builder) existing(name string) string {
 	if b.assets != "" {
 		path := filepath.Join(b.assets, name)

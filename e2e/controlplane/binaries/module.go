@@ -42,20 +42,31 @@ const (
 	ControlPlane Set = iota
 	// Node is what a node runs and Debian does not have: kubelet, kube-proxy, Multus and the CNI plugins.
 	Node
+	// Enforcer is what enforces NetworkPolicies on a node.
+	Enforcer
 )
 
-// The commands of Kubernetes and the plugins of the CNI project, by their import paths.
+// What the programs are taken from, by import paths.
 const (
 	commands = "k8s.io/kubernetes/cmd/"
 	plugins  = "github.com/containernetworking/plugins/plugins/"
 	multus   = "gopkg.in/k8snetworkplumbingwg/multus-cni.v4"
+
+	networkPolicies = "sigs.k8s.io/kube-network-policies"
 )
 
 // pinnedModules lists what a set consists of, in the order in which it is built. The durations were
 // measured on two cores with an empty build cache; kube-apiserver compiles most of what the programs of
 // Kubernetes after it share.
 func pinnedModules(set Set) []module {
-	if set == Node {
+	switch set {
+	case Enforcer:
+		return []module{
+			{folder: "node/networkpolicies", path: networkPolicies, programs: []program{
+				{name: "kube-network-policies", pkg: networkPolicies + "/cmd", takes: 45 * time.Second},
+			}},
+		}
+	case Node:
 		return []module{
 			{folder: "controlplane/kubernetes", path: "k8s.io/kubernetes", programs: []program{
 				{name: "kubelet", pkg: commands + "kubelet", takes: 75 * time.Second},

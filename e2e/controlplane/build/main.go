@@ -18,7 +18,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	for _, set := range []binaries.Set{binaries.ControlPlane, binaries.Node} {
+	for _, set := range []binaries.Set{binaries.ControlPlane, binaries.Node, binaries.Enforcer} {
 		dir, err := binaries.Ensure(ctx, binaries.Options{Set: set, Out: os.Stderr})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "build programs:", err)

@@ -85,7 +85,7 @@ func requireNothing(schema *apiextensionsv1.JSONSchemaProps) {
 	}
 }
 
-// age is the column that shows how old an object is.
+// age returns the column that shows how old an object is.
 func age() apiextensionsv1.CustomResourceColumnDefinition {
 	return apiextensionsv1.CustomResourceColumnDefinition{
 		Name:     "Age",
@@ -94,12 +94,12 @@ func age() apiextensionsv1.CustomResourceColumnDefinition {
 	}
 }
 
-// text is a column that shows a field.
+// text returns a column that shows a field.
 func text(name, path string) apiextensionsv1.CustomResourceColumnDefinition {
 	return apiextensionsv1.CustomResourceColumnDefinition{Name: name, Type: "string", JSONPath: path}
 }
 
-// condition is a column that shows the status of a condition; those of priority 1 show in wide output only.
+// condition returns a column that shows the status of a condition; those of priority 1 show in wide output only.
 func condition(name, kind string, priority int32) apiextensionsv1.CustomResourceColumnDefinition {
 	column := text(name, ".status.conditions[?(@.type=='"+kind+"')].status")
 	column.Priority = priority

@@ -27,7 +27,7 @@ type node struct {
 	mu      sync.Mutex
 	agent   *exec.Cmd // nil while it does not run
 	starts  int
-	held    bool
+	ends    bool // no agent is started any more
 	changed *sync.Cond
 }
 
@@ -37,12 +37,13 @@ func newNode(config guestrpc.Config) *node {
 	return n
 }
 
-// keepAgent runs the agent again and again.
+// keepAgent runs the agent again and again, until Shutdown.
 func (n *node) keepAgent() {
 	for len(n.config.Agent) > 0 {
 		n.mu.Lock()
-		for n.held {
-			n.changed.Wait()
+		if n.ends {
+			n.mu.Unlock()
+			return
 		}
 		cmd := exec.Command(n.config.Agent[0], n.config.Agent[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -74,8 +75,6 @@ func (n *node) Exec(args guestrpc.ExecArgs, reply *guestrpc.ExecReply) error {
 // Signal implements guestrpc.Signal.
 func (n *node) Signal(args guestrpc.SignalArgs, reply *guestrpc.AgentReply) error {
 	n.mu.Lock()
-	n.held = args.Hold
-	n.changed.Broadcast()
 	agent := n.agent
 	n.mu.Unlock()
 	if agent == nil {
@@ -122,8 +121,11 @@ func usage(pid int) (rss, cpu int64) {
 
 // Shutdown implements guestrpc.Shutdown: the agent ends as a rollout ends it, then the guest.
 func (n *node) Shutdown(_ guestrpc.Nothing, _ *guestrpc.Nothing) error {
+	n.mu.Lock()
+	n.ends = true
+	n.mu.Unlock()
 	var reply guestrpc.AgentReply
-	if err := n.Signal(guestrpc.SignalArgs{Signal: int(syscall.SIGTERM), Hold: true}, &reply); err != nil {
+	if err := n.Signal(guestrpc.SignalArgs{Signal: int(syscall.SIGTERM)}, &reply); err != nil {
 		return err
 	}
 	n.mu.Lock()

@@ -123,7 +123,7 @@ func (a *Archive) WriteFile(hostPath string) error {
 	return f.Close()
 }
 
-// entryName is a path as cpio spells it: relative to the root.
+// entryName returns a path as cpio spells it: relative to the root.
 func entryName(guestPath string) string {
 	return strings.TrimPrefix(path.Clean("/"+guestPath), "/")
 }

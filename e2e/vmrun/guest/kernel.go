@@ -32,10 +32,10 @@ type Kernel struct {
 	Dir string
 }
 
-// Image is the path of the bootable kernel.
+// Image returns the path of the bootable kernel.
 func (k Kernel) Image() string { return filepath.Join(k.Dir, "boot", "vmlinuz-"+k.Version) }
 
-// modules is the directory that holds this kernel's modules.
+// modules returns the directory that holds this kernel's modules.
 func (k Kernel) modules() string { return filepath.Join(k.Dir, "lib", "modules", k.Version) }
 
 // A KernelSource says where a kernel comes from and where it is kept.
@@ -84,7 +84,7 @@ func (src KernelSource) cached() (Kernel, bool) {
 	return k, err == nil
 }
 
-// marker is the file that remembers what a package resolved to.
+// marker returns the file that remembers what a package resolved to.
 func (src KernelSource) marker() string { return filepath.Join(src.Cache, src.Package+".version") }
 
 // fetch downloads, unpacks and remembers the kernel. The caller holds the lock.

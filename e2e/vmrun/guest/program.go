@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// libraryDirs is where the dynamic loader of Debian looks on amd64.
+// libraryDirs returns where the dynamic loader of Debian looks on amd64.
 func libraryDirs() []string {
 	return []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 }
@@ -71,7 +71,7 @@ func (a *Archive) addLibrary(name string) error {
 	return fmt.Errorf("shared library %s is not on this host", name)
 }
 
-// interpreter is the dynamic loader an ELF file asks for, "" for a static one.
+// interpreter returns the dynamic loader an ELF file asks for, "" for a static one.
 func interpreter(file *elf.File) string {
 	section := file.Section(".interp")
 	if section == nil {

@@ -61,7 +61,7 @@ type DiedError struct {
 	Console string
 }
 
-// Error is the reason with the end of the console below it.
+// Error returns the reason with the end of the console below it.
 func (e *DiedError) Error() string {
 	if e.Console == "" {
 		return e.Reason + "; its console is empty"
@@ -179,7 +179,7 @@ func readAnswer(file string, collect []string) (Result, error) {
 	}
 }
 
-// readEntry is the text of a small entry.
+// readEntry returns the text of a small entry.
 func readEntry(r io.Reader) (string, error) {
 	text, err := io.ReadAll(r)
 	return string(text), err
@@ -208,7 +208,7 @@ func restore(header *tar.Header, content io.Reader, collect []string) error {
 	return errors.Join(err, out.Close())
 }
 
-// deathReason says in words why a guest gave no whole answer.
+// deathReason returns in words why a guest gave no whole answer.
 func deathReason(ctx context.Context, console, qemu string, answer error) string {
 	log, err := os.ReadFile(console)
 	switch {
@@ -222,7 +222,7 @@ func deathReason(ctx context.Context, console, qemu string, answer error) string
 	return fmt.Sprintf("the guest ended before its program (%v)", answer)
 }
 
-// tail is the last lines of a console's file, cleaned of carriage returns.
+// tail returns the last lines of a console's file, cleaned of carriage returns.
 func tail(file string, lines int) string {
 	log, err := os.ReadFile(file)
 	if err != nil {
