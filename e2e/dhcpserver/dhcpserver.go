@@ -10,14 +10,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/server4"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
@@ -32,12 +29,12 @@ type Server struct {
 	Options []dhcpv4.Option
 	// Silent makes it answer nothing.
 	Silent bool
+	// Ignores is how many of the next messages it does not answer.
+	Ignores int
 	// Refuses makes it refuse every request.
 	Refuses bool
 
-	mu sync.Mutex
-	// heard are the kinds of messages it got, in words.
-	heard []string
+	ears
 	names []string
 }
 
@@ -55,15 +52,7 @@ func Start(t *testing.T, near, network string, options ...dhcpv4.Option) *Server
 		listener, err = server4.NewServer("server", &net.UDPAddr{Port: dhcpv4.ServerPort}, s.answer)
 		return err
 	})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = listener.Serve()
-	}()
-	t.Cleanup(func() {
-		assert.NoError(t, listener.Close())
-		<-ended
-	})
+	serve(t, listener)
 	return s
 }
 
@@ -73,6 +62,10 @@ func (s *Server) answer(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
 	defer s.mu.Unlock()
 	s.heard = append(s.heard, s.words(peer, m))
 	s.names = append(s.names, m.HostName())
+	if s.Ignores > 0 {
+		s.Ignores--
+		return
+	}
 	if s.Silent || m.MessageType() == dhcpv4.MessageTypeRelease || m.MessageType() == dhcpv4.MessageTypeDecline {
 		return
 	}
@@ -122,7 +115,7 @@ func isFrom(peer net.Addr, ip net.IP) bool {
 	return ok && udp.IP.Equal(ip)
 }
 
-// Names are the host names that it was told, a message each.
+// Names returns the host names that it was told, a message each.
 func (s *Server) Names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,38 +150,7 @@ func changeAddress(cidr string, change func(netlink.Link, *netlink.Addr) error) 
 	return change(link, address)
 }
 
-// Set changes the server.
-func (s *Server) Set(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-}
-
-// Told returns what the server has heard, and forgets it.
-func (s *Server) Told() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	told := s.heard
-	s.heard = nil
-	return told
-}
-
-// Await waits until the server hears a message.
-func (s *Server) Await(t *testing.T, want string) {
-	t.Helper()
-	eventually(t, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return slices.Contains(s.heard, want)
-	}, "the server hears "+want)
-}
-
-func eventually(t *testing.T, is func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, is, time.Minute, 20*time.Millisecond, what)
-}
-
-// Seconds are the times of a lease.
+// Seconds returns the times of a lease.
 func Seconds(renew, rebind, length int) []dhcpv4.Option {
 	return []dhcpv4.Option{
 		dhcpv4.OptRenewTimeValue(time.Duration(renew) * time.Second),

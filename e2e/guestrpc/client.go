@@ -80,7 +80,7 @@ func (c *Client) Exec(ctx context.Context, stdin string, argv ...string) (string
 	return reply.Stdout, nil
 }
 
-// Run is the guest's part of Exec.
+// Run returns the guest's part of Exec.
 func Run(args ExecArgs) (ExecReply, error) {
 	if len(args.Argv) == 0 {
 		return ExecReply{}, errors.New("exec: no program named")

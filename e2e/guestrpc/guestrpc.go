@@ -49,10 +49,9 @@ type ExecReply struct {
 	Code int `json:"code"`
 }
 
-// SignalArgs is the number of a signal. Hold keeps the agent from being started again until the next Signal without it.
+// SignalArgs is the number of a signal.
 type SignalArgs struct {
-	Signal int  `json:"signal"`
-	Hold   bool `json:"hold,omitempty"`
+	Signal int `json:"signal"`
 }
 
 // AgentReply tells of the agent: its process, 0 if it does not run, how often it was started since boot, and its

@@ -22,8 +22,8 @@ import (
 // diskSize is how large a disk seems; what is not written takes no room.
 const diskSize = 2 << 30
 
-// configuration is what the installation of the packages would have written, and what a test needs besides: files, and
-// links whose text begins with "-> ".
+// configuration returns what the installation of the packages would have written, and what a test needs besides: files,
+// and links whose text begins with "-> ".
 func configuration() map[string]string {
 	unit := "/etc/systemd/system/"
 	files := map[string]string{
@@ -78,9 +78,17 @@ func configuration() map[string]string {
 	return files
 }
 
+// A content is what is on the disks of systems.
+type content struct {
+	kind     string // of the disk: those of other kinds are kept
+	packages []string
+	files    map[string]string // texts and links, as configuration has them
+	programs map[string]string // of this machine, by their paths on the disk; equal paths have equal programs
+}
+
 // disk returns the disk that those of all systems are overlays of. It is made once for every list of packages and kept
 // below the cache, so that later calls need no network.
-func disk(ctx context.Context, cache string, log io.Writer) (string, error) {
+func disk(ctx context.Context, cache string, c content, log io.Writer) (string, error) {
 	dir := filepath.Join(cache, "systems")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the folder of disks: %w", err)
@@ -90,26 +98,26 @@ func disk(ctx context.Context, cache string, log io.Writer) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	packages, err := closure(ctx, dir)
+	packages, err := closure(ctx, dir, c.packages)
 	if err != nil {
 		return "", err
 	}
-	made := filepath.Join(dir, digest(packages, configuration())+".raw")
+	made := filepath.Join(dir, c.kind+"-"+digest(packages, c)+".raw")
 	if _, err := os.Stat(made); err == nil {
 		return made, nil
 	}
 	fmt.Fprintf(log, "making the disk of a Debian system of %d packages (about 1 min, once)\n", len(packages))
 	began := time.Now()
-	if err := makeDisk(ctx, dir, packages, made); err != nil {
+	if err := makeDisk(ctx, dir, packages, c, made); err != nil {
 		return "", fmt.Errorf("make the disk of a Debian system: %w", err)
 	}
 	fmt.Fprintf(log, "made the disk of a Debian system in %s\n", time.Since(began).Round(time.Second))
-	return made, removeOthers(dir, made)
+	return made, removeOthers(dir, c.kind, made)
 }
 
-// removeOthers deletes disks of other lists of packages. Guests that still use one keep it open.
-func removeOthers(dir, made string) error {
-	disks, err := filepath.Glob(filepath.Join(dir, "*.raw"))
+// removeOthers deletes other disks of a kind. Guests that still use one keep it open.
+func removeOthers(dir, kind, made string) error {
+	disks, err := filepath.Glob(filepath.Join(dir, kind+"-*.raw"))
 	for _, other := range disks {
 		if other != made {
 			err = errors.Join(err, os.Remove(other))
@@ -118,7 +126,7 @@ func removeOthers(dir, made string) error {
 	return err
 }
 
-func makeDisk(ctx context.Context, dir string, packages []download, made string) error {
+func makeDisk(ctx context.Context, dir string, packages []download, c content, made string) error {
 	tmp, err := os.MkdirTemp(dir, "unfinished-")
 	if err != nil {
 		return err
@@ -140,8 +148,13 @@ func makeDisk(ctx context.Context, dir string, packages []download, made string)
 			return err
 		}
 	}
-	if err := configure(root, configuration()); err != nil {
+	if err := configure(root, c.files); err != nil {
 		return err
+	}
+	for path, program := range c.programs {
+		if err := place(program, filepath.Join(root, path)); err != nil {
+			return fmt.Errorf("put %s on the disk: %w", path, err)
+		}
 	}
 	image := filepath.Join(tmp, "disk.raw")
 	if err := makeFileSystem(ctx, root, image); err != nil {
@@ -176,6 +189,19 @@ func configure(root string, files map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// place copies a program of this machine.
+func place(program, target string) error {
+	f, err := os.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	return writeFile(target, f, 0o755)
 }
 
 // makeFileSystem makes an ext4 image of a folder, all of it root's. Nothing is mounted and no root is needed: who is

@@ -18,12 +18,16 @@ import (
 	"strings"
 )
 
-// wanted are the Debian packages that a system is made of; what they depend on comes along.
-func wanted() []string {
-	return []string{
+// wanted returns the Debian packages that a system is made of; what they depend on comes along.
+func wanted(kubelet bool) []string {
+	packages := []string{
 		"systemd", "systemd-sysv", "udev", "kmod", "dbus", "network-manager", "systemd-resolved", "iproute2", "iputils-ping",
 		"busybox-static",
 	}
+	if kubelet {
+		packages = append(packages, "containerd", "runc")
+	}
+	return packages
 }
 
 // unneeded are dependencies that only the installation of packages needs.
@@ -44,15 +48,15 @@ type download struct {
 	Name, Version, File string
 }
 
-// closure asks apt for the packages with all that they depend on, as for a machine on which nothing is installed.
-func closure(ctx context.Context, dir string) ([]download, error) {
+// closure asks apt for packages with all that they depend on, as for a machine on which nothing is installed.
+func closure(ctx context.Context, dir string, packages []string) ([]download, error) {
 	status := filepath.Join(dir, "status")
 	if err := os.WriteFile(status, nil, 0o644); err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
 	args := append(
 		[]string{"-o", "Dir::State::status=" + status, "install", "--print-uris", "-qq", "--no-install-recommends"},
-		wanted()...)
+		packages...)
 	out, err := run(ctx, dir, "apt-get", args...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (are the package lists there? try: apt-get update)", err)
@@ -75,14 +79,16 @@ func closure(ctx context.Context, dir string) ([]download, error) {
 	return all, nil
 }
 
-// digest names a list of packages and the configuration that goes with them.
-func digest(packages []download, files map[string]string) string {
+// digest names a list of packages and what goes with them.
+func digest(packages []download, c content) string {
 	sum := sha256.New()
 	for _, p := range packages {
 		fmt.Fprintln(sum, p.File)
 	}
-	for _, path := range sortedKeys(files) {
-		fmt.Fprintf(sum, "%q %q\n", path, files[path])
+	for _, table := range []map[string]string{c.files, c.programs} {
+		for _, path := range sortedKeys(table) {
+			fmt.Fprintf(sum, "%q %q\n", path, table[path])
+		}
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
@@ -135,8 +141,8 @@ func unpackTar(files *tar.Reader, root string) error {
 	}
 }
 
-// merged is where a file of a package is on a system whose /bin, /sbin and /lib are links into /usr; "" if it is left
-// out.
+// merged returns where a file of a package is on a system whose /bin, /sbin and /lib are links into /usr; "" if it is
+// left out.
 func merged(name string) string {
 	path := filepath.Clean("/" + name)
 	for _, skip := range []string{

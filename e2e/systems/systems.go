@@ -7,7 +7,6 @@ package systems
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +37,9 @@ type Options struct {
 	Files map[string]string
 	// Programs are programs of this machine to be put on the disk at each boot, by path in the guest.
 	Programs map[string]string
+	// Kubelet puts kubelet, containerd and runc on the disk, with units of systemd that are started where Services names
+	// them. They take more memory, and are compiled first if the cache has them not.
+	Kubelet bool
 	// Dir has the disk and the log of the console.
 	Dir string
 	// Log is told what takes long.
@@ -73,7 +75,11 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	); err != nil {
 		return nil, err
 	}
-	base, err := disk(ctx, cache, o.Log)
+	content, err := contentOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	base, err := disk(ctx, cache, content, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,15 +111,15 @@ func Build(ctx context.Context, root, pkg, to string) error {
 	return nil
 }
 
-// kernelModules are what Debian and the tests need of the kernel; what these depend on comes along.
+// kernelModules returns what Debian and the tests need of the kernel; what these depend on comes along.
 func kernelModules() []string {
 	return []string{
 		"virtio_pci", "virtio_blk", "ext4", "virtio_net", "virtio_console", "ipv6", "af_packet", "bridge", "8021q", "veth",
-		"bonding", "autofs4", "vxlan",
+		"bonding", "autofs4", "vxlan", "overlay",
 	}
 }
 
-// archive is the initramfs: init, modules, and what is put on the disk.
+// archive returns the initramfs: init, modules, and what is put on the disk.
 func (s *System) archive(ctx context.Context) (*guest.Archive, error) {
 	files := &guest.Archive{}
 	programs := map[string]string{"/init": s.init}
@@ -166,7 +172,7 @@ func (s *System) Boot(ctx context.Context) error {
 		Kernel:     s.kernel.Image(),
 		Initrd:     s.path("initrd"),
 		KernelArgs: args,
-		Memory:     640,
+		Memory:     s.memory(),
 		Console: s.path(
 			"console",
 		),
@@ -177,7 +183,7 @@ func (s *System) Boot(ctx context.Context) error {
 		Disks:   []guest.Disk{{Path: s.path("disk"), Format: "qcow2", Volatile: true}},
 		NICs: []guest.NIC{
 			{MAC: "52:55:00:d1:55:00", Netdev: "user"}, {MAC: "52:55:00:d1:56:00", Netdev: lan},
-			{MAC: "52:55:00:d1:57:00", Netdev: lan},
+			{MAC: "52:55:00:d1:57:00", Netdev: lan}, {MAC: "52:55:00:d1:58:00", Netdev: "user"},
 		},
 	}
 	running, cancel := context.WithCancelCause(context.Background())
@@ -192,6 +198,14 @@ func (s *System) Boot(ctx context.Context) error {
 		close(s.ended)
 	}()
 	return s.connect(ctx)
+}
+
+// memory is that of the guest, in MiB.
+func (s *System) memory() int {
+	if s.options.Kubelet {
+		return 1280
+	}
+	return 640
 }
 
 // connect reaches the guest through its port and waits until it answers.
@@ -211,7 +225,7 @@ func (s *System) connect(ctx context.Context) error {
 	return nil
 }
 
-// deathCause is why the guest is gone; nil while it runs.
+// deathCause returns why the guest is gone; nil while it runs.
 func (s *System) deathCause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,65 +239,11 @@ func (s *System) deathCause() error {
 
 func (s *System) path(name string) string { return filepath.Join(s.options.Dir, name) }
 
-// Console is what the kernel and init have said, over all boots.
+// Console returns what the kernel and init have said, over all boots.
 func (s *System) Console() string {
 	text, err := os.ReadFile(s.path("console"))
 	if err != nil {
 		return err.Error()
 	}
 	return strings.ReplaceAll(string(text), "\r", "")
-}
-
-// Exec runs a program in the guest and returns its output. A program that fails is an error with what it complained of.
-func (s *System) Exec(ctx context.Context, argv ...string) (string, error) {
-	s.mu.Lock()
-	client := s.client
-	s.mu.Unlock()
-	return client.Exec(ctx, "", argv...)
-}
-
-// Write writes a file of the guest.
-func (s *System) Write(ctx context.Context, path, text string) error {
-	s.mu.Lock()
-	client := s.client
-	s.mu.Unlock()
-	_, err := client.Exec(ctx, text, "sh", "-c", "cat > "+path)
-	return err
-}
-
-// SetLAN changes the DHCP server of the LAN.
-func (s *System) SetLAN(ctx context.Context, lan layout.LAN) error {
-	text, err := json.Marshal(lan)
-	if err != nil {
-		return err
-	}
-	return s.Write(ctx, LANConfig, string(text))
-}
-
-// SetCable plugs or unplugs the cable of eth0 or eth1, by number.
-func (s *System) SetCable(ctx context.Context, nic int, up bool) error {
-	return guest.SetLink(ctx, s.path("qmp"), nic, up)
-}
-
-// PowerCut ends the guest as a power failure does; what was flushed to its disk is kept.
-func (s *System) PowerCut() {
-	s.mu.Lock()
-	cancel, ended := s.cancel, s.ended
-	s.mu.Unlock()
-	cancel(errors.New("power cut"))
-	<-ended
-}
-
-// Reboot ends the system in order and boots it again.
-func (s *System) Reboot(ctx context.Context) error {
-	// The answer may be lost as the guest goes.
-	if _, err := s.Exec(ctx, "systemctl", "poweroff", "--force"); err != nil && ctx.Err() != nil {
-		return fmt.Errorf("shut the system down: %w", err)
-	}
-	select {
-	case <-s.ended:
-	case <-ctx.Done():
-		return fmt.Errorf("shut the system down: %w", context.Cause(ctx))
-	}
-	return s.Boot(ctx)
 }

@@ -18,7 +18,7 @@ import (
 // patience bounds a wait, on a machine that is busy.
 const patience = 4 * time.Minute
 
-// managers are the ways in which the links of a system may be managed.
+// managers returns the ways in which the links of a system may be managed.
 func managers() map[string]systems.Options {
 	return map[string]systems.Options{
 		"NetworkManager": {Services: []string{"NetworkManager.service"}},

@@ -37,7 +37,7 @@ func do(t *testing.T, s *systems.System, line string) string {
 	return out
 }
 
-// inBridge says whether eth1 is a port of br1.
+// inBridge reports whether eth1 is a port of br1.
 func inBridge(t *testing.T, s *systems.System) bool {
 	t.Helper()
 	return strings.Contains(do(t, s, "bridge link show dev eth1"), "master br1")
@@ -71,10 +71,10 @@ const (
 	hasLease = ipOfEth1 + "192.0.2.7/24 && /usr/sbin/ip route show default dev eth1 | grep -q 192.0.2.1"
 )
 
-// long is a lease that does not end.
+// long returns a lease that does not end.
 func long() layout.LAN { return layout.LAN{Lease: 3600} }
 
-// rowsOfNetworkManager are what was seen with NetworkManager.
+// rowsOfNetworkManager returns what was seen with NetworkManager.
 func rowsOfNetworkManager() []row {
 	const again = "nmcli -w 60 con up 'Wired connection 2'"
 	return []row{
@@ -94,7 +94,7 @@ func rowsOfNetworkManager() []row {
 	}
 }
 
-// rowsOfNetworkd are what was seen with systemd-networkd.
+// rowsOfNetworkd returns what was seen with systemd-networkd.
 func rowsOfNetworkd() []row {
 	const again = "networkctl reconfigure eth1"
 	return []row{
@@ -143,6 +143,26 @@ func TestTheTableOfNetworkd(t *testing.T) {
 		do(t, s, "rm -f /etc/resolv.conf; busybox ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf")
 		tryNameServers(t, s, "resolvectl dns", "systemctl restart systemd-resolved")
 	})
+	t.Run("a link whose name is a pattern", func(t *testing.T) { tryPattern(t, s) })
+}
+
+// tryPattern takes over a link whose name, as a pattern, is that of the node's NICs too.
+func tryPattern(t *testing.T, s *systems.System) {
+	succeeds(t, s, "networkctl reconfigure eth1; "+hasLease)
+	do(t, s, "/usr/sbin/ip link add 'eth*' type veth peer name far && /usr/sbin/ip link set 'eth*' up")
+	const managed, others = "networkctl status 'eth\\*' | grep -q 20-wired", "networkctl status eth1 | grep -q 20-wired"
+	succeeds(t, s, managed)
+	out, err := apply(t, s, "apply", `interfaces:
+- {name: br9, type: linux-bridge, state: up, ipv4: {enabled: false}, ipv6: {enabled: false}, bridge: {port: [{name: "eth*"}]}}
+`)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "~ eth* taken over from systemd-networkd")
+	succeeds(t, s, "networkctl reload && networkctl status 'eth\\*' | grep -q unmanaged")
+	succeeds(t, s, others+" && "+hasLease)
+	do(t, s, "applier revert p")
+	succeeds(t, s, managed)
+	assert.Empty(t, strings.TrimSpace(do(t, s, leftovers)))
+	do(t, s, "/usr/sbin/ip link del far")
 }
 
 // succeeds waits until a line of shell succeeds in the guest.
@@ -154,7 +174,7 @@ func succeeds(t *testing.T, s *systems.System, line string) {
 	}, patience, time.Second, "this succeeds: %s", line)
 }
 
-// uptime is the guest's clock, in seconds.
+// uptime returns the guest's clock, in seconds.
 func uptime(t *testing.T, s *systems.System) float64 {
 	t.Helper()
 	first, _, _ := strings.Cut(do(t, s, "cat /proc/uptime"), " ")

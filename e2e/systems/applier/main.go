@@ -6,6 +6,7 @@
 //	applier apply NAME FILE   apply the desired state in a file as the policy NAME
 //	applier fail NAME FILE    apply it with a probe that then finds nothing, so that it is undone
 //	applier revert NAME       undo the policy
+//	applier way ADDRESS       note what the node reaches others by, where that is its address
 //	applier boot-unit install|remove
 //	applier remove-profiles LINK...   of kubernetes-nmstate
 package main
@@ -14,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -29,7 +31,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nodeagent/host"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/journal"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/lldp"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/managers"
+	"github.com/bridgehead-dev/bridgehead/nodeagent/probe"
 	"github.com/bridgehead-dev/bridgehead/nodeagent/resolver"
 )
 
@@ -45,7 +49,8 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: applier apply|fail|revert NAME [FILE], or applier boot-unit install|remove")
+		return errors.New("usage: applier apply|fail|revert NAME [FILE], applier way ADDRESS, " +
+			"or applier boot-unit install|remove")
 	}
 	switch args[0] {
 	case "boot-unit":
@@ -64,8 +69,11 @@ func run(args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	if args[0] == "revert" {
+	switch args[0] {
+	case "revert":
 		return k.Revert(ctx, args[1])
+	case "way":
+		return noteWay(ctx, k, args[1])
 	}
 	text, err := os.ReadFile(args[2])
 	if err != nil {
@@ -76,6 +84,15 @@ func run(args []string) error {
 		return errs.ToAggregate()
 	}
 	return k.Apply(ctx, journal.Record{Policy: args[1], Generation: 1, Desired: journal.State(desired), Heal: true})
+}
+
+// noteWay notes what a node with an address reaches others by.
+func noteWay(ctx context.Context, k *nodeagent.Keeper, address string) error {
+	own, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	return k.NoteWay(ctx, []netip.Addr{own}, probe.Way(k.Node))
 }
 
 // bootUnit installs or removes what restores the network at boot, as the node agent does.
@@ -101,7 +118,8 @@ func newKeeper(fails bool) (*nodeagent.Keeper, error) {
 	reloadNM, reloadResolved := managers.ReloadNameServers("/")
 	h := host.New(host.Options{
 		Kernel: links, Clients: dhcp.New(dhcp.Options{Network: links, Folder: layout.StateDir + "/leases", Log: log}),
-		Managers: managers.New("/"), Log: log,
+		Listeners: lldp.New(lldp.Options{Network: links, Folder: layout.StateDir + "/lldp", Log: log}),
+		Managers:  managers.New("/"), Log: log,
 		File: resolver.File{
 			Path: "/etc/resolv.conf", Original: layout.StateDir + "/resolv.conf",
 			Keepers: []resolver.Keeper{resolver.NetworkManager(reloadNM), resolver.Resolved(reloadResolved)},

@@ -22,9 +22,13 @@ import (
 // lan, which tells systemd at the socket notify when it runs, plays a network with a router that is its DHCP server, in
 // a network namespace of its own. It does not return.
 func lan(notify string) error {
-	link, err := netlink.LinkByName(layout.LANInterface)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
+	var links []netlink.Link
+	for _, name := range []string{layout.LANInterface, layout.UplinkInterface} {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		links = append(links, link)
 	}
 	here, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -34,8 +38,10 @@ func lan(notify string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("make a network namespace: %w", err)
 	}
-	if err := here.LinkSetNsPid(link, unix.Gettid()); err != nil {
-		return fmt.Errorf("move %s: %w", layout.LANInterface, err)
+	for _, link := range links {
+		if err := here.LinkSetNsPid(link, unix.Gettid()); err != nil {
+			return fmt.Errorf("move %s: %w", link.Attrs().Name, err)
+		}
 	}
 	if err := configure(); err != nil {
 		return err
@@ -44,20 +50,35 @@ func lan(notify string) error {
 	if err != nil {
 		return fmt.Errorf("serve DHCP: %w", err)
 	}
+	calls, err := net.Listen("tcp4", ":"+layout.APIPort)
+	if err != nil {
+		return fmt.Errorf("serve the API server's port: %w", err)
+	}
 	if err := ready(notify); err != nil {
 		return err
 	}
-	return server.Serve()
+	go func() {
+		fmt.Fprintln(os.Stderr, "guestd: serve DHCP:", server.Serve())
+		os.Exit(1)
+	}()
+	return handOn(calls)
 }
 
-// configure gives the far end its addresses: one without a tag and one in a VLAN.
+// configure gives the far end its addresses: one without a tag, and one in a VLAN if there is any.
 func configure() error {
 	link, err := netlink.LinkByName(layout.LANInterface)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", layout.LANInterface, err)
 	}
-	if err := address(link, layout.LANAddress); err != nil {
+	uplink, err := netlink.LinkByName(layout.UplinkInterface)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", layout.UplinkInterface, err)
+	}
+	if err := errors.Join(address(link, layout.LANAddress), address(uplink, layout.UplinkAddress)); err != nil {
 		return err
+	}
+	if config, err := read(); err == nil && config.Untagged {
+		return nil
 	}
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name, attributes.ParentIndex = "tagged", link.Attrs().Index
@@ -82,11 +103,7 @@ func address(link netlink.Link, text string) error {
 
 // answer answers one message as the file says at the moment.
 func answer(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
-	var config layout.LAN
-	text, err := os.ReadFile(layout.LANConfig)
-	if err == nil {
-		err = json.Unmarshal(text, &config)
-	}
+	config, err := read()
 	if err != nil {
 		fmt.Println("guestd: read the LAN:", err)
 		return
@@ -101,6 +118,15 @@ func answer(conn net.PacketConn, peer net.Addr, m *dhcpv4.DHCPv4) {
 		return
 	}
 	_, _ = conn.WriteTo(reply.ToBytes(), peer) // a lost answer is asked for again
+}
+
+// read is what the file says at the moment.
+func read() (config layout.LAN, err error) {
+	text, err := os.ReadFile(layout.LANConfig)
+	if err != nil {
+		return config, err
+	}
+	return config, json.Unmarshal(text, &config)
 }
 
 func replyTo(m *dhcpv4.DHCPv4, lease time.Duration) (*dhcpv4.DHCPv4, error) {
