@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,46 +19,6 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// A mode is one way to admit VMs.
-type mode struct {
-	name      string
-	namespace string // see namespaceOf
-	assigns   bool   // ours
-	explicit  bool   // the VMs name their addresses
-	base      int    // the index of the mode it is compared with
-}
-
-// loads are the concurrencies with the number of VMs of one round.
-func loads() [][2]int { return [][2]int{{1, 60}, {16, 320}, {64, 512}} }
-
-// modes with so many replicas of ours. Each is compared with the webhook that gives VMs addresses without keeping a
-// record, which does the least that any of its kind can; where KubeVirt's own webhook is in the way, so it is there.
-func modes(replicas int) []mode {
-	all := []mode{
-		{name: patching, namespace: patching},
-		{name: patching + ", with KubeVirt's mutator", namespace: patching + mutated},
-	}
-	if replicas == 2 {
-		return append(all,
-			mode{name: "bridgehead, 2 replicas", namespace: "two", assigns: true},
-			mode{name: "bridgehead, 2 replicas, with KubeVirt's mutator", namespace: "two" + mutated, assigns: true, base: 1},
-		)
-	}
-	return append(all,
-		mode{name: allowing, namespace: allowing},
-		mode{name: "no webhook", namespace: "none"},
-		mode{name: "bridgehead, 1 replica", namespace: "one", assigns: true},
-		mode{name: "bridgehead, 1 replica, with KubeVirt's mutator", namespace: "one" + mutated, assigns: true, base: 1},
-		mode{name: "bridgehead, explicit MACs", namespace: "explicit", assigns: true, explicit: true},
-		mode{name: "a write per admission", namespace: durable},
-	)
-}
-
-// mutated ends the names of namespaces in which a mutator like KubeVirt's is called too.
-const mutated = "-mutated"
-
-func namespaceOf(mode string) string { return "bench-" + mode }
-
 // A bench is a control plane with all webhooks installed, each for a namespace of its own.
 type bench struct {
 	options   Options
@@ -65,6 +27,7 @@ type bench struct {
 	processes []*exec.Cmd
 	names     atomic.Int64
 	report    *report
+	anyway    usage // in a second in which nothing is asked for
 }
 
 func newBench(ctx context.Context, o Options, figures *report) (*bench, error) {
@@ -85,8 +48,9 @@ func (b *bench) prepare(ctx context.Context) error {
 	if b.client, err = rest.HTTPClientFor(b.suite.Config); err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	ours := []string{"one", "two", "one" + mutated, "two" + mutated, "explicit", "fleet"}
-	for _, name := range append([]string{allowing, patching, patching + mutated, durable, "none", "import"}, ours...) {
+	ours := []string{"one", "two", "one" + mutated, "two" + mutated, "two" + followed, "explicit", "fleet"}
+	others := []string{allowing, patching, patching + mutated, patching + followed, durable, "none", "import"}
+	for _, name := range slices.Concat(others, ours) {
 		if _, err := b.suite.Kubectl(ctx, "create", "namespace", namespaceOf(name)); err != nil {
 			return err
 		}
@@ -99,10 +63,11 @@ func (b *bench) prepare(ctx context.Context) error {
 		}
 	}
 	for kind, namespaces := range map[string][]string{
-		allowing: {allowing},
-		patching: {patching, patching + mutated},
-		durable:  {durable},
-		mutating: {patching + mutated, "one" + mutated, "two" + mutated},
+		allowing:  {allowing},
+		patching:  {patching, patching + mutated, patching + followed},
+		durable:   {durable},
+		mutating:  {patching + mutated, "one" + mutated, "two" + mutated},
+		following: {patching + followed, "two" + followed},
 	} {
 		if err := b.startWebhook(ctx, kind, namespaces); err != nil {
 			return err
@@ -121,12 +86,12 @@ func (b *bench) stop() {
 	}
 }
 
-// measureAdmission takes the figures of admissions. VMs are not deleted between rounds: what the janitor does about
-// that, a minute later, would be in the figures of some other round.
-func (b *bench) measureAdmission(ctx context.Context) error {
-	if err := b.compare(ctx, 1); err != nil {
-		return err
-	}
+// measureAdmission takes the figures of admissions by one replica. VMs are not deleted between rounds: what the janitor
+// does about that, a minute later, would be in the figures of some other round.
+func (b *bench) measureAdmission(ctx context.Context) error { return b.compare(ctx, 1) }
+
+// measureReplicas takes the figures of admissions by two replicas.
+func (b *bench) measureReplicas(ctx context.Context) error {
 	// Both replicas are new, so that the API server's connections spread over them.
 	if err := b.suite.StopReplica(ctx, b.suite.Running()[0]); err != nil {
 		return err
@@ -139,7 +104,7 @@ func (b *bench) measureAdmission(ctx context.Context) error {
 	return b.compare(ctx, 2)
 }
 
-// compare measures the modes in turns, each round beginning with another one.
+// compare measures the modes in turns, forwards and backwards.
 func (b *bench) compare(ctx context.Context, replicas int) error {
 	all := modes(replicas)
 	for _, m := range all { // connections, caches and the first window
@@ -147,26 +112,48 @@ func (b *bench) compare(ctx context.Context, replicas int) error {
 			return err
 		}
 	}
+	var err error
+	if b.anyway, err = b.idle(ctx); err != nil {
+		return err
+	}
 	for _, load := range loads() {
 		concurrency, n := load[0], load[1]
+		if !slices.Contains(b.options.At, concurrency) {
+			continue
+		}
 		for round := range b.options.Rounds {
 			fmt.Fprintf(
 				os.Stderr, "\r%d replicas, %d at a time: round %d of %d   ", replicas, concurrency, round+1, b.options.Rounds,
 			)
-			samples := make([]sample, len(all))
-			for i := range all {
-				at := (i + round) % len(all)
-				var err error
-				if samples[at], err = b.round(ctx, all[at], n, concurrency); err != nil {
-					return err
-				}
-			}
-			for i, m := range all {
-				b.report.add(m.name, concurrency, samples[i], samples[m.base])
+			if err := b.turn(ctx, all, round, n, concurrency); err != nil {
+				return err
 			}
 		}
 	}
 	fmt.Fprintln(os.Stderr)
+	return nil
+}
+
+// turn measures each mode once, and reports it.
+func (b *bench) turn(ctx context.Context, all []mode, round, n, concurrency int) error {
+	samples := make([]sample, len(all))
+	for i := range all {
+		if round%2 == 1 {
+			i = len(all) - 1 - i
+		}
+		if all[i].aside && (round%2 == 1 || b.options.Brief) {
+			continue
+		}
+		var err error
+		if samples[i], err = b.round(ctx, all[i], n, concurrency); err != nil {
+			return err
+		}
+	}
+	for i, m := range all {
+		if samples[i].throughput > 0 {
+			b.report.add(m.name, concurrency, samples[i], samples[m.base])
+		}
+	}
 	return nil
 }
 
@@ -183,25 +170,62 @@ func (b *bench) warm(ctx context.Context, m mode) error {
 	)
 }
 
-// round is one sample, with the writes that it caused up to when they are done.
+// round returns one sample, with the writes and the processor time that it caused, those of the records included.
 func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, error) {
 	before, err := b.blockWrites(ctx)
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := b.create(ctx, m, n, concurrency)
+	profiled := b.profile(ctx, fmt.Sprintf("%s, %d at a time", m.name, concurrency))
+	s, err := b.watched(ctx, n, func() (sample, error) { return b.create(ctx, m, n, concurrency) })
+	err = errors.Join(err, profiled())
 	if err != nil || !m.assigns {
 		return s, err
 	}
-	after, err := b.quietWrites(ctx)
+	after, err := b.blockWrites(ctx)
 	s.writes = (after - before) / float64(n)
+	return s, err
+}
+
+// dials returns how many connections the API server has made to webhooks.
+func (b *bench) dials() (n int) {
+	services := []string{suite.Service}
+	for _, kind := range []string{allowing, patching, durable, mutating, following} {
+		services = append(services, "default/"+serviceName(kind))
+	}
+	for _, service := range services {
+		for _, accepted := range b.suite.Connections(service) {
+			n += accepted
+		}
+	}
+	return n
+}
+
+// watched returns a sample with the connections and the processor time an object that it caused up to when everything
+// is quiet again.
+func (b *bench) watched(ctx context.Context, n int, take func() (sample, error)) (sample, error) {
+	before, err := b.usage()
+	if err != nil {
+		return sample{}, err
+	}
+	begun, dialled := time.Now(), b.dials()
+	s, err := take()
+	if err != nil {
+		return s, err
+	}
+	if err := suite.Sleep(ctx, quiet); err != nil {
+		return s, err
+	}
+	after, err := b.usage()
+	s.dials = float64(b.dials()-dialled) / float64(n)
+	s.cpu = after.since(before, b.anyway.times(time.Since(begun).Seconds())).times(1 / float64(n))
 	return s, err
 }
 
 // quiet is longer than the ledger waits with a record for company.
 const quiet = 2500 * time.Millisecond
 
-// quietWrites is blockWrites once that has stood still for long.
+// quietWrites returns blockWrites once that has stood still for long.
 func (b *bench) quietWrites(ctx context.Context) (float64, error) {
 	last, err := b.blockWrites(ctx)
 	if err != nil {
@@ -220,70 +244,4 @@ func (b *bench) quietWrites(ctx context.Context) (float64, error) {
 		},
 	)
 	return last, err
-}
-
-// imported is how many VMs exist before the first replica starts, with two addresses each.
-const imported = 400
-
-// measureImport measures the first start in a cluster whose VMs have addresses already.
-func (b *bench) measureImport(ctx context.Context) error {
-	for _, r := range b.suite.Running() {
-		if err := b.suite.StopReplica(ctx, r); err != nil {
-			return err
-		}
-	}
-	if _, err := b.suite.Kubectl(ctx, "delete", "macblocks", "--all"); err != nil {
-		return err
-	}
-	// Nobody is asked about this namespace.
-	there := mode{name: "VMs that are there", namespace: "import", explicit: true}
-	if _, err := b.create(ctx, there, imported, 16); err != nil {
-		return err
-	}
-	before, err := b.blockWrites(ctx)
-	if err != nil {
-		return err
-	}
-	begun := time.Now()
-	if _, err := b.suite.StartReplica(ctx); err != nil {
-		return err
-	}
-	b.report.Import.VMs = imported
-	b.report.Import.Seconds = time.Since(begun).Seconds()
-	after, err := b.quietWrites(ctx)
-	b.report.Import.Writes = after - before
-	return err
-}
-
-// measureStart measures how long a replica takes to be ready when many VMs exist, and its memory then.
-func (b *bench) measureStart(ctx context.Context) error {
-	fleet := mode{name: "fleet", namespace: "fleet", assigns: true}
-	if err := b.warm(ctx, fleet); err != nil {
-		return err
-	}
-	for made := 64; made < b.options.Fleet; made += 500 {
-		fmt.Fprintf(os.Stderr, "\rcreating %d VMs: %d   ", b.options.Fleet, made)
-		if _, err := b.create(ctx, fleet, min(500, b.options.Fleet-made), 32); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintln(os.Stderr)
-	if _, err := b.quietWrites(ctx); err != nil {
-		return err
-	}
-	for _, r := range b.suite.Running() {
-		if err := b.suite.StopReplica(ctx, r); err != nil {
-			return err
-		}
-	}
-	begun := time.Now()
-	r, err := b.suite.StartReplica(ctx)
-	if err != nil {
-		return err
-	}
-	b.report.Start.VMs = b.options.Fleet
-	b.report.Start.Seconds = time.Since(begun).Seconds()
-	rss, err := r.RSS()
-	b.report.Start.MiB = float64(rss) / (1 << 20)
-	return err
 }

@@ -24,6 +24,8 @@ type sample struct {
 	throughput float64 // objects a second
 	p50, p99   time.Duration
 	writes     float64 // of blocks, a VM
+	cpu        usage   // an object
+	dials      float64 // connections that the API server made to webhooks, an object
 }
 
 // create creates n VMs in the namespace of a mode, so many at a time.
@@ -105,7 +107,7 @@ func (b *bench) postJSON(ctx context.Context, path, body string) ([]byte, error)
 	return answer, nil
 }
 
-// address is the field for an explicit address, different for every n; nothing for other modes.
+// address returns the field for an explicit address, different for every n; nothing for other modes.
 func address(m mode, n int64) string {
 	if !m.explicit {
 		return ""
@@ -125,7 +127,7 @@ const vmTemplate = `{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachine","meta
 	`"terminationGracePeriodSeconds":0,"volumes":[{"name":"containerdisk","containerDisk":{"image":"fedora"}},` +
 	`{"name":"cloudinitdisk","cloudInitNoCloud":{"networkData":"version: 2\nethernets:\n  eth1:\n    addresses: [ 10.200.0.1/24 ]\n"}}]}}}}`
 
-// blockWrites is how often MACBlocks have been written since the API server started.
+// blockWrites returns how often MACBlocks have been written since the API server started.
 func (b *bench) blockWrites(ctx context.Context) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.suite.Config.Host+"/metrics", nil)
 	if err != nil {
@@ -158,7 +160,7 @@ func (b *bench) blockWrites(ctx context.Context) (float64, error) {
 	return total, lines.Err()
 }
 
-// percentile is the smallest of sorted values that p % of them do not exceed.
+// percentile returns the smallest of sorted values that p % of them do not exceed.
 func percentile[T any](sorted []T, p int) T {
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -22,28 +23,39 @@ import (
 type Options struct {
 	// Rounds is how often every mode is measured at every concurrency.
 	Rounds int
+	// At are the concurrencies that are measured.
+	At []int
+	// Brief leaves out what nothing is aimed at.
+	Brief bool
 	// Fleet is how many VMs exist when a start is measured.
 	Fleet int
 	// Parts are the names of what is measured.
 	Parts []string
 	// JSON is the file for the figures; empty for none.
 	JSON string
+	// Profiles is the folder for profiles of the API server, one of each mode; empty for none.
+	Profiles string
 }
 
 func main() {
 	var o Options
 	serve := flag.String("serve", "", "internal: serve as a webhook of this `kind` and do nothing else")
-	flag.IntVar(&o.Rounds, "rounds", 5, "how often every mode is measured")
+	flag.IntVar(&o.Rounds, "rounds", 6, "how often every mode is measured")
+	at := flag.String("at", "1,16,64", "how many requests are made at a time, `list` of numbers")
+	flag.BoolVar(&o.Brief, "brief", false, "leave out what nothing is aimed at")
 	flag.IntVar(&o.Fleet, "vms", 10000, "how many VMs exist when a start is measured")
-	only := flag.String("parts", "admission,pods,import,start", "what is measured, `list` of names")
+	only := flag.String("parts", "admission,replicas,pods,block,import,start", "what is measured, `list` of names")
 	flag.StringVar(&o.JSON, "json", "", "`file` to write the figures to")
+	flag.StringVar(&o.Profiles, "profiles", "", "`folder` for profiles of the API server's processor time, one of each mode")
 	flag.Parse()
 	o.Parts = strings.Split(*only, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := error(nil)
-	if *serve != "" {
+	err := o.readConcurrencies(*at)
+	switch {
+	case err != nil:
+	case *serve != "":
 		err = serveWebhook(ctx, *serve, os.Getenv("KUBECONFIG"))
-	} else {
+	default:
 		err = run(ctx, o)
 	}
 	stop()
@@ -51,6 +63,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func (o *Options) readConcurrencies(text string) error {
+	for _, word := range strings.Split(text, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return fmt.Errorf("read -at: %w", err)
+		}
+		o.At = append(o.At, n)
+	}
+	return nil
 }
 
 // A part is one of the things that are measured, each on a cluster of its own.
@@ -62,7 +85,9 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"admission", (*bench).measureAdmission},
+		{"replicas", (*bench).measureReplicas},
 		{"pods", (*bench).measurePods},
+		{"block", (*bench).measureBlock},
 		{"import", (*bench).measureImport},
 		{"start", (*bench).measureStart},
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -16,7 +17,7 @@ import (
 type podMode struct {
 	name      string
 	namespace string // see namespaceOf
-	// network is what the pods name; empty for pods without networks. A network that is fresh is made anew for every
+	// network is what the pods name; empty for pods without networks. A network that is fresh is made again for every
 	// round.
 	network string
 	fresh   bool
@@ -32,16 +33,16 @@ const (
 	wantsBr0 = `"bridge.network.kubevirt.io/br0":"1"`
 )
 
-// podModes are all modes. The first names a network and meets a webhook that has them ask for a resource; pods without
-// networks are compared with others that meet no webhook.
+// podModes returns all modes. Pods that name a network are compared with those that meet a webhook which has them ask
+// for a resource, pods without networks with others that meet no webhook.
 func podModes() []podMode {
 	return []podMode{
 		{name: patching + ", pods", namespace: patching, network: bare},
-		{name: "no webhook, pods", namespace: "none", network: bare},
 		{name: "bridgehead, pods", namespace: "pods", network: bridged, wants: wantsBr0},
 		{name: "bridgehead, pods, network without annotations", namespace: "pods", network: bare},
 		{name: "bridgehead, pods, network just created", namespace: "pods", network: "fresh", fresh: true},
-		{name: "bridgehead, pods without networks", namespace: "pods", base: 1},
+		{name: "no webhook, pods", namespace: "none", network: bare, base: 4},
+		{name: "bridgehead, pods without networks", namespace: "pods", base: 4},
 	}
 }
 
@@ -50,25 +51,43 @@ func (b *bench) measurePods(ctx context.Context) error {
 	if err := b.preparePods(ctx); err != nil {
 		return err
 	}
-	all := podModes()
+	var err error
+	if b.anyway, err = b.idle(ctx); err != nil {
+		return err
+	}
 	for _, load := range loads() {
 		concurrency, n := load[0], load[1]
+		if !slices.Contains(b.options.At, concurrency) {
+			continue
+		}
 		for round := range b.options.Rounds {
 			fmt.Fprintf(os.Stderr, "\rpods, %d at a time: round %d of %d   ", concurrency, round+1, b.options.Rounds)
-			samples := make([]sample, len(all))
-			for i := range all {
-				at := (i + round) % len(all)
-				var err error
-				if samples[at], err = b.createPods(ctx, all[at], n, concurrency); err != nil {
-					return err
-				}
-			}
-			for i, m := range all {
-				b.report.add(m.name, concurrency, samples[i], samples[m.base])
+			if err := b.podTurn(ctx, round, n, concurrency); err != nil {
+				return err
 			}
 		}
 	}
 	fmt.Fprintln(os.Stderr)
+	return nil
+}
+
+// podTurn measures each mode once, and reports it.
+func (b *bench) podTurn(ctx context.Context, round, n, concurrency int) error {
+	all := podModes()
+	samples := make([]sample, len(all))
+	for i := range all {
+		if round%2 == 1 {
+			i = len(all) - 1 - i
+		}
+		var err error
+		samples[i], err = b.watched(ctx, n, func() (sample, error) { return b.createPods(ctx, all[i], n, concurrency) })
+		if err != nil {
+			return err
+		}
+	}
+	for i, m := range all {
+		b.report.add(m.name, concurrency, samples[i], samples[m.base])
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -23,6 +24,7 @@ type report struct {
 		Seconds float64 `json:"seconds"`
 		Writes  float64 `json:"blockWrites"`
 	} `json:"import"`
+	Block []blockWrite `json:"block"`
 }
 
 // A row is one mode at one concurrency. The ratios are to the mode it is compared with, in the same round.
@@ -33,9 +35,15 @@ type row struct {
 	P50         []float64 `json:"p50Milliseconds"`
 	P99         []float64 `json:"p99Milliseconds"`
 	Writes      []float64 `json:"blockWritesPerVM"`
+	Dials       []float64 `json:"connectionsPerObject"`
+	// Processor time of the API server, of etcd and of webhooks, in milliseconds an object.
+	APIServer []float64 `json:"apiServerMilliseconds"`
+	Etcd      []float64 `json:"etcdMilliseconds"`
+	Webhooks  []float64 `json:"webhookMilliseconds"`
 
 	ThroughputRatio []float64 `json:"throughputRatio"`
 	P50Ratio        []float64 `json:"p50Ratio"`
+	CPURatio        []float64 `json:"cpuRatio"`
 }
 
 // add takes in a sample and the one it is compared with.
@@ -50,13 +58,18 @@ func (r *report) add(mode string, concurrency int, s, base sample) {
 	x.P50 = append(x.P50, milliseconds(s.p50))
 	x.P99 = append(x.P99, milliseconds(s.p99))
 	x.Writes = append(x.Writes, s.writes)
+	x.Dials = append(x.Dials, s.dials)
+	x.APIServer = append(x.APIServer, milliseconds(s.cpu.apiServer))
+	x.Etcd = append(x.Etcd, milliseconds(s.cpu.etcd))
+	x.Webhooks = append(x.Webhooks, milliseconds(s.cpu.webhooks))
+	x.CPURatio = append(x.CPURatio, float64(s.cpu.total())/float64(base.cpu.total()))
 	x.ThroughputRatio = append(x.ThroughputRatio, s.throughput/base.throughput)
 	x.P50Ratio = append(x.P50Ratio, float64(s.p50)/float64(base.p50))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// median is the middle of the values, which stay as they are.
+// median returns the middle of the values, which stay as they are.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
@@ -64,6 +77,13 @@ func median(values []float64) float64 {
 		return sorted[middle]
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// ratio is the median of ratios and how far the middle half of them reaches.
+func ratio(values []float64) string {
+	sorted := slices.Sorted(slices.Values(values))
+	low, high := sorted[len(sorted)/4], sorted[len(sorted)-1-len(sorted)/4]
+	return fmt.Sprintf("%.2f [%.2f-%.2f]", median(values), low, high)
 }
 
 // Targets. Those of throughput and p50 are ratios to what it is compared with.
@@ -76,20 +96,26 @@ const (
 	memoryTarget     = 80.0
 )
 
-// write prints the figures as a table, medians over the rounds, with what was aimed at where it was missed.
+// write prints the figures as a table, medians over the rounds, with what was aimed at where it was missed. Behind a
+// ratio is between what its middle half lies.
 func (r *report) write(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "AT A TIME\tMODE\tVMS/S\tP50 MS\tP99 MS\tTHROUGHPUT, RATIO\tP50, RATIO\tBLOCK WRITES/VM\t")
+	fmt.Fprintln(table, "AT A TIME\tMODE\tOBJECTS/S\tP50 MS\tP99 MS\tTHROUGHPUT, RATIO\tP50, RATIO\tBLOCK WRITES/OBJECT\tCONNECTIONS/OBJECT\t"+
+		"CPU MS/OBJECT: API SERVER\tETCD\tWEBHOOKS\tALL, RATIO\t")
 	for _, x := range r.Admission {
-		ours := len(x.Mode) > 10 && x.Mode[:10] == "bridgehead"
-		automatic := ours && x.Mode != "bridgehead, explicit MACs"
-		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.1f\t%.1f\t%.2f%s\t%.2f%s\t%.3f%s\t\n", x.Concurrency, x.Mode,
+		ours := strings.HasPrefix(x.Mode, "bridgehead")
+		automatic := ours && x.Mode != "bridgehead, explicit MACs" && !strings.HasSuffix(x.Mode, behind)
+		fmt.Fprintf(table, "%d\t%s\t%.0f\t%.1f\t%.1f\t%s%s\t%s%s\t%.3f%s\t%.3f\t%.2f\t%.2f\t%.2f\t%s\t\n", x.Concurrency, x.Mode,
 			median(x.Throughput), median(x.P50), median(x.P99),
-			median(x.ThroughputRatio), missed(automatic && median(x.ThroughputRatio) < throughputTarget, throughputTarget),
-			median(x.P50Ratio), missed(automatic && median(x.P50Ratio) > p50Target, p50Target),
-			median(x.Writes), missed(automatic && x.Concurrency >= 64 && median(x.Writes) > writesTarget, writesTarget))
+			ratio(x.ThroughputRatio), missed(automatic && median(x.ThroughputRatio) < throughputTarget, throughputTarget),
+			ratio(x.P50Ratio), missed(automatic && median(x.P50Ratio) > p50Target, p50Target),
+			median(x.Writes), missed(automatic && x.Concurrency >= 64 && median(x.Writes) > writesTarget, writesTarget),
+			median(x.Dials), median(x.APIServer), median(x.Etcd), median(x.Webhooks), ratio(x.CPURatio))
 	}
 	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := writeBlocks(out, r.Block); err != nil {
 		return err
 	}
 	if r.Import.VMs > 0 {

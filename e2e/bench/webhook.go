@@ -10,10 +10,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,8 +42,9 @@ const (
 	patching = "patching"
 	// durable writes a record of every request, as a ledger without windows would.
 	durable = "durable"
-	// mutating changes every VM at another place, as KubeVirt's own webhook does.
-	mutating = "mutating"
+	// mutating changes every VM at another place, as KubeVirt's own webhook does. following does so after all others.
+	mutating  = "mutating"
+	following = "following"
 )
 
 // A reviewerFunc is a webhooks.Reviewer.
@@ -52,7 +55,7 @@ func (f reviewerFunc) Review(ctx context.Context, r *admissionv1.AdmissionReques
 	return f(ctx, r)
 }
 
-// reviewer is the webhook of a kind. It allows everything.
+// reviewer returns the webhook of a kind. It allows everything.
 func reviewer(kind, kubeconfig string) (webhooks.Reviewer, error) {
 	var decide func(*admissionv1.AdmissionRequest) webhooks.Patch
 	switch kind {
@@ -60,7 +63,7 @@ func reviewer(kind, kubeconfig string) (webhooks.Reviewer, error) {
 		decide = func(*admissionv1.AdmissionRequest) webhooks.Patch { return nil }
 	case patching:
 		decide = newPatcher()
-	case mutating:
+	case mutating, following:
 		decide = mutate
 	default:
 		return newRecorder(kubeconfig)
@@ -114,14 +117,14 @@ func newRecorder(kubeconfig string) (webhooks.Reviewer, error) {
 	}), nil
 }
 
-// serveWebhook serves a webhook with the code that serves ours, until ctx is done. It prints its address and its
-// certificate on one line.
+// serveWebhook serves a webhook with the code that serves ours, until ctx is done. It prints its address and its CA on
+// one line.
 func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 	review, err := reviewer(kind, kubeconfig)
 	if err != nil {
 		return err
 	}
-	certificate, err := selfSigned()
+	certificate, ca, err := issueCertificate()
 	if err != nil {
 		return err
 	}
@@ -131,10 +134,11 @@ func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
 	fmt.Println(listener.Addr(), base64.StdEncoding.EncodeToString(ca))
+	drain := &webhooks.Drain{MaxAge: time.Minute} // as ours: connections that are made anew are not cheap
 	server := &http.Server{
-		Handler:           (&webhooks.Drain{}).Wrap(webhooks.Handler{Reviewer: review, Log: logr.Discard()}),
+		Handler:           drain.Wrap(webhooks.Handler{Reviewer: review, Log: logr.Discard()}),
+		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return drain.ConnContext(ctx) },
 		ReadHeaderTimeout: time.Minute,
 	}
 	go func() { <-ctx.Done(); _ = server.Close() }() // it ends anyway
@@ -146,23 +150,44 @@ func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 
 func serviceName(kind string) string { return "bench-" + kind }
 
-func selfSigned() (tls.Certificate, error) {
+// issueCertificate is a certificate for every Service, with the CA that signed it, in PEM. Both are of the kind that
+// ours have: to check them costs the API server as much at every connection.
+func issueCertificate() (leaf tls.Certificate, ca []byte, err error) {
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench-ca"},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	rootKey, rootDER, err := sign(root, root, nil)
+	if err != nil {
+		return leaf, nil, err
+	}
+	served := &x509.Certificate{
+		SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: []string{"*.default.svc"},
+	}
+	key, der, err := sign(served, root, rootKey)
+	if err != nil {
+		return leaf, nil, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER}), nil
+}
+
+// sign makes a key and a certificate for it, which another key signs; nil has it sign itself.
+func sign(template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make key: %w", err)
+		return nil, nil, fmt.Errorf("make key: %w", err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{"*.default.svc"},
+	if by == nil {
+		by = key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make certificate: %w", err)
+		return nil, nil, fmt.Errorf("make certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return key, der, nil
 }
 
 // startWebhook runs this program again as a webhook, so that it is a process of its own as ours is, and has the API
@@ -190,8 +215,11 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 	}
 	address, ca, _ := strings.Cut(strings.TrimSpace(line), " ")
 	name, again := serviceName(kind), "IfNeeded"
-	if kind == mutating {
-		name, again = "virt-api-mutator", "Never" // as KubeVirt calls it: the order of webhooks is that of their names
+	switch kind { // the order of webhooks is that of their names
+	case mutating:
+		name, again = "virt-api-mutator", "Never" // as KubeVirt calls it
+	case following:
+		name, again = "zzzz-bench", "Never"
 	}
 	var namespaces []string
 	for _, mode := range modes {

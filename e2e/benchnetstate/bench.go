@@ -37,12 +37,12 @@ func newBench(o Options) (*bench, error) {
 	return b, err
 }
 
-// names are those of the n-th VLAN and its bridge.
+// names returns those of the n-th VLAN and its bridge.
 func names(n int) (vlan, bridge string) {
 	return fmt.Sprintf("%s.%d", base, n+1), fmt.Sprintf("br%d", n+1)
 }
 
-// wish is a desired state of size VLANs with a bridge each, that keeps its port apart.
+// wish returns a desired state of size VLANs with a bridge each, that keeps its port apart.
 func wish(size int) netstate.State {
 	var s netstate.State
 	for n := range size {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command benchnetstate measures the network state of a node on a real kernel: reading it, planning, and carrying out a
-// plan compared with ip -batch and bridge -batch doing the same work. It changes the network of the machine it runs on,
-// so it runs in a guest only:
+// Command benchnetstate measures the network state of a node on a real kernel: reading it, planning, carrying out a
+// plan compared with ip -batch and bridge -batch doing the same work, and an idle pass of an agent with policies
+// compared with these programs reading the node. It changes the network of the machine it runs on, so it runs in a
+// guest only:
 //
 //	make bench-netstate
 //
@@ -10,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,16 +32,16 @@ type Options struct {
 func main() {
 	var o Options
 	flag.IntVar(&o.Rounds, "rounds", 3, "how often everything is measured")
-	flag.IntVar(&o.Small, "small", 50, "VLANs with a bridge each, to measure growth from")
-	flag.IntVar(&o.Large, "large", 500, "VLANs with a bridge each, to measure growth to")
+	flag.IntVar(&o.Small, "small", 50, "VLANs with a bridge each, to measure growth from; 0 for none")
+	flag.IntVar(&o.Large, "large", 500, "VLANs with a bridge each, to measure growth to; 0 for none")
 	flag.Parse()
-	if err := run(o); err != nil {
+	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "benchnetstate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o Options) error {
+func run(ctx context.Context, o Options) error {
 	if _, err := os.Stat(script.Path); err != nil {
 		return errors.New("this changes the network of the machine it runs on, and runs in a guest only: make bench-netstate")
 	}
@@ -51,7 +53,15 @@ func run(o Options) error {
 	}
 	defer func() { _ = b.kernel.Close() }()
 	for _, size := range []int{o.Small, o.Large} {
+		if size == 0 {
+			continue
+		}
 		if err := b.measure(size); err != nil {
+			return err
+		}
+	}
+	for _, policies := range []int{1, 10, 100} {
+		if err := b.measureIdle(ctx, policies); err != nil {
 			return err
 		}
 	}

@@ -66,8 +66,8 @@ func (r *report) write(out io.Writer) error {
 	return table.Flush()
 }
 
-// kinds are the kinds of work in the order of the table.
-func kinds() []string { return []string{"read", "plan", "apply"} }
+// kinds returns the kinds of work in the order of the table.
+func kinds() []string { return []string{"read", "plan", "apply", "idle pass"} }
 
 func (x *row) batchText() string {
 	if len(x.batch) == 0 {
@@ -84,8 +84,8 @@ func (x *row) ratioText() string {
 	return fmt.Sprintf("%.2f", ratio) + missed(ratio, ratioTarget)
 }
 
-// growthText is how much more time a link takes than it took among fewer links, by us and by the batch. What the kernel
-// itself takes longer for is in both: there the batch is what we must not be worse than.
+// growthText returns how much more time a link takes than it took among fewer links, by us and by the batch. What the
+// kernel itself takes longer for is in both: there the batch is what we must not be worse than.
 func (x *row) growthText(small *row) string {
 	more := float64(x.links) / float64(small.links)
 	growth := median(x.time) / median(small.time) / more
@@ -103,7 +103,7 @@ func missed(value, target float64) string {
 	return fmt.Sprintf(" (target %.2f)", target)
 }
 
-// median is the middle of the values, which stay as they are.
+// median returns the middle of the values, which stay as they are.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2

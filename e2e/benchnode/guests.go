@@ -133,12 +133,8 @@ func (r *report) measureIdle(ctx context.Context, n *node.Node, idle time.Durati
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(idle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := suite.Sleep(ctx, idle); err != nil {
+		return err
 	}
 	after, err := n.Agent(ctx)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -20,8 +22,8 @@ import (
 const (
 	// lookEvery is how often duplicates are looked for.
 	lookEvery = time.Second
-	// settleTime is how long the janitor may take to make the ledger what there is, on a busy machine.
-	settleTime = 5 * time.Minute
+	// maxWait is how long the janitor may take to make the ledger what there is, on a busy machine.
+	maxWait = 5 * time.Minute
 )
 
 // owners are who has which address.
@@ -40,7 +42,7 @@ func (e *duplicateError) Error() string {
 
 // watchForDuplicates looks at all VMs and pods until ctx ends.
 func (f *field) watchForDuplicates(ctx context.Context) error {
-	for pause(ctx, lookEvery) {
+	for suite.Pause(ctx, lookEvery) {
 		var duplicate *duplicateError
 		if _, err := f.owners(ctx); !errors.As(err, &duplicate) {
 			continue // the API server is away now and then
@@ -54,7 +56,7 @@ func (f *field) watchForDuplicates(ctx context.Context) error {
 	return nil
 }
 
-// owners are who has which address. The error is a duplicateError if two have one.
+// owners returns who has which address. The error is a duplicateError if two have one.
 func (f *field) owners(ctx context.Context) (owners, error) {
 	all := owners{}
 	vms := &unstructured.UnstructuredList{}
@@ -110,7 +112,7 @@ func (all owners) add(text string, o macpool.Object) error {
 // checkSettled waits until the ledger holds exactly what there is, and nothing is reserved for replicas that are gone.
 func (f *field) checkSettled(ctx context.Context) error {
 	var difference string
-	err := wait.PollUntilContextTimeout(ctx, lookEvery, settleTime, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, lookEvery, maxWait, true, func(ctx context.Context) (bool, error) {
 		all, err := f.owners(ctx)
 		if err != nil {
 			return false, err
@@ -124,7 +126,7 @@ func (f *field) checkSettled(ctx context.Context) error {
 	return nil
 }
 
-// difference is where the ledger and what there is disagree, one example.
+// difference returns where the ledger and what there is disagree, one example.
 func (f *field) difference(ctx context.Context, all owners) (string, error) {
 	blocks, err := f.suite.Blocks(ctx)
 	if err != nil {

@@ -95,7 +95,7 @@ func (f *field) try(ctx context.Context, what string, do func(context.Context) e
 	if err == nil {
 		return true
 	}
-	pause(ctx, backoff)
+	suite.Pause(ctx, backoff)
 	return false
 }
 
@@ -124,7 +124,7 @@ func ask(vm *unstructured.Unstructured) {
 	_ = unstructured.SetNestedSlice(vm.Object, interfaces, interfacesPath()...)
 }
 
-// with is a map with one entry more.
+// with returns a map with one entry more.
 func with(all map[string]string, key, value string) map[string]string {
 	more := map[string]string{key: value}
 	maps.Copy(more, all)
@@ -134,7 +134,7 @@ func with(all map[string]string, key, value string) map[string]string {
 // numbers are what differs between failures of one kind: addresses, ports, names.
 var numbers = regexp.MustCompile(`"[^"]*"|\b(c\d+-\d+|[0-9a-f]{2}(:[0-9a-f]{2}){5}|[\d.]*\d)\b`)
 
-// reasonOf is what a failure has in common with others of its kind.
+// reasonOf returns what a failure has in common with others of its kind.
 func reasonOf(err error) string {
 	text := err.Error()
 	var status apierrors.APIStatus
@@ -154,7 +154,7 @@ func shorten(text string) string {
 	return text
 }
 
-// newObject is a VM with two NICs that want addresses, or a pod with one.
+// newObject returns a VM with two NICs that want addresses, or a pod with one.
 func newObject(namespace, name string) (o client.Object, what string) {
 	if rand.N(3) == 0 {
 		return newPod(namespace, name), podCreated
@@ -202,17 +202,5 @@ func newPod(namespace, name string) *corev1.Pod {
 			AutomountServiceAccountToken: ptr.To(false),
 			Containers:                   []corev1.Container{{Name: "pause", Image: "pause"}},
 		},
-	}
-}
-
-// pause waits, and reports whether ctx is still going on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -37,7 +37,7 @@ func (f *field) wreak(ctx context.Context) error {
 		{"API server killed and started again", f.suite.RestartAPIServer},
 		{"etcd stood still", f.pauseEtcd},
 	}
-	for turn := 0; pause(ctx, betweenFaults); turn++ {
+	for turn := 0; suite.Pause(ctx, betweenFaults); turn++ {
 		now := faults[turn%len(faults)]
 		// A fault is made good even if the time is over.
 		if err := now.do(context.WithoutCancel(ctx)); err != nil {
@@ -67,9 +67,9 @@ func (f *field) stopReplica(ctx context.Context) error {
 	if err := r.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	pause(ctx, probes)
+	suite.Pause(ctx, probes)
 	f.suite.Unroute(r)
-	pause(ctx, 2*cluster.LeaseDuration-probes)
+	suite.Pause(ctx, 2*cluster.LeaseDuration-probes)
 	if err := r.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
@@ -94,6 +94,6 @@ func (f *field) pauseEtcd(ctx context.Context) error {
 	if err := f.suite.SignalEtcd(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	pause(ctx, etcdPause)
+	suite.Pause(ctx, etcdPause)
 	return f.suite.SignalEtcd(syscall.SIGCONT)
 }

@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -21,17 +21,18 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "run the faults whose titles contain this `text`")
+	only := regexp.MustCompile("")
+	flag.TextVar(only, "only", only, "run the faults whose titles match this `expression`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *only); err != nil {
+	if err := run(ctx, only); err != nil {
 		fmt.Fprintln(os.Stderr, "\nchaosnode:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left for the deferred stop to do
 	}
 }
 
-func run(ctx context.Context, only string) error {
+func run(ctx context.Context, only *regexp.Regexp) error {
 	fmt.Println("Starting a control plane, two replicas of bridgehead, and two nodes in qemu.")
 	c, err := node.StartCluster(ctx, node.ClusterOptions{Nodes: 2, Suite: suite.Options{Replicas: 2}})
 	if err != nil {
@@ -43,7 +44,7 @@ func run(ctx context.Context, only string) error {
 		return fmt.Errorf("%w\n%s", err, c.Logs())
 	}
 	for _, fault := range f.All() {
-		if !strings.Contains(fault.Title, only) {
+		if !only.MatchString(fault.Title) {
 			continue
 		}
 		began := time.Now()

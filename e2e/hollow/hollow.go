@@ -21,7 +21,7 @@ type Network struct {
 	changes chan kernel.Change
 }
 
-// New is the network of a node with a few NICs and nothing configured.
+// New returns the network of a node with a few NICs and nothing configured.
 func New() (*Network, error) {
 	root, err := suite.Root()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -85,45 +86,67 @@ func try(ctx context.Context, m Mutant, limit time.Duration) (string, error) {
 		return "", err
 	}
 	defer remove()
-	build := exec.CommandContext(ctx, "go", append([]string{"build", "-overlay", overlay}, m.Tests...)...)
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("does not build: %s", strings.TrimSpace(string(output)))
+	// The linker is half of the time: it leaves out what only debuggers read.
+	args := []string{
+		"test", "-json", "-failfast", "-vet=off", "-ldflags=-s -w", "-timeout", limit.String(), "-overlay", overlay,
 	}
-	args := []string{"test", "-json", "-failfast", "-vet=off", "-timeout", limit.String(), "-overlay", overlay}
-	output, err := exec.CommandContext(ctx, "go", append(args, m.Tests...)...).CombinedOutput()
-	if err == nil {
-		return "", errors.New("every test passes")
-	}
-	return firstFailure(string(output))
+	return firstFailure(ctx, filepath.Dir(overlay), append(args, m.Tests...))
 }
 
-// An event is what go test -json prints of a test; see go doc test2json.
+// An event is what go test -json prints of a test or of a build; see go doc test2json and go help buildjson.
 type event struct{ Action, Package, Test, Output string }
 
-// firstFailure returns the test that failed first, and an error if the tests hung or none was run.
-func firstFailure(output string) (string, error) {
-	lines := bufio.NewScanner(strings.NewReader(output))
+// firstFailure runs the go command with its temporary files in a folder, and ends it at the first test that fails. It
+// returns that test, and an error if there is none, if the tests hang, or if nothing was run.
+func firstFailure(ctx context.Context, folder string, args []string) (failed string, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Env = append(os.Environ(), "GOTMPDIR="+folder)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the tests end with the go command that runs them
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := command.Start(); err != nil {
+		return "", err
+	}
+	failed, err = readFailure(output)
+	if failed != "" || err != nil {
+		stop()
+	}
+	if ended := command.Wait(); failed == "" && err == nil && ended != nil {
+		return "", fmt.Errorf("no test was run: %w", ended)
+	}
+	if failed == "" && err == nil {
+		return "", errors.New("every test passes")
+	}
+	return failed, err
+}
+
+// readFailure reads what go test -json prints up to the first test that failed, and returns its name: "" if none did.
+func readFailure(output io.Reader) (string, error) {
+	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, 1<<24)
-	failed := ""
+	var build strings.Builder
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			continue
 		}
-		if strings.HasPrefix(e.Output, "panic: test timed out") {
+		switch {
+		case e.Action == "build-output":
+			build.WriteString(e.Output)
+		case e.Action == "build-fail":
+			return "", fmt.Errorf("does not build: %s", strings.TrimSpace(build.String()))
+		case strings.HasPrefix(e.Output, "panic: test timed out"):
 			return "", fmt.Errorf("the tests hang: %s", e.Package)
+		case e.Action == "fail" && e.Test != "":
+			return e.Test, nil
 		}
-		if failed == "" && e.Action == "fail" && e.Test != "" {
-			failed = e.Test
-		}
 	}
-	if err := lines.Err(); err != nil {
-		return "", fmt.Errorf("read what go test printed: %w", err)
-	}
-	if failed == "" {
-		return "", fmt.Errorf("no test was run: %s", strings.TrimSpace(output))
-	}
-	return failed, nil
+	return "", lines.Err()
 }
 
 // writeOverlay tells the go command to read another text in place of a file: see go help build, -overlay.

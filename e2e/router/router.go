@@ -23,12 +23,23 @@ import (
 // half second until the test ends. Routers live for a quarter of an hour, and addresses for as long.
 func Advertise(t *testing.T, h hosts.Host, link string, prefix netip.Prefix) {
 	t.Helper()
+	advertiseWith(t, h, link, prefix, false)
+}
+
+// AdvertiseManaged does so, and says that there are addresses to be had by DHCPv6.
+func AdvertiseManaged(t *testing.T, h hosts.Host, link string, prefix netip.Prefix) {
+	t.Helper()
+	advertiseWith(t, h, link, prefix, true)
+}
+
+func advertiseWith(t *testing.T, h hosts.Host, link string, prefix netip.Prefix, managed bool) {
+	t.Helper()
 	conn := listen(t, h, link)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		advertise(ctx, conn, prefix)
+		advertise(ctx, conn, prefix, managed)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -57,10 +68,10 @@ func listen(t *testing.T, h hosts.Host, link string) (conn *ndp.Conn) {
 	return conn
 }
 
-func advertise(ctx context.Context, conn *ndp.Conn, prefix netip.Prefix) {
+func advertise(ctx context.Context, conn *ndp.Conn, prefix netip.Prefix, managed bool) {
 	const lifetime = 15 * time.Minute
 	message := &ndp.RouterAdvertisement{
-		CurrentHopLimit: 64, RouterLifetime: lifetime,
+		CurrentHopLimit: 64, RouterLifetime: lifetime, ManagedConfiguration: managed,
 		Options: []ndp.Option{&ndp.PrefixInformation{
 			PrefixLength: uint8(prefix.Bits()), OnLink: true, AutonomousAddressConfiguration: true,
 			ValidLifetime: lifetime, PreferredLifetime: lifetime, Prefix: prefix.Masked().Addr(),

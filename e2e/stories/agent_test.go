@@ -48,6 +48,7 @@ spec:
 )
 
 func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t)
 	agents, networks := []*hollowAgent{f.addNode(t, "n1"), f.addNode(t, "n2")}, []*hollowNode{newHollow(t), newHollow(t)}
 	start := func(n int) { agents[n].start(t, networks[n]) }
@@ -82,6 +83,24 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 		require.Eventually(t, func() bool { return networks[1].bridged() }, within, moment, "and keeps it")
 		require.NoError(t, f.RestartAPIServer(t.Context()))
 	})
+	t.Run("a policy that a node gave up at boot is applied anew, and people are told", func(t *testing.T) {
+		agents[1].stop()
+		agents[1].fall(t, "no answer from default gateway (192.0.2.1 through br1: no ARP reply) within 1m0s")
+		networks[1] = newHollow(t)
+		start(1)
+		const note = "fell back to the distribution's configuration at boot: no answer from default gateway (192.0.2.1 " +
+			"through br1: no ARP reply) within 1m0s"
+		require.Eventually(t, func() bool { return f.told(t, "FellBackAtBoot") == "n2: "+note }, within, moment)
+		var e v1beta1.NodeNetworkConfigurationEnactment
+		require.Eventually(t, func() bool {
+			err := f.client.Get(t.Context(), types.NamespacedName{Name: "n2.uplink"}, &e)
+			return err == nil && slices.ContainsFunc(e.Status.Conditions, func(c nmstate.Condition) bool {
+				return c.Type == nmstate.EnactmentAvailable && c.Message == "successfully reconciled; "+note
+			})
+		}, within, moment)
+		assert.True(t, networks[1].bridged())
+		assert.Equal(t, map[string]int{"1": 1}, e.Status.RetryCount)
+	})
 	t.Run("a policy that is deleted is undone where it says so", func(t *testing.T) {
 		_, err := f.Kubectl(t.Context(), "delete", "nncp", "uplink")
 		require.NoError(t, err)
@@ -92,6 +111,7 @@ func TestAgentsKeepTheirNodesAsAPolicySays(t *testing.T) {
 }
 
 func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t)
 	agent, network := f.addNode(t, "n1"), newHollow(t)
 	agent.start(t, network)
@@ -120,6 +140,7 @@ func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
 }
 
 func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t)
 	agent, network := f.addNode(t, "n1"), newHollow(t)
 	agent.start(t, network)
@@ -146,6 +167,7 @@ func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {
 }
 
 func TestAnAgentWritesWhatIsOfItsOwnNodeOnly(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t)
 	own, other := f.addNode(t, "n1"), f.addNode(t, "n2")
 	for _, name := range []string{"n1.p", "n2.p"} {

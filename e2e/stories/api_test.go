@@ -14,6 +14,7 @@ import (
 )
 
 func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
+	t.Parallel()
 	plane := controlplane.StartForTest(t, controlplane.Options{UnsafeNoFsync: true})
 	root, err := suite.Root()
 	require.NoError(t, err)

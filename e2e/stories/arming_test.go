@@ -18,6 +18,7 @@ import (
 )
 
 func TestAnInstallWhosePodsNeverStartStopsNobody(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{}) // as with an image that is not there
 	_, err := s.Kubectl(t.Context(), "label", "namespace", "default",
 		"mutatevirtualmachines.kubemacpool.io=allocate", "mutatepods.kubemacpool.io=allocate")
@@ -36,7 +37,7 @@ func TestAnInstallWhosePodsNeverStartStopsNobody(t *testing.T) {
 	assert.Error(t, s.Client.Create(t.Context(), vmWith("unserved", make([]macpool.MAC, 1))), "what was in force stays so")
 }
 
-// webhookNames are the names of the mutating webhooks that are in force.
+// webhookNames returns the names of the mutating webhooks that are in force.
 func webhookNames(t *testing.T, s *suite.Suite) []string {
 	t.Helper()
 	var names []string
@@ -49,6 +50,7 @@ func webhookNames(t *testing.T, s *suite.Suite) []string {
 }
 
 func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	root, err := suite.Root()
 	require.NoError(t, err)
@@ -71,6 +73,7 @@ func TestAWebhookThatTheManifestsNoLongerHaveGoesAndOneTheyHaveComes(t *testing.
 }
 
 func TestWithoutTheirTemplatesTheWebhooksGo(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	require.NotEmpty(t, webhookNames(t, s))
 	for kind, name := range map[string]string{
@@ -86,6 +89,7 @@ func TestWithoutTheirTemplatesTheWebhooksGo(t *testing.T) {
 }
 
 func TestWhatAnEarlierReleaseHadByAnotherNameGoes(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
 	live := &admissionregistrationv1.MutatingWebhookConfiguration{}
 	root, err := suite.Root()
@@ -95,15 +99,24 @@ func TestWhatAnEarlierReleaseHadByAnotherNameGoes(t *testing.T) {
 	_, err = s.KubectlInput(t.Context(),
 		strings.ReplaceAll(rendered, "zz-bridgehead-template", "bridgehead-template"), "apply", "--server-side", "-f", "-")
 	require.NoError(t, err)
-	foreign := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "bridgehead"}}
-	require.NoError(t, s.Client.Create(t.Context(), foreign))
+	none, ignore := admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.Ignore
+	require.NoError(t, s.Client.Create(t.Context(), &admissionregistrationv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "bridgehead"},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{{
+			Name: "pods.bridgehead.dev", AdmissionReviewVersions: []string{"v1"}, SideEffects: &none, FailurePolicy: &ignore,
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{
+				Namespace: "bridgehead-system", Name: "bridgehead-webhook",
+			}},
+		}},
+	}))
 
 	require.NoError(t, s.Apply(t.Context(), root+"/manifests"))
 	_, err = s.StartReplica(t.Context())
 	require.NoError(t, err)
-	waitUntil(t, func() bool {
-		return apierrors.IsNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead-template"}, live))
-	})
+	for _, name := range []string{"bridgehead-template", "bridgehead"} {
+		waitUntil(t, func() bool {
+			return apierrors.IsNotFound(s.Client.Get(t.Context(), client.ObjectKey{Name: name}, live))
+		})
+	}
 	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "zz-bridgehead"}, live), "this is in force before")
-	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKey{Name: "bridgehead"}, live), "what is not ours stays")
 }

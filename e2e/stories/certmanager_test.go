@@ -32,7 +32,7 @@ func startWithCertManager(t *testing.T) *suite.Suite {
 	return s
 }
 
-// certManagerCRDs is the folder of cert-manager's custom resource definitions, in its module.
+// certManagerCRDs returns the folder of cert-manager's custom resource definitions, in its module.
 func certManagerCRDs(t *testing.T) string {
 	t.Helper()
 	const program, module = "e2e/stories/testdata/certmanager", "github.com/cert-manager/cert-manager"

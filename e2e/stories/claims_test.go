@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,7 +20,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// generatedVM is a VM created by generateName that asks for an address, or for any, and brings a claim if there is one.
+// generatedVM returns a VM created by generateName that asks for an address, or for any, and brings a claim if there is
+// one.
 func generatedVM(m macpool.MAC, claim string) *unstructured.Unstructured {
 	vm := vmWith("", []macpool.MAC{m})
 	vm.SetGenerateName("gen-")
@@ -31,7 +31,7 @@ func generatedVM(m macpool.MAC, claim string) *unstructured.Unstructured {
 	return vm
 }
 
-// copyOf is another creation with the address and the claim of a VM.
+// copyOf returns another creation with the address and the claim of a VM.
 func copyOf(t *testing.T, vm *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	m, err := macpool.ParseMAC(macsOf(t, vm)[0])
@@ -40,6 +40,7 @@ func copyOf(t *testing.T, vm *unstructured.Unstructured) *unstructured.Unstructu
 }
 
 func TestClaimsOfGeneratedNamesCannotBeForgedOrCopied(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	optIn(t, s)
 	mutator, err := s.StartMutator(t.Context(), "default")
@@ -92,31 +93,39 @@ func TestClaimsOfGeneratedNamesCannotBeForgedOrCopied(t *testing.T) {
 		refused(t, s.Client.Create(t.Context(), generatedVM(m, "mdyhm2q3-1")))
 	})
 	t.Run("the key is made again when its Secret is gone", func(t *testing.T) {
-		key := func() []byte {
-			var secret corev1.Secret
-			name := client.ObjectKey{Namespace: "bridgehead-system", Name: webhooks.ClaimSecretName}
-			if err := s.Client.Get(t.Context(), name, &secret); apierrors.IsNotFound(err) {
-				return nil
-			}
-			return secret.Data["current"]
-		}
-		before := key()
-		require.Len(t, before, 32)
-		require.NoError(t, s.Client.Delete(t.Context(), &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "bridgehead-system", Name: webhooks.ClaimSecretName},
-		}))
-		waitUntil(t, func() bool { return len(key()) == 32 })
-		assert.NotEqual(t, before, key())
-		for range 10 {
-			vm := generatedVM(macpool.MAC{}, "")
-			// Where one replica has the new key and the other has not, clients are asked to try again, as they do.
-			waitUntil(t, func() bool {
-				err := s.Client.Create(t.Context(), vm)
-				require.True(t, err == nil || apierrors.IsTooManyRequests(err), "%v", err)
-				return err == nil
-			})
-		}
+		requireNewClaimKey(t, s, func(secret *corev1.Secret) error { return s.Client.Delete(t.Context(), secret) })
 	})
+	t.Run("the key is made again when its Secret cannot be read", func(t *testing.T) {
+		requireNewClaimKey(t, s, func(secret *corev1.Secret) error {
+			secret.Data = map[string][]byte{"current": []byte("rubbish")}
+			return s.Client.Update(t.Context(), secret)
+		})
+	})
+}
+
+// requireNewClaimKey spoils the Secret of the key of claims, and waits until there is another one and VMs are created.
+func requireNewClaimKey(t *testing.T, s *suite.Suite, spoil func(*corev1.Secret) error) {
+	t.Helper()
+	read := func() *corev1.Secret {
+		var secret corev1.Secret
+		name := client.ObjectKey{Namespace: "bridgehead-system", Name: webhooks.ClaimSecretName}
+		require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), name, &secret)))
+		return &secret
+	}
+	before := read().DeepCopy()
+	require.Len(t, before.Data["current"], 32)
+	require.NoError(t, spoil(before.DeepCopy()))
+	waitUntil(t, func() bool { return len(read().Data["current"]) == 32 })
+	assert.NotEqual(t, before.Data["current"], read().Data["current"])
+	for range 10 {
+		vm := generatedVM(macpool.MAC{}, "")
+		// Where one replica has the new key and the other has not, clients are asked to try again, as they do.
+		waitUntil(t, func() bool {
+			err := s.Client.Create(t.Context(), vm)
+			require.True(t, err == nil || apierrors.IsTooManyRequests(err), "%v", err)
+			return err == nil
+		})
+	}
 }
 
 // refused requires an error to be our refusal of an address that another has, for good or for now.

@@ -22,6 +22,7 @@ import (
 )
 
 func TestCollisionsOfVMsThatPassedAdmissionAreReported(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
 	m := macpool.MAC{0x02, 0xaa, 0xbb, 0, 0, 1}
 	pool := poolFor(

@@ -55,6 +55,7 @@ type answer struct {
 }
 
 func TestReviewsOfTheCorpusThroughTheAPIServer(t *testing.T) {
+	t.Parallel()
 	root, err := suite.Root()
 	require.NoError(t, err)
 	cases, err := corpus.Read(filepath.Join(root, filepath.FromSlash(corpus.Dir)))
@@ -342,8 +343,8 @@ func (r corpusRun) checkHolds(c corpus.Case, want map[string][]string) {
 	assert.NoError(r.t, err, "%s", strings.Join(differences, "\n"))
 }
 
-// namesOf are the holders of an entry as the corpus spells them. One that was created by generateName may have got its
-// name by now.
+// namesOf returns the holders of an entry as the corpus spells them. One that was created by generateName may have got
+// its name by now.
 func namesOf(e macpool.Entry, spelled []string) []string {
 	var names []string
 	for _, h := range e.Holds {
@@ -420,7 +421,7 @@ func (r corpusRun) post(c corpus.Case) answer {
 	return got
 }
 
-// at is the value at a JSON pointer, nil if there is none.
+// at returns the value at a JSON pointer, nil if there is none.
 func at(value any, pointer string) any {
 	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		key := strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
@@ -440,7 +441,7 @@ func at(value any, pointer string) any {
 	return value
 }
 
-// macsIn are the addresses of the interfaces in the text of a VM, which may be odd, in their usual spelling.
+// macsIn returns the addresses of the interfaces in the text of a VM, which may be odd, in their usual spelling.
 func macsIn(text []byte) []string {
 	var object map[string]any
 	if json.Unmarshal(text, &object) != nil {
@@ -457,7 +458,7 @@ func macsIn(text []byte) []string {
 	return macs
 }
 
-// macsOf are the addresses of a VM's interfaces, empty where there is none.
+// macsOf returns the addresses of a VM's interfaces, empty where there is none.
 func macsOf(t *testing.T, vm *unstructured.Unstructured) []string {
 	interfaces, _, err := unstructured.NestedSlice(
 		vm.Object, "spec", "template", "spec", "domain", "devices", "interfaces",

@@ -108,7 +108,7 @@ func (w *fakeAgents) work(ctx context.Context) {
 	}
 }
 
-// next is what an agent says next of its enactment, if anything.
+// next returns what an agent says next of its enactment, if anything.
 func (w *fakeAgents) next(e *v1beta1.NodeNetworkConfigurationEnactment) (state nmstate.ConditionType, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,7 +166,7 @@ func (w *fakeAgents) observe(event watch.Event) {
 	w.most[policy] = max(w.most[policy], count)
 }
 
-// unavailable says whether a node is at work, may begin any time, or has failed with the newest generation.
+// unavailable reports whether a node is at work, may begin any time, or has failed with the newest generation.
 func unavailable(e *v1beta1.NodeNetworkConfigurationEnactment, newest int64) bool {
 	is := func(t nmstate.ConditionType) bool { return nmstate.IsTrue(e.Status.Conditions, t) }
 	turn, says := turnOf(e), e.Status.PolicyGeneration
@@ -189,7 +189,7 @@ func (w *fakeAgents) set(change func(w *fakeAgents)) {
 	change(w)
 }
 
-// says is what an enactment says, as types of the conditions that are True; empty if there is no such enactment.
+// says returns what an enactment says, as types of the conditions that are True; empty if there is no such enactment.
 func (w *fakeAgents) says(enactment string) []nmstate.ConditionType {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -204,7 +204,7 @@ func (w *fakeAgents) says(enactment string) []nmstate.ConditionType {
 	return types
 }
 
-// turn is the turn of an enactment; zero if it has none.
+// turn returns the turn of an enactment; zero if it has none.
 func (w *fakeAgents) turn(enactment string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,7 +214,7 @@ func (w *fakeAgents) turn(enactment string) int64 {
 	return 0
 }
 
-// names are the enactments of a policy.
+// names returns the enactments of a policy.
 func (w *fakeAgents) names(policy string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -43,7 +43,7 @@ func newHollow(t *testing.T) *hollowNode {
 	return &hollowNode{network}
 }
 
-// bridged says whether the bridge is there.
+// bridged reports whether the bridge is there.
 func (h *hollowNode) bridged() bool {
 	state, err := h.Read()
 	_, found := state.Interface(agentBridge)
@@ -105,7 +105,7 @@ func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 	t.Cleanup(a.stop)
 }
 
-// said says whether there was an event that begins so.
+// said reports whether there was an event that begins so.
 func (a *hollowAgent) said(event string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -148,7 +148,7 @@ func (f *fleet) addNode(t *testing.T, name string) *hollowAgent {
 	return &hollowAgent{name: name, config: cfg, dir: t.TempDir()}
 }
 
-// offers is how many attachments to the bridge a node offers, by its Node; zero if it does not mention it.
+// offers returns how many attachments to the bridge a node offers, by its Node; zero if it does not mention it.
 func (f *fleet) offers(t *testing.T, node string) int64 {
 	t.Helper()
 	var n corev1.Node
@@ -159,7 +159,7 @@ func (f *fleet) offers(t *testing.T, node string) int64 {
 	return min(a.Value(), b.Value())
 }
 
-// available says whether a node is said to be as the policy wants it.
+// available reports whether a node is said to be as the policy wants it.
 func (f *fleet) available(t *testing.T, node string) bool {
 	t.Helper()
 	var e v1beta1.NodeNetworkConfigurationEnactment
@@ -167,7 +167,19 @@ func (f *fleet) available(t *testing.T, node string) bool {
 	return err == nil && nmstate.IsTrue(e.Status.Conditions, nmstate.EnactmentAvailable)
 }
 
-// forgot says whether an agent has noted that a policy is gone.
+// told returns what the event of the policy uplink with a reason says in the API; "" if there is none.
+func (f *fleet) told(t *testing.T, reason string) string {
+	t.Helper()
+	out, err := f.Kubectl(t.Context(), "get", "events.v1.events.k8s.io", "-A", "-o",
+		`jsonpath={.items[?(@.reason=="`+reason+`")].note}`,
+		"--field-selector", "regarding.kind=NodeNetworkConfigurationPolicy,regarding.name=uplink")
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+// forgot reports whether an agent has noted that a policy is gone.
 func (a *hollowAgent) forgot(t *testing.T, policy string) bool {
 	t.Helper()
 	j, err := journal.Open(a.dir)
@@ -175,6 +187,20 @@ func (a *hollowAgent) forgot(t *testing.T, policy string) bool {
 	records, err := j.Records()
 	require.NoError(t, err)
 	return slices.ContainsFunc(records, func(r journal.Record) bool { return r.Policy == policy && r.Orphan })
+}
+
+// fall notes that the node gave up all policies when it booted, as the unit of the host does before an agent runs.
+func (a *hollowAgent) fall(t *testing.T, cause string) {
+	t.Helper()
+	j, err := journal.Open(a.dir)
+	require.NoError(t, err)
+	records, err := j.Records()
+	require.NoError(t, err)
+	require.NotEmpty(t, records)
+	require.NoError(t, j.NoteFallen(journal.Fallen{Boot: "this", Cause: cause, Records: records, Done: true}))
+	for _, r := range records {
+		require.NoError(t, j.Drop(r.Key()))
+	}
 }
 
 // zero does to a Node what kubelet does when it starts, and waits for the agent to repair that.

@@ -55,6 +55,7 @@ func (h helm) run(ctx context.Context, plane *controlplane.ControlPlane, args ..
 }
 
 func TestHelmInstallsUpgradesAndUninstallsWithoutStoppingAnybody(t *testing.T) {
+	t.Parallel()
 	h := newHelm(t)
 	s := suite.StartForTest(t, suite.Options{
 		Replicas:     2,
@@ -83,6 +84,7 @@ func TestHelmInstallsUpgradesAndUninstallsWithoutStoppingAnybody(t *testing.T) {
 		return vmWith(fmt.Sprintf("late-%d-%d", number, n), make([]macpool.MAC, 2))
 	}, func(client.Object) error { return nil })
 	uninstalling.waitFor(t, 10)
+	holdNamespace(t, s)
 	require.NoError(t, h.run(t.Context(), s.ControlPlane, "uninstall", "bridgehead"))
 	require.Empty(t, webhookNames(t, s), "they go before anything else does")
 	uninstalling.waitFor(t, 10)
@@ -95,11 +97,10 @@ func TestHelmInstallsUpgradesAndUninstallsWithoutStoppingAnybody(t *testing.T) {
 	require.Error(t, deleteDefinitions(t, s.ControlPlane, "--dry-run=server"), "the guard is there, too")
 
 	// As docs/install.md says.
-	waitLong(t, func() bool { // an install beside namespaces that are still ending fails, and Helm keeps its name
-		left, err := s.Kubectl(t.Context(), "get", "namespaces", "-o=name")
-		require.NoError(t, err)
-		return !strings.Contains(left, "bridgehead")
-	})
+	requireNotBesideWhatEnds(t, s, h)
+	other := []string{"install", "other", h.chart, "--dry-run=server"}
+	require.ErrorContains(t, h.run(t.Context(), s.ControlPlane, other...), "invalid ownership metadata")
+	require.NoError(t, h.run(t.Context(), s.ControlPlane, append(other, "--take-ownership")...))
 	require.NoError(t, h.run(t.Context(), s.ControlPlane, "install", "bridgehead", h.chart))
 	requireUsersObjects(t, s.ControlPlane)
 	require.NoError(t, h.run(t.Context(), s.ControlPlane, "upgrade", "bridgehead", h.chart, "--set=crds.keep=false"))
@@ -109,6 +110,40 @@ func TestHelmInstallsUpgradesAndUninstallsWithoutStoppingAnybody(t *testing.T) {
 			_, err := s.Kubectl(t.Context(), "get", "crd", name)
 			return err != nil
 		})
+	}
+}
+
+// held is something in a namespace of ours that is not gone before somebody says so.
+const held = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: held, namespace: bridgehead-system, finalizers: [example.org/held]}
+`
+
+// holdNamespace has a namespace of ours still end when everything else of us is gone.
+func holdNamespace(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	_, err := s.KubectlInput(t.Context(), held, "create", "-f", "-")
+	require.NoError(t, err)
+}
+
+// requireNotBesideWhatEnds requires that an install beside a namespace that is still ending is refused before anything
+// of it is there, so that its name is free for the next, and that what the refusal says to wait for comes.
+func requireNotBesideWhatEnds(t *testing.T, s *suite.Suite, h helm) {
+	t.Helper()
+	err := h.run(t.Context(), s.ControlPlane, "install", "bridgehead", h.chart)
+	require.ErrorContains(t, err, "the namespace bridgehead-system of an earlier install is still being deleted")
+	require.ErrorContains(t, err, "kubectl wait --for=delete namespace/bridgehead-system")
+	_, err = s.Kubectl(t.Context(), "get", "serviceaccount", "bridgehead-agent", "-n", "bridgehead-agent")
+	require.Error(t, err, "nothing was begun")
+	_, err = s.Kubectl(
+		t.Context(), "patch", "configmap", "held", "-n", "bridgehead-system", "--type=merge", "-p",
+		`{"metadata":{"finalizers":null}}`,
+	)
+	require.NoError(t, err)
+	for _, name := range []string{"bridgehead-system", "bridgehead-agent"} {
+		_, err = s.Kubectl(t.Context(), "wait", "--for=delete", "namespace/"+name, "--timeout=4m")
+		require.NoError(t, err)
 	}
 }
 

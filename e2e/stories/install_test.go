@@ -23,7 +23,7 @@ metadata: {name: users}
 spec: {desiredState: {interfaces: [{name: br7, type: linux-bridge, state: up}]}}
 `
 
-// definitions are the custom resource definitions of the manifests.
+// definitions returns the custom resource definitions of the manifests.
 func definitions() []string {
 	return []string{
 		"macpools.bridgehead.dev", "macblocks.bridgehead.dev", "nodenetworkconfigurationpolicies.nmstate.io",
@@ -39,6 +39,7 @@ spec: {ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:ff"}]}
 `
 
 func TestUninstallKeepsWhatUsersMadeAndStopsNobody(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	optIn(t, s)
 	_, err := s.KubectlInput(t.Context(), aPolicy+"---"+aPool, "create", "-f", "-")
@@ -66,6 +67,7 @@ func requireUsersObjects(t *testing.T, plane *controlplane.ControlPlane) {
 }
 
 func TestWhatUsersMadeOutlivesAsManyUninstallsAsTheyLike(t *testing.T) {
+	t.Parallel()
 	plane := controlplane.StartForTest(t, controlplane.Options{Controllers: []string{"namespace-controller"}})
 	root, err := suite.Root()
 	require.NoError(t, err)
@@ -80,7 +82,7 @@ func TestWhatUsersMadeOutlivesAsManyUninstallsAsTheyLike(t *testing.T) {
 			require.ErrorContains(t, err, name+" is kept, for all its objects would be deleted with it")
 		}
 	}
-	require.NoError(t, plane.RestartAPIServer(t.Context()), "it reads the policy anew")
+	require.NoError(t, plane.RestartAPIServer(t.Context()), "it reads the policy again")
 	waitUntil(t, func() bool { return deleteDefinitions(t, plane, "--dry-run=server") != nil })
 	_, err = plane.Kubectl(t.Context(), deleteAll...)
 	require.ErrorContains(t, err, "is kept")
@@ -119,6 +121,7 @@ func deleteDefinitions(t *testing.T, plane *controlplane.ControlPlane, flags ...
 }
 
 func TestCustomResourcesOfKubernetesNmstateAreTakenOverWithTheirPolicies(t *testing.T) {
+	t.Parallel()
 	plane := controlplane.StartForTest(t, controlplane.Options{})
 	root, err := suite.Root()
 	require.NoError(t, err)

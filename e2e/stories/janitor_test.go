@@ -19,6 +19,7 @@ import (
 )
 
 func TestAddressesInUseAreImportedBeforeTheFirstReadinessAndByWatchAfter(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
 	_, err := s.Kubectl(t.Context(), "create", "namespace", "other")
 	require.NoError(t, err)
@@ -57,9 +58,18 @@ func TestAddressesInUseAreImportedBeforeTheFirstReadinessAndByWatchAfter(t *test
 	require.NoError(t, s.Client.Create(t.Context(), inNamespace("other", vmWith("after", []macpool.MAC{later}))))
 	waitUntil(t, func() bool { return heldBy(t, s)[later.String()] == "VirtualMachine other/after" })
 	assert.ErrorContains(t, s.Client.Create(t.Context(), vmWith("thief", []macpool.MAC{later})), "is held by another VM")
+
+	_, err = s.Kubectl(t.Context(), "delete", "macblocks", "--all", "--wait=false")
+	require.NoError(t, err)
+	for _, m := range []macpool.MAC{stored, reported, later} {
+		err := s.Client.Create(t.Context(), vmWith("thief", []macpool.MAC{m}))
+		assert.ErrorContains(t, err, "is held by another VM", "blocks that somebody deletes are not forgotten")
+		waitUntil(t, func() bool { return heldBy(t, s)[m.String()] != "" })
+	}
 }
 
 func TestKubeVirtMayBeInstalledLater(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, WithoutKubeVirt: true})
 	require.NoError(t, s.InstallKubeVirt(t.Context()))
 	m := macpool.MAC{0x52, 0x54, 0, 0, 0, 1}
@@ -72,7 +82,7 @@ func inNamespace(namespace string, vm *unstructured.Unstructured) *unstructured.
 	return vm
 }
 
-// heldBy is who holds which address, of those outside of windows.
+// heldBy returns who holds which address, of those outside of windows.
 func heldBy(t *testing.T, s *suite.Suite) map[string]string {
 	blocks, err := s.Blocks(t.Context())
 	require.NoError(t, err)
@@ -87,7 +97,7 @@ func heldBy(t *testing.T, s *suite.Suite) map[string]string {
 	return held
 }
 
-// podWith is a pod that asks for an address on a secondary network.
+// podWith returns a pod that asks for an address on a secondary network.
 func podWith(namespace, name, mac string, labels map[string]string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels, Annotations: map[string]string{
@@ -105,6 +115,7 @@ func namespaceWith(name string, labels map[string]string) *corev1.Namespace {
 }
 
 func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
 	optedIn := map[string]string{"mutatepods.kubemacpool.io": "allocate"}
 	for _, o := range []client.Object{
@@ -134,6 +145,7 @@ func TestAddressesOfPodsAreKeptWhereTheirNamespaceOptedIn(t *testing.T) {
 }
 
 func TestDefaultPoolHasTheRangeOfKubemacpool(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
 	config := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubemacpool-mac-range-config"},

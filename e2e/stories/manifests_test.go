@@ -17,6 +17,7 @@ import (
 )
 
 func TestManifestsOfEveryClusterAreAppliedStrictly(t *testing.T) {
+	t.Parallel()
 	plane := controlplane.StartForTest(t, controlplane.Options{})
 	for _, file := range []string{"testdata/scc-crd.yaml", "testdata/servicemonitor-crd.yaml"} {
 		crd, err := os.ReadFile(file)

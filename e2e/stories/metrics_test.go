@@ -21,6 +21,7 @@ import (
 )
 
 func TestMetricsAreForThoseWhoMayGetThem(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, Flags: []string{"--metrics-secure=true"}})
 	for _, account := range []string{"prometheus", "somebody"} {
 		_, err := s.Kubectl(t.Context(), "create", "serviceaccount", account)

@@ -40,6 +40,7 @@ func playedNode(name, capacity string) string {
 }
 
 func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	resource := func(name string) string {
 		t.Helper()

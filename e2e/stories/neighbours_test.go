@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// kinds are the custom resources of neighbours: NetworkAddonsConfig and NMState, with no schema.
+// kinds returns the custom resources of neighbours: NetworkAddonsConfig and NMState, with no schema.
 func kinds() string {
 	var all []string
 	for plural, names := range map[string][2]string{
@@ -39,7 +39,16 @@ spec:
 	return strings.Join(all, "---")
 }
 
-// installed is the object by which a neighbour is seen.
+// applyKinds makes the kinds of neighbours known.
+func applyKinds(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	_, err := s.KubectlInput(t.Context(), kinds(), "apply", "--server-side", "-f", "-")
+	require.NoError(t, err)
+	_, err = s.Kubectl(t.Context(), "wait", "--for=condition=Established", "crd", "--all")
+	require.NoError(t, err)
+}
+
+// installed returns the object by which a neighbour is seen.
 func installed(n arming.Neighbour) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{}}
 	o.SetGroupVersionKind(n.Kind)
@@ -59,13 +68,11 @@ func installed(n arming.Neighbour) *unstructured.Unstructured {
 }
 
 func TestNothingIsDoneBesideOthersThatDoTheSameUntilTheyAreGone(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{})
-	_, err := s.KubectlInput(t.Context(), kinds(), "apply", "--server-side", "-f", "-")
-	require.NoError(t, err)
-	_, err = s.Kubectl(t.Context(), "wait", "--for=condition=Established", "crd", "--all")
-	require.NoError(t, err)
+	applyKinds(t, s)
 	for _, namespace := range []string{"nmstate", "openshift-nmstate"} {
-		_, err = s.Kubectl(t.Context(), "create", "namespace", namespace)
+		_, err := s.Kubectl(t.Context(), "create", "namespace", namespace)
 		require.NoError(t, err)
 	}
 	all := arming.Neighbours()
@@ -104,7 +111,9 @@ func eventsOfNeighbours(t *testing.T, s *suite.Suite) string {
 }
 
 func TestAgentsReportNothingBesideKubernetesNmstate(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{}) // no replica was ever ready: we were not here first
+	applyKinds(t, s)
 	f := &fleet{Suite: s, client: newNetworkClient(t, s.Config)}
 	_, err := f.Kubectl(t.Context(), "create", "namespace", "nmstate")
 	require.NoError(t, err)

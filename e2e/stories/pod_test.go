@@ -19,6 +19,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/e2e/controlplane"
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 	asksForBr0 = "k8s.v1.cni.cncf.io/resourceName: " + bridge0
 )
 
-// pod is a pod in the default namespace. more is added to its spec.
+// pod returns a pod in the default namespace. more is added to its spec.
 func pod(name, annotations, more string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: %s, annotations: {%s}}\n"+
 		"spec: {containers: [{name: main, image: pause}]%s}\n---\n", name, annotations, more)
@@ -40,7 +41,7 @@ func podOf(t *testing.T, s *suite.Suite, name string) *corev1.Pod {
 	return p
 }
 
-// asked is how much of bridge br0 the container of a pod asks for.
+// asked returns how much of bridge br0 the container of a pod asks for.
 func asked(p *corev1.Pod) string {
 	resources := p.Spec.Containers[0].Resources
 	requested, limit := resources.Requests[bridge0], resources.Limits[bridge0]
@@ -51,6 +52,7 @@ func asked(p *corev1.Pod) string {
 }
 
 func TestPodsAskForWhatTheirNetworksNeed(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+
 		network("bare", "bridgehead.dev/resource-name: none", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`)+
@@ -129,6 +131,7 @@ func rights(user string, reads bool) string {
 }
 
 func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	_, err := s.Kubectl(t.Context(), "label", "namespace", "default", "mutatepods.kubemacpool.io=allocate")
 	require.NoError(t, err)
@@ -193,17 +196,27 @@ func TestPodsOfOptedInNamespacesGetAddresses(t *testing.T) {
 		}
 	})
 
-	t.Run("the pod of a VM has its VM's address", func(t *testing.T) {
-		create(t, s, strings.Replace(pod("virt-launcher-x", fmt.Sprintf(`k8s.v1.cni.cncf.io/networks: '[{"name":"l2","namespace":"default","mac":%q,"interface":"pod1"}]'`, macs[0]), ""),
-			"metadata: {", "metadata: {labels: {kubevirt.io: virt-launcher}, ", 1))
+	t.Run("the pod of a VM has its VM's address, and nobody else's", func(t *testing.T) {
+		launcher := func(m string) string {
+			p := pod("virt-launcher-x", fmt.Sprintf(`k8s.v1.cni.cncf.io/networks: '[{"name":"l2","namespace":"default","mac":%q,"interface":"pod1"}]'`, m), "")
+			return strings.Replace(p, "metadata: {", "metadata: {labels: {kubevirt.io: virt-launcher}, ownerReferences: [{"+
+				"apiVersion: kubevirt.io/v1, kind: VirtualMachineInstance, name: vm, uid: u, controller: true}], ", 1)
+		}
+		its := macpool.MAC{0x52, 0x54, 5: 9}.String()
+		require.NoError(t, s.Client.Create(t.Context(), vmWith("vm", []macpool.MAC{{0x52, 0x54, 5: 9}})))
+		out, err := kubectl(t, s, launcher(macs[0]), "create", "-f", "-")
+		require.Error(t, err)
+		assert.Contains(t, out, "VirtualMachine default/vm, which does not have "+macs[0])
+		create(t, s, launcher(its))
 		p := podOf(t, s, "virt-launcher-x")
-		assert.Equal(t, macs[0], addresses(p)[0])
+		assert.Equal(t, its, addresses(p)[0])
 		assert.Equal(t, "1", asked(p))
-		assert.Equal(t, "Pod default/a", heldBy(t, s)[macs[0]])
+		waitUntil(t, func() bool { return heldBy(t, s)[its] == "VirtualMachine default/vm" })
 	})
 }
 
 func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, ControlPlane: controlplane.Options{Scheduler: true}})
 	const room = "cpu: '8', memory: 8Gi, pods: '50'"
 	create(t, s, playedNode("without", room)+playedNode("with", room+", "+bridge0+": 1k"))
@@ -230,11 +243,12 @@ func TestPodsAreBoundOnlyToNodesThatHaveTheBridge(t *testing.T) {
 }
 
 func TestOnlyBridgesThatSomebodyOffersAreAskedFor(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	out := create(t, s, network("demo", "", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0","ipam":{"type":"host-local","subnet":"10.0.0.0/24"}}`))
-	assert.Contains(t, out, "Warning: no policy declares bridge br0 and no node has it: the plugin makes one of its own, without uplink")
+	assert.Contains(t, out, "Warning: no policy declares bridge br0 and no node has it: the plugin will create one without an uplink")
 	out = create(t, s, pod("before", "k8s.v1.cni.cncf.io/networks: demo", ""))
-	assert.Contains(t, out, "Warning: network default/demo: no policy declares bridge br0 and no node has it: it is not asked for")
+	assert.Contains(t, out, "Warning: network default/demo: no policy declares bridge br0 and no node has it: the pod does not request it")
 	assert.Equal(t, "0", asked(podOf(t, s, "before")), "it would be Pending for ever")
 
 	create(t, s, "apiVersion: nmstate.io/v1\nkind: NodeNetworkConfigurationPolicy\nmetadata: {name: br0}\n"+
@@ -248,6 +262,7 @@ func TestOnlyBridgesThatSomebodyOffersAreAskedFor(t *testing.T) {
 }
 
 func TestAHundredPodsAtOnceNameANetworkWithoutAnnotations(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	create(t, s, network("bare", "", `{"cniVersion":"0.3.1","type":"macvlan"}`))
 	none := networkReads(t, s)
@@ -290,6 +305,7 @@ func podFor(name, networks string) *corev1.Pod {
 }
 
 func TestANetworkMayBeNamedAsSoonAsItExists(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	for i := range 20 {
 		name := fmt.Sprint("fresh-", i)
@@ -299,6 +315,7 @@ func TestANetworkMayBeNamedAsSoonAsItExists(t *testing.T) {
 }
 
 func TestVMsAreServedWithoutNetworkAttachmentDefinitions(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, WithoutKubeVirt: true})
 	out, err := kubectl(t, s, pod("early", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "-f", "-")
 	require.Error(t, err)
@@ -310,6 +327,7 @@ func TestVMsAreServedWithoutNetworkAttachmentDefinitions(t *testing.T) {
 }
 
 func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	create(t, s, network("l2", asksForBr0, `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 	// A webhook that names networks when ours was not called is played by one of ours that is called for no pod.
@@ -322,7 +340,7 @@ func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 		out, err := kubectl(
 			t, s, pod("behind", "k8s.v1.cni.cncf.io/networks: l2", ""), "create", "--dry-run=server", "-f", "-",
 		)
-		return err != nil && strings.Contains(out, "the networks of the pod need "+bridge0+": 1, which it does not ask for")
+		return err != nil && strings.Contains(out, "the networks of the pod need "+bridge0+": 1, which it does not request")
 	})
 	asks := strings.Replace(
 		pod("asks", "k8s.v1.cni.cncf.io/networks: l2", ""), "image: pause}",

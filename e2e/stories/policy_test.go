@@ -33,6 +33,7 @@ func policyYAML(version, name, spec string) string {
 }
 
 func TestPoliciesAreJudgedWhenTheyAreApplied(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, WithoutKubeVirt: true})
 	_, err := s.KubectlInput(t.Context(), nodeState, "apply", "-f", "-")
 	require.NoError(t, err)
@@ -80,6 +81,7 @@ func TestPoliciesAreJudgedWhenTheyAreApplied(t *testing.T) {
 }
 
 func TestADryRunOfAPolicyShowsThePlan(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1, WithoutKubeVirt: true})
 	_, err := s.KubectlInput(t.Context(), nodeState, "apply", "-f", "-")
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRollingRestartDoesNotFailOneRequest(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	optIn(t, s)
 	clients := startLoad(t, s, 8)

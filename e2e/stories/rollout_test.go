@@ -65,6 +65,7 @@ func (r rollout) label(label string, nodes ...string) {
 }
 
 func TestRollout(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2, WithoutKubeVirt: true})
 	c, err := client.NewWithWatch(s.Config, client.Options{Scheme: newNetworkClient(t, s.Config).Scheme()})
 	require.NoError(t, err)
@@ -202,7 +203,7 @@ func (r rollout) testKill(t *testing.T) {
 	r.requireMost(r.t, "br-kill", 1)
 }
 
-// leader is the replica that hands out turns.
+// leader returns the replica that hands out turns.
 func (r rollout) leader() *suite.Replica {
 	r.t.Helper()
 	var lease coordinationv1.Lease

@@ -19,6 +19,7 @@ import (
 const storyNICs = 2
 
 func TestVMsOfTheStoryGetUniqueAddressesThatTheLedgerHolds(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 2})
 	out, err := s.Kubectl(t.Context(), "apply", "-f", "testdata/30-vms.yaml")
 	require.NoError(t, err)
@@ -47,6 +48,7 @@ func TestVMsOfTheStoryGetUniqueAddressesThatTheLedgerHolds(t *testing.T) {
 }
 
 func TestBothVersionsOfAVMAreServedAlike(t *testing.T) {
+	t.Parallel()
 	s := suite.StartForTest(t, suite.Options{Replicas: 1})
 	_, err := s.Kubectl(t.Context(), "label", "namespace", "default", "mutatevirtualmachines.kubemacpool.io=allocate")
 	require.NoError(t, err)

@@ -69,10 +69,10 @@ func New(ctx context.Context, c *node.Cluster) (*Field, error) {
 			return nil, fmt.Errorf("%s does not report its network: %w", n.Name, err)
 		}
 	}
-	return f, errors.Join(f.bump(ctx), f.settled(ctx))
+	return f, errors.Join(f.bump(ctx), f.converged(ctx))
 }
 
-// All are the faults, in an order that makes them quick.
+// All returns the faults, in an order that makes them quick.
 func (f *Field) All() []Fault {
 	return []Fault{
 		{"A bridge is deleted by hand", true, f.deleteBridge},
@@ -83,9 +83,13 @@ func (f *Field) All() []Fault {
 		{"A policy sends the default route to nobody", true, f.loseGateway},
 		{"A policy fails on one of two nodes, and one may be unavailable", true, f.failOnOne},
 		{"The API server is away while a bridge is deleted", true, f.healAlone},
+		{"A virtual address stands beside that of a policy", false, f.keepVirtual},
+		{"A VM with a low MAC starts on the node's own bridge, under DHCP", false, f.keepLease},
+		{"The NIC that a policy names comes late", true, f.waitForNIC},
 		{"The agent is killed -9 at twenty moments of an apply", false, f.killAgent},
 		{"The manager that hands out turns is killed in mid-rollout", false, f.killManager},
 		{"The power is cut at six moments of an apply", false, f.cutPower},
+		{"The power is cut in the middle of a change, and then there is another lease", false, f.cutPowerBeforeAnotherLease},
 		{"A node boots without API server", false, f.bootAlone},
 		{"A node is removed", true, f.removeNode},
 	}
@@ -102,8 +106,8 @@ func (f *Field) apply(ctx context.Context, manifest string) error {
 	return err
 }
 
-// settled waits until the base policy is Available in its newest generation on every node.
-func (f *Field) settled(ctx context.Context) error {
+// converged waits until the base policy is Available in its newest generation on every node.
+func (f *Field) converged(ctx context.Context) error {
 	generation, err := f.Kubectl(ctx, "get", "nncp", "base", "-o=jsonpath={.metadata.generation}")
 	if err != nil {
 		return err

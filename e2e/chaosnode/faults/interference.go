@@ -51,7 +51,7 @@ func (f *Field) healed(ctx context.Context, n *node.Node, line string) (time.Dur
 	return took, err
 }
 
-// shape is what matters of the bridge, without numbers that change when a link is made again.
+// shape returns what matters of the bridge, without numbers that change when a link is made again.
 func (f *Field) shape(ctx context.Context, n *node.Node) (string, error) {
 	ports, err := onNode(ctx, n, "bridge vlan show")
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *Field) keepVeth(ctx context.Context) (string, error) {
 	}
 	const times = 3
 	for range times {
-		if err := errors.Join(f.bump(ctx), f.settled(ctx)); err != nil {
+		if err := errors.Join(f.bump(ctx), f.converged(ctx)); err != nil {
 			return "", err
 		}
 		links, err := onNode(ctx, n, "ip -br link show master br0")
@@ -111,7 +111,7 @@ func (f *Field) healAlone(ctx context.Context) (string, error) {
 	return "back " + within(took), err
 }
 
-// within says how long something took, and how long it should have.
+// within returns how long something took, and how long it should have.
 func within(took time.Duration) string {
 	return fmt.Sprintf("in %s (target %s)", took.Round(time.Millisecond), healTarget)
 }

@@ -87,7 +87,7 @@ func (f *Field) undone(ctx context.Context, policy, manifest, lost string) (stri
 	return fmt.Sprintf("undone and reported in %s, tried once", took.Round(100*time.Millisecond)), f.remove(ctx, policy)
 }
 
-// primary is the configuration of eth0 and the routes.
+// primary returns the configuration of eth0 and the routes.
 func (f *Field) primary(ctx context.Context, n *node.Node) (string, error) {
 	addresses, err := onNode(ctx, n, "ip -br -4 addr show eth0")
 	if err != nil {
@@ -138,6 +138,49 @@ func (f *Field) failOnOne(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the other aborted: %q", status), errors.Join(err, f.remove(ctx, "half"))
 }
 
+// latePolicy names a NIC that node01 does not have yet. What it makes goes with it.
+const latePolicy = `
+apiVersion: nmstate.io/v1
+kind: NodeNetworkConfigurationPolicy
+metadata: {name: late, annotations: {bridgehead.dev/on-delete: revert}}
+spec:
+  nodeSelector: {kubernetes.io/hostname: node01}
+  desiredState:
+    interfaces:
+    - {name: br4, type: linux-bridge, state: up, bridge: {port: [{name: late0}]}}
+`
+
+// waitForNIC has a NIC come after the policy that names it.
+func (f *Field) waitForNIC(ctx context.Context) (string, error) {
+	n := f.Nodes[0]
+	if err := f.apply(ctx, latePolicy); err != nil {
+		return "", err
+	}
+	message, _, err := f.enactmentSays(ctx, n, "late", "Failing")
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(message, "tried again when the node has late0") {
+		return "", fmt.Errorf("the enactment does not say what it waits for: %q", message)
+	}
+	if _, err := onNode(ctx, n, "ip link add late0 type dummy"); err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if err := f.available(ctx, n, "late"); err != nil {
+		return "", err
+	}
+	took := time.Since(began)
+	if links, err := onNode(ctx, n, "ip -br link show master br4"); err != nil || !strings.Contains(links, "late0") {
+		return "", fmt.Errorf("late0 is not on br4: %s %w", links, err)
+	}
+	if err := errors.Join(f.remove(ctx, "late"), f.gone(ctx, n, "br4")); err != nil {
+		return "", err
+	}
+	_, err = onNode(ctx, n, "ip link del late0")
+	return fmt.Sprintf("Available %s after it came", took.Round(100*time.Millisecond)), err
+}
+
 // removeNode has a node go for good: its enactments go too.
 func (f *Field) removeNode(ctx context.Context) (string, error) {
 	const name = "node99"
@@ -158,5 +201,5 @@ func (f *Field) removeNode(ctx context.Context) (string, error) {
 	if _, err := f.Kubectl(ctx, "wait", "nnce/"+name+".base", "--for=delete", "--timeout", patience.String()); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("its enactment went in %s", time.Since(began).Round(time.Millisecond)), f.settled(ctx)
+	return fmt.Sprintf("its enactment went in %s", time.Since(began).Round(time.Millisecond)), f.converged(ctx)
 }

@@ -22,7 +22,7 @@ func (t *teller) showPods(ctx context.Context) error {
 		return err
 	}
 	for _, n := range t.Nodes {
-		if _, err := t.Kubectl(ctx, "wait", "nns/"+n.Name, "--for=create", "--timeout", settleTime.String()); err != nil {
+		if _, err := t.Kubectl(ctx, "wait", "nns/"+n.Name, "--for=create", "--timeout", maxWait.String()); err != nil {
 			return fmt.Errorf("%s does not report its network: %w", n.Name, err)
 		}
 	}
@@ -34,7 +34,7 @@ func (t *teller) applyPolicy(ctx context.Context) error {
 		return err
 	}
 	if err := t.show(
-		ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", settleTime.String(),
+		ctx, "wait", "nncp", policy, "--for", "condition=Available", "--timeout", maxWait.String(),
 	); err != nil {
 		return errors.Join(err, t.show(ctx, "get", "nnce", "-o", "yaml"))
 	}
@@ -75,7 +75,7 @@ func (t *teller) eventually(ctx context.Context, want string, args ...string) er
 	err := wait.PollUntilContextTimeout(
 		ctx,
 		wait.Jitter(50e6, 0.1),
-		settleTime,
+		maxWait,
 		true,
 		func(ctx context.Context) (bool, error) {
 			var err error
@@ -98,7 +98,7 @@ func (t *teller) deletePolicy(ctx context.Context) error {
 		return errors.New("nobody says that the configuration stays")
 	}
 	if err := t.show(
-		ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", settleTime.String(),
+		ctx, "wait", "nnce", "--for=delete", "-l", "nmstate.io/policy="+policy, "--timeout", maxWait.String(),
 	); err != nil {
 		return err
 	}

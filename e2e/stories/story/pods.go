@@ -77,7 +77,7 @@ func (t *teller) attachPods(ctx context.Context) error {
 	return nil
 }
 
-// launcherOf is the pod that KubeVirt would make for a VM, as far as secondary networks go.
+// launcherOf returns the pod that KubeVirt would make for a VM, as far as secondary networks go.
 func launcherOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
 	spec := vm.Spec.Template.Spec
 	var elements []map[string]string
@@ -111,13 +111,13 @@ func launcherOf(vm *virtv1.VirtualMachine) (*corev1.Pod, error) {
 	return pod, nil
 }
 
-// podInterface is the name KubeVirt gives the interface of a network in the pod.
+// podInterface returns the name KubeVirt gives the interface of a network in the pod.
 func podInterface(network string) string {
 	sum := sha256.Sum256([]byte(network))
 	return "pod" + hex.EncodeToString(sum[:])[:11]
 }
 
-// newPod is a pod on networks that gives an interface an address, if one is named, and sleeps.
+// newPod returns a pod on networks that gives an interface an address, if one is named, and sleeps.
 func newPod(name, networks, iface, address string) *corev1.Pod {
 	command := "exec sleep infinity"
 	if address != "" {
@@ -147,7 +147,7 @@ func (t *teller) createPod(ctx context.Context, pod *corev1.Pod) error {
 	if err := t.createOnly(ctx, pod); err != nil {
 		return err
 	}
-	_, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=Ready", "--timeout", settleTime.String())
+	_, err := t.Kubectl(ctx, "wait", "pod", pod.Name, "--for=condition=Ready", "--timeout", maxWait.String())
 	if err != nil {
 		return errors.Join(err, t.show(ctx, "describe", "pod", pod.Name))
 	}
@@ -168,7 +168,7 @@ func (t *teller) createOnly(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// cloudInitAddress is the address that cloud-init would give the guest's second NIC.
+// cloudInitAddress returns the address that cloud-init would give the guest's second NIC.
 func cloudInitAddress(vm *virtv1.VirtualMachine) (string, error) {
 	for _, volume := range vm.Spec.Template.Spec.Volumes {
 		if volume.CloudInitNoCloud == nil {
@@ -279,7 +279,7 @@ func (t *teller) stayAway(ctx context.Context) error {
 	}
 	condition := `jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}`
 	if _, err := t.Kubectl(
-		ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", settleTime.String(),
+		ctx, "wait", "pod", pod.Name, "--for=condition=PodScheduled=false", "--timeout", maxWait.String(),
 	); err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/cluster"
 )
 
-// maxAttempts is how often one VM is created anew in the seconds for which a Service still leads to a pod that crashed.
+// maxAttempts is how often one VM is created again in the seconds for which a Service still leads to a pod that
+// crashed.
 const maxAttempts = 30
 
 // A replica is a pod of the manager, and what it has done.
@@ -44,7 +45,7 @@ func (t *teller) killReplica(ctx context.Context) error {
 	return t.createMany(ctx, 10)
 }
 
-// replicas are the pods of the manager.
+// replicas returns the pods of the manager.
 func (t *teller) replicas(ctx context.Context) (all []replica, err error) {
 	out, err := t.Kubectl(ctx, "get", "pods", "-n", cluster.Namespace, "-l", "app.kubernetes.io/name=bridgehead",
 		`-o=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}`)

@@ -20,8 +20,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 )
 
-// settleTime is how long what follows from an answer may take on a busy machine.
-const settleTime = 5 * time.Minute
+// maxWait is how long what follows from an answer may take on a busy machine.
+const maxWait = 5 * time.Minute
 
 // Tell tells the story on two nodes with Bridgehead installed. It returns an error as soon as something is not so.
 func Tell(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
@@ -74,7 +74,7 @@ func (t *teller) chapters() []chapter {
 	}
 }
 
-// file is the path of a manifest.
+// file returns the path of a manifest.
 func (t *teller) file(name string) string { return filepath.Join(t.testdata, name) }
 
 // show runs kubectl before the reader's eyes.

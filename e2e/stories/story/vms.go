@@ -111,7 +111,7 @@ func (t *teller) showLedger(ctx context.Context) error {
 	}
 	used := fmt.Sprintf("jsonpath={.status.used}=%d", len(held))
 	if _, err := t.Kubectl(
-		ctx, "wait", "macpool", "default", "--for", used, "--timeout", settleTime.String(),
+		ctx, "wait", "macpool", "default", "--for", used, "--timeout", maxWait.String(),
 	); err != nil {
 		return fmt.Errorf("the pool does not count the %d addresses that are held: %w", len(held), err)
 	}
@@ -152,7 +152,7 @@ func (t *teller) waitHeld(ctx context.Context, mac, owner string) (holder string
 	err = wait.PollUntilContextTimeout(
 		ctx,
 		20*time.Millisecond,
-		settleTime,
+		maxWait,
 		true,
 		func(ctx context.Context) (bool, error) {
 			held, err := t.held(ctx)
@@ -166,7 +166,7 @@ func (t *teller) waitHeld(ctx context.Context, mac, owner string) (holder string
 	return holder, nil
 }
 
-// held is who holds which address.
+// held returns who holds which address.
 func (t *teller) held(ctx context.Context) (map[string]string, error) {
 	blocks, err := suite.Blocks(ctx, t.Client)
 	if err != nil {
@@ -190,7 +190,7 @@ func holders(e macpool.Entry) (names []string) {
 	return names
 }
 
-// copyOf is a VM under another name, as YAML, with the addresses that mac says.
+// copyOf returns a VM under another name, as YAML, with the addresses that mac says.
 func (t *teller) copyOf(ctx context.Context, vm, name string, mac func(*virtv1.Interface) string) (string, error) {
 	original, err := t.vm(ctx, vm)
 	if err != nil {
