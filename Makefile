@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TOOL := go tool -modfile=tools/go.mod
 # A test binary of GUEST_PACKAGES changes the kernel's network: IN_GUEST runs it in a guest, never on this machine.
-GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/probe/... ./nodeagent/host ./cmd/bridgehead-agent
+GUEST_PACKAGES := ./nodeagent/kernel/... ./nodeagent/dhcp/... ./nodeagent/lldp ./nodeagent/probe/... ./nodeagent/host ./cmd/bridgehead-agent
 IN_GUEST := go run github.com/bridgehead-dev/bridgehead/e2e/vmrun -add ip -add bridge
 
 .PHONY: help
@@ -12,14 +12,17 @@ help: ## Show this help
 
 .PHONY: demo
 demo: ## Tell the story on two nodes with kubelets: a bridge, two VMs with unique MACs, and their pods reach each other on VLAN 100
+	@echo "Compiling the demo, a minute if nothing is cached; it says then what it does, with a total."
 	@go run ./e2e/stories/demo
 
 .PHONY: up
 up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
+	@echo "Compiling the demo, a minute if nothing is cached; it says then what it does, with a total."
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
 test: ## Run all tests but those of test-systems, about an hour; or those of PKG=./folder RUN=TestName
+	@echo "First what tests need that is not cached yet: up to 18 minutes on two cores, once.$(if $(PKG),, Then all tests: about an hour.)"
 	@go run ./e2e/controlplane/build >/dev/null
 ifdef PKG
 	go test -timeout 40m $(if $(RUN),-run '$(RUN)') $(PKG)
@@ -90,8 +93,8 @@ chaos: ## Create, update and delete VMs and pods while replicas, API server and 
 	@go run ./e2e/chaos $(if $(FOR),-for $(FOR))
 
 .PHONY: chaos-node
-chaos-node: ## Kill agents, cut power and networks, apply policies that cut nodes off; print what becomes of it
-	@go run ./e2e/chaosnode
+chaos-node: ## Kill agents, cut power and networks, apply policies that cut nodes off, all or ONLY='low MAC'; print what becomes of it
+	@go run ./e2e/chaosnode $(if $(ONLY),-only '$(ONLY)')
 
 .PHONY: lint
 lint: ## Check style and imports
