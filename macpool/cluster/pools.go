@@ -113,6 +113,23 @@ func (p *Pools) For(namespace string) (PoolRule, error) {
 	return rule, nil
 }
 
+// Serving returns how many namespaces every pool serves, by its name. One that is not in it is not known.
+func (p *Pools) Serving() map[string]int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	serving := make(map[string]int, len(p.rules))
+	rules := slices.Collect(maps.Values(p.rules))
+	for _, r := range rules {
+		serving[r.Name] = 0
+	}
+	for _, l := range p.namespaces {
+		if rule, ok := ChoosePool(rules, l); ok {
+			serving[rule.Name]++
+		}
+	}
+	return serving
+}
+
 // All returns the pools known now.
 func (p *Pools) All() []PoolRule {
 	p.mu.RLock()

@@ -67,6 +67,8 @@ type Janitor struct {
 	TakesMAC func(nad.Ref) bool
 	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
 	Unreadable func() []string
+	// Serving returns how many namespaces every pool serves, by its name; nil leaves that untold.
+	Serving func() map[string]int
 	// Events is where Collisions are told; nil for nowhere.
 	Events events.EventRecorder
 

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
@@ -42,6 +44,25 @@ func TestReportStories(t *testing.T) {
 			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionValid)
 			assert.Equal(w.t, "Invalid", condition.Reason)
 			assert.Contains(w.t, condition.Message, "spec.ranges[0]")
+		},
+		"a pool that serves no namespace is told why": func(w *world) {
+			second := w.pool().DeepCopy()
+			second.ObjectMeta = metav1.ObjectMeta{Name: "second"}
+			chosen := second.DeepCopy()
+			chosen.Name, chosen.Spec.NamespaceSelector = "chosen", &metav1.LabelSelector{
+				MatchLabels: map[string]string{"network": "lab"},
+			}
+			w.startJanitor()
+			w.replicas["r1"].pools.SetNamespace("default", labels.Set{"kubernetes.io/metadata.name": "default"})
+			require.NoError(w.t, w.client.Create(w.ctx, second))
+			require.NoError(w.t, w.client.Create(w.ctx, chosen))
+			w.pass(2 * reportInterval)
+			assert.Equal(w.t, "Serving", w.serving("default").Reason)
+			assert.Equal(w.t, "OtherPoolsServe", w.serving("second").Reason)
+			assert.Equal(w.t, "NoNamespaceMatches", w.serving("chosen").Reason)
+			w.replicas["r1"].pools.SetNamespace("lab", labels.Set{"network": "lab"})
+			w.pass(2 * reportInterval)
+			assert.Equal(w.t, metav1.ConditionTrue, w.serving("chosen").Status)
 		},
 		"rows that cannot be read are left out, logged, counted, told and taken in again": func(w *world) {
 			w.create(newVM("vma", mac(1), mac(2)))

@@ -139,3 +139,23 @@ func collided(pool macpool.Pool, all []macpool.Collision, generation int64) meta
 		ObservedGeneration: generation, Message: strings.Join(texts, "; "),
 	}
 }
+
+// serving returns the condition of a pool about the namespaces that it serves.
+func serving(pool *v1alpha1.MACPool, namespaces int) metav1.Condition {
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionServing, Status: metav1.ConditionTrue, Reason: "Serving",
+		ObservedGeneration: pool.Generation,
+	}
+	if namespaces > 0 {
+		return c
+	}
+	c.Status, c.Reason = metav1.ConditionFalse, "OtherPoolsServe"
+	c.Message = "this pool lends no address: other pools come first in every namespace; give it a namespaceSelector, " +
+		"and a name before theirs, for the namespaces that it is to serve"
+	if pool.Spec.NamespaceSelector != nil {
+		c.Reason = "NoNamespaceMatches"
+		c.Message = "this pool lends no address: no namespace matches spec.namespaceSelector that a pool before it by name " +
+			"does not serve; change the selector, the labels of namespaces, or the name of the pool"
+	}
+	return c
+}

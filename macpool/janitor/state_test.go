@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -107,6 +108,16 @@ func (w *world) pool() *v1alpha1.MACPool {
 	var p v1alpha1.MACPool
 	require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKey{Name: v1alpha1.DefaultPool}, &p))
 	return &p
+}
+
+// serving returns what a pool is told of the namespaces that it serves.
+func (w *world) serving(pool string) metav1.Condition {
+	w.t.Helper()
+	var p v1alpha1.MACPool
+	require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKey{Name: pool}, &p))
+	condition := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionServing)
+	require.NotNil(w.t, condition)
+	return *condition
 }
 
 // reservedBy returns the addresses that a replica has reserved.

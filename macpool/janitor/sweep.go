@@ -237,10 +237,17 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 	if err := j.Client.List(ctx, &pools); err != nil {
 		return fmt.Errorf("list MACPools: %w", err)
 	}
+	var served map[string]int
+	if j.Serving != nil {
+		served = j.Serving()
+	}
 	for i := range pools.Items {
 		pool := &pools.Items[i]
 		before := pool.DeepCopy()
 		j.describe(pool)
+		if namespaces, known := served[pool.Name]; known {
+			meta.SetStatusCondition(&pool.Status.Conditions, serving(pool, namespaces))
+		}
 		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
 			continue
 		}

@@ -211,6 +211,7 @@ func (w *world) startJanitor() {
 	w.janitor = &Janitor{
 		Ledger: r.ledger, VMs: vms, Client: w.newClient(), Namespace: system, Term: cluster.Term{Holder: "r1"},
 		Log: w.logger(), Clock: w.clockOf("r1"), Events: w.events, Unreadable: r.feed.Unreadable,
+		Serving: r.pools.Serving,
 	}
 	if w.alter != nil {
 		w.alter(w.janitor)

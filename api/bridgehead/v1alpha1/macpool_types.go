@@ -34,6 +34,9 @@ const (
 	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. Such rows
 	// are left out. Its reason is Readable or RowsLeftOut.
 	ConditionReadable = "BlocksReadable"
+	// ConditionServing is False for a pool that serves no namespace: none matches its selector, or pools before it by name
+	// serve those that do. Its reason is Serving, NoNamespaceMatches or OtherPoolsServe.
+	ConditionServing = "Serving"
 )
 
 // ReasonMACCollision is the reason of ConditionCollided, and of the events on the objects that have the address.
