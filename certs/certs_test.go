@@ -331,7 +331,7 @@ func TestSourceReplacesWhatExpiresForClocksAhead(t *testing.T) {
 
 func waitFor(t *testing.T, what func() bool) {
 	t.Helper()
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 20*time.Second, true,
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true,
 		func(context.Context) (bool, error) { return what(), nil }))
 }
 

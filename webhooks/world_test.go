@@ -147,7 +147,7 @@ func (w *world) holds() map[string][]string {
 // flush waits until the ledger has written what it answered. It lends nothing after.
 func (w *world) flush() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(w.t, w.ledger.Close(ctx))
 }

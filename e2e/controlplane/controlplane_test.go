@@ -69,7 +69,7 @@ func apply(t *testing.T, c *ControlPlane, manifests string) {
 func testRestart(t *testing.T, c *ControlPlane) {
 	ns := namespace(t, c, "restart")
 	require.NoError(t, c.KillAPIServer())
-	_, err := c.Kubectl(t.Context(), "get", "namespace", ns, "--request-timeout=5s")
+	_, err := c.Kubectl(t.Context(), "get", "namespace", ns, "--request-timeout=1m")
 	require.ErrorContains(t, err, "refused")
 	require.NoError(t, c.RestartAPIServer(t.Context()))
 	kubectl(t, c, "get", "namespace", ns)

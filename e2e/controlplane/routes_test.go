@@ -148,7 +148,7 @@ func testWebhookByService(t *testing.T, c *ControlPlane) {
 	require.Eventually(t, func() bool {
 		err := createMany(t.Context(), c, ns, 1)
 		return err != nil && strings.Contains(err.Error(), "503 Service Unavailable")
-	}, 30*time.Second, 50*time.Millisecond, "a Service may lose all backends")
+	}, time.Minute, 50*time.Millisecond, "a Service may lose all backends")
 }
 
 func testWebhookByURL(t *testing.T, c *ControlPlane) {
@@ -192,7 +192,7 @@ func awaitDenial(t *testing.T, c *ControlPlane, ns string) {
 	require.Eventually(t, func() bool {
 		_, err := c.clients.CoreV1().ConfigMaps(ns).Create(t.Context(), configMap, dryRun)
 		return err != nil && strings.Contains(err.Error(), `admission webhook "hook.bridgehead.dev" denied the request`)
-	}, 30*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 // awaitCreation waits until 20 objects can be created at the same time. The first attempt may fail: a call
@@ -200,7 +200,7 @@ func awaitDenial(t *testing.T, c *ControlPlane, ns string) {
 func awaitCreation(t *testing.T, c *ControlPlane, ns, why string) {
 	t.Helper()
 	require.Eventually(
-		t, func() bool { return createMany(t.Context(), c, ns, 20) == nil }, 30*time.Second, 50*time.Millisecond, why,
+		t, func() bool { return createMany(t.Context(), c, ns, 20) == nil }, time.Minute, 50*time.Millisecond, why,
 	)
 }
 

@@ -119,7 +119,7 @@ func endPrograms(ctx context.Context, programs, dir string) error {
 		left, err := killPrograms(programs, dir)
 		return left == 0, err
 	}
-	if err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 10*time.Second, true, gone); err != nil {
+	if err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, gone); err != nil {
 		return fmt.Errorf("end its programs: %w", err)
 	}
 	return nil

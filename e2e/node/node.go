@@ -22,7 +22,7 @@ import (
 )
 
 // bootTimeout is how long a guest may take until it answers, on a machine that is busy.
-const bootTimeout = 2 * time.Minute
+const bootTimeout = 5 * time.Minute
 
 // Options describe one node.
 type Options struct {

@@ -341,7 +341,7 @@ func (c *chaos) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.replicas {
-		closing, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+		closing, cancel := context.WithTimeout(c.t.Context(), within)
 		assert.NoError(c.t, r.ledger.Close(closing))
 		assert.NoError(c.t, r.lease.End(closing))
 		cancel()
@@ -355,7 +355,7 @@ func (c *chaos) requireSettled() {
 	err := wait.PollUntilContextTimeout(
 		c.t.Context(),
 		500*time.Millisecond,
-		90*time.Second,
+		5*time.Minute, // a replica is dead after 75 s
 		true,
 		func(ctx context.Context) (bool, error) {
 			var err error

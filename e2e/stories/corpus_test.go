@@ -155,7 +155,7 @@ func (r corpusRun) hold(mac, holder, iface string) {
 		wait.PollUntilContextTimeout(
 			r.t.Context(),
 			10*time.Millisecond,
-			time.Minute,
+			within,
 			true,
 			func(ctx context.Context) (bool, error) {
 				b, err := r.store.Get(ctx, m.Prefix())
@@ -320,7 +320,7 @@ func (r corpusRun) checkHolds(c corpus.Case, want map[string][]string) {
 	err := wait.PollUntilContextTimeout(
 		r.t.Context(),
 		20*time.Millisecond,
-		10*time.Second,
+		within,
 		true,
 		func(ctx context.Context) (bool, error) {
 			differences = nil

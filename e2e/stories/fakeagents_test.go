@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -229,9 +228,7 @@ func (w *fakeAgents) names(policy string) []string {
 }
 
 // requireMessage waits until the condition of a policy that is True has a message.
-func (w *fakeAgents) requireMessage(
-	t *testing.T, policy string, is nmstate.ConditionType, message string, within time.Duration,
-) {
+func (w *fakeAgents) requireMessage(t *testing.T, policy string, is nmstate.ConditionType, message string) {
 	t.Helper()
 	var last []nmstate.Condition
 	require.Eventually(t, func() bool {

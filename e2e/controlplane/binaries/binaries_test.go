@@ -104,7 +104,7 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, <-result, context.Canceled, out.String())
 
 	assert.Equal(t, []string{".lock"}, names(t, b.dir))
-	require.Eventually(t, func() bool { return gone(compiler) }, 10*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return gone(compiler) }, time.Minute, 10*time.Millisecond,
 		"what the go command started ends with it")
 }
 
@@ -126,7 +126,7 @@ func TestOneBuildsAndTheOthersWait(t *testing.T) {
 	awaitPID(t, started)
 	go func() { result <- second.ensure(t.Context()) }()
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), "another process builds") },
-		10*time.Second, 10*time.Millisecond)
+		time.Minute, 10*time.Millisecond)
 	release()
 	require.NoError(t, <-result)
 	require.NoError(t, <-result)
@@ -176,7 +176,7 @@ func awaitPID(t *testing.T, path string) int {
 		var err error
 		data, err = os.ReadFile(path)
 		return err == nil
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	require.NoError(t, err)
 	return pid

@@ -16,7 +16,7 @@ import (
 )
 
 // versionTimeout bounds how long a program that exists may take to say its version.
-const versionTimeout = 10 * time.Second
+const versionTimeout = time.Minute
 
 // takeExisting puts a program in place that is on this machine already, instead of building it: one of the assets, or a
 // kubectl on the search path. It reports false if there is none whose version fits.
