@@ -169,6 +169,12 @@ func (o object) call(method string, args []any, into ...any) error {
 	return nil
 }
 
+// noObject reports whether a call was refused because there is no such object, or not any more. GLib says the second.
+func noObject(refused dbus.Error) bool {
+	const unknown = "org.freedesktop.DBus.Error.Unknown"
+	return refused.Name == unknown+"Object" || refused.Name == unknown+"Method" || refused.Name == unknown+"Interface"
+}
+
 // all returns the properties of an interface.
 func (o object) all(of string) (map[string]dbus.Variant, error) {
 	var values map[string]dbus.Variant

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
 // Hold keeps links from managers, and gives back those that were kept before and are not in the list: for as long as
@@ -85,11 +87,17 @@ func (m *Managers) releaseAllLocked(program Program, devices map[string]Device, 
 			continue
 		}
 		m.asked[link] = m.asked[link] || shown
-		if err := m.release(program, link, d); err != nil {
+		if err := m.release(program, link, d); err != nil && !went(err) {
 			return fmt.Errorf("take %s over from NetworkManager: %w", link, err)
 		}
 	}
 	return nil
+}
+
+// went reports whether an error says that a link is not there any more, so that there is nothing to be done.
+func went(err error) bool {
+	var stale *kernel.StaleError
+	return errors.As(err, &stale)
 }
 
 // renamed returns what NetworkManager was told to let go of by the names that links have now, and notes these.
@@ -135,16 +143,20 @@ func (m *Managers) giveBackOthers(
 		if slices.Contains(but, link) {
 			continue
 		}
-		if _, there := devices[link]; !there {
+		var err error
+		_, there := devices[link]
+		if there {
+			err = m.giveBack(program, link)
+		}
+		switch {
+		case !there || went(err):
 			delete(released, link)
 			failed = append(failed, m.Files.writeReleased(released))
-			continue
-		}
-		if err := m.giveBack(program, link); err != nil {
+		case err != nil:
 			failed = append(failed, fmt.Errorf("give %s back to NetworkManager: %w", link, err))
-			continue
+		default:
+			delete(released, link)
 		}
-		delete(released, link)
 	}
 	return errors.Join(failed...)
 }

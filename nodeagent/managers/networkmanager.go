@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
 
 // NetworkManager's interfaces, as in its D-Bus reference.
@@ -24,13 +26,15 @@ const (
 	nmExternal = uint32(0x80)
 	// nmEthernet and the others are those NMDeviceType values that are hardware, which NetworkManager activates by itself.
 	nmEthernet, nmWiFi, nmInfiniband = uint32(1), uint32(2), uint32(11)
+	// nmOVSPort and nmOVSBridge are those of what Open vSwitch has beside an interface of the same name: no links.
+	nmOVSPort, nmOVSBridge = uint32(25), uint32(26)
 	// nmUnavailable and the others are NMDeviceState values. A device that is being configured is between the last two.
 	nmUnavailable, nmDisconnected, nmActivated = uint32(20), uint32(30), uint32(100)
 	// nmSettings is where the profiles are.
 	nmSettings     = nmName + ".Settings"
 	nmSettingsPath = nmPath + "/Settings"
-	// nmNoProfile is the error for a UUID that no profile has.
-	nmNoProfile = nmSettings + ".InvalidConnection"
+	// nmNoProfile is the error for a UUID that no profile has, and nmNoDevice for a device that is gone.
+	nmNoProfile, nmNoDevice = nmSettings + ".InvalidConnection", nmName + ".UnknownDevice"
 )
 
 // networkManager implements Program for a NetworkManager that runs. Two that are equal are the same process.
@@ -80,18 +84,31 @@ func (n networkManager) Devices() (map[string]Device, error) {
 // devices picks what counts of a tree.
 func (t nmTree) devices() map[string]Device {
 	devices := map[string]Device{}
-	for path, interfaces := range t {
-		device := interfaces[nmDevice]
-		name := value[string](device, "Interface")
-		if name == "" {
-			continue
-		}
-		active := t[value[dbus.ObjectPath](device, "ActiveConnection")][nmActive]
-		d := deviceOf(device, active)
+	for name, path := range t.paths() {
+		device := t[path][nmDevice]
+		d := deviceOf(device, t[value[dbus.ObjectPath](device, "ActiveConnection")][nmActive])
 		d.ID = string(path)
 		devices[name] = d
 	}
 	return devices
+}
+
+// paths returns the device of each link, by name. A profile whose link is not there has a device too, which may bear
+// the name of a link: the link's is the real one.
+func (t nmTree) paths() map[string]dbus.ObjectPath {
+	paths := map[string]dbus.ObjectPath{}
+	for path, interfaces := range t {
+		device := interfaces[nmDevice]
+		name, kind := value[string](device, "Interface"), value[uint32](device, "DeviceType")
+		if name == "" || kind == nmOVSPort || kind == nmOVSBridge {
+			continue
+		}
+		other, found := paths[name]
+		if !found || value[bool](device, "Real") && !value[bool](t[other][nmDevice], "Real") {
+			paths[name] = path
+		}
+	}
+	return paths
 }
 
 // deviceOf judges a device by its properties and those of its active connection. A link that NetworkManager only shows
@@ -116,41 +133,48 @@ func deviceOf(device, active map[string]dbus.Variant) Device {
 	return d
 }
 
-// device finds the device of a link.
+// device finds the device of a link. The error is a *kernel.StaleError if there is none.
 func (n networkManager) device(link string) (object, error) {
-	var path dbus.ObjectPath
-	err := object{n.bus, nmName, nmPath}.call(nmName+".GetDeviceByIpIface", []any{link}, &path)
+	tree, err := n.tree()
 	if err != nil {
-		// A link that is not configured has no IP interface yet.
-		tree, err := n.tree()
-		if err != nil {
-			return object{}, err
-		}
-		for at, interfaces := range tree {
-			if value[string](interfaces[nmDevice], "Interface") == link {
-				return object{n.bus, nmName, at}, nil
-			}
-		}
-		return object{}, fmt.Errorf("NetworkManager has no device %s", link)
+		return object{}, err
+	}
+	path, found := tree.paths()[link]
+	if !found {
+		return object{}, noDevice(link)
 	}
 	return object{n.bus, nmName, path}, nil
 }
 
+// noDevice is the error for a link that went, or that NetworkManager has not heard of yet.
+func noDevice(link string) error {
+	return &kernel.StaleError{Operation: link, Difference: "NetworkManager has no such device"}
+}
+
+// unlessGone returns an error of a call to the device of a link, or noDevice if that went meanwhile.
+func unlessGone(link string, err error) error {
+	var refused dbus.Error
+	if errors.As(err, &refused) && (noObject(refused) || refused.Name == nmNoDevice) {
+		return noDevice(link)
+	}
+	return err
+}
+
 // Release implements Program.
-func (n networkManager) Release(link string) error { return n.manage(link, false) }
+func (n networkManager) Release(link string) error {
+	_, err := n.manage(link, false)
+	return err
+}
 
 // Take implements Program. NetworkManager activates profiles by itself that say so (connection.autoconnect); others,
 // that somebody activated, are activated as they were.
 func (n networkManager) Take(link, uuid string) error {
-	if err := n.manage(link, true); err != nil {
-		return err
-	}
-	device, err := n.device(link)
+	device, err := n.manage(link, true)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	return waitUntil(func() (bool, error) {
+	return unlessGone(link, waitUntil(func() (bool, error) {
 		tree, err := n.tree()
 		if err != nil {
 			return false, err
@@ -163,7 +187,7 @@ func (n networkManager) Take(link, uuid string) error {
 		default:
 			return false, nil
 		}
-	})
+	}))
 }
 
 // nmNext is what is to be done about a device that is being given back.
@@ -208,19 +232,19 @@ func (n networkManager) activate(device object, uuid string) error {
 	return object{n.bus, nmName, nmPath}.call(nmName+".ActivateConnection", args, &active)
 }
 
-// manage sets whether a device is managed and waits until it is so.
-func (n networkManager) manage(link string, managed bool) error {
+// manage sets whether the device of a link is managed, waits until it is so, and returns it.
+func (n networkManager) manage(link string, managed bool) (object, error) {
 	device, err := n.device(link)
 	if err != nil {
-		return err
+		return device, err
 	}
 	if err := device.set(nmDevice, "Managed", managed); err != nil {
-		return err
+		return device, unlessGone(link, err)
 	}
-	return waitUntil(func() (bool, error) {
+	return device, unlessGone(link, waitUntil(func() (bool, error) {
 		now, err := device.all(nmDevice)
 		return value[bool](now, "Managed") == managed, err
-	})
+	}))
 }
 
 // Reload implements Program.
