@@ -3,22 +3,17 @@
 package webhooks
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
-	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 )
 
@@ -49,70 +44,6 @@ desiredState:
   routes: {config: "{{ capture.routes.routes.running }}"}
 `
 )
-
-// aTime returns when tests of policies play.
-func aTime() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-
-func asJSON(t testing.TB, text string) []byte {
-	t.Helper()
-	raw, err := yaml.YAMLToJSON([]byte(text))
-	require.NoError(t, err)
-	return raw
-}
-
-// viewOf returns a cluster of the nodes node01 and node02 with two NICs each, and of others' policies by name.
-func viewOf(t testing.TB, policies map[string]string) PolicyView {
-	t.Helper()
-	view := PolicyView{Labels: map[string]map[string]string{}, States: map[string]v1beta1.NodeNetworkState{}}
-	for _, name := range []string{"node01", "node02"} {
-		s := v1beta1.NodeNetworkState{}
-		s.Name = name
-		s.Status.CurrentState = &runtime.RawExtension{Raw: asJSON(t, twoNICs)}
-		s.Status.LastSuccessfulUpdateTime.Time = aTime()
-		view.States[name], view.Agents = s, append(view.Agents, name)
-		view.Labels[name] = map[string]string{"kubernetes.io/hostname": name}
-	}
-	for name, spec := range policies {
-		p := v1.NodeNetworkConfigurationPolicy{}
-		require.NoError(t, json.Unmarshal(policyObject(t, name, spec), &p))
-		view.Policies = append(view.Policies, p)
-	}
-	return view
-}
-
-func policyObject(t testing.TB, name, spec string) []byte {
-	t.Helper()
-	object, err := json.Marshal(
-		map[string]any{"metadata": map[string]any{"name": name}, "spec": json.RawMessage(asJSON(t, spec))},
-	)
-	require.NoError(t, err)
-	return object
-}
-
-// reviewed returns the verdict on a policy called p.
-func reviewed(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
-	t.Helper()
-	verdict, err := PolicyReviewer{
-		Source: played{view: view}, Now: aTime,
-		Networks: func(bridge string) []string {
-			return map[string][]string{"br0": {"default/l2"}}[bridge]
-		},
-	}.Review(t.Context(), &request)
-	require.NoError(t, err)
-	for _, warning := range verdict.Warnings {
-		assert.LessOrEqual(t, len(warning), maxWarningLength)
-	}
-	return verdict
-}
-
-func creation(t testing.TB, spec string, dryRun bool) admissionv1.AdmissionRequest {
-	t.Helper()
-	return admissionv1.AdmissionRequest{
-		Operation: admissionv1.Create, DryRun: &dryRun, Object: runtime.RawExtension{Raw: policyObject(t, "p", spec)},
-	}
-}
-
-func interfaces(list string) string { return "{desiredState: {interfaces: [" + list + "]}}" }
 
 func TestPoliciesAreJudged(t *testing.T) {
 	mtu := map[string]string{"other": interfaces("{name: eth1, type: ethernet, state: up, mtu: 9000}")}
@@ -225,104 +156,6 @@ func TestUpdatesAreJudgedByWhatTheyChange(t *testing.T) {
 	assert.Contains(t, again.Warnings[0], "interfaces[0].mtu: policy other wants 9000")
 }
 
-func TestADryRunShowsThePlan(t *testing.T) {
-	for name, c := range map[string]struct {
-		spec, want string
-		before     func(*PolicyView)
-	}{
-		"nodes with the same plan are one": {spec: bridgeOnEth1, want: `plan for nodes node01 and node02
-  + bridge br0 (stp off, vlan-filtering on, mtu 1500)
-  ~ eth1 controller none → br0 (trunk 2-4094)`},
-		"captures are resolved, and what moves is not called lost": {spec: inPlaceOfDefault, want: `plan for nodes node01 and node02
-  - route default (0.0.0.0/0) via 192.0.2.1 through eth0
-  - eth0 address 192.0.2.5/24
-  + bridge br1 (stp off, vlan-filtering on, mtu 1500, mac 52:54:00:00:00:00)
-  ~ eth0 controller none → br1 (trunk 2-4094)
-  + br1 address 192.0.2.5/24
-  + route default (0.0.0.0/0) via 192.0.2.1 through br1`},
-		"costs are told": {spec: interfaces("{name: eth0, type: ethernet, state: up, ipv4: {enabled: false}}"),
-			want: `plan for nodes node01 and node02
-  ! the node loses its default route (0.0.0.0/0) via 192.0.2.1 through eth0
-  ! eth0 loses 192.0.2.5/24
-  - route default (0.0.0.0/0) via 192.0.2.1 through eth0
-  - eth0 address 192.0.2.5/24`},
-		"plans of several nodes are whole, although the API server passes no text on twice": {spec: bridgeOnEth1,
-			want: `[1] plan for node node01
-[2] plan for node node02
-  [1] + bridge br0 (stp off, vlan-filtering on, mtu 1500)
-  [1] ~ eth1 controller none → br0 (trunk 2-4094)
-  [2] + bridge br0 (stp off, vlan-filtering on, mtu 1500)
-  [2] ~ eth1 state down → up
-  [2] ~ eth1 controller none → br0 (trunk 2-4094)`,
-			before: func(v *PolicyView) {
-				s := v.States["node02"]
-				down := strings.Replace(string(s.Status.CurrentState.Raw),
-					`"name":"eth1","state":"up"`, `"name":"eth1","state":"down"`, 1)
-				s.Status.CurrentState = &runtime.RawExtension{Raw: []byte(down)}
-				v.States["node02"] = s
-			}},
-		"nothing to do is said": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
-			want: "plan for nodes node01 and node02: nothing to do"},
-		"the age of an old state is told": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
-			want: "plan for nodes node01 and node02: nothing to do (by a state that last changed 3h ago)",
-			before: func(v *PolicyView) {
-				s := v.States["node02"]
-				s.Status.LastSuccessfulUpdateTime.Time = aTime().Add(-3 * time.Hour)
-				v.States["node02"] = s
-			}},
-		"no node is said": {spec: `{nodeSelector: {a: b}, desiredState: {interfaces: []}}`,
-			want: "no plan: none of the selected nodes has reported its state"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			view := viewOf(t, nil)
-			if c.before != nil {
-				c.before(&view)
-			}
-			verdict := reviewed(t, view, creation(t, c.spec, true))
-			assert.Empty(t, verdict.Denied)
-			assert.Equal(t, c.want, strings.Join(verdict.Warnings, "\n"))
-
-			assert.Empty(t, planned(t, view, creation(t, c.spec, false)).Patch, "not in earnest")
-			patch := planned(t, view, creation(t, c.spec, true)).Patch
-			require.Len(t, patch, 1)
-			assert.Equal(t, "/metadata/annotations", patch[0].Path)
-			for line := range strings.Lines(c.want) {
-				line = strings.TrimPrefix(strings.TrimSpace(line), "no plan: ")
-				line = strings.TrimPrefix(strings.TrimPrefix(line, "[1] "), "[2] ")
-				assert.Contains(t, patch[0].Value.(map[string]string)[nmstate.PlanAnnotation], line)
-			}
-		})
-	}
-}
-
-func planned(t testing.TB, view PolicyView, request admissionv1.AdmissionRequest) Verdict {
-	t.Helper()
-	verdict, err := PolicyPlanner{
-		Source: played{view: view}, Now: aTime,
-	}.Review(t.Context(), &request)
-	require.NoError(t, err)
-	return verdict
-}
-
-func TestALongPlanKeepsItsCosts(t *testing.T) {
-	list := []string{"{name: eth0, type: ethernet, state: up, ipv4: {enabled: false}}"}
-	for n := range 500 {
-		list = append(list, fmt.Sprintf("{name: br%d, type: linux-bridge, state: up, bridge: {port: []}}", n))
-	}
-	warnings := reviewed(t, viewOf(t, nil), creation(t, interfaces(strings.Join(list, ",")), true)).Warnings
-	assert.Contains(t, warnings, "  ! the node loses its default route (0.0.0.0/0) via 192.0.2.1 through eth0")
-}
-
-func TestALongPlanIsCutWhereTheAPIServerWouldDropIt(t *testing.T) {
-	var list []string
-	for n := range 500 {
-		list = append(list, fmt.Sprintf("{name: br%d, type: linux-bridge, state: up, bridge: {port: []}}", n))
-	}
-	warnings := reviewed(t, viewOf(t, nil), creation(t, interfaces(strings.Join(list, ",")), true)).Warnings
-	assert.Less(t, len(strings.Join(warnings, "")), 4096)
-	assert.Regexp(t, `^[0-9]+ more lines$`, warnings[len(warnings)-1])
-}
-
 func TestADeletionSaysWhatStays(t *testing.T) {
 	for name, c := range map[string]struct {
 		user, annotations string
@@ -403,62 +236,6 @@ func TestAPolicyThatIsWrittenLooksAtFewNodes(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, asked, "dry run: %v", dryRun)
 	}
-}
-
-// played is a cluster in memory.
-type played struct {
-	view PolicyView
-	// err makes every read fail, silent those of nodes.
-	err, silent error
-	// asked is how many nodes were asked about.
-	asked *int
-}
-
-func (p played) Look(context.Context) (PolicyView, error) {
-	small := p.view
-	small.States, small.Enactments = nil, nil
-	return small, p.err
-}
-
-func (p played) Report(_ context.Context, view PolicyView, nodes []string) (PolicyView, error) {
-	if p.silent != nil {
-		return view, p.silent
-	}
-	if p.asked != nil {
-		*p.asked += len(nodes)
-	}
-	view.Enactments, view.States = p.view.Enactments, map[string]v1beta1.NodeNetworkState{}
-	for _, n := range nodes {
-		view.States[n] = p.view.States[n]
-	}
-	return view, nil
-}
-
-func (p played) AppliedBy(context.Context, string) ([]string, error) {
-	return appliedBy(p.view.Enactments), p.err
-}
-
-func TestNodesThatThereIsNoTimeForAreCounted(t *testing.T) {
-	late, cancel := context.WithCancel(t.Context())
-	cancel()
-	source := played{view: viewOf(t, nil)}
-	request := creation(t, interfaces("{name: br0, stat: up}"), true)
-	verdict, err := PolicyReviewer{Source: source, Now: aTime}.Review(late, &request)
-	require.NoError(t, err)
-	assert.Len(t, verdict.Denied, 1, "what is wrong is refused, however little time there is")
-
-	request = creation(t, bridgeOnEth1, true)
-	verdict, err = PolicyReviewer{Source: source, Now: aTime}.Review(late, &request)
-	require.NoError(t, err)
-	assert.Empty(t, verdict.Denied)
-	assert.Equal(t, []string{"2 more nodes were not checked for lack of time"}, verdict.Warnings)
-
-	verdict, err = PolicyPlanner{Source: source, Now: aTime}.Review(late, &request)
-	require.NoError(t, err)
-	require.Len(t, verdict.Patch, 1)
-	assert.Equal(
-		t, map[string]string{nmstate.PlanAnnotation: "# 2 more nodes were not checked for lack of time\n"}, verdict.Patch[0].Value,
-	)
 }
 
 // FuzzPolicy puts any specs to the webhooks: they answer, and agree on what is refused.

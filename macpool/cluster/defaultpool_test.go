@@ -3,10 +3,17 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 )
 
 func TestRangeOfKubemacpool(t *testing.T) {
@@ -40,6 +47,43 @@ func TestRangeOfKubemacpool(t *testing.T) {
 			assert.Equal(t, tc.last, ranges[len(ranges)-1].End)
 			_, err = ReadPool(defaultPool(ranges))
 			assert.NoError(t, err)
+		})
+	}
+}
+
+func TestDefaultPoolStories(t *testing.T) {
+	config := func(namespace, start, end string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rangeConfigMap},
+			Data:       map[string]string{"RANGE_START": start, "RANGE_END": end},
+		}
+	}
+	for name, tc := range map[string]struct {
+		there []client.Object
+		start string
+		name  string
+	}{
+		"with nothing there the range is a random one":    {start: "02:", name: v1alpha1.DefaultPool},
+		"the range of kubemacpool is gone on with":        {there: []client.Object{config("kmp", "06:00:00:00:00:00", "06:00:00:00:00:ff")}, start: "06:00:00:00:00:00", name: v1alpha1.DefaultPool},
+		"a range of kubemacpool that is none is left out": {there: []client.Object{config("a", "?", "?"), config("b", "06:00:00:00:00:00", "06:00:00:00:00:ff")}, start: "06:00:00:00:00:00", name: v1alpha1.DefaultPool},
+		"another ConfigMap is not that of kubemacpool":    {there: []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}}, start: "02:", name: v1alpha1.DefaultPool},
+		"where there is a pool of any name, none is made": {there: []client.Object{&v1alpha1.MACPool{ObjectMeta: metav1.ObjectMeta{Name: "mine"}, Spec: v1alpha1.MACPoolSpec{Ranges: []v1alpha1.MACRange{{Start: "0a:00:00:00:00:00"}}}}}, start: "0a:", name: "mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tell(t, func(w *world) {
+				for _, o := range tc.there {
+					w.create(o)
+				}
+				require.NoError(t, EnsureDefaultPool(w.ctx, w.client, logr.Discard()))
+				require.NoError(t, EnsureDefaultPool(w.ctx, w.client, logr.Discard()), "once more makes no other")
+				var pools v1alpha1.MACPoolList
+				require.NoError(t, w.client.List(w.ctx, &pools))
+				require.Len(t, pools.Items, 1)
+				assert.Equal(t, tc.name, pools.Items[0].Name)
+				assert.True(t, strings.HasPrefix(pools.Items[0].Spec.Ranges[0].Start, tc.start))
+				w.lost.Store(true)
+				assert.Error(t, EnsureDefaultPool(w.ctx, w.client, logr.Discard()))
+			})
 		})
 	}
 }

@@ -5,129 +5,19 @@
 package dhcp
 
 import (
-	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/go-logr/logr/testr"
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/rfc1035label"
-	"github.com/mdlayher/packet"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/dhcpserver"
-	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
 	"github.com/bridgehead-dev/bridgehead/netstate"
-	"github.com/bridgehead-dev/bridgehead/nodeagent/kernel"
 )
-
-// openGuest returns the guest's network.
-func openGuest(t *testing.T) *kernel.Kernel {
-	k, err := kernel.Open()
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, k.Close()) })
-	return k
-}
-
-// running returns clients that run until stop, or the end of the test.
-func running(t *testing.T, k *kernel.Kernel, folder string) (clients *Clients, stop func()) {
-	clients = New(Options{Network: k, Folder: folder, Hostname: "node01.example.com", Log: testr.New(t)})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- clients.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			assert.NoError(t, <-ended)
-		}
-	}
-	t.Cleanup(stop)
-	return clients, stop
-}
-
-func wanted(link string) Wanted { return Wanted{Link: link} }
-
-// set makes the links of the list, and no others, have clients, as a change does that is final.
-func set(c *Clients, wanted []Wanted) error {
-	step := func(at seat, ip netstate.IP) error {
-		link := &netstate.Interface{Name: at.link, IPv4: &ip}
-		if at.ipv6 {
-			link.IPv4, link.IPv6 = nil, &ip
-		}
-		return c.Do(netstate.Step{Kind: netstate.StepDHCP, Link: at.link, To: netstate.Value{Link: link}})
-	}
-	var errs []error
-	seats := map[seat]bool{}
-	for _, w := range wanted {
-		at := seat{w.Link, w.IPv6}
-		seats[at] = true
-		w.Orders.DHCP = new(true)
-		errs = append(errs, step(at, w.Orders))
-	}
-	for _, at := range c.seatsLocked() {
-		if !seats[at] {
-			errs = append(errs, step(at, netstate.IP{DHCP: new(false)}))
-		}
-	}
-	return errors.Join(append(errs, c.GiveBack())...)
-}
-
-// address returns the first IPv4 address of a link, and the seconds it has left; "" for none.
-func address(t *testing.T, k *kernel.Kernel, link string) (string, uint32) {
-	t.Helper()
-	station, err := k.Station(link)
-	require.NoError(t, err)
-	if len(station.Addresses) == 0 {
-		return "", 0
-	}
-	return station.Addresses[0].Prefix().String(), station.Addresses[0].ValidLifeTime
-}
-
-// awaitAddress waits until a link has an address, or none.
-func awaitAddress(t *testing.T, k *kernel.Kernel, link, want string) {
-	t.Helper()
-	eventually(t, func() bool {
-		have, _ := address(t, k, link)
-		return have == want
-	}, link+" has "+want)
-}
-
-// awaitLease waits until clients hold one lease.
-func awaitLease(t *testing.T, clients *Clients) Lease {
-	t.Helper()
-	eventually(t, func() bool { return len(clients.Leases()) == 1 }, "a lease")
-	return clients.Leases()[0]
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, is func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, is, time.Minute, 20*time.Millisecond, what)
-}
-
-// waysOf returns the DHCP routes of a node, in words.
-func waysOf(t *testing.T, k *kernel.Kernel) []string {
-	t.Helper()
-	state, err := k.Read()
-	require.NoError(t, err)
-	list := []string{}
-	for _, r := range state.Routes.Running {
-		if r.Protocol == protocolDHCP {
-			step := netstate.Step{Kind: netstate.StepRoute, Link: r.NextHopInterface, To: netstate.Value{Route: &r}}
-			list = append(list, strings.TrimSpace(netstate.Format([]netstate.Step{step})))
-		}
-	}
-	return list
-}
 
 func TestALeaseIsGotAndGivenBack(t *testing.T) {
 	k := openGuest(t)
@@ -203,150 +93,6 @@ func TestOrdersAreFollowed(t *testing.T) {
 	}
 }
 
-func TestALeaseIsRenewedAndKeptBeyondItsEnd(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "old0", "192.0.2.0/24", append(dhcpserver.Seconds(1, 3, 4), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("old0")}))
-	awaitAddress(t, k, "old0", "192.0.2.7/24")
-	first := awaitLease(t, clients)
-	s.Await(t, "REQUEST more time")
-	eventually(t, func() bool { return time.Now().After(first.Expires().Add(time.Second)) }, "more than a lease's time")
-	assert.True(t, awaitLease(t, clients).Begun.After(first.Begun))
-	assert.NotContains(t, s.Told()[2:], "DISCOVER")
-	require.Len(t, waysOf(t, k), 1)
-
-	s.Set(func() { s.Silent = true })
-	s.Await(t, "DISCOVER")
-	have, left := address(t, k, "old0")
-	assert.Equal(t, "192.0.2.7/24", have, "a server that is away does not cost the node its address")
-	assert.Greater(t, left, lifetime/2)
-	require.Len(t, waysOf(t, k), 1)
-
-	s.Set(func() { s.Silent, s.Lends = false, netip.MustParseAddr("192.0.2.8") })
-	awaitAddress(t, k, "old0", "192.0.2.8/24")
-	eventually(t, func() bool { return len(waysOf(t, k)) == 1 }, "and its route")
-}
-
-func TestAnAgentThatIsAwayForLongerThanTheLeaseKeepsTheAddress(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "away0", "192.0.2.0/24", dhcpserver.Seconds(1, 2, 3)...)
-	folder := t.TempDir()
-	clients, stop := running(t, k, folder)
-	require.NoError(t, set(clients, []Wanted{wanted("away0")}))
-	awaitAddress(t, k, "away0", "192.0.2.7/24")
-	lease := awaitLease(t, clients)
-	stop()
-	eventually(
-		t, func() bool { return time.Now().After(lease.Expires().Add(2 * time.Second)) }, "more than a lease's time",
-	)
-	have, _ := address(t, k, "away0")
-	assert.Equal(t, "192.0.2.7/24", have)
-	s.Told()
-	clients, _ = running(t, k, folder)
-	require.NoError(t, clients.Resume())
-	s.Await(t, "DISCOVER")
-	s.Await(t, "REQUEST more time")
-	assert.Equal(t, lease.Address, awaitLease(t, clients).Address)
-}
-
-// What a server gives at a renewal may differ from what it gave before in everything.
-func TestARenewalMayChangeTheLease(t *testing.T) {
-	k := openGuest(t)
-	brings := func(router, dns byte) []dhcpv4.Option {
-		return append(dhcpserver.Seconds(1, 30, 40), dhcpv4.OptRouter(net.IPv4(192, 0, 2, router)),
-			dhcpv4.OptDNS(net.IPv4(192, 0, 2, dns)))
-	}
-	s := dhcpserver.Start(t, "new0", "192.0.2.0/24", brings(1, 53)...)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("new0")}))
-	awaitAddress(t, k, "new0", "192.0.2.7/24")
-	has := func(way, dns string) {
-		t.Helper()
-		eventually(t, func() bool {
-			return assert.ObjectsAreEqual([]string{"+ route default (0.0.0.0/0) via " + way + " metric 100"}, waysOf(t, k)) &&
-				assert.ObjectsAreEqual([]string{dns}, clients.DNS().Server)
-		}, "its way is "+way+", and its name server "+dns)
-	}
-	has("192.0.2.1 through new0 from 192.0.2.7", "192.0.2.53")
-	s.Told()
-
-	s.Set(func() { s.Options = brings(254, 54) })
-	has("192.0.2.254 through new0 from 192.0.2.7", "192.0.2.54")
-	have, _ := address(t, k, "new0")
-	assert.Equal(t, "192.0.2.7/24", have, "the address is as it was")
-
-	s.Set(func() { s.Lends = netip.MustParseAddr("192.0.2.8") })
-	has("192.0.2.254 through new0 from 192.0.2.8", "192.0.2.54")
-	station, err := k.Station("new0")
-	require.NoError(t, err)
-	require.Len(t, station.Addresses, 1)
-	assert.Equal(t, "192.0.2.8/24", station.Addresses[0].Prefix().String())
-	assert.NotContains(t, s.Told(), "DISCOVER", "all of it by renewals")
-}
-
-// A renewal goes to the server of the lease and to nobody else; when that does not answer, anybody is asked.
-func TestARenewalIsForTheServerAndARebindingForAll(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "uni0", "192.0.2.0/24", dhcpserver.Seconds(1, 200, 300)...)
-	var tap *packet.Conn
-	s.Do(t, func() error {
-		nic, err := net.InterfaceByName("server")
-		if err != nil {
-			return err
-		}
-		tap, err = packet.Listen(nic, packet.Datagram, unix.ETH_P_IP, nil)
-		return err
-	})
-	t.Cleanup(func() { assert.NoError(t, tap.Close()) })
-	// asked waits for a message from the leased address, and returns where it goes.
-	asked := func() string {
-		t.Helper()
-		require.NoError(t, tap.SetReadDeadline(time.Now().Add(time.Minute)))
-		for buffer := make([]byte, maxMessage); ; {
-			n, _, err := tap.ReadFrom(buffer)
-			require.NoError(t, err)
-			const header, protocol = 20, 9 // without options
-			if n < header+4 || buffer[0] != 4<<4|header/4 || buffer[protocol] != unix.IPPROTO_UDP ||
-				buffer[header+3] != dhcpv4.ServerPort {
-				continue
-			}
-			if netip.AddrFrom4([4]byte(buffer[12:16])) == s.Lends {
-				return netip.AddrFrom4([4]byte(buffer[16:20])).String()
-			}
-		}
-	}
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("uni0")}))
-	awaitAddress(t, k, "uni0", "192.0.2.7/24")
-	assert.Equal(t, "192.0.2.1", asked())
-	s.Set(func() { s.Options = dhcpserver.Seconds(1, 2, 300) })
-	eventually(t, func() bool { return awaitLease(t, clients).Rebind == 2*time.Second }, "the server says when to rebind")
-	s.Set(func() {
-		s.Ignores = 1 // the renewal; what comes next is for any server
-		s.Options = dhcpserver.Seconds(100, 200, 400)
-	})
-	for asked() != "255.255.255.255" {
-	}
-	eventually(t, func() bool { return awaitLease(t, clients).Length == 400*time.Second }, "the lease goes on")
-}
-
-func TestAnotherServerTakesTheLeaseOver(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "move0", "192.0.2.0/24", dhcpserver.Seconds(1, 2, 60)...)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("move0")}))
-	awaitAddress(t, k, "move0", "192.0.2.7/24")
-	other := netip.MustParseAddr("192.0.2.2")
-	s.Become(t, other.String())
-	eventually(t, func() bool {
-		leases := clients.Leases()
-		return len(leases) == 1 && leases[0].Server == other
-	}, "the lease is the other server's")
-	have, _ := address(t, k, "move0")
-	assert.Equal(t, "192.0.2.7/24", have)
-}
-
 func TestAnAddressThatSomebodyHasIsDeclined(t *testing.T) {
 	k := openGuest(t)
 	s := dhcpserver.Start(t, "acd0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
@@ -370,24 +116,6 @@ func TestARefusedAddressIsDropped(t *testing.T) {
 	awaitAddress(t, k, "nak0", "")
 	s.Set(func() { s.Refuses, s.Lends = false, netip.MustParseAddr("192.0.2.8") })
 	awaitAddress(t, k, "nak0", "192.0.2.8/24")
-}
-
-func TestTwoLinks(t *testing.T) {
-	k := openGuest(t)
-	router := func(ip string) []dhcpv4.Option {
-		return append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.ParseIP(ip)))
-	}
-	dhcpserver.Start(t, "two0", "192.0.2.0/24", router("192.0.2.1")...)
-	dhcpserver.Start(t, "two1", "198.51.100.0/24", router("198.51.100.1")...)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("two0"), wanted("two1")}))
-	awaitAddress(t, k, "two0", "192.0.2.7/24")
-	awaitAddress(t, k, "two1", "198.51.100.7/24")
-	eventually(t, func() bool { return len(waysOf(t, k)) == 2 }, "both default routes, with different metrics")
-	require.NoError(t, set(clients, []Wanted{wanted("two1")}))
-	awaitAddress(t, k, "two0", "")
-	have, _ := address(t, k, "two1")
-	assert.Equal(t, "198.51.100.7/24", have, "one without the other")
 }
 
 func TestClientsStartAgainWithTheirLeases(t *testing.T) {
@@ -425,62 +153,6 @@ func TestNothingWaitsForALease(t *testing.T) {
 	s.Await(t, "DISCOVER")
 	require.NoError(t, set(clients, nil), "it returns in the middle of an exchange")
 	assert.Empty(t, clients.Leases())
-}
-
-func TestALinkThatComesLater(t *testing.T) {
-	k := openGuest(t)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("late0")}))
-	dhcpserver.Start(t, "late0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
-	awaitAddress(t, k, "late0", "192.0.2.7/24")
-}
-
-// withRouter returns the options of a server with long leases that names a router.
-func withRouter() []dhcpv4.Option {
-	return append(dhcpserver.Seconds(600, 900, 1200), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))
-}
-
-func TestACarrierThatComesBackIsAskedAgain(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "flap0", "192.0.2.0/24", withRouter()...)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("flap0")}))
-	awaitAddress(t, k, "flap0", "192.0.2.7/24")
-	s.Told()
-	s.SetUp(t, "server", false)
-	eventually(t, func() bool {
-		station, err := k.Station("flap0")
-		return err == nil && !station.Running
-	}, "no carrier")
-	have, _ := address(t, k, "flap0")
-	assert.Equal(t, "192.0.2.7/24", have, "kept without a carrier")
-	s.SetUp(t, "server", true)
-	s.Await(t, "REQUEST again")
-	have, _ = address(t, k, "flap0")
-	assert.Equal(t, "192.0.2.7/24", have)
-
-	s.Told()
-	hosts.SetMAC(t, "flap0", "02:00:00:00:00:99")
-	s.Await(t, "DISCOVER")
-	eventually(t, func() bool {
-		leases := clients.Leases()
-		return len(leases) == 1 && leases[0].MAC == mac(0x99)
-	}, "a lease for the new MAC")
-}
-
-func TestAnAddressSomebodyElseRenewsIsTheirs(t *testing.T) {
-	k := openGuest(t)
-	s := dhcpserver.Start(t, "their0", "192.0.2.0/24", dhcpserver.Seconds(600, 900, 1200)...)
-	theirs := renewable("192.0.2.99/24", 3)
-	require.NoError(
-		t, k.Do(netstate.Step{Kind: netstate.StepAddress, Link: "their0", To: netstate.Value{Address: &theirs}}),
-	)
-	clients, _ := running(t, k, t.TempDir())
-	require.NoError(t, set(clients, []Wanted{wanted("their0")}))
-	for have, _ := address(t, k, "their0"); have == "192.0.2.99/24"; have, _ = address(t, k, "their0") {
-		require.Empty(t, s.Told(), "as long as it is there nobody asks for another")
-	}
-	awaitAddress(t, k, "their0", "192.0.2.7/24")
 }
 
 func TestDHCPIsSwitchedOffByAPlan(t *testing.T) {

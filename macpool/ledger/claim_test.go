@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestRejectedCreationsAreNoReasonToDeleteVMs(t *testing.T) {
+	in(t, 8, []string{"r1"}, func(t *testing.T, w *world) {
+		var err error
+		for i := range 12 {
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm-", Claim: fmt.Sprint(i)}
+			_, err = w.ledgers["r1"].Assign(t.Context(), macpool.Request{Holder: o, Pool: w.pool, Asks: anyFor("net")})
+			w.settleWrites()
+		}
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.True(t, exhausted.Passing(), "asking again helps")
+		assert.NotContains(t, err.Error(), "delete VMs")
+	})
+}
+
+func TestAnAddressThatMovesBetweenTwoVMsIsRefusedForNowAtWorst(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.has("vma", false) // it is there, but not with this address
+		_, err = w.assign("r1", "vmb", ask)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy)
+		w.pass(busy.After)
+		_, err = w.assign("r1", "vmb", ask)
+		require.NoError(t, err)
+	})
+}
+
+func TestAHoldThatIsYoungIsNotEndedForAnother(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		w.pass(MaxAdmission)
+		_, err = w.assign("r1", "vmb", ask)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy, "the VM may be on its way into etcd still")
+		assert.LessOrEqual(t, busy.After, reuseWithin)
+	})
+}
+
+func TestAnAddressThatIsBeingClaimedIsNotLentMeanwhile(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		w.warm()
+		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
+		reachable := w.holdUp(nil)
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vmb", ask)
+			claimed <- err
+		}()
+		synctest.Wait()
+		lent := make(chan macpool.MAC, 1)
+		go func() {
+			grant, err := w.assign("r1", "vmc", anyFor("net")...)
+			assert.NoError(t, err)
+			lent <- grant.MACs[0]
+		}()
+		synctest.Wait()
+		close(reachable)
+		require.NoError(t, <-claimed)
+		assert.NotEqual(t, ask.MAC, <-lent)
+	})
+}
+
+func TestWhatAVMHadBeforeSurvivesARefusal(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		own, taken := named(t, "a", "52:54:00:00:00:01"), named(t, "b", "52:54:00:00:00:02")
+		for vm, ask := range map[string]macpool.Ask{"vma": own, "vmb": taken} {
+			_, err := w.assign("r1", vm, ask)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * reuseWithin) // the answer does not come from memory
+		_, err := w.assign("r1", "vma", own, taken)
+		require.Error(t, err)
+		w.settleWrites()
+		_, held := w.hold(own.MAC)
+		assert.True(t, held)
+	})
+}
+
+func TestARequestThatIsMadeTwiceAtOnceHasOneAnswer(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		first, err := w.assign("r1", "vma", anyFor("a", "b")...)
+		require.NoError(t, err)
+		again, err := w.assign("r1", "vma", anyFor("a", "b")...)
+		require.NoError(t, err)
+		assert.Equal(t, first, again, "the store does not know yet that they are lent")
+	})
+}
+
+func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		l := w.ledgers["r1"]
+		// vmb was made past admission, with addresses that are set aside in the window.
+		kept := slices.Clone(l.windows["default"].free[:2])
+		r := macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: anyFor("more"), Kept: kept}
+		preview, err := l.Preview(t.Context(), r)
+		require.NoError(t, err)
+		assert.NotContains(t, kept, preview.MACs[0])
+		grant, err := l.Assign(t.Context(), r)
+		require.NoError(t, err)
+		assert.NotContains(t, kept, grant.MACs[0])
+		for i := range 20 {
+			other, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.NotContains(t, kept, other.MACs[0], "nor is it given to another VM")
+		}
+		w.settleWrites()
+		assert.Contains(t, l.HoldsOf(vmNamed("vmb")), kept[0])
+	})
+}

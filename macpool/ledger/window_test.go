@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestTwoPoolsOverOneRangeLendNoAddressTwice(t *testing.T) {
+	in(t, 1<<12, []string{"r1"}, func(t *testing.T, w *world) {
+		other := w.pool
+		other.Name, other.Tolerate = "other", true
+		var mu sync.Mutex
+		owner := map[macpool.MAC]string{}
+		var group sync.WaitGroup
+		for i := range 400 {
+			group.Go(func() {
+				pool := w.pool
+				if i%2 == 1 {
+					pool = other
+				}
+				vm := fmt.Sprint("vm", i)
+				grant, err := w.ledgers["r1"].Assign(t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: pool, Asks: anyFor("a", "b")})
+				assert.NoError(t, err)
+				mu.Lock()
+				defer mu.Unlock()
+				for _, m := range grant.MACs {
+					assert.Empty(t, owner[m], "%s was lent twice", m)
+					owner[m] = vm
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func TestAWindowIsGivenUpWithItsBlock(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		window := w.ledgers["r1"].windows["default"].free
+		require.NotEmpty(t, window)
+		for _, b := range w.store.Blocks() {
+			w.store.Delete(b.Prefix)
+		}
+		synctest.Wait()
+		assert.Empty(t, w.ledgers["r1"].windows["default"].free, "what nobody has reserved is in no window")
+		grant, err := w.assign("r1", "vmb", anyFor("a")...)
+		require.NoError(t, err)
+		assert.True(t, w.ownedInStore(grant.MACs[0], vmNamed("vmb"), "r1"))
+	})
+}
+
+func TestAddressesThatCameBackAreLentAgain(t *testing.T) {
+	for _, size := range []int{1, 3, 4, 64, 120} {
+		t.Run(fmt.Sprint("a pool of ", size), func(t *testing.T) {
+			in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
+				asks := anyFor(strings.Split(strings.Repeat("i ", size), " ")[:size]...)
+				for i := range asks {
+					asks[i].Interface += fmt.Sprint(i)
+				}
+				for i := range 20 {
+					vm := fmt.Sprint("vm", i)
+					_, err := w.assign("r1", vm, asks...)
+					require.NoError(t, err, "VM %d", i)
+					w.has(vm, true)
+					w.settleWrites()
+					_, err = w.assign("r1", "another", anyFor("net")...)
+					var exhausted *macpool.ExhaustedError
+					require.ErrorAs(t, err, &exhausted)
+					assert.False(
+						t, size <= maxLooks && exhausted.Passing(), "every address is that of a VM which is there: %s", exhausted,
+					)
+					w.free("r1", vm)
+				}
+			})
+		})
+	}
+}
+
+func TestTheWindowOfAnotherReplicaIsAskedForWhenThePoolIsEmpty(t *testing.T) {
+	in(t, 2, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		w.has("vma", true)
+		_, err = w.assign("r2", "vmb", anyFor("a")...)
+		if err != nil {
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted)
+			require.True(t, exhausted.Passing())
+			w.settleWrites()
+			_, err = w.assign("r2", "vmb", anyFor("a")...)
+		}
+		require.NoError(t, err)
+	})
+}
+
+func TestAnAddressOfTheOwnWindowThatIsAskedForLeavesIt(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		w.stall("r1")
+		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
+		_, err = w.assign("r1", "vmb", ask)
+		require.NoError(t, err)
+		for i := range 20 {
+			grant, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.NotEqual(t, ask.MAC, grant.MACs[0])
+		}
+	})
+}
+
+func TestReservationsThatWereForgottenAreFoundAgain(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		// A write that was thought to have failed reserved the only address.
+		b := macpool.NewBlock(macpool.Prefix{2})
+		b.Reserve(1, w.pool.Set, "r1", time.Now())
+		_, err := w.store.Put(t.Context(), b)
+		require.NoError(t, err)
+		synctest.Wait()
+		_, err = w.assign("r1", "vma", anyFor("net")...)
+		assert.NoError(t, err)
+	})
+}
+
+func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		require.NotEmpty(t, w.ledgers["r1"].windows["default"].free)
+		w.pool.Set = macpool.NewSet(
+			[]macpool.Range{{First: macpool.MAC{2, 0, 0, 9}, Last: macpool.MAC{2, 0, 0, 9, 0, 255}}}, nil,
+		)
+		for i := range 5 {
+			grant, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			assert.True(t, w.pool.Set.Contains(grant.MACs[0]))
+		}
+		w.settleWrites()
+		for _, m := range w.reservedBy("r1") {
+			assert.True(t, w.pool.Set.Contains(m), "%s stays reserved", m)
+		}
+	})
+}
+
+func TestNothingIsLentFromAWindowOfAnEarlierName(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.settleWrites()
+		earlier := w.ledgers["r1"].windows["default"]
+		waiting := &waiter{holders: []macpool.Holder{{Object: vmNamed("vmb")}}, served: make(chan struct{})}
+		w.leases["r1"].set("r1b", true)
+		l := w.ledgers["r1"]
+		l.mu.Lock()
+		earlier.queue = append(earlier.queue, waiting)
+		l.serveLocked(earlier)
+		l.mu.Unlock()
+		require.ErrorIs(t, waiting.err, macpool.ErrNotReady)
+		assert.Empty(t, waiting.macs)
+	})
+}
+
+func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
+	for name, ask := range map[string]macpool.Ask{
+		"for any address": {Interface: "net"},
+		"for this one":    named(t, "net", "52:54:00:00:00:01"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+				reachable := make(chan struct{})
+				w.store.Fail(func(string, macpool.Prefix) error { <-reachable; return nil })
+				ctx, cancel := context.WithCancel(t.Context())
+				failed := make(chan error, 1)
+				go func() {
+					r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+					_, err := w.ledgers["r1"].Assign(ctx, r)
+					failed <- err
+				}()
+				synctest.Wait()
+				cancel()
+				require.ErrorIs(t, <-failed, context.Canceled)
+				close(reachable)
+				w.settleWrites()
+				assert.Empty(t, w.holds())
+			})
+		})
+	}
+}
