@@ -34,7 +34,7 @@ func moveHint(to macpool.Object, taken []*macpool.TakenError) string {
 	for _, t := range taken {
 		if t.Holder.Kind == macpool.KindVM && t.Holder.Namespace == to.Namespace && t.Holder.Name != "" {
 			return "; to move it here, have VirtualMachine " + t.Holder.Name +
-				" give it up first: apply that one before, or both again"
+				" give it up first: apply that one before, or both again; two that swap need a third address in between"
 		}
 	}
 	return ""

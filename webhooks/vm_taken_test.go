@@ -37,7 +37,7 @@ func TestARefusalSaysHowToMoveAnAddressBetweenVMs(t *testing.T) {
 			require.NoError(t, err)
 			refused := w.post(body)
 			require.False(t, refused.Allowed)
-			hint := "have VirtualMachine from give it up first: apply that one before, or both again"
+			hint := "have VirtualMachine from give it up first: apply that one before, or both again; two that swap need "
 			if c.says {
 				assert.Contains(t, refused.Result.Message, hint)
 			} else {
