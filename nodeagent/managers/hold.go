@@ -75,18 +75,22 @@ func (m *Managers) tellNetworkManagerLocked(program Program, links []string) err
 
 // releaseAllLocked has NetworkManager let go of what it manages of some links. What it only shows it lets go of as it
 // reads the drop-in, unless a file below /etc that sets unmanaged-devices comes after ours and counts instead of it, as
-// those that CNI plugins have people write: of such links it is told once if it has read the drop-in.
+// those that CNI plugins have people write: of such links it is told once if it has read the drop-in, and again when
+// the link or NetworkManager is another.
 func (m *Managers) releaseAllLocked(program Program, devices map[string]Device, links []string, hasRead bool) error {
 	if !hasRead {
-		m.asked = map[string]bool{}
+		m.asked = map[string]string{}
 	}
 	for _, link := range links {
 		d := devices[link]
-		shown := hasRead && d.Shown && !m.asked[link]
+		asked, once := m.asked[link]
+		shown := hasRead && d.Shown && (!once || asked != d.ID)
 		if !d.Managed && !shown {
 			continue
 		}
-		m.asked[link] = m.asked[link] || shown
+		if shown {
+			m.asked[link] = d.ID
+		}
 		if err := m.release(program, link, d); err != nil && !went(err) {
 			return fmt.Errorf("take %s over from NetworkManager: %w", link, err)
 		}

@@ -112,6 +112,25 @@ func TestWhatAManagerShowsThoughItReadsOfItIsReleased(t *testing.T) {
 	assert.Equal(t, []string{"reload without br1", "take eth1"}, (*program.told)[3:])
 }
 
+func TestALinkThatIsMadeAgainIsReleasedAgain(t *testing.T) {
+	m, program := node(t, netstate.NetworkManager)
+	program.devices = map[string]Device{"br1": {Shown: true, ID: ":1.4/3"}}
+	program.deaf = true // a file below /etc counts instead of ours
+	hold := func(id string) {
+		program.devices["br1"] = Device{Shown: true, ID: id}
+		require.NoError(t, m.Hold([]string{"br1"}))
+	}
+	hold(":1.4/3")
+	hold(":1.4/3")
+	hold(":1.4/3")
+	assert.Equal(t, []string{"reload without br1", "release br1"}, *program.told)
+	hold(":1.4/4")
+	hold(":1.4/4")
+	assert.Equal(t, []string{"release br1"}, (*program.told)[2:], "somebody deleted it, and it was made again")
+	hold(":1.9/4")
+	assert.Equal(t, []string{"release br1"}, (*program.told)[3:], "NetworkManager crashed, and does not remember")
+}
+
 func TestALinkThatWasRenamedIsGivenBackByItsNewName(t *testing.T) {
 	m, program := node(t, netstate.NetworkManager)
 	for name, id := range map[string]string{"eth1": ":1.4/3", "eth2": ":1.4/4"} {

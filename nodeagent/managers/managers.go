@@ -60,8 +60,8 @@ type Managers struct {
 	mu sync.Mutex
 	// read and readNM say that networkd and NetworkManager have read their files since they changed.
 	read, readNM bool
-	// asked are the links of which NetworkManager was told one by one though it has read its files.
-	asked map[string]bool
+	// asked are the IDs of the links of which NetworkManager was told one by one though it has read its files.
+	asked map[string]string
 }
 
 // Read returns a state with the managers of its links, and the profiles they are managed by.
