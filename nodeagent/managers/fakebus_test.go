@@ -5,9 +5,11 @@ package managers
 import (
 	"bufio"
 	"encoding/binary"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +114,9 @@ func answerBus(m *dbus.Message, programs map[string]busProgram) *dbus.Message {
 // A fakeNM is NetworkManager on a fake bus: its devices and profiles, by path.
 type fakeNM struct {
 	devices map[dbus.ObjectPath]map[string]dbus.Variant
+	// active are the active connections, and profiles the settings of profiles.
+	active   map[dbus.ObjectPath]map[string]dbus.Variant
+	profiles map[dbus.ObjectPath]map[string]map[string]dbus.Variant
 	// before is called with each call before it is answered; nil does nothing.
 	before func(busCall)
 }
@@ -140,8 +145,26 @@ func (n *fakeNM) answer(call busCall) ([]any, *dbus.Error) {
 		for path, values := range n.devices {
 			tree[path] = map[string]map[string]dbus.Variant{nmDevice: values}
 		}
+		for path, values := range n.active {
+			tree[path] = map[string]map[string]dbus.Variant{nmActive: values}
+		}
 		return []any{tree}, nil
+	case nmSettings + ".ListConnections":
+		return []any{slices.Sorted(maps.Keys(n.profiles))}, nil
+	case nmSettings + ".GetConnectionByUuid":
+		for path, settings := range n.profiles {
+			if settings["connection"]["uuid"].Value() == call.args[0] {
+				return []any{path}, nil
+			}
+		}
+		return nil, &dbus.Error{Name: nmNoProfile}
 	case nmName + ".Reload":
+		return nil, nil
+	}
+	if settings, there := n.profiles[call.path]; there && call.method == nmSettings+".Connection.GetSettings" {
+		return []any{settings}, nil
+	} else if there && call.method == nmSettings+".Connection.Delete" {
+		delete(n.profiles, call.path)
 		return nil, nil
 	}
 	values, there := n.devices[call.path]

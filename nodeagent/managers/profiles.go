@@ -16,9 +16,24 @@ func (n networkManager) legacy(uuid string) (bool, error) {
 	if err != nil || profile == "" {
 		return false, err
 	}
-	var settings map[string]map[string]dbus.Variant
-	err = object{n.bus, nmName, profile}.call(nmSettings+".Connection.GetSettings", nil, &settings)
+	settings, err := n.settings(profile)
 	return leftByNMState(settings), err
+}
+
+// settings returns those of a profile; none if it is gone meanwhile.
+func (n networkManager) settings(profile dbus.ObjectPath) (map[string]map[string]dbus.Variant, error) {
+	var settings map[string]map[string]dbus.Variant
+	err := object{n.bus, nmName, profile}.call(nmSettings+".Connection.GetSettings", nil, &settings)
+	return settings, unlessNoObject(err)
+}
+
+// unlessNoObject returns an error of a call, nil if it says that the object is gone.
+func unlessNoObject(err error) error {
+	var refused dbus.Error
+	if errors.As(err, &refused) && noObject(refused) {
+		return nil
+	}
+	return err
 }
 
 // leftByNMState judges a profile as kubernetes-nmstate writes them: it bears the name of its link, and is of a
@@ -61,19 +76,21 @@ func (n networkManager) RemoveProfiles(links []string) ([]string, error) {
 	}
 	var names []string
 	for _, path := range profiles {
-		profile := object{n.bus, nmName, path}
-		var settings map[string]map[string]dbus.Variant
-		if err := profile.call(nmSettings+".Connection.GetSettings", nil, &settings); err != nil {
+		settings, err := n.settings(path)
+		if err != nil {
 			return names, err
 		}
 		name := value[string](settings["connection"], "interface-name")
 		if !leftByNMState(settings) || !slices.Contains(links, name) {
 			continue
 		}
-		if err := profile.call(nmSettings+".Connection.Delete", nil); err != nil {
+		err = object{n.bus, nmName, path}.call(nmSettings+".Connection.Delete", nil)
+		if unlessNoObject(err) != nil {
 			return names, err
 		}
-		names = append(names, name)
+		if err == nil {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

@@ -3,11 +3,15 @@
 package managers
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 func TestProfilesOfKubernetesNMStateAreRecognised(t *testing.T) {
@@ -65,5 +69,57 @@ func TestProfilesOfKubernetesNMStateAreRecognised(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, leftByNMState(test.settings)) })
+	}
+}
+
+// legacyNM returns a NetworkManager with two links whose profiles kubernetes-nmstate left.
+func legacyNM() *fakeNM {
+	nm := &fakeNM{
+		devices:  map[dbus.ObjectPath]map[string]dbus.Variant{},
+		active:   map[dbus.ObjectPath]map[string]dbus.Variant{},
+		profiles: map[dbus.ObjectPath]map[string]map[string]dbus.Variant{},
+	}
+	for n, link := range []string{"br1", "eth1"} {
+		at := func(kind string) dbus.ObjectPath { return dbus.ObjectPath(fmt.Sprintf("/%s/%d", kind, n)) }
+		nm.devices[at("device")] = device(link, map[string]any{"ActiveConnection": at("active")})
+		nm.active[at("active")] = map[string]dbus.Variant{"Id": dbus.MakeVariant(link), "Uuid": dbus.MakeVariant("u-" + link)}
+		nm.profiles[at("profile")] = map[string]map[string]dbus.Variant{"connection": {
+			"id": dbus.MakeVariant(link), "interface-name": dbus.MakeVariant(link), "uuid": dbus.MakeVariant("u-" + link),
+			"autoconnect-slaves": dbus.MakeVariant(int32(1)),
+		}}
+	}
+	return nm
+}
+
+func TestProfilesMayGoMeanwhile(t *testing.T) {
+	links := netstate.State{Interfaces: []netstate.Interface{{Name: "br1"}, {Name: "eth1"}}}
+	nm := legacyNM()
+	m := fakeBus(t, map[string]busProgram{nmName: nm.answer})
+	state, err := m.Read(links)
+	require.NoError(t, err)
+	assert.True(t, state.Interfaces[0].Legacy && state.Interfaces[1].Legacy)
+
+	nm.before = goes(nm, nmSettings+".Connection.GetSettings")
+	state, err = m.Read(links)
+	require.NoError(t, err)
+	assert.False(t, state.Interfaces[0].Legacy, "it has none any more")
+	assert.True(t, state.Interfaces[1].Legacy)
+
+	for _, at := range []string{"GetSettings", "Delete"} {
+		*nm = *legacyNM()
+		nm.before = goes(nm, nmSettings+".Connection."+at)
+		names, err := m.RemoveProfiles([]string{"br1", "eth1"})
+		require.NoError(t, err, at)
+		assert.Equal(t, []string{"eth1"}, names, "somebody else removed the other")
+		assert.Empty(t, nm.profiles)
+	}
+}
+
+// goes has the profile of br1 go just before a method of it is called.
+func goes(nm *fakeNM, method string) func(busCall) {
+	return func(call busCall) {
+		if call.method == method && call.path == "/profile/0" {
+			delete(nm.profiles, call.path)
+		}
 	}
 }
