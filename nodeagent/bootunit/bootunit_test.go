@@ -152,6 +152,18 @@ func TestTheDocumentationShowsTheUnit(t *testing.T) {
 	assert.Contains(t, string(text), "```ini\n# "+unitFile+"\n"+Text+"```\n")
 }
 
+func TestTheUnitComesAfterWhoRenamesNICsAndBeforeWhoUsesThem(t *testing.T) {
+	order := map[string][]string{}
+	for line := range strings.Lines(Text) {
+		word, units, _ := strings.Cut(strings.TrimSpace(line), "=")
+		order[word] = append(order[word], strings.Fields(units)...)
+	}
+	assert.Subset(t, order["After"], []string{"systemd-udev-trigger.service", "cloud-init-local.service"})
+	assert.Subset(t, order["Before"], []string{
+		"network-pre.target", "NetworkManager.service", "systemd-networkd.service", "network-online.target", "kubelet.service",
+	})
+}
+
 func TestFilesForHostsHaveTheUnitAndItsProgram(t *testing.T) {
 	var cloudInit struct {
 		WriteFiles []struct{ Path, Content string } `json:"write_files"`
