@@ -98,39 +98,46 @@ func (w PolicyReviewer) Review(ctx context.Context, request *admissionv1.Admissi
 	if problems := object.judge(); len(problems) > 0 && changed {
 		return Verdict{Denied: brief(problems)}, nil
 	}
-	desired := object.desired
 	var verdict Verdict
-	for _, warning := range netstate.Warnings(desired, nil) {
+	for _, warning := range netstate.Warnings(object.desired, nil) {
 		verdict.warn("%s", warning)
 	}
-	w.warnNetworks(&verdict, desired)
+	w.warnNetworks(&verdict, object.desired)
+	w.reviewInCluster(ctx, &verdict, p, old, object.desired, isDryRun(request))
+	return verdict, nil
+}
+
+// reviewInCluster refuses a policy that contradicts others and warns of what nodes lack. For a dry run it says what
+// every node would do.
+func (w PolicyReviewer) reviewInCluster(
+	ctx context.Context, verdict *Verdict, p, old *v1.NodeNetworkConfigurationPolicy, desired netstate.State, dryRun bool,
+) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	view, ok := look(ctx, w.Source, &verdict)
+	view, ok := look(ctx, w.Source, verdict)
 	if !ok {
-		return verdict, nil
+		return
 	}
-	judgeConflicts(&verdict, view, p, old, desired)
+	judgeConflicts(verdict, view, p, old, desired)
 	if len(verdict.Denied) > 0 {
-		return verdict, nil
+		return
 	}
 	nodes := view.selected(p.Spec.NodeSelector)
-	if !isDryRun(request) {
+	if !dryRun {
 		nodes = nodes[:min(len(nodes), maxSampled)] // of which problems are examples; the plan is for a dry run
 	}
-	view, reported := view.report(ctx, w.Source, nodes, &verdict)
+	view, reported := view.report(ctx, w.Source, nodes, verdict)
 	plans, unseen := view.nodePlans(ctx, p, desired, nodes)
-	warnProblems(&verdict, plans)
-	if isDryRun(request) {
+	warnProblems(verdict, plans)
+	if dryRun {
 		if unseen > 0 {
 			verdict.warn("%d more nodes were not checked for lack of time", unseen)
 		}
 		if len(plans) > 0 || reported && unseen == 0 {
-			warnPlans(&verdict, plans, w.Now())
+			warnPlans(verdict, plans, w.Now())
 		}
 	}
 	verdict.fit()
-	return verdict, nil
 }
 
 func isDryRun(request *admissionv1.AdmissionRequest) bool {

@@ -70,21 +70,7 @@ func newReplica(
 		neighbours: &arming.Watch{Reader: direct, Configuration: o.WebhookConfiguration},
 	}
 	r.nodes = &webhooks.NodeAddresses{Changed: r.pools.SetForeign}
-	r.lease = &cluster.Lease{
-		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
-	}
-	r.format = &cluster.Format{
-		Client: direct, Namespace: o.Namespace, Known: func() []*macpool.Block { return r.ledger.Blocks() },
-		Clock: clock.RealClock{}, Log: log.WithName("format"),
-	}
-	r.claims = &webhooks.ClaimKeys{
-		Client: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("claims"),
-		Unsigned: func() bool { return !r.format.Rows() },
-	}
-	r.gate = &cluster.Gate{
-		Lease: r.lease, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
-		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
-	}
+	r.makeLeases()
 	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
 	if err != nil {
 		return nil, err
@@ -107,6 +93,26 @@ func newReplica(
 	}
 	r.sources = r.sourcesOf(nads, objects)
 	return r, r.feed.Register(ctx)
+}
+
+// makeLeases makes what says whether this replica may lend, in which form it writes, and what it signs with.
+func (r *replica) makeLeases() {
+	o, direct, log := r.options, r.direct, r.log
+	r.lease = &cluster.Lease{
+		Client: direct, Namespace: o.Namespace, Pod: o.Pod, Clock: clock.RealClock{}, Log: log.WithName("lease"),
+	}
+	r.format = &cluster.Format{
+		Client: direct, Namespace: o.Namespace, Known: func() []*macpool.Block { return r.ledger.Blocks() },
+		Clock: clock.RealClock{}, Log: log.WithName("format"),
+	}
+	r.claims = &webhooks.ClaimKeys{
+		Client: direct, Namespace: o.Namespace, Clock: clock.RealClock{}, Log: log.WithName("claims"),
+		Unsigned: func() bool { return !r.format.Rows() },
+	}
+	r.gate = &cluster.Gate{
+		Lease: r.lease, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
+		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
+	}
 }
 
 // sourcesOf returns what the webhooks know of the cluster.

@@ -90,7 +90,8 @@ func serve(ctx context.Context, url string, o Options) error {
 	return json.NewEncoder(os.Stdout).Encode(f)
 }
 
-func start(ctx context.Context, url string) (*replica, error) {
+// newScheme returns the types that a replica reads and writes.
+func newScheme() (*apiruntime.Scheme, error) {
 	scheme := apiruntime.NewScheme()
 	for _, add := range []func(*apiruntime.Scheme) error{
 		clientgoscheme.AddToScheme, v1alpha1.AddToScheme, janitor.AddVMsToScheme,
@@ -99,13 +100,27 @@ func start(ctx context.Context, url string) (*replica, error) {
 			return nil, fmt.Errorf("make scheme: %w", err)
 		}
 	}
+	return scheme, nil
+}
+
+// newConfig returns how the API server is reached, and what counts the sweeps that come by.
+func newConfig(url string) (*rest.Config, *sweepCounter) {
 	json := rest.ContentConfig{ContentType: "application/json", AcceptContentTypes: "application/json"}
-	cfg := &rest.Config{Host: url, QPS: -1, ContentConfig: json}
-	sweeps := &sweepCounter{}
+	cfg, sweeps := &rest.Config{Host: url, QPS: -1, ContentConfig: json}, &sweepCounter{}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		sweeps.next = next
 		return sweeps
 	})
+	return cfg, sweeps
+}
+
+// start starts a replica that ends with ctx.
+func start(ctx context.Context, url string) (*replica, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	cfg, sweeps := newConfig(url)
 	direct, err := client.New(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)

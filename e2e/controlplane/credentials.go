@@ -124,13 +124,32 @@ func (c *ControlPlane) issueCredentials(address string) error {
 	if err != nil {
 		return err
 	}
-	server, err := ca.issue(pkix.Name{CommonName: "kube-apiserver"}, x509.ExtKeyUsageServerAuth)
-	if err != nil {
-		return err
-	}
 	admin, err := ca.issue(
 		pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, x509.ExtKeyUsageClientAuth,
 	)
+	if err != nil {
+		return err
+	}
+	if err := ca.writeServerKeys(dir); err != nil {
+		return err
+	}
+	c.authority = ca
+	c.Config = &rest.Config{
+		Host:            "https://" + address,
+		TLSClientConfig: rest.TLSClientConfig{CAData: ca.cert, CertData: admin.cert, KeyData: admin.key},
+		QPS:             -1,
+	}
+	if c.clients, err = kubernetes.NewForConfig(c.Config); err != nil {
+		return fmt.Errorf("make clients: %w", err)
+	}
+	c.Kubeconfig = c.run.path("kubeconfig")
+	return WriteKubeconfig(c.Kubeconfig, c.Config)
+}
+
+// writeServerKeys writes what the API server is given: its certificate, the one by which kubelets know it, and the key
+// that signs the tokens of service accounts.
+func (ca *keyPair) writeServerKeys(dir string) error {
+	server, err := ca.issue(pkix.Name{CommonName: "kube-apiserver"}, x509.ExtKeyUsageServerAuth)
 	if err != nil {
 		return err
 	}
@@ -145,7 +164,6 @@ func (c *ControlPlane) issueCredentials(address string) error {
 	if err != nil {
 		return err
 	}
-	c.authority = ca
 	err = errors.Join(
 		os.WriteFile(filepath.Join(dir, "ca.crt"), ca.cert, 0o600),
 		os.WriteFile(filepath.Join(dir, "server.crt"), server.cert, 0o600),
@@ -157,16 +175,7 @@ func (c *ControlPlane) issueCredentials(address string) error {
 	if err != nil {
 		return fmt.Errorf("write keys: %w", err)
 	}
-	c.Config = &rest.Config{
-		Host:            "https://" + address,
-		TLSClientConfig: rest.TLSClientConfig{CAData: ca.cert, CertData: admin.cert, KeyData: admin.key},
-		QPS:             -1,
-	}
-	if c.clients, err = kubernetes.NewForConfig(c.Config); err != nil {
-		return fmt.Errorf("make clients: %w", err)
-	}
-	c.Kubeconfig = c.run.path("kubeconfig")
-	return WriteKubeconfig(c.Kubeconfig, c.Config)
+	return nil
 }
 
 // A keyPair is a certificate and its key, each parsed and as PEM.
