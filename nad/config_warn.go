@@ -24,7 +24,7 @@ func (r *configReader) beside(root value) {
 	}
 	for _, m := range root.members {
 		if !slices.Contains(known, m.key) {
-			r.warn(m.value, "%s means nothing beside plugins: write it into the plugin that is to have it", m.key)
+			r.warn(m.value, "%s means nothing beside plugins: write it into the plugin that it is for", m.key)
 		}
 	}
 }

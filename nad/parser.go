@@ -20,7 +20,7 @@ func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
 		return syntaxError(p.source, p.at, "this is %s (U+%04X): write %s in its place", name, r, plain)
 	}
 	if mark := callout(p.source[p.at:]); mark != "" {
-		return syntaxError(p.source, p.at, "%s is a mark for readers of the page that this is from: remove it", mark)
+		return syntaxError(p.source, p.at, "%s is a mark of the page that this was copied from, not JSON: remove it", mark)
 	}
 	return syntaxError(p.source, offset, format, args...)
 }

@@ -51,7 +51,7 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"a nesting without end":               {strings.Repeat("[", 20000), "this is nested too deep"},
 		"an odd byte":                         {"\x00", `line 1, column 1: want a value here, not '\x00'`},
 		"typographic quotes around a name":    {"{\u201ctype\u201d: 1}", "line 1, column 2: this is a typographic quote (U+201C): write \" in its place"},
-		"a mark of a web page":                {"{\"a\": 1, <3>\n\"b\": 2}", "line 1, column 10: <3> is a mark for readers of the page that this is from: remove it"},
+		"a mark of a web page":                {"{\"a\": 1, <3>\n\"b\": 2}", "line 1, column 10: <3> is a mark of the page that this was copied from, not JSON: remove it"},
 		"a mark after the last member":        {"{\"a\": 1 <12>}", "line 1, column 9: <12> is a mark"},
 		"an angle bracket alone":              {"{\"a\": 1, <x>}", "want a name in double quotes here"},
 		"what a shell left":                   {"${\"a\": 1}", "line 1, column 1: this is a dollar sign that a shell or a template left (U+0024): write nothing in its place"},

@@ -33,7 +33,7 @@ func (c checker) checkCarried(now Interface, at *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Forbidden(at, now.Name+
-		" carries links that belong to somebody else, such as a VM, and would go with it: "+strings.Join(names, ", "))}
+		" carries links that belong to somebody else, such as a VM, which would be deleted with it: "+strings.Join(names, ", "))}
 }
 
 // checkRemade refuses to make a link again with what others have on it.

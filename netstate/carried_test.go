@@ -32,7 +32,7 @@ func TestWhatOthersHaveOnALinkIsNotTakenWithIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Plan(current, parse(t, policy))
-			assert.ErrorContains(t, err, "would go with it: macvtap0")
+			assert.ErrorContains(t, err, "would be deleted with it: macvtap0")
 		})
 	}
 	steps, err := Plan(current, parse(t, `interfaces: [{name: bond0, link-aggregation: {port: [eth2]}}, {name: bond0.5, mtu: 1400}]`))

@@ -181,7 +181,7 @@ func foreignCosts(controller Interface, links map[string]*Interface, steps []Ste
 			continue
 		}
 		if filtering := step.To.Link.Bridge.VLANFiltering; filtering != nil && !*filtering {
-			costs = append(costs, "the foreign ports of "+controller.Name+" are no longer kept apart by VLANs")
+			costs = append(costs, "the foreign ports of "+controller.Name+" are no longer separated by VLANs")
 		}
 	}
 	return costs

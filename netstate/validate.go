@@ -140,7 +140,7 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "goes with type linux-bridge or bond"))
 		}
 		if i.CopyMACFrom != nil && i.MAC != nil {
-			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "mac-address says already which one"))
+			errs = append(errs, field.Forbidden(at.Child("copy-mac-from"), "mac-address is set as well: remove one of the two"))
 		}
 		return errs
 	})
@@ -149,7 +149,7 @@ func validateParts(desired State, at *field.Path) field.ErrorList {
 func validateMACs(desired State, at *field.Path) field.ErrorList {
 	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
 		if i.MAC == nil && deref(i.Identifier) == IdentifierMAC {
-			return field.ErrorList{field.Required(at.Child("mac-address"), "the one to find the interface by")}
+			return field.ErrorList{field.Required(at.Child("mac-address"), "identifier: mac-address finds the interface by this address")}
 		}
 		if i.MAC == nil {
 			return nil

@@ -64,7 +64,7 @@ func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(at.Child("downdelay"), "has an effect only with miimon"))
 	}
 	if positive(o.ARPInterval) && (o.ARPIPTarget == nil || *o.ARPIPTarget == "") {
-		errs = append(errs, field.Required(at.Child("arp_ip_target"), "arp_interval needs an address to ask for"))
+		errs = append(errs, field.Required(at.Child("arp_ip_target"), "arp_interval needs at least one address to probe"))
 	}
 	if o.ARPIPTarget == nil || *o.ARPIPTarget == "" {
 		return errs
@@ -79,7 +79,7 @@ func validateBondMonitor(o *BondOptions, at *field.Path) field.ErrorList {
 		case err != nil || !addr.Is4():
 			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "not an IPv4 address"))
 		case addr.As4()[0] == 0 || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}): // bond_is_ip_target_ok
-			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "nobody has this address"))
+			errs = append(errs, field.Invalid(at.Child("arp_ip_target"), target, "cannot be the address of a host"))
 		case slices.Contains(targets[:n], target):
 			errs = append(errs, field.Duplicate(at.Child("arp_ip_target"), target))
 		}

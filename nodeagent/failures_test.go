@@ -157,7 +157,7 @@ func (b *bonding) Do(step netstate.Step) error {
 	if err := b.Model.Do(netstate.Step{Kind: netstate.StepLink, Link: "bond0", To: netstate.Value{Link: &theirs}}); err != nil {
 		return err
 	}
-	return &kernel.StaleError{Operation: "make bond bond0", Difference: "there is a link of that name by now"}
+	return &kernel.StaleError{Operation: "make bond bond0", Difference: "a link of that name exists now"}
 }
 
 func TestABondThatItsModuleMadeMeanwhileIsReadAndPlannedAnew(t *testing.T) {

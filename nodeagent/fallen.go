@@ -23,7 +23,7 @@ func (a *Agent) noteWay(ctx context.Context) {
 		return
 	}
 	if err := a.keeper.NoteWay(ctx, addresses, a.options.Way); err != nil {
-		a.options.Log.Error(err, "Cannot note by what the node reaches others; a boot would not fall back")
+		a.options.Log.Error(err, "Cannot record by which links the node reaches the network; a boot would not fall back")
 	}
 }
 

@@ -71,7 +71,7 @@ func (a *Agent) bootNote(desired netstate.State) string {
 	if restored || err != nil {
 		return ""
 	}
-	return "the node reaches others by " + link + ", and bridgehead-restore.service is not enabled on the host: after a " +
-		"reboot it comes back only if it reaches the API server without this policy (docs/boot.md; impossible on hosts to " +
-		"which no unit can be added, as Talos)"
+	return "the node reaches its network through " + link + ", and bridgehead-restore.service is not enabled on the host: " +
+		"after a reboot the node comes back only if it reaches the API server without this policy (docs/boot.md; hosts " +
+		"that take no unit, such as Talos, cannot enable it)"
 }

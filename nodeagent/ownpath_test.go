@@ -69,7 +69,7 @@ func TestAnEnactmentSaysWhatARebootMeans(t *testing.T) {
 			note := a.bootNote(desired)
 			assert.Equal(t, test.want, note != "", note)
 			if test.want {
-				assert.Contains(t, note, "the node reaches others by eth2")
+				assert.Contains(t, note, "the node reaches its network through eth2")
 			}
 			assert.Empty(t, a.bootNote(netstate.State{}))
 		})

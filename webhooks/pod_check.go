@@ -45,8 +45,8 @@ func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	if len(short) > 0 {
 		slices.Sort(short)
 		return Verdict{Denied: field.ErrorList{field.Forbidden(field.NewPath("spec"), fmt.Sprintf(
-			"the networks of the pod need %s, which it does not request: a webhook that is called after bridgehead added networks; "+
-				"have its configuration sort before zz-bridgehead",
+			"the networks of the pod need %s, which it does not request: another webhook added networks after bridgehead did; "+
+				"rename its configuration so that it sorts before zz-bridgehead",
 			strings.Join(short, ", "),
 		))}}, nil
 	}

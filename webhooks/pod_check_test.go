@@ -30,7 +30,7 @@ func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 			unreviewed := post(t, checks, podReview(t, c, c.Object))
 			require.Equal(t, len(reviewed.Patch) == 0, unreviewed.Allowed, "%s", reviewed.Patch)
 			if !unreviewed.Allowed {
-				assert.Contains(t, unreviewed.Result.Message, "which it does not request: a webhook that is called after bridgehead added networks")
+				assert.Contains(t, unreviewed.Result.Message, "which it does not request: another webhook added networks after bridgehead did")
 			}
 		})
 	}

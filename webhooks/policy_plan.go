@@ -95,7 +95,7 @@ func planTitle(plan string, nodes []nodePlan, now time.Time) string {
 		}
 	}
 	if age := now.Sub(oldest); !oldest.IsZero() && age > staleAfter {
-		title += fmt.Sprintf(" (by a state that last changed %s ago)", duration.HumanDuration(age))
+		title += fmt.Sprintf(" (from a state that last changed %s ago)", duration.HumanDuration(age))
 	}
 	return title
 }

@@ -56,7 +56,7 @@ func TestADryRunShowsThePlan(t *testing.T) {
 		"nothing to do is said": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
 			want: "plan for nodes node01 and node02: nothing to do"},
 		"the age of an old state is told": {spec: interfaces("{name: eth1, type: ethernet, state: up}"),
-			want: "plan for nodes node01 and node02: nothing to do (by a state that last changed 3h ago)",
+			want: "plan for nodes node01 and node02: nothing to do (from a state that last changed 3h ago)",
 			before: func(v *PolicyView) {
 				s := v.States["node02"]
 				s.Status.LastSuccessfulUpdateTime.Time = aTime().Add(-3 * time.Hour)

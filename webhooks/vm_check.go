@@ -25,8 +25,8 @@ func (w VMChecker) Review(ctx context.Context, request *admissionv1.AdmissionReq
 	if request.Operation != admissionv1.Update {
 		return Verdict{}, nil
 	}
-	const why = "a webhook that is called after bridgehead changed the interfaces; " +
-		"have its configuration sort before zz-bridgehead"
+	const why = "another webhook changed the interfaces after bridgehead did; " +
+		"rename its configuration so that it sorts before zz-bridgehead"
 	vm, problems := readVM(request.Object.Raw)
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil

@@ -232,7 +232,7 @@ func duplicate(n, other vmNIC) *field.Error {
 	}
 	if other.text == "" {
 		return field.Invalid(n.path, n.text, fmt.Sprintf(
-			"interface %s (%s) keeps %s, since the manifest gives it no other: give it another, or this one", other.name,
+			"interface %s (%s) keeps %s because the manifest names no address for it: name another one for either of the two", other.name,
 			other.at(), other.mac,
 		))
 	}

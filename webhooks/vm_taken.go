@@ -33,8 +33,8 @@ func takenHint() string {
 func moveHint(to macpool.Object, taken []*macpool.TakenError) string {
 	for _, t := range taken {
 		if t.Holder.Kind == macpool.KindVM && t.Holder.Namespace == to.Namespace && t.Holder.Name != "" {
-			return "; to move it here, have VirtualMachine " + t.Holder.Name +
-				" give it up first: apply that one before, or both again; two that swap need a third address in between"
+			return "; to move it here, remove it from VirtualMachine " + t.Holder.Name +
+				" first: apply that VM before this one, or apply both again; two that swap need a third address in between"
 		}
 	}
 	return ""

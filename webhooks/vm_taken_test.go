@@ -37,7 +37,7 @@ func TestARefusalSaysHowToMoveAnAddressBetweenVMs(t *testing.T) {
 			require.NoError(t, err)
 			refused := w.post(body)
 			require.False(t, refused.Allowed)
-			hint := "have VirtualMachine from give it up first: apply that one before, or both again; two that swap need "
+			hint := "remove it from VirtualMachine from first: apply that VM before this one, or apply both again; two that swap "
 			if c.says {
 				assert.Contains(t, refused.Result.Message, hint)
 			} else {

@@ -248,7 +248,7 @@ func TestTheAgentWorksInTheContainerThatTheManifestsDescribe(t *testing.T) {
 		},
 		"that it is missing is said": {
 			change: withoutCapability("NET_BIND_SERVICE"), job: string(story), bridge: true,
-			says: []string{"lacks: CAP_NET_BIND_SERVICE is missing: leases cannot be renewed from port 68, nor asked for from 546\n", "done"},
+			says: []string{"lacks: CAP_NET_BIND_SERVICE is missing: DHCP leases cannot be renewed (from port 68) or requested (from port 546)\n", "done"},
 		},
 		"without the mount of the settings, the way out is named": {
 			change: without("sysctl"), job: string(story), says: []string{

@@ -34,7 +34,7 @@ func TestNothingIsRestoredWhereNothingCanBeNoted(t *testing.T) {
 	o.StateDir = dir
 	err = restore(t.Context(), o, "")
 	require.ErrorIs(t, err, unix.EROFS)
-	require.ErrorContains(t, err, "the node's network is left alone, for nothing can be noted of it: open a lock: ")
+	require.ErrorContains(t, err, "the node's network is not changed, because no record of it can be kept: open a lock: ")
 	_, err = net.InterfaceByName("br7")
 	require.Error(t, err, "nothing is half done")
 	after, err := os.ReadDir(dir)

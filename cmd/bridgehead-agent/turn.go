@@ -71,7 +71,7 @@ type turn struct{ has, wants lockFile }
 func openTurn(dir string) (*turn, error) {
 	has, err := openLock(dir, "agent.lock")
 	if err != nil {
-		return nil, fmt.Errorf("the node's network is left alone, for nothing can be noted of it: %w", err)
+		return nil, fmt.Errorf("the node's network is not changed, because no record of it can be kept: %w", err)
 	}
 	wants, err := openLock(dir, "agent.wanted")
 	if err != nil {

@@ -82,7 +82,7 @@ func TestWhatAPolicyEngineAddsBehindUsIsRefused(t *testing.T) {
 	before := vm.DeepCopy()
 	vm.SetLabels(map[string]string{addsTo: "nic"})
 	err := s.Client.Patch(t.Context(), vm, client.MergeFrom(before))
-	require.ErrorContains(t, err, "interface added was assigned no address: a webhook that is called after bridgehead")
+	require.ErrorContains(t, err, "interface added was assigned no address: another webhook changed the interfaces after bridgehead")
 
 	require.NoError(t, s.Client.Get(t.Context(), client.ObjectKeyFromObject(before), vm))
 	plugged := vm.DeepCopy()

@@ -113,7 +113,7 @@ func readable(unreadable []string, generation int64) metav1.Condition {
 		Type: v1alpha1.ConditionReadable, Status: metav1.ConditionFalse, Reason: "RowsLeftOut",
 		ObservedGeneration: generation,
 		Message: "there are rows that cannot be read in MACBlock " + strings.Join(named, ", ") +
-			", which the log of the manager names: mend or remove them; their addresses are not given out until it is known " +
+			", which the log of the manager names: correct or remove them; their addresses are not given out until it is known " +
 			"who has them",
 	}
 }

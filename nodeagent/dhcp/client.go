@@ -195,7 +195,7 @@ func (c *client) begin(station kernel.Station) bool {
 	}
 	current, err := c.network.Read()
 	if err != nil {
-		c.log.Error(err, "cannot tell whom to ask for an address as", "link", c.Link)
+		c.log.Error(err, "cannot determine the client identity to ask for an address with", "link", c.Link)
 		return false
 	}
 	id := identify6(station.MAC, vlanOf(current, c.Link), c.Orders, c.hostname, c.machineID, last, time.Now())

@@ -50,7 +50,7 @@ func readAnswer(iaid [4]byte, m *dhcpv6.Message) answer6 {
 func (id identity6) readLease6(link string, m *dhcpv6.Message, held *Lease, begun time.Time) (Lease, error) {
 	answer := readAnswer(id.iaid, m)
 	if answer.server == nil || answer.ia == nil {
-		return Lease{}, errors.New("the message lends nothing to this client")
+		return Lease{}, errors.New("the message offers this client no address")
 	}
 	var chosen *dhcpv6.OptIAAddress
 	withdrawn := false

@@ -24,8 +24,8 @@ type capability struct {
 func neededCapabilities() []capability {
 	return []capability{
 		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "links, addresses and routes cannot be changed"},
-		{unix.CAP_NET_RAW, "CAP_NET_RAW", "DHCP does not work, gateways cannot be probed and neighbours not be heard"},
-		{unix.CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "leases cannot be renewed from port 68, nor asked for from 546"},
+		{unix.CAP_NET_RAW, "CAP_NET_RAW", "DHCP does not work, gateways cannot be probed and LLDP neighbours are not heard"},
+		{unix.CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "DHCP leases cannot be renewed (from port 68) or requested (from port 546)"},
 	}
 }
 

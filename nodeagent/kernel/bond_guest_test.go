@@ -56,5 +56,5 @@ func TestALinkThatCameSinceThePlanIsNoRefusal(t *testing.T) {
 	err := k.Do(steps[0])
 	var stale *StaleError
 	require.ErrorAs(t, err, &stale)
-	assert.EqualError(t, err, "make bond bond0: the node changed since the plan was made: there is a link of that name by now")
+	assert.EqualError(t, err, "make bond bond0: the node changed since the plan was made: a link of that name exists now")
 }

@@ -30,7 +30,7 @@ func TestALinkIsNotDeletedFromUnderAMacvtap(t *testing.T) {
 	gone := vlan
 	gone.State = netstate.StateAbsent
 	_, err := netstate.Plan(current, netstate.State{Interfaces: []netstate.Interface{gone}})
-	assert.ErrorContains(t, err, "would go with it: mt0")
+	assert.ErrorContains(t, err, "would be deleted with it: mt0")
 
 	var stale *StaleError
 	step := netstate.Step{Kind: netstate.StepLink, Link: "eth1.5", From: netstate.Value{Link: &vlan}}

@@ -99,7 +99,7 @@ func meaning(errno unix.Errno) string {
 	case unix.EOPNOTSUPP:
 		return "this kernel or this kind of link cannot do that"
 	case unix.EINVAL:
-		return "the kernel takes a value for wrong, or for wrong in this combination"
+		return "the kernel rejects a value, or this combination of values"
 	case unix.ERANGE:
 		return "a value is out of range"
 	case unix.ELOOP, unix.EMLINK:

@@ -206,7 +206,7 @@ func (k *Kernel) tookHardware(to netstate.Interface) error {
 		return err
 	}
 	if d := hardwareDifference(to, now); d != "" {
-		return errors.New("the driver did not take it: " + strings.ReplaceAll(d, "the plan expects", "not"))
+		return errors.New("the driver did not accept it: " + strings.ReplaceAll(d, "the plan expects", "not"))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func TestAFeatureThatNeedsAnotherIsNoSuccess(t *testing.T) {
 		To: netstate.Value{Link: &netstate.Interface{Name: "eth1",
 			Ethtool: &netstate.Ethtool{Feature: netstate.Features{"tx-generic-segmentation": true}}}}}
 	err := k.Do(step)
-	require.ErrorContains(t, err, "the driver did not take it: feature tx-generic-segmentation is false, not true")
+	require.ErrorContains(t, err, "the driver did not accept it: feature tx-generic-segmentation is false, not true")
 }
 
 func TestForwardingIsSwitched(t *testing.T) {

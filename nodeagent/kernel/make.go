@@ -45,7 +45,7 @@ func (k *Kernel) makeLink(to netstate.Interface, peer *netstate.Interface) error
 	if errors.Is(err, unix.EEXIST) && k.indexOf(to.Name) != 0 {
 		// Somebody was faster: as a rule the module of that kind of link, which was loaded by our request and makes
 		// bond0 of its own.
-		return &StaleError{operation, "there is a link of that name by now"}
+		return &StaleError{operation, "a link of that name exists now"}
 	}
 	if err != nil {
 		return refused(err, "%s", operation)
@@ -151,7 +151,7 @@ func (k *Kernel) deleteLink(from netstate.Interface) error {
 		return &StaleError{operation, fmt.Sprintf("type is %s, the plan expects %s", l.iface.Type, from.Type)}
 	}
 	if l.kind == "" {
-		return fmt.Errorf("%s: it is hardware", operation)
+		return fmt.Errorf("%s: it is a physical device", operation)
 	}
 	ports, err := k.portsOf(l)
 	if err != nil {
@@ -161,7 +161,7 @@ func (k *Kernel) deleteLink(from netstate.Interface) error {
 		return &StaleError{operation, "it still has the ports " + strings.Join(ports, ", ")}
 	}
 	if upper := uppersOf(l); len(upper) > 0 {
-		return &StaleError{operation, strings.Join(upper, ", ") + " would go with it"}
+		return &StaleError{operation, strings.Join(upper, ", ") + " would be deleted with it"}
 	}
 	return refused(k.removeLink(from.Name), "%s", operation)
 }

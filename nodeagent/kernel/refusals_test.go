@@ -72,7 +72,7 @@ func refusals() map[string]struct {
 		"a link that exists": {
 			step: netstate.Step{Kind: netstate.StepLink, Link: "br0",
 				To: link(netstate.Interface{Name: "br0", Type: netstate.TypeDummy})},
-			says: "make dummy br0: the node changed since the plan was made: there is a link of that name by now",
+			says: "make dummy br0: the node changed since the plan was made: a link of that name exists now",
 		},
 		"a link that does not exist": {
 			step: netstate.Step{Kind: netstate.StepSet, Link: "no0",
@@ -82,7 +82,7 @@ func refusals() map[string]struct {
 		"a NIC cannot be deleted": {
 			step: netstate.Step{Kind: netstate.StepLink, Link: "eth2",
 				From: link(netstate.Interface{Name: "eth2", Type: netstate.TypeEthernet})},
-			says: "delete ethernet eth2: it is hardware",
+			says: "delete ethernet eth2: it is a physical device",
 		},
 		"a bridge is not taken away from under a port": {
 			step: netstate.Step{Kind: netstate.StepLink, Link: "br0",

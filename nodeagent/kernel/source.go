@@ -35,7 +35,7 @@ func (k *Kernel) awaitSource(r netstate.Route) error {
 		}
 		select {
 		case <-until.C:
-			return fmt.Errorf("its source %s is still being looked for elsewhere on the link; has the link a carrier?", r.Source)
+			return fmt.Errorf("its source address %s is still being checked for duplicates on the link; does the link have a carrier?", r.Source)
 		case <-again.C:
 		}
 	}

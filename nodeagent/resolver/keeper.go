@@ -92,7 +92,7 @@ func formatNetworkManager(static, leased netstate.DNSConfig) (string, error) {
 func formatResolved(static, leased netstate.DNSConfig) (string, error) {
 	all := Merge(static, leased)
 	if len(all.Options) > 0 {
-		return "", errors.New("systemd-resolved knows no options of resolv.conf: leave out dns-resolver.config.options")
+		return "", errors.New("systemd-resolved does not support the options of resolv.conf: leave out dns-resolver.config.options")
 	}
 	domains := all.Search
 	if len(static.Server) > 0 {

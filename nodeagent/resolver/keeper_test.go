@@ -146,5 +146,5 @@ func TestWhatAProgramDoesNotTakeIsTakenBack(t *testing.T) {
 	_, err := os.Stat(filepath.Join(n.file.Root, resolvedFile))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, n.file.Write(netstate.DNSConfig{Options: []string{"rotate"}}, netstate.DNSConfig{}),
-		"systemd-resolved knows no options of resolv.conf")
+		"systemd-resolved does not support the options of resolv.conf")
 }
