@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -215,10 +216,11 @@ func newProbe(cfg *rest.Config, h *host.Host, addresses func() []netip.Addr) (no
 	if err != nil {
 		return nil, fmt.Errorf("set up the probe of the API server: %w", err)
 	}
-	probes := probe.Probes{
-		Attempt:  probeAttempt,
-		Always:   []probe.Probe{probe.APIServer(cfg.Host, tls)},
-		Optional: append(probe.Gateways(h), probe.DNS(h), probe.Addresses(h, addresses)),
-	}
-	return func(ctx context.Context) func(context.Context) error { return probes.Before(ctx).After }, nil
+	return func(ctx context.Context) func(context.Context) error {
+		return probe.Probes{
+			Attempt:  probeAttempt,
+			Always:   []probe.Probe{probe.APIServer(cfg.Host, tls)},
+			Optional: slices.Concat(probe.Gateways(h), []probe.Probe{probe.DNS(h)}, probe.Addresses(h, addresses)),
+		}.Before(ctx).After
+	}, nil
 }

@@ -7,42 +7,40 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
-// Addresses returns the probe of the addresses by which others know the node: each must be on some link that is up.
-// wanted returns them; it may change its mind, as when kubelet has told the API server another address.
-func Addresses(node Reader, wanted func() []netip.Addr) Probe {
-	return addresses{node: node, wanted: wanted}
+// Addresses returns a probe for each address by which others know the node now: it must be on some link that is up,
+// unless others know the node by it no more. named returns those addresses; it may change its mind, as when kubelet has
+// told the API server another one.
+func Addresses(node Reader, named func() []netip.Addr) []Probe {
+	var probes []Probe
+	for _, addr := range named() {
+		probes = append(probes, ownAddress{node: node, named: named, addr: addr})
+	}
+	return probes
 }
 
-type addresses struct {
-	node   Reader
-	wanted func() []netip.Addr
+type ownAddress struct {
+	node  Reader
+	named func() []netip.Addr
+	addr  netip.Addr
 }
 
-func (a addresses) String() string { return "address of the node" }
+func (a ownAddress) String() string { return "address of the node" }
 
-// Ask looks for them.
-func (a addresses) Ask(context.Context) error {
-	wanted := a.wanted()
-	if len(wanted) == 0 {
-		return fmt.Errorf("the Node names no address: %w", ErrNobody)
+// Ask looks for it.
+func (a ownAddress) Ask(context.Context) error {
+	if !slices.Contains(a.named(), a.addr) {
+		return nil
 	}
 	state, err := a.node.Read()
 	if err != nil {
 		return err
 	}
-	var gone []string
-	for _, address := range wanted {
-		if !slices.ContainsFunc(state.Interfaces, func(i netstate.Interface) bool { return has(i, address) }) {
-			gone = append(gone, address.String())
-		}
-	}
-	if len(gone) > 0 {
-		return fmt.Errorf("%s is on no link that is up", strings.Join(gone, ", "))
+	if !slices.ContainsFunc(state.Interfaces, func(i netstate.Interface) bool { return has(i, a.addr) }) {
+		return fmt.Errorf("%s is on no link that is up", a.addr)
 	}
 	return nil
 }

@@ -59,9 +59,17 @@ func gateways(s netstate.State, ipv6 bool) []neighbour {
 // The process needs CAP_NET_RAW and must be in the network namespace that the node reads.
 func Gateways(node Reader) []Probe {
 	return []Probe{
-		gateway{name: "default gateway", node: node, resolve: resolveARP},
-		gateway{name: "IPv6 default gateway", node: node, ipv6: true, resolve: resolveND},
+		gateway{name: "default gateway", node: node, resolve: resolve},
+		gateway{name: "IPv6 default gateway", node: node, ipv6: true, resolve: resolve},
 	}
+}
+
+// resolve asks a neighbour as its address has it: IPv4 may go to an IPv6 neighbour (RFC 5549).
+func resolve(ctx context.Context, link string, addr netip.Addr) error {
+	if addr.Is6() {
+		return resolveND(ctx, link, addr)
+	}
+	return resolveARP(ctx, link, addr)
 }
 
 type gateway struct {

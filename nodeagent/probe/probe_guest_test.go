@@ -160,3 +160,26 @@ func TestADefaultGatewayThatMovesIsFollowed(t *testing.T) {
 	do(t, k, after)
 	require.NoError(t, within(t, chosen, time.Minute))
 }
+
+func TestAnIPv6GatewayOfIPv4IsAskedByNeighbourDiscovery(t *testing.T) {
+	h := hosts.New(t)
+	h.Plug(t, "up0", "router", "192.0.2.1/24")
+	router, err := kernel.OpenIn(h.Path)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, router.Close()) })
+	require.NoError(t, router.Do(address("router", "2001:db8::1/64")), "it goes with the host")
+	k, err := kernel.Open()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	route := via("up0", "192.0.2.1", 10)
+	route.NextHopAddress = netip.MustParseAddr("2001:db8::1")
+	do(t, k, address("up0", "192.0.2.9/24"), address("up0", "2001:db8::9/64"),
+		netstate.Step{Kind: netstate.StepRoute, Link: "up0", To: netstate.Value{Route: &route}})
+	probes := Probes{Optional: Gateways(k), Patience: 10 * time.Second} // addresses are tried for duplicates first
+	chosen := probes.Before(t.Context())
+	require.Len(t, chosen.Probes, 1)
+	require.NoError(t, within(t, chosen, 10*time.Second))
+	h.SetUp(t, "router", false)
+	require.ErrorContains(t, within(t, chosen, 2*time.Second),
+		"default gateway (2001:db8::1 through up0: no neighbour advertisement)")
+}
