@@ -41,7 +41,8 @@ func kubeletServer(root string) string {
 const apiAttempt = 2 * time.Second
 
 // orAPIServer returns a probe that takes a connection to the API server, at host:port, for an answer of all who are
-// silent: a node that has it needs no gateway. That there is none means nothing, for the API server may be down.
+// silent: a node that has it needs no gateway. That there is none means nothing, for the API server may be down; nor
+// does one of the node to itself, as those that run an API server or a proxy have.
 func orAPIServer(way nodeagent.WayProbe, server string) nodeagent.WayProbe {
 	return func(ctx context.Context, links []string, again bool) map[string]error {
 		answers := way(ctx, links, again)
@@ -55,11 +56,21 @@ func orAPIServer(way nodeagent.WayProbe, server string) nodeagent.WayProbe {
 			return answers
 		}
 		_ = conn.Close() // nothing was written
+		if toItself(conn) {
+			return answers
+		}
 		for name := range answers {
 			answers[name] = nil
 		}
 		return answers
 	}
+}
+
+// toItself reports whether both ends of a connection have the same address.
+func toItself(conn net.Conn) bool {
+	from, isTCP := conn.LocalAddr().(*net.TCPAddr)
+	to, isTCPToo := conn.RemoteAddr().(*net.TCPAddr)
+	return isTCP && isTCPToo && from.IP.Equal(to.IP)
 }
 
 // all reports whether all have answered.

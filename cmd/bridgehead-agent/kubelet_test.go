@@ -37,9 +37,12 @@ func TestTheAPIServerIsWhereKubeletFindsIt(t *testing.T) {
 }
 
 func TestAConnectionToTheAPIServerIsAnAnswer(t *testing.T) {
-	open, err := net.Listen("tcp4", "127.0.0.1:0")
+	open, err := net.Listen("tcp4", "127.0.0.2:0") // Linux connects to it from 127.0.0.1
 	require.NoError(t, err)
 	defer open.Close()
+	own, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer own.Close()
 	closed, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
@@ -53,6 +56,7 @@ func TestAConnectionToTheAPIServerIsAnAnswer(t *testing.T) {
 		"it accepts once the gateways' is out": {open.Addr().String(), true, nil},
 		"it does not":                          {closed.Addr().String(), false, silent},
 		"it is not known":                      {"", false, silent},
+		"it runs on the node itself":           {own.Addr().String(), false, silent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
