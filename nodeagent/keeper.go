@@ -249,7 +249,7 @@ func (k *Keeper) Annotate(key string, now journal.Record) error {
 	if !ok || r.Orphan || r.SameAnnotations(now) {
 		return nil
 	}
-	r.Heal, r.Revert, r.NoBootUnit = now.Heal, now.Revert, now.NoBootUnit
+	r.Heal, r.Revert, r.NoBootUnit, r.ProbeDeadline = now.Heal, now.Revert, now.NoBootUnit, now.ProbeDeadline
 	return k.keep(r)
 }
 

@@ -248,10 +248,11 @@ func TestAnnotationsAreKeptOverRestarts(t *testing.T) {
 	dir, model := t.TempDir(), kernel.NewModel(bare(t))
 	k := startKeeper(t, model, dir)
 	require.NoError(t, k.Apply(t.Context(), wish(t, "p", bridgeOnEth1)))
-	require.NoError(t, k.Annotate("p", journal.Record{Revert: true}))
+	require.NoError(t, k.Annotate("p", journal.Record{Revert: true, ProbeDeadline: time.Minute}))
 	require.NoError(t, k.Annotate("nobody knows it", journal.Record{Revert: true}))
 	records := startKeeper(t, model, dir).Records()
 	require.Len(t, records, 1)
 	assert.False(t, records["p"].Heal)
 	assert.True(t, records["p"].Revert)
+	assert.Equal(t, time.Minute, records["p"].ProbeDeadline, "the next boot goes by it")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
@@ -76,8 +77,14 @@ func TestWhatIsToBeDone(t *testing.T) {
 		"a policy that does not select the node any more": {
 			[]Policy{{Name: "p", Generation: 2, Turn: 2}}, []journal.Record{record("p")}, "orphan p",
 		},
-		"a policy that was gone before":   {nil, []journal.Record{{Policy: "p", Orphan: true, Revert: true}}, ""},
-		"an annotation that changed":      {[]Policy{{Name: "p", Generation: 2, Turn: 2, Selected: true, Status: status(2, 1, available)}}, []journal.Record{record("p")}, "annotate p"},
+		"a policy that was gone before": {nil, []journal.Record{{Policy: "p", Orphan: true, Revert: true}}, ""},
+		"an annotation that changed":    {[]Policy{{Name: "p", Generation: 2, Turn: 2, Selected: true, Status: status(2, 1, available)}}, []journal.Record{record("p")}, "annotate p"},
+		"a deadline that changed": {
+			[]Policy{{
+				Name: "p", Generation: 2, Turn: 2, Selected: true, Status: status(2, 1, available), Heal: true,
+				ProbeDeadline: time.Minute,
+			}}, []journal.Record{record("p")}, "annotate p",
+		},
 		"a policy that came back by name": {[]Policy{policy("p", 2, nmstate.EnactmentStatus{})}, []journal.Record{{Policy: "p", Orphan: true}}, "apply p"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,8 @@ func (r Record) Key() string { return cmp.Or(r.UID, r.Policy) }
 
 // SameAnnotations reports whether the annotations of the policies of two records say the same.
 func (r Record) SameAnnotations(other Record) bool {
-	return r.Heal == other.Heal && r.Revert == other.Revert && r.NoBootUnit == other.NoBootUnit
+	return r.Heal == other.Heal && r.Revert == other.Revert && r.NoBootUnit == other.NoBootUnit &&
+		r.ProbeDeadline == other.ProbeDeadline
 }
 
 // Earlier returns the earlier wishes of the policy of a record that is to desire something else from now on.
