@@ -3,6 +3,8 @@
 package managers
 
 import (
+	"fmt"
+
 	"github.com/godbus/dbus/v5"
 )
 
@@ -54,6 +56,9 @@ func (n networkd) Devices() (map[string]Device, error) {
 	devices := map[string]Device{}
 	for _, link := range links {
 		state, err := object{n.bus, networkdName, link.Path}.all(networkdLink)
+		if unlessNoObject(err) != nil {
+			return nil, fmt.Errorf("%s: %w", link.Name, err)
+		}
 		if err != nil {
 			continue // the link went meanwhile
 		}
