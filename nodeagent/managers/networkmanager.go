@@ -169,7 +169,7 @@ func (n networkManager) Release(link string) error {
 // Take implements Program. NetworkManager activates profiles by itself that say so (connection.autoconnect); others,
 // that somebody activated, are activated as they were.
 func (n networkManager) Take(link, uuid string) error {
-	device, err := n.manage(link, true)
+	device, err := n.manageSoon(link)
 	if err != nil {
 		return err
 	}
@@ -245,6 +245,23 @@ func (n networkManager) manage(link string, managed bool) (object, error) {
 		now, err := device.all(nmDevice)
 		return value[bool](now, "Managed") == managed, err
 	}))
+}
+
+// nmHears is how long NetworkManager has to hear of a link that an undo has just made again.
+const nmHears = 500 * time.Millisecond
+
+// manageSoon has the device of a link be managed, once there is one.
+func (n networkManager) manageSoon(link string) (device object, err error) {
+	began := time.Now()
+	err = waitUntil(func() (bool, error) {
+		var err error
+		device, err = n.manage(link, true)
+		if went(err) && time.Since(began) < nmHears {
+			return false, nil
+		}
+		return true, err
+	})
+	return device, err
 }
 
 // Reload implements Program.

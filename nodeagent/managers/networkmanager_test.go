@@ -112,3 +112,16 @@ func TestTheDeviceOfALinkIsTheRealOne(t *testing.T) {
 	delete(tree, "the link's")
 	require.Equal(t, dbus.ObjectPath("a profile's"), tree.paths()["br1"])
 }
+
+func TestALinkThatIsBackIsGivenBack(t *testing.T) {
+	nm, looks := &fakeNM{devices: map[dbus.ObjectPath]map[string]dbus.Variant{}}, 0
+	nm.before = func(call busCall) {
+		if looks++; call.method == nmObjects && looks == 3 {
+			nm.devices["/1"] = device("br1", map[string]any{"Managed": false, "State": nmActivated})
+		}
+	}
+	m := fakeBus(t, map[string]busProgram{nmName: nm.answer})
+	require.NoError(t, m.Files.writeReleased(map[string]letGo{"br1": {}}))
+	require.NoError(t, m.Do(takeOver("br1").Inverse()))
+	assert.True(t, value[bool](nm.devices["/1"], "Managed"))
+}
