@@ -80,7 +80,7 @@ type ControlPlane struct {
 }
 
 // startTimeout is how long one program may take to be ready, on a machine that is busy with other tests.
-const startTimeout = 90 * time.Second
+const startTimeout = 5 * time.Minute
 
 // Start runs a control plane and returns when it serves. If the binaries are not there yet it builds
 // them first, which takes minutes. ctx bounds the start only: what runs, runs until Stop. Start also ends

@@ -43,7 +43,7 @@ spec:
         port: [{name: eth1}]
 `
 	// within is how long something may take that takes a second at most on a machine of its own.
-	within = 2 * time.Minute
+	within = 5 * time.Minute
 	moment = 20 * time.Millisecond
 )
 

@@ -76,7 +76,7 @@ func requireNewCA(t *testing.T, s *suite.Suite, clients *load, do func()) {
 	before := caIn(t, s)
 	require.NotEmpty(t, before)
 	do()
-	waitLong(t, func() bool {
+	waitUntil(t, func() bool {
 		now := caIn(t, s)
 		bundle := caBundle(t, s)
 		return len(now) > 0 && !bytes.Equal(now, before) && bytes.Contains(bundle, bytes.TrimSpace(now)) &&
@@ -147,8 +147,8 @@ func requireHealed(t *testing.T, s *suite.Suite, bundle []byte) {
 		}
 		return s.Client.Update(t.Context(), &c)
 	}))
-	waitLong(t, func() bool { return bytes.Contains(caBundle(t, s), ca) })
-	waitLong(t, func() bool {
+	waitUntil(t, func() bool { return bytes.Contains(caBundle(t, s), ca) })
+	waitUntil(t, func() bool {
 		vm := vmWith("dry", make([]macpool.MAC, 1))
 		return s.Client.Create(t.Context(), vm, client.DryRunAll) == nil && macsOf(t, vm)[0] != ""
 	})
@@ -172,15 +172,9 @@ func optIn(t *testing.T, s *suite.Suite) {
 	})
 }
 
-// waitLong is waitUntil for what others do in their own time.
-func waitLong(t *testing.T, what func() bool) {
-	t.Helper()
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 4*time.Minute, true,
-		func(context.Context) (bool, error) { return what(), nil }))
-}
-
+// waitUntil waits for what others do in their own time, which is long on a busy machine.
 func waitUntil(t *testing.T, what func() bool) {
 	t.Helper()
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true,
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 5*time.Minute, true,
 		func(context.Context) (bool, error) { return what(), nil }))
 }

@@ -28,7 +28,7 @@ func TestAReplicaThatStartsAfterTheOnlyOneWasKilledKnowsWhatWasCreatedMeanwhile(
 	first := createVM(t, s, "first")
 	require.NoError(t, s.Kill(s.Running()[0]))
 	// No webhook is called there, and these are the addresses that the replica had reserved to assign next.
-	meanwhile := vmWith("meanwhile", addressesFrom(t, first, 16))
+	meanwhile := vmWith("meanwhile", addressesFrom(t, s, first, 16))
 	require.NoError(t, s.Client.Create(t.Context(), inNamespace("other", meanwhile)))
 
 	replica, err := s.StartUnready(t.Context())
@@ -78,13 +78,13 @@ func TestReplicasStartAnewWhenEtcdWasRestored(t *testing.T) {
 		}
 	}
 	for _, r := range old {
-		ending, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ending, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		require.NoError(t, r.WaitEnded(ending), "it goes on with what it knew")
 		cancel()
 		assert.Contains(t, r.Log(), "etcd was restored to an older state")
 		require.NoError(t, s.Kill(r)) // the Service routes to it no more
 	}
-	meanwhile := vmWith("meanwhile", addressesFrom(t, last, 16))
+	meanwhile := vmWith("meanwhile", addressesFrom(t, s, last, 16))
 	require.NoError(t, s.Client.Create(t.Context(), inNamespace("other", meanwhile)))
 
 	replica, err := s.StartUnready(t.Context())
@@ -131,15 +131,23 @@ func createVM(t *testing.T, s *suite.Suite, name string) string {
 	return macsOf(t, vm)[1]
 }
 
-// addressesFrom returns addresses that follow one, the nearest first.
-func addressesFrom(t *testing.T, m string, count int) []macpool.MAC {
+// addressesFrom returns addresses that follow one and that no VM has, the nearest first.
+func addressesFrom(t *testing.T, s *suite.Suite, m string, count int) []macpool.MAC {
 	t.Helper()
+	var used []macpool.Range
+	for _, vm := range listVMs(t, s) {
+		for _, text := range macsOf(t, &vm) {
+			one, err := macpool.ParseRange(text, text)
+			require.NoError(t, err)
+			used = append(used, one)
+		}
+	}
 	following, err := macpool.ParseRange(m, m[:2]+":ff:ff:ff:ff:ff")
 	require.NoError(t, err)
-	set := macpool.NewSet([]macpool.Range{following}, nil)
+	free := macpool.NewSet([]macpool.Range{following}, used)
 	var macs []macpool.MAC
 	for n := range count {
-		macs = append(macs, set.At(uint64(n+1)))
+		macs = append(macs, free.At(uint64(n)))
 	}
 	return macs
 }

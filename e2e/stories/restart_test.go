@@ -49,15 +49,21 @@ func TestRollingRestartDoesNotFailOneRequest(t *testing.T) {
 // requireUniqueMACs checks that no two interfaces in the cluster have an address in common.
 func requireUniqueMACs(t *testing.T, s *suite.Suite) {
 	t.Helper()
+	owners := map[string]string{}
+	for _, vm := range listVMs(t, s) {
+		for _, m := range macsOf(t, &vm) {
+			require.NotContains(t, owners, m, "%s has it too", vm.GetName())
+			owners[m] = vm.GetName()
+		}
+	}
+}
+
+// listVMs returns the VMs of all namespaces.
+func listVMs(t *testing.T, s *suite.Suite) []unstructured.Unstructured {
+	t.Helper()
 	vms := &unstructured.UnstructuredList{}
 	vms.SetAPIVersion("kubevirt.io/v1")
 	vms.SetKind("VirtualMachineList")
 	require.NoError(t, s.Client.List(t.Context(), vms))
-	owners := map[string]string{}
-	for i := range vms.Items {
-		for _, m := range macsOf(t, &vms.Items[i]) {
-			require.NotContains(t, owners, m, "%s has it too", vms.Items[i].GetName())
-			owners[m] = vms.Items[i].GetName()
-		}
-	}
+	return vms.Items
 }

@@ -42,16 +42,18 @@ spec: {desiredState: {interfaces: [{name: eth1, type: ethernet, state: up, mtu: 
 		)
 		require.NoError(t, err)
 	}
-	wait := func() error {
-		_, err := plane.KubectlInput(t.Context(), "", "wait", "nncp", "p", "--for=condition=Available", "--timeout=2s")
+	wait := func(timeout string) error {
+		_, err := plane.KubectlInput(
+			t.Context(), "", "wait", "nncp", "p", "--for=condition=Available", "--timeout="+timeout,
+		)
 		return err
 	}
 	apply("1500")
-	require.ErrorContains(t, wait(), "timed out", "nobody has looked at it")
+	require.ErrorContains(t, wait("2s"), "timed out", "nobody has looked at it")
 	observe(1)
-	require.NoError(t, wait())
+	require.NoError(t, wait("5m"))
 	apply("9000")
-	require.ErrorContains(t, wait(), "timed out", "what is Available is the generation before")
+	require.ErrorContains(t, wait("2s"), "timed out", "what is Available is the generation before")
 	observe(2)
-	require.NoError(t, wait())
+	require.NoError(t, wait("5m"))
 }

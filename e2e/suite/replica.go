@@ -24,7 +24,7 @@ import (
 
 // readyTimeout is how long a replica may take to be ready on a busy machine, with a lease to wait for that another one
 // left behind.
-const readyTimeout = 2 * time.Minute
+const readyTimeout = 5 * time.Minute
 
 // A Replica is one process of the program.
 type Replica struct {
