@@ -104,6 +104,7 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	}
 	links.Sysctls = mounted(o.HostRoot, "/proc/sys/net", "ipv4")
 	links.Devices = mounted(o.HostRoot, "/sys/class/net", "lo")
+	links.Secret = machineID(o.HostRoot)
 	boot, err := bootID()
 	if err != nil {
 		return nil, errors.Join(err, links.Close())

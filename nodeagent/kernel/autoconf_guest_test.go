@@ -6,6 +6,7 @@ package kernel
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -102,4 +103,47 @@ func TestAutoconfMakesTheLinkLocalAddressThatNobodyMade(t *testing.T) {
 		IPv6: &netstate.IP{Enabled: new(true), Autoconf: new(true)}}}})
 	assert.Contains(t, netstate.Format(steps), "none → eui64")
 	assert.Contains(t, run(t, "ip -6 addr show dev eth2"), "inet6 fe80::")
+}
+
+// The kernel refuses stable-privacy on a link without a secret: it gets one that is its own and the same after a boot,
+// and keeps one that it has.
+func TestALinkGetsASecretForStablePrivacy(t *testing.T) {
+	k := openGuest(t)
+	const file = "/proc/sys/net/ipv6/conf/"
+	stable := &netstate.IP{Enabled: new(true), AddrGenMode: new("stable-privacy")}
+	made := func(name string) netstate.State {
+		return netstate.State{Interfaces: []netstate.Interface{{Name: name, Type: netstate.TypeDummy, IPv6: stable}}}
+	}
+	t.Cleanup(func() { run(t, "ip link delete dum7"); run(t, "ip link delete dum8") })
+	configure(t, k, made("dum7"))
+	secret, err := os.ReadFile(file + "dum7/" + secretFile)
+	require.NoError(t, err)
+	assert.Equal(t, stableSecret(k.Secret, "dum7").StringExpanded()+"\n", string(secret))
+	assert.Contains(t, run(t, "ip -d link show dev dum7"), "addrgenmode stable_secret")
+	address := run(t, "ip -6 -o addr show dev dum7 scope link")
+	run(t, "ip link delete dum7")
+	configure(t, k, made("dum7"))
+	assert.Equal(t, inet6(address), inet6(run(t, "ip -6 -o addr show dev dum7 scope link")))
+
+	const theirs = "2001:0db8:0000:0000:0000:0000:0000:0007"
+	run(t, "ip link add dum8 type dummy")
+	require.NoError(t, os.WriteFile(file+"dum8/"+secretFile, []byte(theirs), 0))
+	run(t, "ip link set dum8 addrgenmode eui64")
+	configure(t, k, made("dum8"))
+	secret, err = os.ReadFile(file + "dum8/" + secretFile)
+	require.NoError(t, err)
+	assert.Equal(t, theirs+"\n", string(secret))
+
+	k.Secret = ""
+	steps, err := netstate.Plan(read(t, k), made("dum9"))
+	require.NoError(t, err)
+	require.ErrorContains(t, Apply(k, steps), "/etc/machine-id")
+	assert.Zero(t, k.indexOf("dum9"))
+}
+
+// inet6 returns the address in a line of ip.
+func inet6(line string) string {
+	_, rest, _ := strings.Cut(line, "inet6 ")
+	address, _, _ := strings.Cut(rest, " ")
+	return address
 }

@@ -38,6 +38,11 @@ type Kernel struct {
 	// privileged can write there only what is mounted from the host.
 	Devices string
 
+	// Secret is what the IPv6 addresses of links with stable-privacy are made of, where the kernel has not been given a
+	// secret by others. It has to be the same over reboots, and unlike those of other nodes, such as the machine ID.
+	// What a link gets does not tell it.
+	Secret string
+
 	space   namespace
 	socket  *nl.SocketHandle
 	ethtool *driver

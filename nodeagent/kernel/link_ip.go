@@ -112,8 +112,9 @@ func tokenText(b []byte) *string {
 func genModes() []string { return []string{"eui64", "none", "stable-privacy", "random"} }
 
 const (
-	genModeEUI64 = 0
-	genModeNone  = 1
+	genModeEUI64  = 0
+	genModeNone   = 1
+	genModeStable = 2
 )
 
 func genModeText(mode uint8) *string {

@@ -57,6 +57,9 @@ func (k *Kernel) doSet(step netstate.Step) error {
 // may need it down, then the IPv6 switch, and at last its administrative state.
 func (k *Kernel) setLink(index int, to netstate.Interface) error {
 	attrs, err := k.encodeSettings(to)
+	if err == nil && to.IPv6 != nil && value(to.IPv6.AddrGenMode) == genModes()[genModeStable] {
+		err = k.giveSecret(to.Name)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ func openGuest(tb testing.TB) *Kernel {
 	inguest.Require(tb)
 	k, err := Open()
 	require.NoError(tb, err)
+	k.Secret = "a guest"
 	tb.Cleanup(func() { assert.NoError(tb, k.Close()) })
 	return k
 }
