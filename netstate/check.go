@@ -102,6 +102,7 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	if target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active() {
 		errs = append(errs, field.Forbidden(at.Child("ipv6", "enabled"), "the loopback interface keeps ::1"))
 	}
+	errs = append(errs, c.checkBase(*target, at)...)
 	errs = append(errs, c.checkPorts(d, at)...)
 	errs = append(errs, c.checkController(d, *target, at)...)
 	errs = append(errs, c.checkMTU(d, *target, at)...)
@@ -129,6 +130,7 @@ func (c checker) checkPorts(d Interface, at *field.Path) field.ErrorList {
 			continue
 		}
 		errs = append(errs, validatePort(d, *port, here)...)
+		errs = append(errs, c.checkUnburdened(name, *c.target[d.Name], here)...)
 		if now == nil || now.Controller == nil || *now.Controller == d.Name {
 			continue
 		}
@@ -164,6 +166,9 @@ func (c checker) checkController(d, target Interface, at *field.Path) field.Erro
 	}
 	if controller.Type == TypeVRF {
 		return errs
+	}
+	if !slices.Contains(c.wish[controller.Name].ports(), d.Name) { // or checkPorts says so
+		errs = append(errs, c.checkUnburdened(d.Name, *controller, at.Child("controller"))...)
 	}
 	if d.IPv4.wantsAddresses() {
 		errs = append(errs, ipOnPort(d.Name, controller.Name, at.Child("ipv4")))
@@ -220,6 +225,9 @@ func (c checker) checkRoute(route Route, at *field.Path) field.ErrorList {
 	if route.Source.IsValid() && !hasAddress(c.target, route.Source) {
 		return field.ErrorList{field.NotFound(at.Child("source"), route.Source.String())}
 	}
+	if errs := c.checkGateway(route, at.Child("next-hop-address")); len(errs) > 0 {
+		return errs
+	}
 	at = at.Child("next-hop-interface")
 	link := c.target[route.NextHopInterface]
 	switch {
@@ -229,6 +237,23 @@ func (c checker) checkRoute(route Route, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(at, link.Name, "is down")}
 	case link.Type != TypeLoopback && !link.ip(route.Destination).active():
 		return field.ErrorList{field.Invalid(at, link.Name, "has no address of the IP version of the route")}
+	}
+	return nil
+}
+
+// checkGateway refuses addresses of the node itself, and those by which everybody on the link is meant.
+func (c checker) checkGateway(route Route, at *field.Path) field.ErrorList {
+	gateway := known(route.NextHopAddress)
+	if !gateway.IsValid() {
+		return nil
+	}
+	if hasAddress(c.target, gateway) {
+		return field.ErrorList{field.Invalid(at, gateway.String(), "is an address of this node")}
+	}
+	link := c.target[route.NextHopInterface]
+	if link != nil && link.IPv4 != nil &&
+		slices.ContainsFunc(link.IPv4.Address, func(a Address) bool { return a.broadcast() == gateway }) {
+		return field.ErrorList{field.Invalid(at, gateway.String(), "is the broadcast address of "+link.Name)}
 	}
 	return nil
 }

@@ -47,7 +47,8 @@ func (c checker) checkTwins(target Interface, at *field.Path) field.ErrorList {
 	}
 	sameTunnel := func(other *Interface) bool {
 		return other.VXLAN != nil && target.VXLAN.ID != nil && same(target.VXLAN.ID, other.VXLAN.ID) &&
-			same(target.VXLAN.DestinationPort, other.VXLAN.DestinationPort)
+			same(target.VXLAN.DestinationPort, other.VXLAN.DestinationPort) &&
+			target.VXLAN.overIPv6() == other.VXLAN.overIPv6()
 	}
 	switch {
 	case target.VLAN != nil:

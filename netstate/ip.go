@@ -176,3 +176,20 @@ func ColonHex(text string) (bytes []byte, ok bool) {
 	}
 	return bytes, len(bytes) >= 2
 }
+
+// broadcast returns the last address of an IPv4 network that has more than two; the zero Addr if there is none.
+func (a Address) broadcast() netip.Addr {
+	if !a.IP.Is4() || a.PrefixLength >= 31 {
+		return netip.Addr{}
+	}
+	last := a.IP.As4()
+	for bit := a.PrefixLength; bit < a.IP.BitLen(); bit++ {
+		last[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(last)
+}
+
+// asks reports whether a wish is for addresses that others on the link give.
+func (ip *IP) asks() bool {
+	return ip != nil && (ip.Enabled == nil || *ip.Enabled) && (isTrue(ip.DHCP) || isTrue(ip.Autoconf))
+}

@@ -48,6 +48,10 @@ type VXLAN struct {
 	Learning        *bool `json:"learning,omitzero"`
 }
 
+// overIPv6 reports whether the ends of the tunnel have IPv6 addresses. Tunnels of one id and port over IPv4 and over
+// IPv6 are two.
+func (v *VXLAN) overIPv6() bool { return v.Remote.Is6() || v.Local.Is6() }
+
 // A VRF is a routing domain. The table cannot change while the link exists.
 type VRF struct {
 	// Port is as Bridge.Port: nil keeps, empty detaches, a list replaces.

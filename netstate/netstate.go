@@ -11,6 +11,8 @@
 // pointer instead of writing through it.
 package netstate
 
+import "slices"
+
 // Keys that begin with "kernel-" are facts nmstate has no key for. A Step keeps them in its JSON, so that
 // it can be journalled and read back with encoding/json; the JSON of a State, which is nmstate's, has none.
 const internalKey = "kernel-"
@@ -179,8 +181,8 @@ func (s State) Interface(name string) (Interface, bool) {
 }
 
 // Own returns current with Owned set on every interface that committed, the state we last applied on
-// this node, names as an interface or as a port, and on every address that it names. What committed wants ignored is
-// not ours by that.
+// this node, names as an interface or as a port, and on every address and rule that it names. What committed wants
+// ignored is not ours by that.
 func Own(current, committed State) State {
 	named := make(map[string]bool, len(committed.Interfaces))
 	for _, i := range committed.Interfaces {
@@ -207,6 +209,11 @@ func Own(current, committed State) State {
 		}
 	}
 	current.Interfaces = owned
+	current.RouteRules.Config = slices.Clone(current.RouteRules.Config)
+	for n, rule := range current.RouteRules.Config {
+		current.RouteRules.Config[n].Owned = rule.Owned || slices.ContainsFunc(committed.RouteRules.Config,
+			func(d RouteRule) bool { return d.State != StateAbsent && d.matches(rule) })
+	}
 	return current
 }
 

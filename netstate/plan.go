@@ -170,7 +170,7 @@ func sameForever(now, target Interface) bool {
 		return same(now.VRF.RouteTableID, target.VRF.RouteTableID)
 	case now.MACVLAN != nil && target.MACVLAN != nil:
 		a, b := deref(now.MACVLAN.Mode), deref(target.MACVLAN.Mode)
-		return a == b || a != "passthru" && b != "passthru"
+		return a == b || a != passthru && b != passthru
 	case now.Veth != nil && target.Veth != nil:
 		return now.Veth.Peer == target.Veth.Peer
 	}

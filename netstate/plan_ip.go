@@ -138,6 +138,7 @@ func (p *planner) addRoutes() {
 func (p *planner) cutRules(now, target []RouteRule) {
 	for _, rule := range slices.Backward(now) {
 		if !hasRule(target, rule) {
+			rule.Owned = false
 			p.emit(StepRule, "", Value{Rule: &rule}, Value{})
 		}
 	}
@@ -146,6 +147,7 @@ func (p *planner) cutRules(now, target []RouteRule) {
 func (p *planner) addRules(now, target []RouteRule) {
 	for _, rule := range target {
 		if !hasRule(now, rule) {
+			rule.Owned = false
 			p.emit(StepRule, "", Value{}, Value{Rule: &rule})
 		}
 	}

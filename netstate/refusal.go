@@ -18,7 +18,7 @@ type Refusal struct {
 // Refused returns why a kernel in this state would not take a step, beyond what Apply itself refuses; nil if it would.
 func (s State) Refused(step Step) *Refusal {
 	rules := []func(State, Step) (syscall.Errno, string){
-		refuseName, refusePortKind, refuseTwin, refuseMTU, refuseHop, refuseSource,
+		refuseName, refusePortKind, refuseReceiver, refuseTwin, refuseMTU, refuseHop, refuseSource,
 	}
 	for _, rule := range rules {
 		if errno, reason := rule(s, step); errno != 0 {
@@ -75,7 +75,8 @@ func refuseTwin(s State, step Step) (syscall.Errno, string) {
 			return syscall.EEXIST, "VLAN device already exists"
 		}
 		if made.VXLAN != nil && i.VXLAN != nil && same(i.VXLAN.ID, made.VXLAN.ID) &&
-			same(i.VXLAN.DestinationPort, made.VXLAN.DestinationPort) {
+			same(i.VXLAN.DestinationPort, made.VXLAN.DestinationPort) &&
+			i.VXLAN.overIPv6() == made.VXLAN.overIPv6() {
 			return syscall.EEXIST, "A VXLAN device with the specified VNI already exists"
 		}
 	}

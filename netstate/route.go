@@ -68,6 +68,12 @@ type Route struct {
 // unicast reports whether the route leads somewhere, unlike a blackhole.
 func (r Route) unicast() bool { return r.RouteType == "" || r.RouteType == "unicast" }
 
+// selectsAll reports whether a wish for the absence of routes has no key that says which.
+func (r Route) selectsAll() bool {
+	r.State = ""
+	return r == Route{}
+}
+
 // complete returns a desired route with what it leaves to defaults.
 func (r Route) complete() Route {
 	if r.TableID == nil || *r.TableID == 0 {

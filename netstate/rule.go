@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // RouteRules are the policy routing rules of a node.
@@ -37,6 +38,9 @@ type RouteRule struct {
 	// Exact, in a wish that Revert returns, says that the entry is about the one rule that agrees in every key,
 	// also in those left out.
 	Exact bool `json:"kernel-exact,omitzero"`
+	// Owned marks a rule that a policy of ours named. It is knowledge about a current state that the kernel does not
+	// have: Own sets it.
+	Owned bool `json:"-"`
 }
 
 // family returns ipv4 or ipv6, as the addresses of the rule or else its family key say.
@@ -55,11 +59,18 @@ func (r RouteRule) family() (family string, known bool) {
 	return *r.Family, true
 }
 
+// selectsAll reports whether a wish for the absence of rules has no key that says which; the family is not enough.
+func (r RouteRule) selectsAll() bool {
+	r.State, r.Family = "", nil
+	return r == RouteRule{}
+}
+
 // defaultRulePriority is what nmstate gives a rule that does not say.
 const defaultRulePriority = 30000
 
 // complete returns a desired rule with what it leaves to defaults.
 func (r RouteRule) complete() RouteRule {
+	r.Owned = false
 	family, isKnown := r.family()
 	if isKnown {
 		r.Family = &family
@@ -116,6 +127,37 @@ func (r RouteRule) matches(other RouteRule) bool {
 		(r.Action != nil || deref(other.Action) == "") && (r.SuppressPrefixLength != nil || other.SuppressPrefixLength == nil)
 }
 
+// replaces reports whether a rule that is wanted says one again that a policy of ours named and no wish keeps, with
+// another priority, or with another table or action. The kernel would keep both and heed the first.
+func (r RouteRule) replaces(old RouteRule, wanted []RouteRule) bool {
+	if r.State == StateAbsent || r.Exact || !old.Owned || r.matches(old) ||
+		slices.ContainsFunc(wanted, func(d RouteRule) bool { return d.State != StateAbsent && d.matches(old) }) {
+		return false
+	}
+	elsewhere, earlier := r, r
+	elsewhere.RouteTable, elsewhere.Action = old.RouteTable, old.Action
+	elsewhere.SuppressPrefixLength = old.SuppressPrefixLength
+	elsewhere.Priority = r.complete().Priority
+	earlier.Priority = nil
+	return elsewhere.matches(old) || earlier.matches(old)
+}
+
+// Contradicts reports whether the wishes of two policies for rules cannot both be fulfilled.
+func (r RouteRule) Contradicts(other RouteRule) bool {
+	absent, otherAbsent := r.State == StateAbsent, other.State == StateAbsent
+	switch {
+	case absent && otherAbsent:
+		return false
+	case absent:
+		return r.matches(other)
+	case otherAbsent:
+		return other.matches(r)
+	}
+	other = other.complete()
+	other.Owned = true
+	return r.replaces(other, nil)
+}
+
 func hasRule(rules []RouteRule, rule RouteRule) bool {
 	return slices.ContainsFunc(rules, func(r RouteRule) bool { return reflect.DeepEqual(r.complete(), rule.complete()) })
 }
@@ -142,5 +184,5 @@ func (r RouteRule) String() string {
 			text += fmt.Sprintf(" %s %v", part.word, part.value)
 		}
 	}
-	return text
+	return strings.TrimPrefix(text, " ")
 }

@@ -29,6 +29,7 @@ func Validate(desired State, at *field.Path) field.ErrorList {
 		validatePortsUnique,
 		validateControllers,
 		validateBases,
+		validateBaseKinds,
 		validateRings,
 		validateMTUs,
 		validateRoutes,
@@ -118,6 +119,15 @@ func validateLoopback(i Interface, at *field.Path) field.ErrorList {
 	}
 	if i.IPv4 != nil && i.IPv4.Enabled != nil && !*i.IPv4.Enabled {
 		errs = append(errs, field.Forbidden(at.Child("ipv4", "enabled"), "the loopback interface keeps 127.0.0.1"))
+	}
+	if i.IPv4.asks() {
+		errs = append(errs, field.Forbidden(at.Child("ipv4", "dhcp"), "nobody answers on the loopback interface"))
+	}
+	if i.IPv6.asks() {
+		errs = append(errs, field.Forbidden(at.Child("ipv6"), "nobody answers on the loopback interface"))
+	}
+	if deref(i.Controller) != "" {
+		errs = append(errs, field.Forbidden(at.Child("controller"), "the loopback interface cannot be a port"))
 	}
 	return errs
 }

@@ -19,15 +19,35 @@ func validateLinkParts(desired State, at *field.Path) field.ErrorList {
 		if i.Veth != nil {
 			errs = append(errs, validateReference(i.Name, i.Veth.Peer, at.Child("veth", "peer"))...)
 		}
-		if x := i.VXLAN; x != nil && x.Remote.IsValid() && x.Local.IsValid() && x.Remote.Is4() != x.Local.Is4() {
-			errs = append(errs, field.Invalid(at.Child("vxlan", "local"), x.Local.String(),
-				"is not of the IP version of remote"))
-		}
-		if x := i.VXLAN; x != nil && x.Remote.IsMulticast() && i.Base() == "" {
-			errs = append(errs, field.Required(at.Child("vxlan", "base-iface"), "a multicast remote needs one"))
+		if i.VXLAN != nil {
+			errs = append(errs, validateTunnel(*i.VXLAN, i.Base(), at.Child("vxlan"))...)
 		}
 		return errs
 	})
+}
+
+// validateTunnel checks the ends of a vxlan (vxlan_config_validate of drivers/net/vxlan/vxlan_core.c).
+func validateTunnel(x VXLAN, base string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if x.Remote.IsValid() && x.Local.IsValid() && x.Remote.Is4() != x.Local.Is4() {
+		errs = append(errs, field.Invalid(at.Child("local"), x.Local.String(), "is not of the IP version of remote"))
+	}
+	if x.Remote.IsMulticast() && base == "" {
+		errs = append(errs, field.Required(at.Child("base-iface"), "a multicast remote needs one"))
+	}
+	remote := known(x.Remote)
+	near := x.Local.Is6() && x.Local.IsLinkLocalUnicast()
+	switch {
+	case x.Local.IsMulticast():
+		errs = append(errs, field.Invalid(at.Child("local"), x.Local.String(), "cannot be the address of an interface"))
+	case near && remote.IsValid() && !remote.IsLinkLocalUnicast() && !remote.IsLinkLocalMulticast():
+		errs = append(errs, field.Invalid(at.Child("local"), x.Local.String(), "is of the link only, and remote is not"))
+	case !near && remote.Is6() && remote.IsLinkLocalUnicast():
+		errs = append(errs, field.Invalid(at.Child("remote"), x.Remote.String(), "is of the link only, and local is not"))
+	case near && base == "":
+		errs = append(errs, field.Required(at.Child("base-iface"), "an address of the link only needs one"))
+	}
+	return errs
 }
 
 // validateReference checks a name that refers to another interface.
@@ -109,6 +129,8 @@ func validatePort(controller, port Interface, at *field.Path) field.ErrorList {
 	switch {
 	case port.State == StateAbsent && port.Type != TypeEthernet:
 		return field.ErrorList{field.Invalid(at, port.Name, "has state absent")}
+	case port.Type == TypeBond && controller.Type == TypeBond:
+		return field.ErrorList{field.Invalid(at, port.Name, "is a bond, which cannot be a port of a bond")}
 	case port.Type == TypeLoopback, port.Type == TypeVRF, port.Type == TypeBridge && controller.Type != TypeVRF:
 		return field.ErrorList{field.Invalid(at, port.Name,
 			"is a "+string(port.Type)+", which cannot be a port of a "+string(controller.Type))}

@@ -15,6 +15,9 @@ func validateRoutes(desired State, at *field.Path) field.ErrorList {
 	for n, route := range desired.Routes.Config {
 		here := child(at, "routes").Child("config").Index(n)
 		if route.State == StateAbsent {
+			if route.selectsAll() {
+				errs = append(errs, field.Required(here.Child("destination"), "or another key that says which routes to remove"))
+			}
 			continue
 		}
 		errs = append(errs, validateDestination(route, here)...)
@@ -78,7 +81,17 @@ func validateNextHop(route Route, at *field.Path) field.ErrorList {
 		errs = append(errs, validateName(route.NextHopInterface, at.Child("next-hop-interface"))...)
 	}
 	errs = append(errs, validateVersion(route.NextHopAddress, route.Destination, at.Child("next-hop-address"))...)
+	errs = append(errs, validateGateway(route.NextHopAddress, at.Child("next-hop-address"))...)
 	return append(errs, validateVersion(route.Source, route.Destination, at.Child("source"))...)
+}
+
+// validateGateway refuses what cannot be the address of a neighbour (fib_check_nh of net/ipv4/fib_semantics.c and
+// ip6_validate_gw of net/ipv6/route.c).
+func validateGateway(gateway netip.Addr, at *field.Path) field.ErrorList {
+	if gateway.IsMulticast() || gateway.IsLoopback() || gateway == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return field.ErrorList{field.Invalid(at, gateway.String(), "cannot be the address of a gateway")}
+	}
+	return nil
 }
 
 func validateVersion(address netip.Addr, destination netip.Prefix, at *field.Path) field.ErrorList {
@@ -109,10 +122,14 @@ func validateRouteInterface(route Route, i Interface, at *field.Path) field.Erro
 func validateRouteRules(desired State, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for n, rule := range desired.RouteRules.Config {
+		here := child(at, "route-rules").Child("config").Index(n)
 		if rule.State == StateAbsent {
+			if rule.selectsAll() {
+				errs = append(errs, field.Required(here.Child("priority"), "or another key that says which rules to remove"))
+			}
 			continue
 		}
-		errs = append(errs, validateRouteRule(rule, child(at, "route-rules").Child("config").Index(n))...)
+		errs = append(errs, validateRouteRule(rule, here)...)
 	}
 	return errs
 }

@@ -21,8 +21,8 @@ func refusals() map[string]struct {
 	says  string     // by the kernel; a model has its own words
 } {
 	link := func(i netstate.Interface) netstate.Value { return netstate.Value{Link: &i} }
-	port := func(controller string, kind netstate.LinkType) netstate.Value {
-		return netstate.Value{Port: &netstate.Attachment{Controller: controller, Type: kind}}
+	port := func(bridge string) netstate.Value {
+		return netstate.Value{Port: &netstate.Attachment{Controller: bridge, Type: netstate.TypeBridge}}
 	}
 	return map[string]struct {
 		step  netstate.Step
@@ -30,12 +30,31 @@ func refusals() map[string]struct {
 		says  string
 	}{
 		"a bridge cannot be a port of a bridge": {
-			step:  netstate.Step{Kind: netstate.StepPort, Link: "br1", To: port("br0", netstate.TypeBridge)},
+			step:  netstate.Step{Kind: netstate.StepPort, Link: "br1", To: port("br0")},
 			errno: unix.ELOOP, says: "attach br1 to br0: Can not enslave a bridge to a bridge (ELOOP)",
 		},
 		"the loopback cannot be a port": {
-			step:  netstate.Step{Kind: netstate.StepPort, Link: "lo", To: port("br0", netstate.TypeBridge)},
+			step:  netstate.Step{Kind: netstate.StepPort, Link: "lo", To: port("br0")},
 			errno: unix.EINVAL, says: "attach lo to br0: ",
+		},
+		"a port of a bridge carries no mac-vlan": {
+			step: netstate.Step{Kind: netstate.StepLink, Link: "mv1", To: link(netstate.Interface{
+				Name: "mv1", Type: netstate.TypeMACVLAN, MACVLAN: &netstate.MACVLAN{BaseIface: new("eth1"), Mode: new("bridge")}})},
+			errno: unix.EBUSY, says: "make mac-vlan mv1: ",
+		},
+		"what carries a mac-vlan cannot be a port of a bridge": {
+			step:  netstate.Step{Kind: netstate.StepPort, Link: "eth2", To: port("br1")},
+			errno: unix.EBUSY, says: "attach eth2 to br1: ",
+		},
+		"the loopback carries no mac-vlan": {
+			step: netstate.Step{Kind: netstate.StepLink, Link: "mv1", To: link(netstate.Interface{
+				Name: "mv1", Type: netstate.TypeMACVLAN, MACVLAN: &netstate.MACVLAN{BaseIface: new("lo"), Mode: new("bridge")}})},
+			errno: unix.EINVAL, says: "make mac-vlan mv1: ",
+		},
+		"the loopback carries no VLAN": {
+			step: netstate.Step{Kind: netstate.StepLink, Link: "lo.7", To: link(netstate.Interface{
+				Name: "lo.7", Type: netstate.TypeVLAN, VLAN: &netstate.VLAN{BaseIface: new("lo"), ID: new(7)}})},
+			errno: unix.EOPNOTSUPP, says: "make vlan lo.7: 8021q: VLANs not supported on device (ENOTSUP)",
 		},
 		"a VLAN exists once on its base": {
 			step: netstate.Step{Kind: netstate.StepLink, Link: "again", To: link(netstate.Interface{
@@ -66,7 +85,7 @@ func refusals() map[string]struct {
 			says: "set eth2: the node changed since the plan was made: mtu is 1500, the plan expects 1400",
 		},
 		"a port that moved to another controller meanwhile": {
-			step: netstate.Step{Kind: netstate.StepPort, Link: "eth1", From: port("br9", netstate.TypeBridge)},
+			step: netstate.Step{Kind: netstate.StepPort, Link: "eth1", From: port("br9")},
 			says: "detach eth1 from br9: the node changed since the plan was made: controller is br0, the plan expects br9",
 		},
 		"a link that exists": {
