@@ -11,10 +11,15 @@ import (
 // link is gone, down, or has lost its last address of their IP version. Routes that were learnt are not desired's to
 // remove: who taught them would do it again.
 func (m *merger) mergeRoutes(now, desired Routes) Routes {
+	desired.Config = withoutLoneWeights(desired.Config, now.Running)
+	there := func(d Route) bool {
+		return slices.ContainsFunc(now.Running, func(r Route) bool { return r.configured() && d.matches(r) })
+	}
 	gone := func(route Route) bool {
 		return m.losesRoute(route) || m.takenOver(route, desired.Config) ||
 			route.configured() && slices.ContainsFunc(desired.Config, func(d Route) bool {
-				return d.State == StateAbsent && d.matches(route) || d.replaces(route, desired.Config)
+				return d.State == StateAbsent && d.matches(route) || d.replaces(route, desired.Config) ||
+					d.supplants(route, desired.Config) && !there(d)
 			})
 	}
 	merged := Routes{
@@ -63,22 +68,86 @@ func (r Route) saysAgain(learnt Route) bool {
 		r.NextHopAddress == learnt.NextHopAddress
 }
 
-// replaces reports whether a route that is wanted says an old one again with another metric or source, and no wish
-// keeps the old. The kernel would keep both and use the first.
+// replaces reports whether a route that is wanted says an old one again with another metric, source, weight or window,
+// and no wish keeps the old. The kernel would keep both and use the first.
 func (r Route) replaces(old Route, wanted []Route) bool {
-	sameMetric := r.Metric == nil || same(r.complete().Metric, old.complete().Metric)
-	sameSource := !r.Source.IsValid() || r.Source == old.Source
-	if r.State == StateAbsent || r.Exact || old.TOS != r.TOS || old.NextHopID != 0 || sameMetric && sameSource {
+	if !r.competes(old) || r.matches(old) {
 		return false
 	}
 	other := r
-	other.Metric, other.Source = nil, netip.Addr{}
-	if sameMetric {
+	other.Metric, other.Source, other.Weight, other.CWND = nil, netip.Addr{}, nil, nil
+	if r.Metric == nil || same(r.complete().Metric, old.complete().Metric) {
 		other.Metric = r.complete().Metric
 	}
-	return other.matches(old) && !slices.ContainsFunc(wanted, func(d Route) bool {
-		return d.State != StateAbsent && d.matches(old)
-	})
+	return other.matches(old) && !keeps(wanted, old)
+}
+
+// supplants reports whether a route that is wanted leads elsewhere than an old one of its destination, table and
+// metric, which no wish keeps. The kernel would go on using the old one (IPv4), or send half of the traffic there
+// (IPv6). Those that have a weight share the traffic on purpose.
+func (r Route) supplants(old Route, wanted []Route) bool {
+	return r.competes(old) && r.complete().rivals(old.complete()) && !keeps(wanted, old)
+}
+
+// competes reports whether a route that is wanted may take the place of others.
+func (r Route) competes(old Route) bool {
+	return r.State != StateAbsent && !r.Exact && old.TOS == r.TOS && old.NextHopID == 0
+}
+
+// rivals reports whether two complete routes of one destination, table and metric lead elsewhere, and do not share the
+// traffic by weight.
+func (r Route) rivals(other Route) bool {
+	return r.sharesKey(other) && !r.sameHop(other) && (r.Weight == nil || other.Weight == nil)
+}
+
+func (r Route) sameHop(other Route) bool {
+	return r.NextHopInterface == other.NextHopInterface && r.NextHopAddress == other.NextHopAddress &&
+		r.RouteType == other.RouteType
+}
+
+// keeps reports whether one of the wishes is for a route that there is.
+func keeps(wanted []Route, route Route) bool {
+	return slices.ContainsFunc(wanted, func(d Route) bool { return d.State != StateAbsent && d.matches(route) })
+}
+
+// withoutLoneWeights returns wishes for routes without weights that have nothing to be weighed against: the kernel
+// shows none of a route with one next hop.
+func withoutLoneWeights(wanted, now []Route) []Route {
+	wanted = slices.Clone(wanted)
+	stays := func(r Route) bool {
+		return r.configured() &&
+			!slices.ContainsFunc(wanted, func(d Route) bool { return d.State == StateAbsent && d.matches(r) })
+	}
+	for n, d := range wanted {
+		if d.Weight == nil || d.State == StateAbsent || d.Exact {
+			continue
+		}
+		shares := func(r Route) bool {
+			return r.State != StateAbsent && r.Weight != nil && r.complete().sharesKey(d.complete()) &&
+				!r.complete().sameHop(d.complete())
+		}
+		if !slices.ContainsFunc(wanted, shares) &&
+			!slices.ContainsFunc(now, func(r Route) bool { return shares(r) && stays(r) }) {
+			wanted[n].Weight = nil
+		}
+	}
+	return wanted
+}
+
+// Contradicts reports whether the wishes of two policies for routes cannot both be fulfilled. Gateways that share the
+// traffic have to be in one policy.
+func (r Route) Contradicts(other Route) bool {
+	absent, otherAbsent := r.State == StateAbsent, other.State == StateAbsent
+	switch {
+	case absent && otherAbsent:
+		return false
+	case absent:
+		return r.matches(other)
+	case otherAbsent:
+		return other.matches(r)
+	}
+	r, other = r.complete(), other.complete()
+	return r.sharesKey(other) && !r.sameHop(other)
 }
 
 // beyond reports whether a gateway is outside of what its link reaches, so that the kernel has to be told that it is on
@@ -148,7 +217,7 @@ func hasAddress(links map[string]*Interface, address netip.Addr) bool {
 func mergeRules(now, desired RouteRules) RouteRules {
 	merged := slices.DeleteFunc(slices.Clone(now.Config), func(rule RouteRule) bool {
 		return slices.ContainsFunc(desired.Config, func(d RouteRule) bool {
-			return d.State == StateAbsent && d.matches(rule)
+			return d.State == StateAbsent && d.matches(rule) || d.replaces(rule, desired.Config)
 		})
 	})
 	for _, d := range desired.Config {

@@ -57,3 +57,51 @@ routes: {running: [
 	kept := Merge(current, parse(t, `interfaces: [{name: eth0, mtu: 1400}]`)).Routes.Running
 	assert.Len(t, kept, 2, "it stays in the VRF")
 }
+
+// Of two rules that look for the same, the kernel heeds the one that was there first, or the one of the lower priority.
+func TestARuleThatAPolicySaysAgainIsReplaced(t *testing.T) {
+	const said = `route-rules: {config: [{ip-from: 192.0.2.0/24, route-table: 100, priority: 1000}]}`
+	bare := State{}.complete()
+	now := Merge(bare, parse(t, said))
+	tests := map[string]struct {
+		says string
+		left []string
+	}{
+		"with another table": {`{ip-from: 192.0.2.0/24, route-table: 200, priority: 1000}`,
+			[]string{"ipv4 priority 1000 from 192.0.2.0/24 table 200"}},
+		"with another priority": {`{ip-from: 192.0.2.0/24, route-table: 100, priority: 500}`,
+			[]string{"ipv4 priority 500 from 192.0.2.0/24 table 100"}},
+		"with an action instead": {`{ip-from: 192.0.2.0/24, action: blackhole, priority: 1000}`,
+			[]string{"ipv4 priority 1000 from 192.0.2.0/24 action blackhole"}},
+		"but not one for when its table has nothing": {`{ip-from: 192.0.2.0/24, route-table: 200, priority: 2000}`,
+			[]string{"ipv4 priority 1000 from 192.0.2.0/24 table 100", "ipv4 priority 2000 from 192.0.2.0/24 table 200"}},
+		"nor one that looks for something else": {`{ip-to: 192.0.2.0/24, route-table: 100, priority: 1000}`,
+			[]string{"ipv4 priority 1000 from 192.0.2.0/24 table 100", "ipv4 priority 1000 to 192.0.2.0/24 table 100"}},
+		"nor one that is said as well": {
+			`{ip-from: 192.0.2.0/24, route-table: 100, priority: 1000}, {ip-from: 192.0.2.0/24, route-table: 100, priority: 500}`,
+			[]string{"ipv4 priority 1000 from 192.0.2.0/24 table 100", "ipv4 priority 500 from 192.0.2.0/24 table 100"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			wish := parse(t, `route-rules: {config: [`+test.says+`]}`)
+			after := Merge(Own(now, parse(t, said)), wish)
+			assert.Equal(t, test.left, rulesOf(after))
+			steps, err := Plan(Own(now, parse(t, said)), wish)
+			require.NoError(t, err)
+			for _, step := range steps {
+				assert.False(t, step.From.Rule != nil && step.From.Rule.Owned, "the kernel knows no owners")
+			}
+			assert.True(t, Equal(now, Merge(after, Revert(Own(now, parse(t, said)), wish))), "and there is a way back")
+			others := Merge(now, wish)
+			assert.Contains(t, rulesOf(others), "ipv4 priority 1000 from 192.0.2.0/24 table 100", "that of others stays")
+		})
+	}
+}
+
+func rulesOf(s State) []string {
+	var texts []string
+	for _, rule := range s.RouteRules.Config {
+		texts = append(texts, rule.String())
+	}
+	return texts
+}

@@ -87,7 +87,8 @@ func conflicts(ours, theirs netstate.State) []conflict {
 			all,
 			conflictsOfInterface(at.Child("interfaces").Index(n), at.Child("interfaces").Index(m), our, theirs.Interfaces[m])...)
 	}
-	return append(append(all, conflictsOfPorts(ours, theirs)...), conflictsOfDNS(ours, theirs)...)
+	return slices.Concat(all, conflictsOfPorts(ours, theirs), conflictsOfRoutes(ours, theirs),
+		conflictsOfRules(ours, theirs), conflictsOfDNS(ours, theirs))
 }
 
 func conflictsOfInterface(at, theirAt *field.Path, ours, theirs netstate.Interface) []conflict {
@@ -221,6 +222,56 @@ func controllers(s netstate.State) map[string]controller {
 		}
 	}
 	return all
+}
+
+// conflictsOfRoutes returns the routes that one wants gone and the other wants, or for which they want gateways of
+// their own: an agent would put one in the place of the other for ever.
+func conflictsOfRoutes(ours, theirs netstate.State) []conflict {
+	var all []conflict
+	at := desiredStatePath().Child("routes", "config")
+	for n, our := range ours.Routes.Config {
+		for m, their := range theirs.Routes.Config {
+			if !our.Contradicts(their) || strings.Contains(our.NextHopInterface+their.NextHopInterface, "{{") {
+				continue
+			}
+			all = append(all, conflict{
+				ours: at.Index(n), theirs: at.Index(m), wantOurs: wantedRoute(our), wantTheirs: wantedRoute(their),
+				removal: our.State == netstate.StateAbsent || their.State == netstate.StateAbsent,
+			})
+		}
+	}
+	return all
+}
+
+// conflictsOfRules is the same of routing rules.
+func conflictsOfRules(ours, theirs netstate.State) []conflict {
+	var all []conflict
+	at := desiredStatePath().Child("route-rules", "config")
+	for n, our := range ours.RouteRules.Config {
+		for m, their := range theirs.RouteRules.Config {
+			if our.Contradicts(their) {
+				all = append(all, conflict{
+					ours: at.Index(n), theirs: at.Index(m), wantOurs: wantedRule(our), wantTheirs: wantedRule(their),
+					removal: our.State == netstate.StateAbsent || their.State == netstate.StateAbsent,
+				})
+			}
+		}
+	}
+	return all
+}
+
+func wantedRule(r netstate.RouteRule) string {
+	if r.State == netstate.StateAbsent {
+		return "it gone"
+	}
+	return r.String()
+}
+
+func wantedRoute(r netstate.Route) string {
+	if r.State == netstate.StateAbsent {
+		return "it gone"
+	}
+	return r.String()
 }
 
 func conflictsOfDNS(ours, theirs netstate.State) []conflict {

@@ -106,6 +106,36 @@ func TestPoliciesAreJudged(t *testing.T) {
 			others: map[string]string{"other": "{desiredState: {dns-resolver: {config: {server: [192.0.2.2]}}}}"},
 			denied: []string{"spec.desiredState.dns-resolver.config.server: Forbidden: policy other"},
 		},
+		"another gateway of one destination and metric is refused": {
+			spec: "{desiredState: {routes: {config: [{destination: 0.0.0.0/0, next-hop-address: 192.0.2.3, next-hop-interface: eth0}]}}}",
+			others: map[string]string{
+				"other": "{desiredState: {routes: {config: [{destination: 0.0.0.0/0, next-hop-address: 192.0.2.2, next-hop-interface: eth0, metric: 0}]}}}",
+			},
+			denied: []string{"spec.desiredState.routes.config[0]: Forbidden: policy other wants default (0.0.0.0/0) via 192.0.2.2 through eth0"},
+		},
+		"gateways that have metrics of their own are let in": {
+			spec: "{desiredState: {routes: {config: [{destination: 203.0.114.0/24, next-hop-address: 192.0.2.3, next-hop-interface: eth0, metric: 7}]}}}",
+			others: map[string]string{
+				"other": "{desiredState: {routes: {config: [{destination: 203.0.114.0/24, next-hop-address: 192.0.2.2, next-hop-interface: eth0, metric: 8}]}}}",
+			},
+		},
+		"another table for what a rule looks for is refused": {
+			spec:   "{desiredState: {route-rules: {config: [{ip-from: 192.0.2.0/24, route-table: 200, priority: 1000}]}}}",
+			others: map[string]string{"other": "{desiredState: {route-rules: {config: [{ip-from: 192.0.2.0/24, route-table: 100, priority: 1000}]}}}"},
+			denied: []string{"spec.desiredState.route-rules.config[0]: Forbidden: policy other wants priority 1000 from 192.0.2.0/24 table 100"},
+		},
+		"the removal of a rule that another policy wants is warned of": {
+			spec:     "{desiredState: {route-rules: {config: [{state: absent, route-table: 100}]}}}",
+			others:   map[string]string{"other": "{desiredState: {route-rules: {config: [{ip-from: 192.0.2.0/24, route-table: 100, priority: 1000}]}}}"},
+			warnings: []string{"route-rules.config[0]: policy other wants priority 1000 from 192.0.2.0/24 table 100"},
+		},
+		"the removal of a route that another policy wants is warned of": {
+			spec: "{desiredState: {routes: {config: [{state: absent, next-hop-interface: eth0}]}}}",
+			others: map[string]string{
+				"other": "{desiredState: {routes: {config: [{destination: 0.0.0.0/0, next-hop-address: 192.0.2.2, next-hop-interface: eth0}]}}}",
+			},
+			warnings: []string{"routes.config[0]: policy other wants default (0.0.0.0/0) via 192.0.2.2 through eth0"},
+		},
 		"the removal of what another policy wants is warned of": {
 			spec: interfaces("{name: br0, state: absent}"), others: map[string]string{"other": bridgeOnEth1},
 			warnings: []string{"network default/l2 attaches pods and VMs to br0", "interfaces[0].state: policy other wants it there"},
