@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -114,6 +115,41 @@ func TestAnEnactmentOfAnotherPolicyStays(t *testing.T) {
 	assert.Len(t, w.enactments(), 1)
 }
 
+// What an agent has said since a decision was read may be that it is at work.
+func TestAnEnactmentThatHasChangedSinceItWasReadIsNotWritten(t *testing.T) {
+	for _, verb := range []Verb{Grant, Withdraw, Wait, Abort, Delete} {
+		t.Run(string(verb), func(t *testing.T) {
+			w := newWorld(t, 1, "a")
+			r := w.reconciler(nil)
+			_, err := r.Reconcile(t.Context(), request("p"))
+			require.NoError(t, err)
+			view, err := r.read(t.Context(), "p")
+			require.NoError(t, err)
+			require.True(t, w.step(), "the agent begins")
+			before := w.enactments()
+			err = r.act(t.Context(), "p", view, []Action{{Verb: verb, Enactment: "a.p", Turn: 7}})
+			require.True(t, apierrors.IsConflict(err), "%v", err)
+			assert.Equal(t, before, w.enactments())
+		})
+	}
+}
+
+// Without the room that a turn counts on, it would be one too many.
+func TestNothingIsGrantedWhereRoomCouldNotBeMade(t *testing.T) {
+	w := newWorld(t, 1, "a", "b")
+	r := w.reconciler(nil)
+	_, err := r.Reconcile(t.Context(), request("p"))
+	require.NoError(t, err)
+	view, err := r.read(t.Context(), "p")
+	require.NoError(t, err)
+	require.True(t, w.step(), "node a begins: its turn cannot be taken back any more")
+	err = r.act(t.Context(), "p", view, []Action{
+		{Verb: Withdraw, Enactment: "a.p"}, {Verb: Grant, Enactment: "b.p", Turn: 1},
+	})
+	require.ErrorContains(t, err, "withdraw a.p: ")
+	assert.Contains(t, w.String(), "b.p turn :\n")
+}
+
 func TestNobodyGrantsTurnsAfterTheLeaseIsLost(t *testing.T) {
 	w := newWorld(t, 1, "a")
 	r := w.reconciler(nil)
@@ -150,6 +186,22 @@ func TestACacheThatLagsGrantsNoTurnTwice(t *testing.T) {
 		w.converge()
 		require.Contains(t, w.String(), "Available: 5/5 nodes successfully configured", "seed %d", seed)
 	}
+}
+
+func TestADeletionThatTheCacheDoesNotShowYetIsNotMadeAgain(t *testing.T) {
+	w := newWorld(t, 1, "a", "b")
+	w.converge()
+	require.NoError(t, w.api.Delete(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b"}}))
+	cached := &lag{world: w}
+	cached.catchUp()
+	r := w.reconciler(cached)
+	_, err := r.Reconcile(t.Context(), request("p"))
+	require.NoError(t, err)
+	require.Len(t, w.enactments(), 1)
+	before := w.writes
+	_, err = r.Reconcile(t.Context(), request("p"))
+	require.NoError(t, err)
+	assert.Equal(t, before, w.writes)
 }
 
 // Another process has granted a turn that the cache of the next one does not show: it asks before it decides.

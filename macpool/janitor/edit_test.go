@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
@@ -71,5 +72,30 @@ func TestASubjectIsNotDecidedOnAgainWhileItsEditsAreNotWritten(t *testing.T) {
 		w.fail(nil)
 		w.pass(15 * time.Second)
 		assert.Empty(t, w.holderOf(mac(1)))
+	})
+}
+
+// A sweep works on what it has read, while others go on.
+func TestABlockThatFilledUpSinceItWasSeenEmptyIsNotDeleted(t *testing.T) {
+	tell(t, func(w *world) {
+		w.startJanitor()
+		j := w.janitor
+		w.stop()
+		m, holder := mac(1), macpool.Holder{Object: vmNamed("vma"), Interface: "net"}
+		edit := func(alter func(*macpool.Block)) { require.NoError(w.t, j.Ledger.Edit(w.ctx, m.Prefix(), alter)) }
+		edit(func(b *macpool.Block) { b.Adopt(m, holder, j.Ledger.Now()) })
+		edit(func(b *macpool.Block) {
+			hold, _ := b.Entry(m).HoldOf(holder.Object)
+			b.Release(m, hold)
+		})
+		seen := j.Ledger.Blocks()
+		require.Len(w.t, seen, 1)
+		j.dropEmpty(w.ctx, seen)
+		w.create(newVM("vma", m))
+		edit(func(b *macpool.Block) { b.Adopt(m, holder, j.Ledger.Now()) })
+		j.dropEmpty(w.ctx, seen)
+		w.pass(time.Second)
+		assert.Equal(w.t, vma, w.holderOf(m))
+		assert.Equal(w.t, seen[0].ID, j.Ledger.Blocks()[0].ID, "it is the same one, not one that was written again")
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
@@ -34,7 +34,8 @@ func TestReplicaStories(t *testing.T) {
 			assert.NotEmpty(w.t, w.reservedBy(name), "an answer of it may be on its way")
 			w.pass(4 * sweepInterval)
 			assert.Empty(w.t, w.reservedBy(name))
-			assert.True(w.t, client.IgnoreNotFound(w.client.Get(w.ctx, w.leaseKey(name), &coordinationv1.Lease{})) == nil)
+			err := w.client.Get(w.ctx, w.leaseKey(name), &coordinationv1.Lease{})
+			assert.True(w.t, apierrors.IsNotFound(err), "its Lease goes too: %v", err)
 		},
 		"what a replica gave away and did not record belongs to those who have it": func(w *world) {
 			w.startJanitor()
@@ -80,6 +81,34 @@ func TestReplicaStories(t *testing.T) {
 			w.fail(nil)
 			w.pass(2 * sweepInterval)
 			assert.Empty(w.t, w.reservedBy(name))
+		},
+		"nothing of a dead replica is settled while VMs are not served": func(w *world) {
+			w.startJanitor()
+			w.start("r2")
+			w.admitted("r2", "first")
+			w.pass(time.Second)
+			m, err := w.assign("r2", vmNamed("vma"), macpool.MAC{})
+			require.NoError(w.t, err)
+			name, _ := w.replicas["r2"].lease.Replica()
+			w.replicas["r2"].kill()
+			w.create(newVM("vma", m))
+			w.api.Unserve(vmKind())
+			w.api.Unserve(vmiKind())
+			w.pass(dead + sweepInterval)
+			assert.NotEmpty(w.t, w.reservedBy(name))
+			w.api.Serve(vmKind(), vmiKind())
+			w.pass(3 * sweepInterval)
+			assert.Equal(w.t, vma, w.holderOf(m))
+			assert.Empty(w.t, w.reservedBy(name))
+		},
+		"the Lease of a dead replica goes where nothing was reserved, too": func(w *world) {
+			w.startJanitor()
+			w.start("r2")
+			name, _ := w.replicas["r2"].lease.Replica()
+			w.replicas["r2"].kill()
+			w.pass(dead)
+			err := w.client.Get(w.ctx, w.leaseKey(name), &coordinationv1.Lease{})
+			assert.True(w.t, apierrors.IsNotFound(err), "%v", err)
 		},
 		"a replica that was cut off and comes back goes by another name": func(w *world) {
 			w.startJanitor()

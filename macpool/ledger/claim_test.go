@@ -132,3 +132,23 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 		assert.Contains(t, l.HoldsOf(vmNamed("vmb")), kept[0])
 	})
 }
+
+func TestAReplicaThatLosesItsLeaseWhileItWaitsForAnAddressClaimsNothing(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		w.warm()
+		reserved := w.ledgers["r1"].windows["default"].free[0]
+		w.stall("r1")
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
+			claimed <- err
+		}()
+		w.pass(contestFor / 3)
+		w.leases["r2"].set("r2", false)
+		release := func(b *macpool.Block) { b.Unreserve(reserved, "r1") }
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), reserved.Prefix(), release))
+		require.ErrorIs(t, <-claimed, macpool.ErrNotReady)
+		w.settleWrites()
+		assert.NotContains(t, w.holds(), "vmb")
+	})
+}

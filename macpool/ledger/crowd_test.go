@@ -145,3 +145,20 @@ func TestARecordThatIsTooLargeKeepsNoOtherFromBeingWritten(t *testing.T) {
 		assert.Zero(t, w.ledgers["r1"].writer.unwritten, "what has no room is given up")
 	})
 }
+
+// It stays reserved in the store, and only this process knows who has it.
+func TestAnAddressWhoseRecordIsTooLargeIsLentToNobodyElse(t *testing.T) {
+	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
+		w.ledgers["r1"].writer.store = smallStore{w.store, "vma"}
+		w.has("vma", true)
+		unrecorded, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		for i := range 20 {
+			w.settleWrites()
+			other, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
+			require.NoError(t, err)
+			require.NotEqual(t, unrecorded.MACs, other.MACs)
+		}
+		assert.True(t, w.ownedInStore(unrecorded.MACs[0], vmNamed("nobody"), "r1"))
+	})
+}

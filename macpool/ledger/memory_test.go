@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,5 +170,38 @@ func TestAnAddressWhoseRecordFailedIsNotClaimedByAnother(t *testing.T) {
 		close(reachable)
 		var taken *macpool.TakenError
 		require.ErrorAs(t, <-claimed, &taken)
+	})
+}
+
+// A claim was written and is being taken back, as another address of its request is taken. The same VM asks for this
+// one alone meanwhile: it gets it by a claim that is written behind, not by what this process remembers.
+func TestWhatIsBeingTakenBackIsNoAnswerAnyMore(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		free, taken := named(t, "a", "52:54:00:00:00:01"), named(t, "b", "52:54:00:00:01:01")
+		w.has("vmb", true)
+		_, err := w.assign("r1", "vmb", taken)
+		require.NoError(t, err)
+		writable := make(chan struct{})
+		var writes atomic.Int32
+		w.store.Fail(func(op string, p macpool.Prefix) error {
+			if op == "put" && p == free.MAC.Prefix() && writes.Add(1) == 2 {
+				<-writable // the release
+			}
+			return nil
+		})
+		_, err = w.assign("r1", "vma", free, taken)
+		var refused *macpool.TakenError
+		require.ErrorAs(t, err, &refused)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vma", free)
+			answered <- err
+		}()
+		synctest.Wait()
+		close(writable)
+		require.NoError(t, <-answered)
+		w.settleWrites()
+		_, held := w.hold(free.MAC)
+		assert.True(t, held, "it was answered")
 	})
 }

@@ -204,3 +204,16 @@ func TestAFailedWriteLosesNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []Record{bridge("p", "br0")}, records)
 }
+
+// What is written to /dev/null cannot be flushed: fsync(2) says EINVAL of it.
+func TestWhatCannotBeFlushedDoesNotTakeThePlaceOfWhatThereWas(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	before := Change{Record: bridge("p", "br0")}
+	require.NoError(t, j.Begin(before))
+	require.NoError(t, os.Symlink(os.DevNull, filepath.Join(dir, "change.json.new")))
+	require.ErrorContains(t, j.Begin(Change{Record: bridge("p", "br1")}), "write journal")
+	pending, err := j.Pending()
+	require.NoError(t, err)
+	assert.Equal(t, &before, pending)
+}
