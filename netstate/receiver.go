@@ -55,7 +55,7 @@ func validateBaseKind(i, base Interface, at *field.Path) field.ErrorList {
 	switch {
 	case i.MACVLAN != nil && (kind == TypeMACVLAN || kind == TypeMACVTAP):
 		return field.ErrorList{field.Invalid(at, base.Name,
-			"is a "+string(kind)+" itself: write the link that it stands on"+prefixed(", ", cmp.Or(base.Base(), base.Below)))}
+			"is a "+string(kind)+" itself: name the link below it"+prefixed(", ", cmp.Or(base.Base(), base.Below)))}
 	case i.MACVLAN != nil && kind == TypeLoopback:
 		return field.ErrorList{field.Invalid(at, base.Name, "is the loopback, on which no mac-vlan can stand")}
 	case i.VLAN != nil && (kind == TypeLoopback || kind == TypeVRF):
@@ -100,7 +100,7 @@ func (c checker) checkBase(target Interface, at *field.Path) field.ErrorList {
 	})
 	if other != "" {
 		errs = append(errs, field.Invalid(at.Child("mac-vlan", "mode"), deref(target.MACVLAN.Mode),
-			other+" stands on "+base.Name+", too: one of mode passthru must be the only one"))
+			other+" is on "+base.Name+" as well, and mode passthru allows one mac-vlan only"))
 	}
 	return errs
 }

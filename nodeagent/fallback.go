@@ -184,7 +184,7 @@ func (k *Keeper) finishFall(fallen journal.Fallen, made bool) error {
 // rise takes up again what was given up, for nothing answers without it either.
 func (k *Keeper) rise() error {
 	defer k.hold()
-	k.Log.Info("Nothing answers by the distribution's configuration either, going back to the policies",
+	k.Log.Info("Nothing answers with the distribution's configuration either, going back to the policies",
 		"policies", policyNames(k.fallen.Records))
 	for _, r := range k.fallen.Records {
 		if err := k.keep(r); err != nil {
