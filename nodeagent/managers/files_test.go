@@ -57,6 +57,16 @@ func TestLinksWithOddNamesAndNoOthersAreKeptFromNetworkd(t *testing.T) {
 	assert.Equal(t, names, read)
 }
 
+func TestTheFileOfALinkComesBeforeOthers(t *testing.T) {
+	ours := path.Base(networkFile("eth1"))
+	for _, theirs := range []string{
+		"00-eth1.network", "01-eth1.network", "10-netplan-eth1.network", "20-wired.network", "70-eth1.network",
+		"80-ec2.network", "eth1.network", "zz-default.network", "_.network",
+	} {
+		assert.Less(t, ours, theirs, "networkd takes the first that matches, whatever folder it is in")
+	}
+}
+
 // unescaped takes one backslash off each escaped byte.
 func unescaped(text string) string {
 	var out strings.Builder
