@@ -24,6 +24,16 @@ import (
 // bootTimeout is how long a guest may take until it answers, on a machine that is busy.
 const bootTimeout = 5 * time.Minute
 
+const (
+	// hangTimeout is how long the kernel of a guest may take, of which nodeinit then tells: it takes a second or two.
+	hangTimeout = 2 * time.Minute
+	// maxBoots is how often a guest is booted whose kernel hangs.
+	maxBoots = 3
+)
+
+// errHangs says that the kernel of a guest did not come to run nodeinit.
+var errHangs = errors.New("its kernel hangs")
+
 // A machine is a guest that boots a root disk. What is in the guest beside it comes again with every boot.
 type machine struct {
 	dir      string // of the sockets, the console and the initramfs
@@ -45,11 +55,24 @@ type machine struct {
 // path returns a file of the machine.
 func (m *machine) path(name string) string { return filepath.Join(m.dir, m.config.Name+"."+name) }
 
-// start boots the guest and returns when it answers. ctx bounds the boot only.
+// start boots the guest and returns when it answers. ctx bounds the boot only. Now and then a kernel on two emulated
+// processors hangs before it has touched anything; such a guest is booted again.
 func (m *machine) start(ctx context.Context) error {
 	if err := m.pack(ctx); err != nil {
 		return err
 	}
+	for boots := 1; ; boots++ {
+		err := m.boot(ctx)
+		if !errors.Is(err, errHangs) || boots == maxBoots {
+			return err
+		}
+		m.kill()
+	}
+}
+
+// boot starts the guest with what is packed and returns when it answers.
+func (m *machine) boot(ctx context.Context) error {
+	said := m.said()
 	for _, socket := range []string{m.path("port"), m.path("qmp")} {
 		_ = os.Remove(socket) // left by the guest before
 	}
@@ -86,7 +109,7 @@ func (m *machine) start(ctx context.Context) error {
 		m.died = errors.Join(err, context.Cause(running))
 		close(ended)
 	}()
-	return m.connect(ctx, ended)
+	return m.connect(ctx, ended, said)
 }
 
 // pack writes the initramfs.
@@ -130,10 +153,18 @@ func (m *machine) inittab() string {
 	return lines
 }
 
-// connect waits until the guest answers.
-func (m *machine) connect(ctx context.Context, ended <-chan struct{}) error {
+// connect waits until the guest answers, or until it is known to hang. It had said so many bytes before it booted.
+func (m *machine) connect(ctx context.Context, ended <-chan struct{}, said int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, errors.New("it does not answer"))
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	watch := time.AfterFunc(hangTimeout, func() {
+		if m.said() == said {
+			giveUp(errHangs)
+		}
+	})
+	defer watch.Stop()
 	client, err := guestrpc.Dial(ctx, m.path("port"), ended, m.deathCause)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", m.config.Name, err)
@@ -154,6 +185,15 @@ func (m *machine) console() string {
 		return err.Error()
 	}
 	return strings.ReplaceAll(string(text), "\r", "")
+}
+
+// said returns how many bytes are in the console.
+func (m *machine) said() int64 {
+	file, err := os.Stat(m.path("console"))
+	if err != nil {
+		return 0
+	}
+	return file.Size()
 }
 
 // deathCause returns why the guest is gone.

@@ -34,6 +34,7 @@ func TestTwoNodes(t *testing.T) {
 	for _, s := range []scene{
 		{"what the README says works", readmeWorks},
 		{"the story is so", storyIsSo},
+		{"the agent has no more than its manifest says", agentHasNoMoreThanItsManifestSays},
 		{"metrics are for those who may get them", metricsAreScraped},
 		{"what was told survives a kubelet that is killed", kubeletIsKilled},
 		{"what was told survives a containerd that is killed", containerdIsKilled},

@@ -22,6 +22,7 @@ const newRoot = "/newroot"
 // enterDisk makes the disk the root and gives the process to busybox's init. The initramfs cannot stay the root: runc
 // pivots away from a root that is a mount of its own only.
 func enterDisk(config boot.Config) error {
+	fmt.Println("nodeinit: the kernel is up") // which tells a guest that is slow from one that hangs
 	kernelMounts := []mount{{"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}, {"devtmpfs", "/dev", "devtmpfs"}}
 	for _, m := range kernelMounts {
 		if err := m.make(); err != nil && !errors.Is(err, unix.EBUSY) {
