@@ -5,6 +5,8 @@ package nodeagent
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -88,6 +90,16 @@ func TestAChangeIsUndoneByTakingBackItsStepsNewestFirst(t *testing.T) {
 	taken := node.done[:len(node.done)/2]
 	require.NotEmpty(t, taken)
 	assert.Equal(t, netstate.Format(netstate.Invert(taken)), netstate.Format(node.done[len(taken):]))
+}
+
+// What is not on disk could not be undone after a crash, so the node is not touched: the disk may be full.
+func TestNoStepIsTakenOfAChangeThatIsNotOnDisk(t *testing.T) {
+	node, dir := &recording{Node: kernel.NewModel(bare(t))}, t.TempDir()
+	k := startKeeper(t, node, dir)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "change.json.new"), 0o700)) // where it would be written
+	require.ErrorContains(t, k.Apply(t.Context(), wish(t, "p", bondBelowBridge)), "write journal")
+	assert.Empty(t, node.done)
+	assert.Empty(t, k.Records())
 }
 
 func TestARevertThatFailsAtAnyStepLeavesThePolicyAsItIs(t *testing.T) {
