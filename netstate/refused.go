@@ -59,6 +59,9 @@ func otherKeys(t reflect.Type) map[string]string {
 	case reflect.TypeFor[Bridge]():
 		const port = "ports of a bridge are listed under port"
 		return map[string]string{"slaves": port, "slave": port}
+	case reflect.TypeFor[VRF]():
+		const port = "ports of a vrf are listed under port"
+		return map[string]string{"slaves": port, "slave": port}
 	case reflect.TypeFor[BondOptions]():
 		return map[string]string{"balance-slb": "use mode balance-xor with xmit_hash_policy: vlan+srcmac"}
 	}
@@ -82,6 +85,7 @@ func ipKeys() map[string]string {
 func interfaceKeys() map[string]string {
 	const (
 		ovs   = "Open vSwitch is not supported: use type linux-bridge"
+		ports = "ports are listed under bridge.port, link-aggregation.port or vrf.port"
 		dot1X = "802.1X is not supported: authenticate the port by other means"
 	)
 	return map[string]string{
@@ -105,6 +109,10 @@ func interfaceKeys() map[string]string {
 		"dispatch":    "dispatch scripts are not supported: remove the key",
 		"alt-names":   "alternative names are not supported: use a udev .link file",
 		"pci-address": "name the interface, or find it by identifier: mac-address",
+		"slaves":      ports,
+		"slave":       ports,
+		"ports":       ports,
+		"port":        ports,
 		"master":      "the bridge, bond or vrf that the interface is a port of is its controller",
 	}
 }

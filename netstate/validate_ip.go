@@ -15,6 +15,7 @@ func validateIPs(desired State, at *field.Path) field.ErrorList {
 	return desired.each(at, func(i Interface, at *field.Path) field.ErrorList {
 		errs := validateIP(i.IPv4, 32, at.Child("ipv4"))
 		errs = append(errs, validateIP(i.IPv6, 128, at.Child("ipv6"))...)
+		errs = append(errs, validateLoopbackAddresses(i, at)...)
 		controller, isPort := controllers[i.Name]
 		if !isPort || controller.Type == TypeVRF || controller.Type == "" {
 			return errs
@@ -27,6 +28,29 @@ func validateIPs(desired State, at *field.Path) field.ErrorList {
 		}
 		return errs
 	})
+}
+
+// validateLoopbackAddresses refuses addresses of the loopback elsewhere than on that, or on a vrf, which stands in for
+// it (ipv6_add_addr of net/ipv6/addrconf.c).
+func validateLoopbackAddresses(i Interface, at *field.Path) field.ErrorList {
+	if i.Name == "lo" || i.Type == TypeLoopback || i.Type == TypeVRF || i.Type == "" {
+		return nil
+	}
+	return append(noLoopback(i.IPv4, at.Child("ipv4")), noLoopback(i.IPv6, at.Child("ipv6"))...)
+}
+
+func noLoopback(ip *IP, at *field.Path) field.ErrorList {
+	if ip == nil || ip.Enabled != nil && !*ip.Enabled {
+		return nil
+	}
+	var errs field.ErrorList
+	for n, address := range ip.Address {
+		if address.IP.IsLoopback() {
+			errs = append(errs, field.Invalid(at.Child("address").Index(n).Child("ip"), address.IP.String(),
+				"is an address of the loopback: write it under lo"))
+		}
+	}
+	return errs
 }
 
 func ipOnPort(port, controller string, at *field.Path) *field.Error {

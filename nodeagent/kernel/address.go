@@ -213,6 +213,9 @@ func (k *Kernel) writeAddress(kind, flags, index int, address netstate.Address) 
 	about := unix.IfAddrmsg{Family: family(address.IP), Prefixlen: uint8(address.PrefixLength), Index: uint32(index)}
 	var attrs attributes
 	attrs.add(unix.IFA_LOCAL, address.IP.AsSlice())
+	if address.IP.Is4() && address.IP.IsLoopback() {
+		about.Scope = unix.RT_SCOPE_HOST // that of 127.0.0.1: one network has one scope (__inet_insert_ifa)
+	}
 	kept := detailsOf(address.Details)
 	if scope := kept[headerDetail]; len(scope) == 1 {
 		about.Scope = scope[0]
