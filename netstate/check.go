@@ -33,7 +33,9 @@ func checkMerged(current, desired, target State, at *field.Path) field.ErrorList
 	errs = append(errs, c.checkRings(desired, at)...)
 	for n, route := range desired.Routes.Config {
 		if route.State != StateAbsent && route.NextHopInterface != "" {
-			errs = append(errs, c.checkRoute(route, child(at, "routes").Child("config").Index(n))...)
+			here := child(at, "routes").Child("config").Index(n)
+			errs = append(errs, c.checkRoute(route, here)...)
+			errs = append(errs, checkTaught(route, target.Routes.Running, here)...)
 		}
 	}
 	return errs
@@ -256,4 +258,20 @@ func (c checker) checkGateway(route Route, at *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(at, gateway.String(), "is the broadcast address of "+link.Name)}
 	}
 	return nil
+}
+
+// checkTaught refuses an IPv4 route beside one that somebody teaches and that differs only in where it leads: the
+// kernel would use that, and who teaches it would teach it again.
+func checkTaught(wanted Route, running []Route, at *field.Path) field.ErrorList {
+	if !wanted.Destination.IsValid() || !wanted.Destination.Addr().Is4() {
+		return nil
+	}
+	first := slices.IndexFunc(running, func(r Route) bool {
+		return r.Learnt() && wanted.complete().sharesKey(r.complete()) && !wanted.complete().sameHop(r.complete())
+	})
+	if first < 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at.Child("metric"), *wanted.complete().Metric,
+		"is that of a learnt route, which the kernel would use: "+running[first].String()+": write another metric")}
 }
