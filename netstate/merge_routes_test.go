@@ -105,3 +105,39 @@ func rulesOf(s State) []string {
 	}
 	return texts
 }
+
+// Of two routes of one destination and metric the kernel uses the first, or both.
+func TestARouteThatIsSaidAgainTakesThePlaceOfTheOld(t *testing.T) {
+	const nics = `interfaces: [{name: eth0, type: ethernet, state: up, mtu: 1500,
+  ipv4: {enabled: true, address: [{ip: 192.0.2.10, prefix-length: 24}]}}]`
+	const first = "{destination: 203.0.113.0/24, next-hop-interface: eth0, next-hop-address: 192.0.2.1}"
+	tests := map[string]struct {
+		says string
+		left []string
+	}{
+		"with another gateway": {"{destination: 203.0.113.0/24, next-hop-interface: eth0, next-hop-address: 192.0.2.3}",
+			[]string{"203.0.113.0/24 via 192.0.2.3 through eth0"}},
+		"with another metric": {
+			"{destination: 203.0.113.0/24, next-hop-interface: eth0, next-hop-address: 192.0.2.1, metric: 7}",
+			[]string{"203.0.113.0/24 via 192.0.2.1 through eth0 metric 7"}},
+		"but not one that has a metric of its own": {
+			"{destination: 203.0.113.0/24, next-hop-interface: eth0, next-hop-address: 192.0.2.3, metric: 7}",
+			[]string{"203.0.113.0/24 via 192.0.2.1 through eth0", "203.0.113.0/24 via 192.0.2.3 through eth0 metric 7"}},
+		"and a weight by itself is none": {
+			"{destination: 203.0.113.0/24, next-hop-interface: eth0, next-hop-address: 192.0.2.1, weight: 9}",
+			[]string{"203.0.113.0/24 via 192.0.2.1 through eth0"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			now := Merge(parse(t, nics).complete(), parse(t, "routes: {config: ["+first+"]}"))
+			wish := parse(t, "routes: {config: ["+test.says+"]}")
+			after := Merge(now, wish)
+			var left []string
+			for _, route := range after.Routes.Config {
+				left = append(left, route.String())
+			}
+			assert.Equal(t, test.left, left)
+			assert.True(t, Equal(now, Merge(after, Revert(now, wish))), "and there is a way back")
+		})
+	}
+}
