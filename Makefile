@@ -21,7 +21,7 @@ up: ## As demo, but stay until interrupted, with a KUBECONFIG to use
 	@go run ./e2e/stories/demo -stay
 
 .PHONY: test
-test: ## Run all tests but those of test-systems, about an hour; or those of PKG=./folder RUN=TestName
+test: ## Run all tests but most of test-systems, about an hour; or those of PKG=./folder RUN=TestName
 	@echo "First what tests need that is not cached yet: up to 18 minutes on two cores, once.$(if $(PKG),, Then all tests: about an hour.)"
 	@go run ./e2e/controlplane/build >/dev/null
 ifdef PKG
@@ -31,6 +31,7 @@ else
 	go test -race -timeout 30m ./macpool/... ./webhooks/...
 	@$(MAKE) --no-print-directory test-guest
 	@$(MAKE) --no-print-directory test-nodes
+	@$(MAKE) --no-print-directory test-systems RUN=TestTheTableOfNetworkManager/NetworkManager_is_restarted
 endif
 
 .PHONY: test-nodes
