@@ -166,18 +166,25 @@ func untried(t *testing.T) {
 	}
 }
 
-// made makes a node by hand, for the length of a test, and returns its kernel.
-func made(t *testing.T, made, cleared string) *Kernel {
+// lentGuest returns the kernel of the guest, which is brought back to the state that it is in when the test is over.
+func lentGuest(t *testing.T) *Kernel {
 	t.Helper()
 	k := openGuest(t)
-	untried(t)
-	freshLinkLocals(t)
 	start := read(t, k)
 	t.Cleanup(func() {
-		script(t, cleared)
 		now := read(t, k)
 		assert.NoError(t, Apply(k, netstate.PlanBack(now, netstate.Revert(start, towards(start, now)))))
 	})
+	return k
+}
+
+// made makes a node by hand, for the length of a test, and returns its kernel.
+func made(t *testing.T, made, cleared string) *Kernel {
+	t.Helper()
+	untried(t)
+	freshLinkLocals(t)
+	k := lentGuest(t)
+	t.Cleanup(func() { script(t, cleared) })
 	script(t, made)
 	awaitSettled(t)
 	return k
@@ -198,15 +205,17 @@ func awaitSettled(t *testing.T) {
 			t.Log(run(t, "ip -d addr show up"))
 		}
 	})
+	var unsettled []net.Interface
 	require.Eventually(t, func() bool {
 		links, err := net.Interfaces()
 		require.NoError(t, err)
 		addresses, err := os.ReadFile("/proc/net/if_inet6")
 		require.NoError(t, err)
-		return !slices.ContainsFunc(links, func(l net.Interface) bool {
-			return l.Flags&net.FlagUp != 0 && !settled(l, string(addresses))
+		unsettled = slices.DeleteFunc(links, func(l net.Interface) bool {
+			return l.Flags&net.FlagUp == 0 || settled(l, string(addresses))
 		})
-	}, time.Minute, 5*time.Millisecond, "the links settle")
+		return len(unsettled) == 0
+	}, time.Minute, 5*time.Millisecond, "%v settle", &unsettled)
 }
 
 // settled reports whether a link that is up has its carrier, has tried its addresses of IPv6 and has the one that the

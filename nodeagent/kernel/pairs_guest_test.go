@@ -6,8 +6,8 @@ package kernel
 
 import "testing"
 
-func TestEveryPairOnTheKernel(t *testing.T) { everyPair(t, openGuest(t), climb) }
+func TestEveryPairOnTheKernel(t *testing.T) { everyPair(t, lentGuest(t), climb) }
 
-func TestRandomWalkOnTheKernel(t *testing.T) { walk(t, openGuest(t)) }
+func TestRandomWalkOnTheKernel(t *testing.T) { walk(t, lentGuest(t)) }
 
-func TestTheKernelRefusesInWords(t *testing.T) { refuse(t, openGuest(t), true) }
+func TestTheKernelRefusesInWords(t *testing.T) { refuse(t, lentGuest(t), true) }
