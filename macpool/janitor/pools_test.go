@@ -37,6 +37,8 @@ func TestReportStories(t *testing.T) {
 		},
 		"a pool that makes no sense is told so": func(w *world) {
 			w.startJanitor()
+			w.pass(2 * reportInterval)
+			require.Equal(w.t, v1alpha1.ConditionServing, w.serving(v1alpha1.DefaultPool).Type)
 			pool := w.pool()
 			pool.Spec.Ranges[0].Start = "03:00:00:00:00:00"
 			require.NoError(w.t, w.client.Update(w.ctx, pool))
@@ -44,6 +46,7 @@ func TestReportStories(t *testing.T) {
 			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionValid)
 			assert.Equal(w.t, "Invalid", condition.Reason)
 			assert.Contains(w.t, condition.Message, "spec.ranges[0]")
+			assert.Nil(w.t, meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionServing), "it lends nothing")
 		},
 		"a pool that serves no namespace is told why": func(w *world) {
 			second := w.pool().DeepCopy()

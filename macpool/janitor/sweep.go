@@ -247,6 +247,8 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 		j.describe(pool)
 		if namespaces, known := served[pool.Name]; known {
 			meta.SetStatusCondition(&pool.Status.Conditions, serving(pool, namespaces))
+		} else { // it makes no sense, or was just created
+			meta.RemoveStatusCondition(&pool.Status.Conditions, v1alpha1.ConditionServing)
 		}
 		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
 			continue
