@@ -209,7 +209,8 @@ func awaitSettled(t *testing.T) {
 	require.Eventually(t, func() bool {
 		links, err := net.Interfaces()
 		require.NoError(t, err)
-		addresses, err := os.ReadFile("/proc/net/if_inet6")
+		// Not /proc/net, which is that of the process's first thread: a test may have left that one in another namespace.
+		addresses, err := os.ReadFile("/proc/thread-self/net/if_inet6")
 		require.NoError(t, err)
 		unsettled = slices.DeleteFunc(links, func(l net.Interface) bool {
 			return l.Flags&net.FlagUp == 0 || settled(l, string(addresses))
@@ -221,11 +222,12 @@ func awaitSettled(t *testing.T) {
 // settled reports whether a link that is up has its carrier, has tried its addresses of IPv6 and has the one that the
 // kernel makes. The kernel's table has a line for each: address, index, length, scope, flags and link.
 func settled(link net.Interface, table string) bool {
-	const linkScope, tentative = "20", "40"
+	const linkScope = "20"
 	own := false
 	for line := range strings.Lines(table) {
 		words := strings.Fields(line)
-		if words[5] == link.Name && words[4] == tentative {
+		flags, err := strconv.ParseUint(words[4], 16, 8)
+		if words[5] == link.Name && (err != nil || flags&unix.IFA_F_TENTATIVE != 0) {
 			return false
 		}
 		own = own || words[5] == link.Name && words[3] == linkScope
