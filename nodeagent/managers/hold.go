@@ -46,7 +46,7 @@ func (m *Managers) tellNetworkManagerLocked(program Program, links []string) err
 	if err != nil {
 		return err
 	}
-	devices, err := program.Devices()
+	devices, err := program.Devices(nil)
 	if err != nil {
 		return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
 	}

@@ -35,8 +35,8 @@ type Device struct {
 
 // A Program is a running manager.
 type Program interface {
-	// Devices are the links it knows, by name.
-	Devices() (map[string]Device, error)
+	// Devices are the links it knows, by name. It need not tell of some.
+	Devices(but map[string]bool) (map[string]Device, error)
 	// Release has it leave a link alone, with addresses and routes as they are, until Take.
 	Release(link string) error
 	// Take has it manage a link again, by the profile with a UUID if it is still there. "" leaves the choice to it.
@@ -73,10 +73,11 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 		state.Interfaces[n].Manager, state.Interfaces[n].ProfileName = "", nil
 		state.Interfaces[n].Legacy = false
 	}
+	pods := endsOfPods(state)
 	for _, p := range m.programs() {
 		var devices map[string]Device
 		_, err := told(p.find, func(program Program) (err error) {
-			devices, err = program.Devices()
+			devices, err = program.Devices(pods)
 			return err
 		})
 		if err != nil {
@@ -92,6 +93,18 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 		}
 	}
 	return state, mark(state, m.Switchless)
+}
+
+// endsOfPods returns the veths of a node whose other end is in another network namespace. There can be hundreds, and
+// no manager has them.
+func endsOfPods(state netstate.State) map[string]bool {
+	pods := map[string]bool{}
+	for _, i := range state.Interfaces {
+		if i.Type == netstate.TypeVeth && (i.Veth == nil || i.Veth.Peer == "") {
+			pods[i.Name] = true
+		}
+	}
+	return pods
 }
 
 // RemoveProfiles deletes the profiles that kubernetes-nmstate left for some links with the managers that run, and
@@ -175,7 +188,7 @@ func (m *Managers) doNetworkManagerLocked(step netstate.Step) error {
 		if step.To.Manager != "" {
 			return m.giveBack(program, step.Link)
 		}
-		devices, err := program.Devices()
+		devices, err := program.Devices(nil)
 		if err != nil {
 			return fmt.Errorf("ask NetworkManager which links it manages: %w", err)
 		}

@@ -48,7 +48,7 @@ func (m *model) end() error {
 	return nil
 }
 
-func (m *model) Devices() (map[string]Device, error) { return m.devices, m.end() }
+func (m *model) Devices(map[string]bool) (map[string]Device, error) { return m.devices, m.end() }
 
 func (m *model) Release(link string) error {
 	m.devices[link] = Device{ID: m.devices[link].ID}

@@ -47,25 +47,34 @@ func (n networkd) links() ([]networkdListed, error) {
 	return links, err
 }
 
-// Devices implements Program.
-func (n networkd) Devices() (map[string]Device, error) {
+// Devices implements Program. networkd is asked for each link, so that it is not for those that need not be told of.
+func (n networkd) Devices(but map[string]bool) (map[string]Device, error) {
 	links, err := n.links()
 	if err != nil {
 		return nil, err
 	}
 	devices := map[string]Device{}
 	for _, link := range links {
-		state, err := object{n.bus, networkdName, link.Path}.all(networkdLink)
+		if but[link.Name] {
+			continue
+		}
+		managed, err := n.manages(link)
 		if unlessNoObject(err) != nil {
 			return nil, fmt.Errorf("%s: %w", link.Name, err)
 		}
 		if err != nil {
 			continue // the link went meanwhile
 		}
-		administrative := value[string](state, "AdministrativeState")
-		devices[link.Name] = Device{Managed: administrative != "" && administrative != unmanagedState}
+		devices[link.Name] = Device{Managed: managed}
 	}
 	return devices, nil
+}
+
+// manages reports whether networkd configures a link.
+func (n networkd) manages(link networkdListed) (bool, error) {
+	state, err := object{n.bus, networkdName, link.Path}.all(networkdLink)
+	administrative := value[string](state, "AdministrativeState")
+	return administrative != "" && administrative != unmanagedState, err
 }
 
 // Release implements Program: networkd reads the file that says so, and lets go.
@@ -74,23 +83,33 @@ func (n networkd) Release(link string) error {
 		return err
 	}
 	return waitUntil(func() (bool, error) {
-		devices, err := n.Devices()
-		return !devices[link].Managed, err
+		listed, err := n.listed(link)
+		if err != nil || listed == nil {
+			return true, err
+		}
+		managed, err := n.manages(*listed)
+		return !managed, unlessNoObject(err)
 	})
+}
+
+// listed returns a link by its name, nil for none.
+func (n networkd) listed(link string) (*networkdListed, error) {
+	links, err := n.links()
+	for _, l := range links {
+		if l.Name == link {
+			return &l, nil
+		}
+	}
+	return nil, err
 }
 
 // Take implements Program. networkd looks at a link again only when it is told, and chooses by its files.
 func (n networkd) Take(link, _ string) error {
-	links, err := n.links()
-	if err != nil {
-		return err
+	listed, err := n.listed(link)
+	if err != nil || listed == nil {
+		return err // it is gone
 	}
-	for _, l := range links {
-		if l.Name == link {
-			return n.manager().call(networkdManager+".ReconfigureLink", []any{l.Index})
-		}
-	}
-	return nil // it is gone
+	return n.manager().call(networkdManager+".ReconfigureLink", []any{listed.Index})
 }
 
 // Reload implements Program.

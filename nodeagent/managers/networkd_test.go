@@ -3,6 +3,7 @@
 package managers
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -23,6 +24,8 @@ func fakeNetworkd(links map[string]string) busProgram {
 				listed = append(listed, networkdListed{Index: 2, Name: name, Path: dbus.ObjectPath("/" + name)})
 			}
 			return []any{listed}, nil
+		case networkdManager + ".Reload":
+			return nil, nil
 		case properties + ".GetAll":
 			state := links[string(call.path[1:])]
 			if _, says := knownStates()[state]; !says {
@@ -61,4 +64,43 @@ func TestALinkOfWhichNetworkdDoesNotTellIsAnError(t *testing.T) {
 	_, err := m.Read(netstate.State{Interfaces: []netstate.Interface{{Name: "eth1"}}})
 	require.ErrorContains(t, err, "ask systemd-networkd which links it manages: eth1: ")
 	require.ErrorContains(t, err, "AccessDenied", "it is not taken for one without a manager")
+}
+
+func TestNetworkdIsAskedForNoLinksOfPods(t *testing.T) {
+	links := map[string]string{"eth1": "configured", "veth1": "configured", "br1": "unmanaged"}
+	state := netstate.State{Interfaces: []netstate.Interface{
+		{Name: "eth1", Type: netstate.TypeEthernet}, {Name: "br1", Type: netstate.TypeBridge},
+		{Name: "veth1", Type: netstate.TypeVeth, Veth: &netstate.Veth{Peer: "veth2"}},
+		{Name: "ignored", Type: netstate.TypeVeth},
+	}}
+	links["ignored"] = "unmanaged"
+	for n := range 300 {
+		name := fmt.Sprintf("veth%08x", n)
+		links[name] = "unmanaged"
+		state.Interfaces = append(state.Interfaces,
+			netstate.Interface{Name: name, Type: netstate.TypeVeth, Veth: &netstate.Veth{}})
+	}
+	var calls []string
+	answer := fakeNetworkd(links)
+	m := fakeBus(t, map[string]busProgram{networkdName: func(call busCall) ([]any, *dbus.Error) {
+		calls = append(calls, string(call.path)+" "+call.method)
+		return answer(call)
+	}})
+	read, err := m.Read(state)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{
+		networkdPath + " " + networkdManager + ".ListLinks", "/eth1 " + properties + ".GetAll",
+		"/veth1 " + properties + ".GetAll", "/br1 " + properties + ".GetAll",
+	}, calls)
+	assert.Equal(t, netstate.Networkd, read.Interfaces[0].Manager)
+	assert.Equal(t, netstate.Networkd, read.Interfaces[2].Manager, "both ends are the node's")
+
+	calls, links["eth1"] = nil, "unmanaged"
+	require.NoError(t, m.Do(netstate.Step{
+		Kind: netstate.StepManager, Link: "eth1", From: netstate.Value{Manager: netstate.Networkd},
+	}))
+	assert.Equal(t, []string{
+		networkdPath + " " + networkdManager + ".Reload", networkdPath + " " + networkdManager + ".ListLinks",
+		"/eth1 " + properties + ".GetAll",
+	}, calls, "a link that is taken over is the only one")
 }

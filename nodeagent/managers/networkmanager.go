@@ -60,8 +60,8 @@ func (n networkManager) tree() (nmTree, error) {
 	return tree, err
 }
 
-// Devices implements Program.
-func (n networkManager) Devices() (map[string]Device, error) {
+// Devices implements Program. NetworkManager tells of all at once.
+func (n networkManager) Devices(map[string]bool) (map[string]Device, error) {
 	tree, err := n.tree()
 	if err != nil {
 		return nil, err
