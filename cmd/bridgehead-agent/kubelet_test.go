@@ -19,18 +19,49 @@ func TestTheAPIServerIsWhereKubeletFindsIt(t *testing.T) {
 		return "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: b, user: c}}]\n" +
 			"clusters: [{name: b, cluster: {server: '" + server + "'}}]\n"
 	}
-	for name, test := range map[string]struct{ path, text, want string }{
-		"kubeadm's":            {"/etc/kubernetes/kubelet.conf", config("https://api.example.org:6443"), "api.example.org:6443"},
-		"without a port":       {"/var/lib/kubelet/kubeconfig", config("https://192.0.2.9"), "192.0.2.9:443"},
-		"by IPv6":              {"/var/lib/kubelet/kubeconfig", config("https://[2001:db8::1]:6443"), "[2001:db8::1]:6443"},
-		"no kubelet":           {"/etc/hostname", "node", ""},
-		"no kubeconfig":        {"/etc/kubernetes/kubelet.conf", "]", ""},
-		"one without contexts": {"/etc/kubernetes/kubelet.conf", "apiVersion: v1\nkind: Config\n", ""},
+	type files map[string]string
+	const (
+		k3s     = "/var/lib/rancher/k3s/agent"
+		rke2    = "/var/lib/rancher/rke2/agent"
+		k3sNote = k3s + "/etc/k3s-agent-load-balancer.json"
+	)
+	for name, test := range map[string]struct {
+		files files
+		want  string
+	}{
+		"kubeadm's": {files{"/etc/kubernetes/kubelet.conf": config("https://api.example.org:6443")},
+			"api.example.org:6443"},
+		"OpenShift's, before it has joined": {files{"/etc/kubernetes/kubeconfig": config("https://192.0.2.9:6443")},
+			"192.0.2.9:6443"},
+		"k0s'": {files{"/var/lib/k0s/kubelet.conf": config("https://192.0.2.9:6443")}, "192.0.2.9:6443"},
+		"k3s', by its balancer": {files{
+			k3s + "/kubelet.kubeconfig": config("https://127.0.0.1:6444"),
+			k3sNote:                     `{"ServerURL": "https://192.0.2.9:6443", "ServerAddresses": ["192.0.2.9:6443", "192.0.2.10:6443"]}`,
+		}, "192.0.2.9:6443"},
+		"k3s', past its balancer":   {files{k3s + "/kubelet.kubeconfig": config("https://192.0.2.9:6443")}, "192.0.2.9:6443"},
+		"RKE2's, past its balancer": {files{rke2 + "/kubelet.kubeconfig": config("https://192.0.2.9:6443")}, "192.0.2.9:6443"},
+		"RKE2's, by its balancer": {files{
+			rke2 + "/kubelet.kubeconfig":                           config("https://[::1]:6443"),
+			rke2 + "/etc/rke2-api-server-agent-load-balancer.json": `{"ServerURL": "https://192.0.2.9:6443"}`,
+		}, "192.0.2.9:6443"},
+		"a balancer without a server": {files{k3sNote: `{}`}, ""},
+		"a balancer's broken note":    {files{k3sNote: `{`}, ""},
+		"a proxy of the node":         {files{"/etc/kubernetes/kubelet.conf": config("https://localhost:6443")}, ""},
+		"one that counts behind one that does not": {files{
+			"/etc/kubernetes/kubelet.conf": "]", "/var/lib/kubelet/kubeconfig": config("https://192.0.2.9:6443"),
+		}, "192.0.2.9:6443"},
+		"without a port":       {files{"/var/lib/kubelet/kubeconfig": config("https://192.0.2.9")}, "192.0.2.9:443"},
+		"by IPv6":              {files{"/var/lib/kubelet/kubeconfig": config("https://[2001:db8::1]:6443")}, "[2001:db8::1]:6443"},
+		"no kubelet":           {nil, ""},
+		"no kubeconfig":        {files{"/etc/kubernetes/kubelet.conf": "]"}, ""},
+		"one without contexts": {files{"/etc/kubernetes/kubelet.conf": "apiVersion: v1\nkind: Config\n"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, test.path)), 0o700))
-			require.NoError(t, os.WriteFile(filepath.Join(root, test.path), []byte(test.text), 0o600))
+			for path, text := range test.files {
+				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, path)), 0o700))
+				require.NoError(t, os.WriteFile(filepath.Join(root, path), []byte(text), 0o600))
+			}
 			assert.Equal(t, test.want, kubeletServer(root))
 		})
 	}
