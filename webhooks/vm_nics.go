@@ -41,7 +41,7 @@ type vmNIC struct {
 	networked bool
 	// known is true if the VM had an interface of this name before, same if it had this address, perhaps in another
 	// spelling, which is the user's; restored if the manifest dropped its address, which is to be written back. Both are
-	// false if the address was not ours to look after, and is now.
+	// false if the address was not ours to look after, and is now; restored is, too, the other way round.
 	known, same, restored bool
 }
 
@@ -69,7 +69,8 @@ func changeOf(vm, old *virtualMachine) vmChange {
 			continue
 		}
 		n.same = n.known && (n.text == was.text || n.mac != (macpool.MAC{}) && n.mac == was.mac)
-		if n.known && !n.same && n.text == "" && was.mac != (macpool.MAC{}) {
+		moved := n.served != was.served // to where the address is that network's to give
+		if n.known && !n.same && n.text == "" && was.mac != (macpool.MAC{}) && !moved {
 			n.mac, n.restored = was.mac, true
 		}
 	}
