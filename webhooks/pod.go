@@ -133,8 +133,11 @@ func (w PodReviewer) judge(
 		}
 	}
 	rules := podRules()
-	if w.lends(p) {
+	switch {
+	case w.lends(p):
 		rules = append(rules, podAddressRules()...)
+	case w.Lending != nil: // checkLauncher sees to the addresses
+		rules = append(rules, validatePodArguments)
 	}
 	for _, rule := range rules {
 		verdict.deny(rule(networks)...)

@@ -178,10 +178,17 @@ func validatePodAddressesUnique(n podNetworks) field.ErrorList {
 func validatePodArguments(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for _, a := range n.attachments {
-		if a.Argument != "" && a.Argument != a.MAC {
+		if a.Argument != "" && !sameAddress(a.Argument, a.MAC) {
 			problems = append(problems, field.Invalid(a.path.Child("cni-args", "mac"), a.Argument,
 				`write the address as "mac" beside "name": the plugin may prefer this one to the one that is assigned`))
 		}
 	}
 	return problems
+}
+
+// sameAddress reports whether two texts spell one address.
+func sameAddress(a, b string) bool {
+	first, errFirst := macpool.ParseMAC(a)
+	second, errSecond := macpool.ParseMAC(b)
+	return a == b || errFirst == nil && errSecond == nil && first == second
 }
