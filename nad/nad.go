@@ -106,8 +106,7 @@ func isTuning(plugin string) bool { return plugin == "tuning" || plugin == "cnv-
 // node: it is not asked for, but named in unoffered.
 func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, unoffered string) {
 	name := d.Derived()
-	filled := d.Filled && len(d.Resources) == 1 && d.Resources[0].Name == name
-	if len(d.Resources) > 0 && !filled {
+	if len(d.Resources) > 0 && (!d.Filled || !d.NamesBridgeOnly()) {
 		return d.Resources, ""
 	}
 	switch {
@@ -117,6 +116,12 @@ func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, 
 		return nil, d.Bridges[0].Name
 	}
 	return []Resource{{Name: name}}, ""
+}
+
+// NamesBridgeOnly reports whether the one resource of the network is that of a bridge, where it is filled in.
+func (d Definition) NamesBridgeOnly() bool {
+	return len(d.Resources) == 1 && d.Resources[0].Key == ResourceAnnotation &&
+		strings.HasPrefix(d.Resources[0].Name, BridgePrefix)
 }
 
 // Derived returns the resource that stands for the bridge of the network; empty if it has none, or none that nodes are

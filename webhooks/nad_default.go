@@ -4,13 +4,15 @@ package webhooks
 
 import (
 	"context"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-// NADDefaulter gives NADs of bridges the annotation that names the resource for the bridge, unless they have one.
+// NADDefaulter gives NADs of bridges the annotation that names the resource for the bridge, unless they have one, and
+// takes it away again where that is no more.
 type NADDefaulter struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string
@@ -25,14 +27,20 @@ func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRe
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
 	}
-	before := ""
+	var before nad.Definition
 	if request.Operation == admissionv1.Update {
 		old, _ := readNAD(request.OldObject.Raw) // what cannot be read counts as not there
-		before = nad.Read(old, w.ResourceKeys).Derived()
+		before = nad.Read(old, w.ResourceKeys)
 	}
 	var verdict Verdict
 	after := nad.Read(n, w.ResourceKeys)
-	if name := missingResource(after, before); name != "" {
+	if leftOver(before, after) {
+		verdict.Patch.Remove(pointer("metadata", "annotations", nad.ResourceAnnotation))
+		if after.Filled {
+			verdict.Patch.Remove(pointer("metadata", "annotations", nad.OwnResourceAnnotation))
+		}
+	}
+	if name := missingResource(after, before.Derived()); name != "" {
 		set := map[string]string{nad.ResourceAnnotation: name}
 		if _, said := n.Annotations[nad.OwnResourceAnnotation]; !said && len(after.Resources) == 0 {
 			set[nad.OwnResourceAnnotation] = nad.DerivedResource
@@ -51,4 +59,11 @@ func missingResource(d nad.Definition, before string) string {
 		return ""
 	}
 	return name
+}
+
+// leftOver reports whether the resource that a NAD names was filled in for a bridge that nodes are not asked for any
+// more: it has another plugin now, makes the bridge itself, or is told not to ask.
+func leftOver(before, after nad.Definition) bool {
+	unchanged := before.Filled && slices.Equal(before.Resources, after.Resources)
+	return after.Derived() == "" && after.NamesBridgeOnly() && (after.Filled || unchanged)
 }

@@ -45,7 +45,7 @@ type Verdict struct {
 // byte: fields that are newer than this program are not even read.
 type Patch []PatchOperation
 
-// A PatchOperation sets one field.
+// A PatchOperation sets or removes one field.
 type PatchOperation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
@@ -55,6 +55,11 @@ type PatchOperation struct {
 // Set adds the field at a JSON pointer, or replaces its value.
 func (p *Patch) Set(pointer string, value any) {
 	*p = append(*p, PatchOperation{Op: "add", Path: pointer, Value: value})
+}
+
+// Remove removes the field at a JSON pointer, which must be there.
+func (p *Patch) Remove(pointer string) {
+	*p = append(*p, PatchOperation{Op: "remove", Path: pointer})
 }
 
 // pointer spells a JSON pointer (RFC 6901) from its unescaped parts.

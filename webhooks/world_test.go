@@ -217,7 +217,7 @@ func patched(t testing.TB, original []byte, response *admissionv1.AdmissionRespo
 	return result
 }
 
-// changes returns the values that a patch sets, by JSON pointer.
+// changes returns the values that a patch sets, by JSON pointer; nil for what it removes.
 func changes(t testing.TB, patch []byte) map[string]any {
 	t.Helper()
 	set := map[string]any{}
@@ -230,7 +230,8 @@ func changes(t testing.TB, patch []byte) map[string]any {
 	}
 	require.NoError(t, json.Unmarshal(patch, &operations))
 	for _, o := range operations {
-		require.Equal(t, "add", o.Op)
+		require.Contains(t, []string{"add", "remove"}, o.Op)
+		require.Equal(t, o.Op == "remove", o.Value == nil)
 		require.NotContains(t, set, o.Path, "a field is set twice")
 		set[o.Path] = o.Value
 	}
