@@ -7,15 +7,6 @@ import (
 	"slices"
 )
 
-// changesVRF reports whether a link that stays comes into or leaves a VRF: the kernel restarts it.
-func (p *planner) changesVRF(name string) bool {
-	if !p.detaches(name) && !p.attaches(name) {
-		return false
-	}
-	was, is := p.controller(p.now, name), p.controller(p.target, name)
-	return was != nil && was.Type == TypeVRF || is != nil && is.Type == TypeVRF
-}
-
 // lostOnTheWay returns the addresses of a link that stays which a restart or a neighbour takes along.
 func (p *planner) lostOnTheWay(name string, now, target []Address) func(Address) bool {
 	restarts := p.gone(name) || p.lowered[name] || p.changesVRF(name)

@@ -248,11 +248,3 @@ func (p *planner) setState(name string, state LinkState) {
 	p.set(name, p.link(name).Type, from, Interface{State: state})
 	p.state[name] = state
 }
-
-// link returns a link as it is while the steps so far are taken: as it was, unless it has been made since.
-func (p *planner) link(name string) *Interface {
-	if now := p.now[name]; now != nil && (!p.gone(name) || p.target[name] == nil) {
-		return now
-	}
-	return p.target[name]
-}

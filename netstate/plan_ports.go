@@ -153,20 +153,6 @@ func compareMACs(a, b *MAC) int {
 	return 0
 }
 
-// changesHands reports whether a bond is without ports at some time before, on or after the way, and not
-// all the way. The kernel takes the MAC of the first port that comes, and a random one when the last
-// leaves: so the plan forgets the MAC before all that, for the inverse to set it again after it.
-func (p *planner) changesHands(bond string) bool {
-	now, target := p.now[bond], p.target[bond]
-	if now == nil || now.Bond == nil {
-		return false
-	}
-	if slices.ContainsFunc(now.Bond.Port, func(port string) bool { return !p.detaches(port) }) {
-		return false
-	}
-	return len(now.Bond.Port) > 0 || target != nil && target.Bond != nil && len(target.Bond.Port) > 0
-}
-
 // hasOwnMAC reports whether a bond that changes hands keeps a MAC that no port gives it. It gets that back while it is
 // without ports, on the way there and on the way back: the kernel makes the link-local address of the one that the bond
 // has when it goes up.
