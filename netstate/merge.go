@@ -2,10 +2,7 @@
 
 package netstate
 
-import (
-	"cmp"
-	"slices"
-)
+import "cmp"
 
 // Merge returns the current state a desired state leads to: current with everything that desired says,
 // and with what follows from it. It is what Plan aims at.
@@ -44,36 +41,6 @@ func (m *merger) merge(current State) State {
 	}
 	target.Routes = m.mergeRoutes(current.Routes, m.desired.Routes)
 	return target
-}
-
-// A merger works out the interfaces of a target state. The interfaces in target are its own and may be
-// changed, but not what they point to.
-type merger struct {
-	desired State
-	literal bool // no key of the wish is passed over: it says what was
-	now     map[string]*Interface
-	wish    map[string]*Interface
-	target  map[string]*Interface
-}
-
-func newMerger(current, desired State) *merger {
-	m := &merger{desired: desired, now: current.index(), wish: desired.index(),
-		target: make(map[string]*Interface, len(current.Interfaces))}
-	copies := slices.Clone(current.Interfaces)
-	for n := range copies {
-		m.target[copies[n].Name] = &copies[n]
-	}
-	return m
-}
-
-// interfaces returns the merged interfaces, sorted by name.
-func (m *merger) interfaces() []Interface {
-	merged := make([]Interface, 0, len(m.target))
-	for _, i := range m.target {
-		merged = append(merged, *i)
-	}
-	slices.SortFunc(merged, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
-	return merged
 }
 
 func (m *merger) mergeLinks() {
