@@ -44,20 +44,3 @@ func (c checker) checkRemade(d Interface, at *field.Path) field.ErrorList {
 	}
 	return c.checkCarried(*now, at.Child(now.partKey()))
 }
-
-// keepCarrying returns an entry that removes a link, or makes it again, or one that does not while others have links on
-// it: those that it was to lose by being removed are its addresses only.
-func (f *feasibility) keepCarrying(d Interface) Interface {
-	now := f.now[d.Name]
-	if now == nil || len(carried(d.Name, f.now)) == 0 {
-		return d
-	}
-	if d.State == StateAbsent && now.Type != TypeEthernet {
-		return Interface{Name: d.Name, Type: now.Type, State: now.State, IPv4: &IP{Enabled: new(false)},
-			IPv6: &IP{Enabled: new(false)}}
-	}
-	if d.wanted() && sameType(*now, d) && !sameForever(*now, overlay(*now, d)) {
-		d.VLAN, d.VXLAN, d.MACVLAN, d.VRF = nil, nil, nil, nil
-	}
-	return d
-}

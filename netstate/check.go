@@ -41,14 +41,6 @@ func checkMerged(current, desired, target State, at *field.Path) field.ErrorList
 	return errs
 }
 
-type checker struct {
-	now, wish, target map[string]*Interface
-}
-
-func missing(at *field.Path, name string) field.ErrorList {
-	return field.ErrorList{field.NotFound(at, name)}
-}
-
 // checkAbsent refuses to remove what is somebody else's, or what somebody else is plugged into.
 func (c checker) checkAbsent(d Interface, at *field.Path) field.ErrorList {
 	now := c.now[d.Name]

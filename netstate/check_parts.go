@@ -64,18 +64,6 @@ func (c checker) checkTwins(target Interface, at *field.Path) field.ErrorList {
 	return nil
 }
 
-// firstOther is the first link by name, other than one, that is so; "" if there is none. It is asked for every link, so
-// that it does not sort them.
-func (c checker) firstOther(but string, is func(*Interface) bool) string {
-	first := ""
-	for name, other := range c.target {
-		if (first == "" || name < first) && name != but && is(other) {
-			first = name
-		}
-	}
-	return first
-}
-
 // checkBondMAC refuses a MAC for a bond that is to go on taking that of its active port.
 func checkBondMAC(d, target Interface, at *field.Path) field.ErrorList {
 	const why = "with fail_over_mac active the bond takes the MAC of its active port"

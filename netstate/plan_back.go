@@ -2,9 +2,7 @@
 
 package netstate
 
-import (
-	"slices"
-)
+import "slices"
 
 // PlanBack returns the steps towards a wish that we derived ourselves: what Revert returned, or what a node is
 // committed to. It never fails. Rules for what users write do not apply, since what a node was, it can be again,
@@ -190,6 +188,23 @@ func (f *feasibility) withoutMissing(d Interface) Interface {
 	d = d.WithoutPorts(missing)
 	if d.Controller != nil && *d.Controller != "" && missing(*d.Controller) {
 		d.Controller = nil
+	}
+	return d
+}
+
+// keepCarrying returns an entry that removes a link, or makes it again, or one that does not while others have links on
+// it: those that it was to lose by being removed are its addresses only.
+func (f *feasibility) keepCarrying(d Interface) Interface {
+	now := f.now[d.Name]
+	if now == nil || len(carried(d.Name, f.now)) == 0 {
+		return d
+	}
+	if d.State == StateAbsent && now.Type != TypeEthernet {
+		return Interface{Name: d.Name, Type: now.Type, State: now.State, IPv4: &IP{Enabled: new(false)},
+			IPv6: &IP{Enabled: new(false)}}
+	}
+	if d.wanted() && sameType(*now, d) && !sameForever(*now, overlay(*now, d)) {
+		d.VLAN, d.VXLAN, d.MACVLAN, d.VRF = nil, nil, nil, nil
 	}
 	return d
 }
