@@ -73,34 +73,6 @@ type BridgePort struct {
 	Details Opaque `json:"kernel-details,omitzero"`
 }
 
-// The modes of a PortVLAN. The empty mode means access.
-const (
-	ModeTrunk  = "trunk"
-	ModeAccess = "access"
-)
-
-// A PortVLAN says which VLANs a bridge port carries. Entries translates it into what the kernel keeps,
-// and PortVLANFromEntries back.
-type PortVLAN struct {
-	Mode *string `json:"mode,omitzero" words:"trunk access"`
-	// Tag is the VLAN of an access port, or the native VLAN of a trunk with EnableNative.
-	Tag          *int       `json:"tag,omitzero"           range:"0 4094"`
-	EnableNative *bool      `json:"enable-native,omitzero"`
-	TrunkTags    []TrunkTag `json:"trunk-tags,omitzero"`
-}
-
-// A TrunkTag is one VLAN or a range of them: exactly one of the two fields is set.
-type TrunkTag struct {
-	ID      *int     `json:"id,omitzero"       range:"1 4094"`
-	IDRange *IDRange `json:"id-range,omitzero"`
-}
-
-// An IDRange is the VLANs from Min to Max, both included.
-type IDRange struct {
-	Min int `json:"min" range:"1 4094"`
-	Max int `json:"max" range:"1 4094"`
-}
-
 // filters reports whether the port list asks for VLAN filtering: at least one port has a vlan that is
 // not empty.
 func filters(b *Bridge) bool {

@@ -59,14 +59,6 @@ type Coalesce struct {
 	TXUsecsLow      *int  `json:"tx-usecs-low,omitzero"      range:"0 4294967295"`
 }
 
-// SRIOV is the part of a NIC that can make virtual functions; nil for all others.
-type SRIOV struct {
-	// TotalVFs is how many there are. The kernel makes them all again when the number changes.
-	TotalVFs *int `json:"total-vfs,omitzero" range:"0 65535"`
-	// MaxVFs is how many there can be; read only.
-	MaxVFs int `json:"kernel-max-vfs,omitzero"`
-}
-
 // longFeatureName returns the kernel's name of a feature that ethtool(8) has a shorter one for.
 func longFeatureName(name string) string {
 	long := map[string]string{
@@ -124,44 +116,4 @@ func (e *Ethtool) withoutLimits() *Ethtool {
 		set.Ring = &Ring{RX: e.Ring.RX, RXJumbo: e.Ring.RXJumbo, RXMini: e.Ring.RXMini, TX: e.Ring.TX}
 	}
 	return &set
-}
-
-// settableVFs returns the number of virtual functions as the only key.
-func settableVFs(e *Ethernet) *Ethernet {
-	if e == nil || e.SRIOV == nil || e.SRIOV.TotalVFs == nil {
-		return nil
-	}
-	return &Ethernet{SRIOV: &SRIOV{TotalVFs: e.SRIOV.TotalVFs}}
-}
-
-// changeHardware emits a step for each group of keys of the driver that change: a driver checks a group as a whole.
-func (p *planner) changeHardware(name string) {
-	now, target := *p.now[name], *p.target[name]
-	for _, group := range []func(Interface) Interface{
-		func(i Interface) Interface { return Interface{Ethernet: settableVFs(i.Ethernet)} },
-		func(i Interface) Interface {
-			return i.onlyEthtool(func(e Ethtool) Ethtool { return Ethtool{Ring: e.Ring} })
-		},
-		func(i Interface) Interface {
-			return i.onlyEthtool(func(e Ethtool) Ethtool { return Ethtool{Coalesce: e.Coalesce} })
-		},
-		func(i Interface) Interface {
-			return i.onlyEthtool(func(e Ethtool) Ethtool { return Ethtool{Feature: e.Feature} })
-		},
-	} {
-		var from, to Interface
-		for _, d := range deltas(group(now), group(target)) {
-			from, to = overlay(from, d.from), overlay(to, d.to)
-		}
-		if to.Ethtool != nil || to.Ethernet != nil {
-			p.set(name, now.Type, from, to)
-		}
-	}
-}
-
-func (i Interface) onlyEthtool(part func(Ethtool) Ethtool) Interface {
-	if i.Ethtool == nil {
-		return Interface{}
-	}
-	return Interface{Ethtool: new(part(*i.Ethtool.withoutLimits()))}
 }

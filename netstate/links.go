@@ -17,6 +17,14 @@ type Ethernet struct {
 	SRIOV           *SRIOV  `json:"sr-iov,omitzero"`
 }
 
+// SRIOV is the part of a NIC that can make virtual functions; nil for all others.
+type SRIOV struct {
+	// TotalVFs is how many there are. The kernel makes them all again when the number changes.
+	TotalVFs *int `json:"total-vfs,omitzero" range:"0 65535"`
+	// MaxVFs is how many there can be; read only.
+	MaxVFs int `json:"kernel-max-vfs,omitzero"`
+}
+
 // A VLAN is a tagged sub-interface. BaseIface, ID and Protocol cannot change while the link exists: a
 // plan that changes them removes the link and makes it again.
 type VLAN struct {

@@ -179,3 +179,25 @@ func wishState(wish *Interface) LinkState {
 	}
 	return wish.State
 }
+
+// DefaultPortVLANs fills in what kubernetes-nmstate fills in before it applies a policy: every port
+// without a vlan key, of an interface with an explicit type linux-bridge and an explicit state up,
+// becomes a trunk of VLANs 2 to 4094. Plan and Merge do it themselves; it is exported for showing the
+// desired state of an enactment as it was rendered.
+func DefaultPortVLANs(desired State) State {
+	desired.Interfaces = slices.Clone(desired.Interfaces)
+	for n, i := range desired.Interfaces {
+		if i.Type != TypeBridge || i.State != StateUp || i.Bridge == nil {
+			continue
+		}
+		bridge := *i.Bridge
+		bridge.Port = slices.Clone(bridge.Port)
+		for p, port := range bridge.Port {
+			if port.VLAN == nil {
+				bridge.Port[p].VLAN = &PortVLAN{Mode: new(ModeTrunk), TrunkTags: []TrunkTag{trunkTag(2, 4094)}}
+			}
+		}
+		desired.Interfaces[n].Bridge = &bridge
+	}
+	return desired
+}

@@ -8,6 +8,34 @@ import (
 	"slices"
 )
 
+// The modes of a PortVLAN. The empty mode means access.
+const (
+	ModeTrunk  = "trunk"
+	ModeAccess = "access"
+)
+
+// A PortVLAN says which VLANs a bridge port carries. Entries translates it into what the kernel keeps,
+// and PortVLANFromEntries back.
+type PortVLAN struct {
+	Mode *string `json:"mode,omitzero" words:"trunk access"`
+	// Tag is the VLAN of an access port, or the native VLAN of a trunk with EnableNative.
+	Tag          *int       `json:"tag,omitzero"           range:"0 4094"`
+	EnableNative *bool      `json:"enable-native,omitzero"`
+	TrunkTags    []TrunkTag `json:"trunk-tags,omitzero"`
+}
+
+// A TrunkTag is one VLAN or a range of them: exactly one of the two fields is set.
+type TrunkTag struct {
+	ID      *int     `json:"id,omitzero"       range:"1 4094"`
+	IDRange *IDRange `json:"id-range,omitzero"`
+}
+
+// An IDRange is the VLANs from Min to Max, both included.
+type IDRange struct {
+	Min int `json:"min" range:"1 4094"`
+	Max int `json:"max" range:"1 4094"`
+}
+
 // A VLANEntry is a run of VLANs with the same flags, as the kernel keeps them for a bridge port.
 type VLANEntry struct {
 	Min, Max       int
@@ -68,28 +96,6 @@ func PortVLANFromEntries(entries []VLANEntry, defaultPVID int) *PortVLAN {
 // canonical returns v spelt the way it would be read back.
 func (v *PortVLAN) canonical(defaultPVID int) *PortVLAN {
 	return PortVLANFromEntries(v.Entries(defaultPVID), defaultPVID)
-}
-
-// DefaultPortVLANs fills in what kubernetes-nmstate fills in before it applies a policy: every port
-// without a vlan key, of an interface with an explicit type linux-bridge and an explicit state up,
-// becomes a trunk of VLANs 2 to 4094. Plan and Merge do it themselves; it is exported for showing the
-// desired state of an enactment as it was rendered.
-func DefaultPortVLANs(desired State) State {
-	desired.Interfaces = slices.Clone(desired.Interfaces)
-	for n, i := range desired.Interfaces {
-		if i.Type != TypeBridge || i.State != StateUp || i.Bridge == nil {
-			continue
-		}
-		bridge := *i.Bridge
-		bridge.Port = slices.Clone(bridge.Port)
-		for p, port := range bridge.Port {
-			if port.VLAN == nil {
-				bridge.Port[p].VLAN = &PortVLAN{Mode: new(ModeTrunk), TrunkTags: []TrunkTag{trunkTag(2, 4094)}}
-			}
-		}
-		desired.Interfaces[n].Bridge = &bridge
-	}
-	return desired
 }
 
 // trunkEntries returns tags, without native, as sorted tagged entries that neither touch nor overlap.

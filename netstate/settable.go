@@ -114,3 +114,11 @@ func wishBond(b *Bond) *Bond {
 	}
 	return wish
 }
+
+// settableVFs returns the number of virtual functions as the only key.
+func settableVFs(e *Ethernet) *Ethernet {
+	if e == nil || e.SRIOV == nil || e.SRIOV.TotalVFs == nil {
+		return nil
+	}
+	return &Ethernet{SRIOV: &SRIOV{TotalVFs: e.SRIOV.TotalVFs}}
+}
