@@ -128,13 +128,6 @@ func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions
 	return &options
 }
 
-func primary(bond *Interface) string {
-	if bond == nil || bond.Bond == nil || bond.Bond.Options == nil {
-		return ""
-	}
-	return deref(bond.Bond.Options.Primary)
-}
-
 // interval returns how often the bond looks at the carriers of its ports, in milliseconds, and 0 for not at all.
 func (b *Bond) interval() int {
 	if b.Options != nil && b.Options.Miimon != nil {

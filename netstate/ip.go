@@ -87,14 +87,6 @@ func (ip *IP) wantsAddresses() bool {
 	return isTrue(ip.Enabled) || len(ip.Address) > 0 || isTrue(ip.DHCP) || isTrue(ip.Autoconf)
 }
 
-// ip returns the IP configuration that goes with an address of the prefix's version.
-func (i Interface) ip(version netip.Prefix) *IP {
-	if version.IsValid() && !version.Addr().Is4() {
-		return i.IPv6
-	}
-	return i.IPv4
-}
-
 func (ip *IP) active() bool { return ip != nil && isTrue(ip.Enabled) }
 
 func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
@@ -130,13 +122,6 @@ func contains(addresses []Address, address Address) bool {
 	return slices.ContainsFunc(addresses, func(a Address) bool { return a.Prefix() == address.Prefix() })
 }
 
-func addresses(link *Interface, version func(*Interface) *IP) []Address {
-	if link == nil || version(link) == nil {
-		return nil
-	}
-	return version(link).Address
-}
-
 // own returns an IP configuration with the addresses marked as ours that a policy names.
 func (ip *IP) own(named *IP) *IP {
 	if ip == nil || named == nil || len(named.Address) == 0 {
@@ -156,10 +141,6 @@ func (a Address) extra(allowed bool) bool {
 	everywhere := a.IP == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a.IP == netip.IPv6Loopback()
 	return everywhere || allowed && !a.Dynamic() && !a.Owned
 }
-
-func ipv4(i *Interface) *IP { return i.IPv4 }
-
-func ipv6(i *Interface) *IP { return i.IPv6 }
 
 // ColonHex reads two bytes or more that are written in hexadecimal with colons between, as 01:2:ff; false for any other
 // text.

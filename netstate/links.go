@@ -3,9 +3,50 @@
 package netstate
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
+)
+
+// A LinkType is the kind of a link, in nmstate's words. The empty LinkType of a desired interface means
+// "whatever it is now".
+type LinkType string
+
+// The kinds of links that can be configured.
+const (
+	TypeEthernet LinkType = "ethernet"
+	TypeBridge   LinkType = "linux-bridge"
+	TypeVLAN     LinkType = "vlan"
+	TypeBond     LinkType = "bond"
+	TypeDummy    LinkType = "dummy"
+	TypeVeth     LinkType = "veth"
+	TypeVXLAN    LinkType = "vxlan"
+	TypeVRF      LinkType = "vrf"
+	TypeMACVLAN  LinkType = "mac-vlan"
+	TypeLoopback LinkType = "loopback"
+)
+
+// The kinds of links that are only ever shown, with StateIgnore: somebody else makes and removes them.
+const (
+	TypeTun     LinkType = "tun" // both tun and tap devices
+	TypeMACVTAP LinkType = "mac-vtap"
+	TypeUnknown LinkType = "unknown" // any kind without a name of its own here
+)
+
+// A LinkState says whether a link is wanted, and whether it is administratively up.
+type LinkState string
+
+// The states of a link. A current state knows only StateUp, StateDown and StateIgnore.
+const (
+	// StateUp is a link with IFF_UP. It is what an omitted state of a desired interface means.
+	StateUp LinkState = "up"
+	// StateDown is a link that exists without IFF_UP. Unlike nmstate, which deletes virtual links that
+	// are wanted down, we keep them.
+	StateDown LinkState = "down"
+	// StateAbsent asks for removal. Virtual links are deleted. Physical ones cannot be: they lose their
+	// addresses, routes, controller and description, get their permanent MAC back, and go down.
+	StateAbsent LinkState = "absent"
+	// StateIgnore is a link that is somebody else's (a pod's veth, a VM's tap): it is shown and never touched.
+	StateIgnore LinkState = "ignore"
 )
 
 // Ethernet is the part of a physical NIC. But for the virtual functions it is shown only: asking for another value is
@@ -75,45 +116,6 @@ type MACVLAN struct {
 	Mode *string `json:"mode,omitzero" words:"vepa bridge private passthru source"`
 	// Promiscuous false is the kernel's MACVLAN_FLAG_NOPROMISC. New links have it true.
 	Promiscuous *bool `json:"promiscuous,omitzero"`
-}
-
-// followsBase reports whether the kernel takes the link down and up with its base: a VLAN without loose binding.
-func (i Interface) followsBase() bool { return i.VLAN != nil && !isTrue(i.VLAN.LooseBinding) }
-
-// basesFirst sorts names by how many links are below each, and by name. Rings end somewhere.
-func basesFirst(links map[string]*Interface) []string {
-	depths := make(map[string]int, len(links))
-	var depth func(name string, left int) int
-	depth = func(name string, left int) int {
-		link, exists := links[name]
-		if !exists || left == 0 {
-			return 0
-		}
-		if known, done := depths[name]; done {
-			return known
-		}
-		d := 0
-		if base := link.Base(); base != "" {
-			d = 1 + depth(base, left-1)
-		}
-		depths[name] = d
-		return d
-	}
-	names := make([]string, 0, len(links))
-	for name := range links {
-		depth(name, len(links))
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(depths[a], depths[b]), cmp.Compare(a, b))
-	})
-	return names
-}
-
-// sameType reports whether the desired entry is about the link as it is. A veth may be called an
-// ethernet, as in nmstate.
-func sameType(now, desired Interface) bool {
-	return desired.Type == "" || desired.Type == now.Type || desired.Type == TypeEthernet && now.Type == TypeVeth
 }
 
 // makeable reports whether a link of the type can be made: one of the types that are not hardware.

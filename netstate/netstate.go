@@ -11,8 +11,6 @@
 // pointer instead of writing through it.
 package netstate
 
-import "slices"
-
 // Keys that begin with "kernel-" are facts nmstate has no key for. A Step keeps them in its JSON, so that
 // it can be journalled and read back with encoding/json; the JSON of a State, which is nmstate's, has none.
 const internalKey = "kernel-"
@@ -33,48 +31,6 @@ type State struct {
 	RouteRules RouteRules  `json:"route-rules,omitzero"`
 	DNS        DNS         `json:"dns-resolver,omitzero"`
 }
-
-// A LinkType is the kind of a link, in nmstate's words. The empty LinkType of a desired interface means
-// "whatever it is now".
-type LinkType string
-
-// The kinds of links that can be configured.
-const (
-	TypeEthernet LinkType = "ethernet"
-	TypeBridge   LinkType = "linux-bridge"
-	TypeVLAN     LinkType = "vlan"
-	TypeBond     LinkType = "bond"
-	TypeDummy    LinkType = "dummy"
-	TypeVeth     LinkType = "veth"
-	TypeVXLAN    LinkType = "vxlan"
-	TypeVRF      LinkType = "vrf"
-	TypeMACVLAN  LinkType = "mac-vlan"
-	TypeLoopback LinkType = "loopback"
-)
-
-// The kinds of links that are only ever shown, with StateIgnore: somebody else makes and removes them.
-const (
-	TypeTun     LinkType = "tun" // both tun and tap devices
-	TypeMACVTAP LinkType = "mac-vtap"
-	TypeUnknown LinkType = "unknown" // any kind without a name of its own here
-)
-
-// A LinkState says whether a link is wanted, and whether it is administratively up.
-type LinkState string
-
-// The states of a link. A current state knows only StateUp, StateDown and StateIgnore.
-const (
-	// StateUp is a link with IFF_UP. It is what an omitted state of a desired interface means.
-	StateUp LinkState = "up"
-	// StateDown is a link that exists without IFF_UP. Unlike nmstate, which deletes virtual links that
-	// are wanted down, we keep them.
-	StateDown LinkState = "down"
-	// StateAbsent asks for removal. Virtual links are deleted. Physical ones cannot be: they lose their
-	// addresses, routes, controller and description, get their permanent MAC back, and go down.
-	StateAbsent LinkState = "absent"
-	// StateIgnore is a link that is somebody else's (a pod's veth, a VM's tap): it is shown and never touched.
-	StateIgnore LinkState = "ignore"
-)
 
 // An Interface is one link with everything configured on it. At most one of the parts from Ethernet
 // down is set, the one that goes with Type.
@@ -178,61 +134,6 @@ func (s State) Interface(name string) (Interface, bool) {
 		}
 	}
 	return Interface{}, false
-}
-
-// Own returns current with Owned set on every interface that committed, the state we last applied on
-// this node, names as an interface or as a port, and on every address and rule that it names. What committed wants
-// ignored is not ours by that.
-func Own(current, committed State) State {
-	named := make(map[string]bool, len(committed.Interfaces))
-	for _, i := range committed.Interfaces {
-		if i.State == StateIgnore {
-			continue
-		}
-		named[i.Name] = true
-		for _, port := range i.Ports() {
-			named[port] = true
-		}
-		if i.Veth != nil {
-			named[i.Veth.Peer] = true
-		}
-	}
-	owned := make([]Interface, len(current.Interfaces))
-	for n, i := range current.Interfaces {
-		i.Owned = i.Owned || named[i.Name]
-		owned[n] = i
-	}
-	links := State{Interfaces: owned}.index()
-	for _, i := range committed.Interfaces {
-		if link := links[i.Name]; link != nil && i.State != StateIgnore {
-			link.IPv4, link.IPv6 = link.IPv4.own(i.IPv4), link.IPv6.own(i.IPv6)
-		}
-	}
-	current.Interfaces = owned
-	current.RouteRules.Config = slices.Clone(current.RouteRules.Config)
-	for n, rule := range current.RouteRules.Config {
-		current.RouteRules.Config[n].Owned = rule.Owned || slices.ContainsFunc(committed.RouteRules.Config,
-			func(d RouteRule) bool { return d.State != StateAbsent && d.matches(rule) })
-	}
-	return current
-}
-
-// Ports returns the names in the port list of a bridge, bond or vrf, in the order of that list. Nil
-// means that the interface has no such list, or that a desired interface does not mention it.
-func (i Interface) Ports() []string {
-	switch {
-	case i.Bridge != nil && i.Bridge.Port != nil:
-		names := make([]string, len(i.Bridge.Port))
-		for n, port := range i.Bridge.Port {
-			names[n] = port.Name
-		}
-		return names
-	case i.Bond != nil:
-		return i.Bond.Port
-	case i.VRF != nil:
-		return i.VRF.Port
-	}
-	return nil
 }
 
 // Base returns the name of the link a vlan, vxlan or mac-vlan stands on, or "".

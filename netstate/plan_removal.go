@@ -2,9 +2,7 @@
 
 package netstate
 
-import (
-	"slices"
-)
+import "slices"
 
 // PlanRemoval returns the steps towards wishes, what Revert returned for a policy that is gone and its earlier
 // generations, one after the other. It is PlanBack, which never fails, with what NetworkManager has of the links taken
@@ -65,23 +63,4 @@ func Without(current, wish, others State) State {
 		wish.DNS = DNS{}
 	}
 	return wish
-}
-
-// WithoutPorts returns an interface whose port list lacks the ports for which drop says so.
-func (i Interface) WithoutPorts(drop func(port string) bool) Interface {
-	switch {
-	case i.Bridge != nil && i.Bridge.Port != nil:
-		bridge := *i.Bridge
-		bridge.Port = slices.DeleteFunc(slices.Clone(bridge.Port), func(p BridgePort) bool { return drop(p.Name) })
-		i.Bridge = &bridge
-	case i.Bond != nil && i.Bond.Port != nil:
-		bond := *i.Bond
-		bond.Port = slices.DeleteFunc(slices.Clone(bond.Port), drop)
-		i.Bond = &bond
-	case i.VRF != nil && i.VRF.Port != nil:
-		vrf := *i.VRF
-		vrf.Port = slices.DeleteFunc(slices.Clone(vrf.Port), drop)
-		i.VRF = &vrf
-	}
-	return i
 }

@@ -65,6 +65,11 @@ type Route struct {
 	Protocol int `json:"kernel-protocol,omitzero"`
 }
 
+// Siblings are next hops of one route.
+type Siblings struct {
+	Routes []Route `json:"routes"`
+}
+
 // unicast reports whether the route leads somewhere, unlike a blackhole.
 func (r Route) unicast() bool { return r.RouteType == "" || r.RouteType == "unicast" }
 

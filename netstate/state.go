@@ -3,6 +3,8 @@
 package netstate
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -64,10 +66,97 @@ func (i Interface) parts() []linkPart {
 	}
 }
 
-// foreignPorts returns the names of the foreign ports of a controller.
-func foreignPorts(controller Interface, links map[string]*Interface) []string {
-	return slices.DeleteFunc(slices.Clone(controller.Ports()), func(port string) bool {
-		link := links[port]
-		return link == nil || !link.Foreign()
+// followsBase reports whether the kernel takes the link down and up with its base: a VLAN without loose binding.
+func (i Interface) followsBase() bool { return i.VLAN != nil && !isTrue(i.VLAN.LooseBinding) }
+
+// basesFirst sorts names by how many links are below each, and by name. Rings end somewhere.
+func basesFirst(links map[string]*Interface) []string {
+	depths := make(map[string]int, len(links))
+	var depth func(name string, left int) int
+	depth = func(name string, left int) int {
+		link, exists := links[name]
+		if !exists || left == 0 {
+			return 0
+		}
+		if known, done := depths[name]; done {
+			return known
+		}
+		d := 0
+		if base := link.Base(); base != "" {
+			d = 1 + depth(base, left-1)
+		}
+		depths[name] = d
+		return d
+	}
+	names := make([]string, 0, len(links))
+	for name := range links {
+		depth(name, len(links))
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(depths[a], depths[b]), cmp.Compare(a, b))
 	})
+	return names
 }
+
+// sameType reports whether the desired entry is about the link as it is. A veth may be called an
+// ethernet, as in nmstate.
+func sameType(now, desired Interface) bool {
+	return desired.Type == "" || desired.Type == now.Type || desired.Type == TypeEthernet && now.Type == TypeVeth
+}
+
+// Own returns current with Owned set on every interface that committed, the state we last applied on
+// this node, names as an interface or as a port, and on every address and rule that it names. What committed wants
+// ignored is not ours by that.
+func Own(current, committed State) State {
+	named := make(map[string]bool, len(committed.Interfaces))
+	for _, i := range committed.Interfaces {
+		if i.State == StateIgnore {
+			continue
+		}
+		named[i.Name] = true
+		for _, port := range i.Ports() {
+			named[port] = true
+		}
+		if i.Veth != nil {
+			named[i.Veth.Peer] = true
+		}
+	}
+	owned := make([]Interface, len(current.Interfaces))
+	for n, i := range current.Interfaces {
+		i.Owned = i.Owned || named[i.Name]
+		owned[n] = i
+	}
+	links := State{Interfaces: owned}.index()
+	for _, i := range committed.Interfaces {
+		if link := links[i.Name]; link != nil && i.State != StateIgnore {
+			link.IPv4, link.IPv6 = link.IPv4.own(i.IPv4), link.IPv6.own(i.IPv6)
+		}
+	}
+	current.Interfaces = owned
+	current.RouteRules.Config = slices.Clone(current.RouteRules.Config)
+	for n, rule := range current.RouteRules.Config {
+		current.RouteRules.Config[n].Owned = rule.Owned || slices.ContainsFunc(committed.RouteRules.Config,
+			func(d RouteRule) bool { return d.State != StateAbsent && d.matches(rule) })
+	}
+	return current
+}
+
+// ip returns the IP configuration that goes with an address of the prefix's version.
+func (i Interface) ip(version netip.Prefix) *IP {
+	if version.IsValid() && !version.Addr().Is4() {
+		return i.IPv6
+	}
+	return i.IPv4
+}
+
+func addresses(link *Interface, version func(*Interface) *IP) []Address {
+	if link == nil || version(link) == nil {
+		return nil
+	}
+	return version(link).Address
+}
+
+func ipv4(i *Interface) *IP { return i.IPv4 }
+
+func ipv6(i *Interface) *IP { return i.IPv6 }

@@ -93,11 +93,6 @@ type Value struct {
 	Manager Manager    `json:"manager,omitzero"`
 }
 
-// Siblings are next hops of one route.
-type Siblings struct {
-	Routes []Route `json:"routes"`
-}
-
 // An Attachment is a link being a port of a controller, with the options it has there.
 //
 // A link must be down to be attached to a bond, and is up afterwards; detached from a bond, it is down.

@@ -163,44 +163,6 @@ func (c since) withPorts(d, now Interface) Interface {
 	return d
 }
 
-// ports returns those of an interface that may be missing.
-func (i *Interface) ports() []string {
-	if i == nil {
-		return nil
-	}
-	return i.Ports()
-}
-
-// withPortOf returns an interface whose port list has a port of another one as well, as it is there.
-func (i Interface) withPortOf(from Interface, port string) Interface {
-	switch {
-	case slices.Contains(i.Ports(), port):
-	case i.Bridge != nil && from.Bridge != nil:
-		bridge := *i.Bridge
-		n := slices.IndexFunc(from.Bridge.Port, func(p BridgePort) bool { return p.Name == port })
-		added := from.Bridge.Port[n]
-		if added.VLAN == nil {
-			added.VLAN = &PortVLAN{} // or it would get the default of a wish
-		}
-		bridge.Port = append(slices.Clone(bridge.Port), added)
-		i.Bridge = &bridge
-	case i.Bond != nil && from.Bond != nil:
-		bond := *i.Bond
-		bond.Port = append(slices.Clone(bond.Port), port)
-		for _, p := range from.Bond.PortsConfig {
-			if p.Name == port {
-				bond.PortsConfig = append(slices.Clone(bond.PortsConfig), p)
-			}
-		}
-		i.Bond = &bond
-	case i.VRF != nil:
-		vrf := *i.VRF
-		vrf.Port = append(slices.Clone(vrf.Port), port)
-		i.VRF = &vrf
-	}
-	return i
-}
-
 // sparing returns a wish without what keeps a policy of others from holding that holds now: nothing as a rule, since
 // what they name and stand on is left out before. Of the rest, every part is left out after which one would not hold.
 func sparing(now, wish State, others []State) State {
