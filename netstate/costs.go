@@ -34,20 +34,6 @@ func Costs(current State, steps []Step) []string {
 	return append(costs, managerCosts(links, steps)...)
 }
 
-// controllers returns the links a step concerns as controllers of others.
-func (s Step) controllers() []string {
-	var names []string
-	for _, a := range []*Attachment{s.From.Port, s.To.Port} {
-		if a != nil {
-			names = append(names, a.Controller)
-		}
-	}
-	if s.Kind == StepSet {
-		names = append(names, s.Link)
-	}
-	return names
-}
-
 // lostRoutes names the routes for whose destination there is no other afterwards: none that moves to another link, as
 // the default route with the address of a NIC that becomes a port, none with another metric or beside which there is
 // another, and no default route that a DHCP server or a router is to give. A blackhole is no other.

@@ -145,38 +145,3 @@ func (g ground) lifted(d Interface) Interface {
 	}
 	return d
 }
-
-// Kept returns what of a policy that is undone has to be made again after a boot, since other policies stand on it: its
-// links with their ports, up and as large as they are, without addresses unless routes need them.
-func (r Removal) Kept(current State) State {
-	wishes := make([]State, len(r.Desired))
-	for n, desired := range r.Desired {
-		wishes[n] = Revert(r.Before, desired)
-	}
-	var others, kept State
-	for _, other := range r.Others {
-		others.Interfaces = append(others.Interfaces, other.Interfaces...)
-		others.Routes.Config = append(others.Routes.Config, other.Routes.Config...)
-	}
-	g, theirs := groundOf(current, others, wishes), Held(others)
-	for _, desired := range r.Desired {
-		for _, d := range desired.Interfaces {
-			_, twice := kept.Interface(d.Name)
-			if twice || !d.wanted() || g.now[d.Name] == nil || theirs[d.Name] || !g.stood[d.Name] && !g.plugged[d.Name] {
-				continue
-			}
-			if !g.goes[d.Name] {
-				d = Interface{Name: d.Name, Type: d.Type, State: d.State, MTU: d.MTU, IPv4: d.IPv4, IPv6: d.IPv6,
-					Identifier: d.Identifier, MAC: d.MAC}
-				if !d.byMAC() {
-					d.MAC = nil
-				}
-			}
-			if !g.routed[d.Name] {
-				d.IPv4, d.IPv6 = nil, nil
-			}
-			kept.Interfaces = append(kept.Interfaces, d)
-		}
-	}
-	return kept
-}

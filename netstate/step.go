@@ -126,3 +126,17 @@ func Invert(steps []Step) []Step {
 	}
 	return inverses
 }
+
+// controllers returns the links a step concerns as controllers of others.
+func (s Step) controllers() []string {
+	var names []string
+	for _, a := range []*Attachment{s.From.Port, s.To.Port} {
+		if a != nil {
+			names = append(names, a.Controller)
+		}
+	}
+	if s.Kind == StepSet {
+		names = append(names, s.Link)
+	}
+	return names
+}

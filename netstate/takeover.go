@@ -7,25 +7,6 @@ import (
 	"slices"
 )
 
-// A Manager is a program other than us that configures links of a node. The zero Manager is none.
-type Manager string
-
-// The managers that links can be taken over from.
-const (
-	NetworkManager Manager = "NetworkManager"
-	Networkd       Manager = "systemd-networkd"
-)
-
-// The managers that have no switch: what they do to a link has to be ended in their own configuration.
-const (
-	Ifupdown Manager = "ifupdown"
-	Wicked   Manager = "wicked"
-	Connman  Manager = "connman"
-)
-
-// Yields reports whether the manager can be told to leave a link alone.
-func (m Manager) Yields() bool { return m == NetworkManager || m == Networkd }
-
 // takeOver adds to a plan the steps that take links over from their managers: those the plan touches, and those that
 // desired names. NetworkManager leaves a link as it is when it is told to, so it is told first. networkd reads its
 // configuration again once the change is made, so it is told last.

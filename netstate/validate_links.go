@@ -4,6 +4,7 @@ package netstate
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -234,4 +235,27 @@ func findRing(below map[string][]string, name string) []string {
 		return nil // said elsewhere: is the interface itself
 	}
 	return walk([]string{name}, name)
+}
+
+// validateName checks what the kernel's dev_valid_name checks, and that the name cannot be mistaken for
+// an alias or an option.
+func validateName(name string, at *field.Path) field.ErrorList {
+	switch {
+	case name == "":
+		return field.ErrorList{field.Required(at, "the name of a network interface")}
+	case len(name) > 15:
+		return field.ErrorList{field.Invalid(at, name,
+			"is "+strconv.Itoa(len(name))+" bytes long: an interface name has at most 15")}
+	case name == "." || name == "..":
+		return field.ErrorList{field.Invalid(at, name, "cannot be the name of an interface")}
+	case name == "all" || name == "default" || name == "bonding_masters":
+		// sysctl_dev_name_is_allowed of include/linux/netdevice.h, and bond_create_sysfs of the bonding driver
+		return field.ErrorList{field.Invalid(at, name, "the kernel keeps this name for a file of its own")}
+	case strings.Contains(name, "%"):
+		return field.ErrorList{field.Invalid(at, name, "the kernel puts a number in the place of %")} // dev_alloc_name
+	case strings.ContainsFunc(name,
+		func(r rune) bool { return r == '/' || r == ':' || r <= ' ' || r == 0x7f || r == 0x85 || r == 0xa0 }):
+		return field.ErrorList{field.Invalid(at, name, "an interface name has no slash, colon, blank or control character")}
+	}
+	return nil
 }
