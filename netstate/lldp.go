@@ -65,57 +65,10 @@ type LLDPMACPhy struct {
 	PMDAutonegCap      int  `json:"pmd-autoneg-cap"`
 }
 
-// Listens reports whether neighbours are listened for on a link.
-func (i *Interface) Listens() bool { return i != nil && i.LLDP != nil && isTrue(i.LLDP.Enabled) }
-
-// mergeLLDP returns now with what desired says.
-func mergeLLDP(now, desired *LLDP) *LLDP {
-	if desired == nil || desired.Enabled == nil {
-		return now
-	}
-	merged := &LLDP{Enabled: desired.Enabled}
-	if now != nil && *desired.Enabled {
-		merged.Neighbors = now.Neighbors
-	}
-	return merged
-}
-
 // normal is what Equal compares.
 func (l *LLDP) normal() *LLDP {
 	if l == nil || !isTrue(l.Enabled) {
 		return nil
 	}
 	return &LLDP{Enabled: l.Enabled}
-}
-
-// stopListening stops what listens on links that go, or that are not to be listened to any more.
-func (p *planner) stopListening() {
-	for _, name := range p.nowOrder {
-		if p.now[name].Listens() && (p.gone(name) || !p.target[name].Listens()) {
-			p.emitLLDP(name, false)
-		}
-	}
-}
-
-func (p *planner) startListening() {
-	for _, name := range p.order {
-		if p.target[name].Listens() && (p.fresh(name) || !p.now[name].Listens()) {
-			p.emitLLDP(name, true)
-		}
-	}
-}
-
-func (p *planner) emitLLDP(name string, on bool) {
-	value := func(on bool) Value { return Value{Link: &Interface{Name: name, LLDP: &LLDP{Enabled: new(on)}}} }
-	p.emit(StepLLDP, name, value(!on), value(on))
-}
-
-// applyLLDP starts or stops to listen. What was before does not matter.
-func (s *State) applyLLDP(step Step) error {
-	link := s.link(step.Link)
-	if link == nil {
-		return errNoLink
-	}
-	link.LLDP = &LLDP{Enabled: new(step.To.Link.Listens())}
-	return nil
 }

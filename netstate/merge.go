@@ -226,3 +226,15 @@ func mergeBridge(now, desired *Bridge, literal bool) *Bridge {
 	merged.Options = &options
 	return &merged
 }
+
+// mergeLLDP returns now with what desired says.
+func mergeLLDP(now, desired *LLDP) *LLDP {
+	if desired == nil || desired.Enabled == nil {
+		return now
+	}
+	merged := &LLDP{Enabled: desired.Enabled}
+	if now != nil && *desired.Enabled {
+		merged.Neighbors = now.Neighbors
+	}
+	return merged
+}

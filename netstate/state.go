@@ -160,3 +160,6 @@ func addresses(link *Interface, version func(*Interface) *IP) []Address {
 func ipv4(i *Interface) *IP { return i.IPv4 }
 
 func ipv6(i *Interface) *IP { return i.IPv6 }
+
+// Listens reports whether neighbours are listened for on a link.
+func (i *Interface) Listens() bool { return i != nil && i.LLDP != nil && isTrue(i.LLDP.Enabled) }
