@@ -16,6 +16,9 @@ const (
 	Ifupdown Manager = "ifupdown"
 	Wicked   Manager = "wicked"
 	Connman  Manager = "connman"
+	Dhcpcd   Manager = "dhcpcd"
+	Netifrc  Manager = "netifrc"
+	Talos    Manager = "Talos"
 )
 
 // Yields reports whether the manager can be told to leave a link alone.

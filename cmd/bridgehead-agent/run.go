@@ -119,7 +119,7 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 		Listeners: lldp.New(lldp.Options{
 			Network: links, Folder: filepath.Join(o.StateDir, "lldp"), Boot: boot, Log: log.WithName("lldp"),
 		}),
-		Managers: managers.New(o.HostRoot),
+		Managers: managers.New(o.HostRoot, log.WithName("managers")),
 		File: resolver.File{
 			Root: o.HostRoot, Path: o.ResolvConf, Original: filepath.Join(o.StateDir, "resolv.conf"),
 			Keepers: []resolver.Keeper{resolver.NetworkManager(reloadNM), resolver.Resolved(reloadResolved)},

@@ -45,7 +45,7 @@ func start(t *testing.T, dir string) agent {
 	h := host.New(host.Options{
 		Kernel:   k,
 		Log:      testr.New(t),
-		Managers: managers.New(dir),
+		Managers: managers.New(dir, testr.New(t)),
 		Clients: dhcp.New(
 			dhcp.Options{Network: k, Folder: filepath.Join(dir, "leases"), Hostname: "node01", Boot: "one", Log: testr.New(t)},
 		),

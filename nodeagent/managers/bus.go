@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -38,11 +39,11 @@ type Bus struct {
 }
 
 // New returns the managers that are found on the bus of a host whose files are below root.
-func New(root string) *Managers {
+func New(root string, log logr.Logger) *Managers {
 	bus := &Bus{Root: root}
 	return &Managers{
 		Files: Files{Root: root}, NetworkManager: bus.networkManager, Networkd: bus.networkd,
-		Switchless: bus.switchless(),
+		Switchless: bus.switchless(), Log: log,
 	}
 }
 

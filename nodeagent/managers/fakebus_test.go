@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,7 +47,7 @@ func fakeBus(t *testing.T, programs map[string]busProgram) *Managers {
 			go serveBus(conn, programs)
 		}
 	}()
-	return New(root)
+	return New(root, logr.Discard())
 }
 
 // serveBus speaks to one client until that ends, as D-Bus's specification says ("Authentication Protocol", "Message

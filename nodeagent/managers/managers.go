@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/go-logr/logr"
+
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
@@ -55,6 +57,8 @@ type Managers struct {
 	NetworkManager, Networkd func() (Program, error)
 	// Switchless are programs that manage links and cannot be told: they are only named.
 	Switchless []Switchless
+	// Log is told what cannot be found out of these.
+	Log logr.Logger
 
 	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu sync.Mutex
@@ -62,6 +66,8 @@ type Managers struct {
 	read, readNM bool
 	// asked are the IDs of the links of which NetworkManager was told one by one though it has read its files.
 	asked map[string]string
+	// unknown is what was not known of switchless programs the last time.
+	unknown string
 }
 
 // Read returns a state with the managers of its links, and the profiles they are managed by.
@@ -92,7 +98,21 @@ func (m *Managers) Read(state netstate.State) (netstate.State, error) {
 			}
 		}
 	}
-	return state, mark(state, m.Switchless)
+	m.tellLocked(mark(state, m.Switchless))
+	return state, nil
+}
+
+// tellLocked notes why it is not known which links switchless programs manage, once. Those are only named, so that
+// nothing else depends on it.
+func (m *Managers) tellLocked(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != m.unknown {
+		m.Log.Error(err, "Not all programs that may manage links are known; continuing without them")
+	}
+	m.unknown = text
 }
 
 // endsOfPods returns the veths of a node whose other end is in another network namespace. There can be hundreds, and

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -211,7 +212,7 @@ func TestALinkThatBothManagersHaveIsNetworkManagers(t *testing.T) {
 }
 
 func TestANodeWithoutABusHasNoManagers(t *testing.T) {
-	m := New(t.TempDir())
+	m := New(t.TempDir(), logr.Discard())
 	state, err := m.Read(netstate.State{Interfaces: []netstate.Interface{{Name: "eth0"}}})
 	require.NoError(t, err)
 	assert.Empty(t, state.Interfaces[0].Manager)

@@ -5,11 +5,7 @@ package managers
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/godbus/dbus/v5"
 
@@ -18,24 +14,18 @@ import (
 )
 
 const (
-	wickedName   = "org.opensuse.Network"
-	connmanName  = "net.connman"
-	systemdName  = "org.freedesktop.systemd1"
-	systemdPath  = "/org/freedesktop/systemd1"
-	systemdUnit  = systemdName + ".Unit"
-	ifupdownUnit = "networking.service"
+	wickedName  = "org.opensuse.Network"
+	connmanName = "net.connman"
+	systemdName = "org.freedesktop.systemd1"
+	systemdPath = "/org/freedesktop/systemd1"
+	systemdUnit = systemdName + ".Unit"
 	// noUnit is the error for a unit that is not loaded.
 	noUnit = systemdName + ".NoSuchUnit"
 	// noFile is the error for a unit that has no file.
 	noFile = "org.freedesktop.DBus.Error.FileNotFound"
 
-	// interfacesFile and what it sources say what ifupdown configures (interfaces(5)).
-	interfacesFile = "/etc/network/interfaces"
-	// ifcfgFolder has a file for each link that wicked configures (ifcfg(5)).
-	ifcfgFolder = "/etc/sysconfig/network"
-	ifcfgPrefix = "ifcfg-"
-	// maxIncluded bounds files that source each other.
-	maxIncluded = 64
+	// runlevels has a folder for each runlevel of OpenRC with the services that it starts (rc-update(8)).
+	runlevels = "/etc/runlevels"
 )
 
 // A Switchless program manages links and cannot be told to leave one alone.
@@ -51,9 +41,23 @@ type Switchless struct {
 func (b *Bus) switchless() []Switchless {
 	files := Files{Root: b.Root}
 	return []Switchless{
-		{netstate.Ifupdown, func() (bool, error) { return b.active(ifupdownUnit) }, files.ofIfupdown},
+		{netstate.Ifupdown, b.serves("networking"), files.ofIfupdown},
 		{netstate.Wicked, func() (bool, error) { return b.owned(wickedName) }, files.ofWicked},
-		{netstate.Connman, func() (bool, error) { return b.owned(connmanName) }, ofConnman},
+		{netstate.Connman, func() (bool, error) { return b.owned(connmanName) }, files.ofConnman},
+		{netstate.Dhcpcd, b.serves("dhcpcd"), files.ofDhcpcd},
+		{netstate.Netifrc, func() (bool, error) { return true, nil }, files.ofNetifrc},
+		{netstate.Talos, files.isTalos, func() (func(netstate.Interface) bool, error) { return isCard, nil }},
+	}
+}
+
+// serves returns the question whether a service of the host runs: it is in a runlevel of OpenRC, or active in systemd.
+func (b *Bus) serves(name string) func() (bool, error) {
+	return func() (bool, error) {
+		levels, err := filepath.Glob(Files{b.Root}.at(runlevels) + "/*/" + name)
+		if err != nil || len(levels) > 0 {
+			return err == nil, err
+		}
+		return b.active(name + ".service")
 	}
 }
 
@@ -108,19 +112,22 @@ func (b *Bus) enabled(unit string) (bool, error) {
 	return state == "enabled", nil
 }
 
-// mark names the switchless programs that manage links of a state. Those that another manager has stay its own.
+// mark names the switchless programs that manage links of a state. Those that another manager has stay its own. The
+// error joins what could not be found out; the rest is marked.
 func mark(state netstate.State, programs []Switchless) error {
+	var failed []error
 	for _, p := range programs {
 		runs, err := p.runs()
 		if err != nil {
-			return fmt.Errorf("find out whether %s runs: %w", p.manager, err)
+			failed = append(failed, fmt.Errorf("find out whether %s runs: %w", p.manager, err))
 		}
 		if !runs {
 			continue
 		}
 		has, err := p.has()
 		if err != nil {
-			return fmt.Errorf("find out which links %s manages: %w", p.manager, err)
+			failed = append(failed, fmt.Errorf("find out which links %s manages: %w", p.manager, err))
+			continue
 		}
 		for n, i := range state.Interfaces {
 			if i.Manager == "" && has(i) {
@@ -128,89 +135,5 @@ func mark(state netstate.State, programs []Switchless) error {
 			}
 		}
 	}
-	return nil
-}
-
-// ofConnman: connman takes every card that it was not told to leave alone.
-func ofConnman() (func(netstate.Interface) bool, error) {
-	return func(i netstate.Interface) bool { return i.Type == netstate.TypeEthernet }, nil
-}
-
-func (f Files) ofWicked() (func(netstate.Interface) bool, error) {
-	files, err := filepath.Glob(f.at(ifcfgFolder) + "/" + ifcfgPrefix + "*")
-	if err != nil {
-		return nil, err
-	}
-	return func(i netstate.Interface) bool {
-		return i.Name != "lo" && slices.ContainsFunc(files, func(file string) bool {
-			return strings.TrimPrefix(filepath.Base(file), ifcfgPrefix) == i.Name
-		})
-	}, nil
-}
-
-func (f Files) ofIfupdown() (func(netstate.Interface) bool, error) {
-	names, err := f.stanzas(interfacesFile, maxIncluded)
-	if err != nil {
-		return nil, err
-	}
-	return func(i netstate.Interface) bool { return i.Name != "lo" && slices.Contains(names, i.Name) }, nil
-}
-
-// stanzas returns the links that a file of ifupdown and those it sources configure. A file that is not there has none.
-func (f Files) stanzas(path string, depth int) ([]string, error) {
-	text, err := os.ReadFile(f.at(path))
-	if errors.Is(err, fs.ErrNotExist) || depth == 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
-		}
-		switch words[0] {
-		case "iface":
-			names = append(names, words[1])
-		case "source", "source-directory":
-			more, err := f.sourced(path, words[0], words[1], depth-1)
-			if err != nil {
-				return nil, err
-			}
-			names = append(names, more...)
-		}
-	}
-	return names, nil
-}
-
-// sourced returns the links of the files that a line of a file names.
-func (f Files) sourced(from, how, pattern string, depth int) ([]string, error) {
-	if !filepath.IsAbs(pattern) {
-		pattern = filepath.Join(filepath.Dir(from), pattern)
-	}
-	if how == "source-directory" {
-		pattern += "/*"
-	}
-	files, err := filepath.Glob(f.at(pattern))
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, file := range files {
-		if info, err := os.Stat(file); err != nil || info.IsDir() {
-			continue
-		}
-		inside, err := filepath.Rel(f.at("/"), file)
-		if err != nil {
-			return nil, err
-		}
-		more, err := f.stanzas("/"+inside, depth)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, more...)
-	}
-	return names, nil
+	return errors.Join(failed...)
 }

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"k8s.io/utils/clock"
 
@@ -56,7 +57,7 @@ func run(args []string) error {
 	case "boot-unit":
 		return bootUnit(args[1])
 	case "remove-profiles":
-		names, err := managers.New("/").RemoveProfiles(args[1:])
+		names, err := managers.New("/", logr.Discard()).RemoveProfiles(args[1:])
 		fmt.Println("removed", names)
 		return err
 	}
@@ -119,7 +120,7 @@ func newKeeper(fails bool) (*nodeagent.Keeper, error) {
 	h := host.New(host.Options{
 		Kernel: links, Clients: dhcp.New(dhcp.Options{Network: links, Folder: layout.StateDir + "/leases", Log: log}),
 		Listeners: lldp.New(lldp.Options{Network: links, Folder: layout.StateDir + "/lldp", Log: log}),
-		Managers:  managers.New("/"), Log: log,
+		Managers:  managers.New("/", log), Log: log,
 		File: resolver.File{
 			Path: "/etc/resolv.conf", Original: layout.StateDir + "/resolv.conf",
 			Keepers: []resolver.Keeper{resolver.NetworkManager(reloadNM), resolver.Resolved(reloadResolved)},
