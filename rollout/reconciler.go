@@ -22,9 +22,12 @@ import (
 )
 
 const (
-	// reportInterval is how often the progress of a policy is written at most. That it begins, ends or fails is written at
-	// once.
+	// reportInterval is how often the progress of a policy is written at most, where its nodes are few. That it begins,
+	// ends or fails is written at once.
 	reportInterval = time.Second
+	// reportPerNode is what the interval has for each node, where they are many, up to resyncInterval: every write goes
+	// to all agents.
+	reportPerNode = 20 * time.Millisecond
 	// retryInterval is when to look again at a cache that is behind, if no event came before.
 	retryInterval = 200 * time.Millisecond
 	// resyncInterval is the same where an event is all but certain.
@@ -106,7 +109,8 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 	case Same:
 		return 0, nil
 	case Detail:
-		if later = reportInterval - now.Sub(lastReport(view.policy.Status)); later > 0 && later <= reportInterval {
+		pause := min(max(reportInterval, time.Duration(len(view.Nodes))*reportPerNode), resyncInterval)
+		if later = pause - now.Sub(lastReport(view.policy.Status)); later > 0 && later <= pause {
 			return later, nil
 		}
 	}

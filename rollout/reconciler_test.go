@@ -295,6 +295,27 @@ func TestPolicyStatusIsWrittenSeldom(t *testing.T) {
 	assert.Equal(t, writes, w.writes, "nothing to do, nothing written")
 }
 
+// Where there are many nodes, progress is written more seldom, for each write goes to all agents.
+func TestManyNodesHearSeldomOfProgress(t *testing.T) {
+	for nodes, interval := range map[int]time.Duration{3: time.Second, 200: 4 * time.Second, 5000: 5 * time.Second} {
+		w := newWorld(t, 1)
+		r := w.reconciler(nil)
+		report := func(after time.Duration, message string) time.Duration {
+			w.clock.SetTime(noon().Add(after))
+			view := &reading{policy: w.policy(), View: View{Nodes: make([]Node, nodes)}}
+			later, err := r.report(t.Context(), view, Summary{State: nmstate.PolicyProgressing, Message: message})
+			require.NoError(t, err)
+			return later
+		}
+		report(0, "it begins")
+		assert.Equal(t, 1, w.statuses)
+		assert.Equal(t, time.Millisecond, report(interval-time.Millisecond, "it goes on"))
+		assert.Equal(t, 1, w.statuses)
+		assert.Zero(t, report(interval, "it goes on"))
+		assert.Equal(t, 2, w.statuses)
+	}
+}
+
 func TestStatusKeepsWhatItDoesNotKnow(t *testing.T) {
 	w := newWorld(t, 1, "a")
 	w.converge()
