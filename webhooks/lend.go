@@ -61,6 +61,8 @@ type order struct {
 	asking []nic
 	// path is where the object has its interfaces.
 	path *field.Path
+	// strict has an address that another has refused also where the pool tolerates it.
+	strict bool
 	// hint completes the refusal of an address that another has.
 	hint string
 }
@@ -96,6 +98,7 @@ func (l Lending) ask(
 		return nil, err
 	}
 	r := macpool.Request{Holder: o.holder, Again: o.again, Pool: rule.Pool, Kept: o.kept}
+	r.Pool.Tolerate = rule.Tolerate && !o.strict
 	for _, n := range o.asking {
 		r.Asks = append(r.Asks, macpool.Ask{Interface: n.name, MAC: n.mac, Share: n.share})
 	}

@@ -77,7 +77,8 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 func (w VMReviewer) assign(
 	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict,
 ) (Verdict, error) {
-	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint()}
+	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint(request.Operation)}
+	o.strict = c.replaces(request.Operation)
 	for _, n := range asking {
 		o.asking = append(o.asking, n.nic)
 	}

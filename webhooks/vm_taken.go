@@ -23,9 +23,17 @@ const (
 )
 
 // takenHint returns what else there is to do about an address that another VM has.
-func takenHint() string {
-	return "; annotation " + OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones, and " +
-		macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+func takenHint(operation admissionv1.Operation) string {
+	share := macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+	if operation == admissionv1.Update { // OnTakenAnnotation does nothing then
+		return "; annotation " + share
+	}
+	return "; annotation " + OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones, and " + share
+}
+
+// replaces reports whether addresses of a VM that another one has are to be replaced.
+func (c vmChange) replaces(operation admissionv1.Operation) bool {
+	return operation == admissionv1.Create && c.vm.Metadata.Annotations[OnTakenAnnotation] == OnTakenReplace
 }
 
 // moveHint returns in which order a manifest moves an address from one VM to another: kubectl applies the objects of a
@@ -123,7 +131,6 @@ func (w VMReviewer) resolve(
 ) (
 	bool, error,
 ) {
-	replaces := request.Operation == admissionv1.Create && c.vm.Metadata.Annotations[OnTakenAnnotation] == OnTakenReplace
 	var warnings Verdict
 	for _, t := range taken {
 		for i := range o.asking {
@@ -141,8 +148,8 @@ func (w VMReviewer) resolve(
 			switch {
 			case shares:
 				n.share = macpool.Sharing{With: t.Holder.Object}
-			case replaces:
-				warnings.warn("interface %s: %s: another one is assigned (%s)", n.name, t, OnTakenAnnotation)
+			case o.strict:
+				warnings.warn("interface %s: %s: another one is assigned", n.name, t)
 				n.text, n.mac, n.share = "", macpool.MAC{}, macpool.Sharing{}
 			default:
 				return false, nil

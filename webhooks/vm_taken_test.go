@@ -37,6 +37,7 @@ func TestARefusalSaysHowToMoveAnAddressBetweenVMs(t *testing.T) {
 			require.NoError(t, err)
 			refused := w.post(body)
 			require.False(t, refused.Allowed)
+			assert.NotContains(t, refused.Result.Message, OnTakenAnnotation, "it does nothing to a VM that exists")
 			hint := "remove it from VirtualMachine from first: apply that VM before this one, or apply both again; two that swap "
 			if c.says {
 				assert.Contains(t, refused.Result.Message, hint)
