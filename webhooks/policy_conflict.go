@@ -45,8 +45,8 @@ func judgeConflicts(
 		}
 		for _, c := range conflicts(desired, theirs) {
 			if c.removal || known[c.String()] {
-				verdict.warnInFull(fmt.Sprintf("%s: policy %s wants %s on %s",
-					strings.TrimPrefix(c.ours.String(), "spec.desiredState."), other.Name, c.wantTheirs, someOf(nodes)))
+				verdict.warn("%s: policy %s wants %s on %s",
+					strings.TrimPrefix(c.ours.String(), "spec.desiredState."), other.Name, c.wantTheirs, someOf(nodes))
 				continue
 			}
 			denied = append(denied, field.Forbidden(c.ours, fmt.Sprintf("policy %s wants %s at its %s on %s, and this one %s",

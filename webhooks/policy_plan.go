@@ -35,18 +35,18 @@ func warnPlans(verdict *Verdict, all []nodePlan, now time.Time) {
 		if len(said) > 1 {
 			number = fmt.Sprintf("[%d] ", n+1)
 		}
-		verdict.warnInFull(number + planTitle(plan, nodes[plan], now))
+		verdict.warn("%s", number+planTitle(plan, nodes[plan], now))
 		for line := range strings.Lines(plan) {
 			line = "  " + number + strings.TrimSuffix(line, "\n")
 			if strings.HasPrefix(line, "  "+number+netstate.CostMark) {
-				verdict.warnInFull(line)
+				verdict.warn("%s", line)
 				continue
 			}
 			steps = append(steps, line)
 		}
 	}
 	for _, step := range steps {
-		verdict.warnInFull(step)
+		verdict.warn("%s", step)
 	}
 }
 

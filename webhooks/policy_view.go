@@ -174,7 +174,7 @@ func warnProblems(verdict *Verdict, all []nodePlan) {
 	said, nodes := grouped(all, func(p nodePlan) []string { return p.problems })
 	for _, text := range said {
 		first, _, _ := strings.Cut(text, "\n")
-		verdict.warnInFull(someOf(names(nodes[text])) + ": " + first)
+		verdict.warn("%s", someOf(names(nodes[text]))+": "+first)
 	}
 }
 

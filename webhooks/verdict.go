@@ -91,11 +91,6 @@ const (
 // deny adds reasons to refuse the object.
 func (v *Verdict) deny(problems ...*field.Error) { v.Denied = append(v.Denied, problems...) }
 
-// warn adds a warning, of which the end is cut off if it is too long.
-func (v *Verdict) warn(format string, args ...any) {
-	v.Warnings = append(v.Warnings, cutTo(maxWarningLength, fmt.Sprintf(format, args...)))
-}
-
 func cutTo(length int, text string) string {
 	if len(text) <= length {
 		return text
@@ -106,9 +101,10 @@ func cutTo(length int, text string) string {
 // maxWarningLines is on how many lines a long warning goes.
 const maxWarningLines = 4
 
-// warnInFull adds a warning that goes on in further ones, indented, if it is long; the end of a very long one is cut
-// off. The API server passes a text on once: what goes on must not say what another warning does.
-func (v *Verdict) warnInFull(text string) {
+// warn adds a warning that goes on in further ones, indented, if it is long; the end of a very long one is cut off. The
+// API server passes a text on once: what goes on must not say what another warning does.
+func (v *Verdict) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	indent := text[:len(text)-len(strings.TrimLeft(text, " "))] + "    "
 	for line := 1; len(text) > maxWarningLength && line < maxWarningLines; line++ {
 		end := strings.LastIndexByte(text[:maxWarningLength+1], ' ')

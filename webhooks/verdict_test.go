@@ -24,7 +24,7 @@ func TestALongWarningGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var v Verdict
 			for _, text := range c.texts {
-				v.warnInFull(text)
+				v.warn("%s", text)
 			}
 			assert.Equal(t, c.want, v.Warnings)
 		})
@@ -34,7 +34,7 @@ func TestALongWarningGoesOn(t *testing.T) {
 		strings.Repeat(" ", 1000),
 	} {
 		var v Verdict
-		v.warnInFull(text)
+		v.warn("%s", text)
 		assert.LessOrEqual(t, len(v.Warnings), maxWarningLines)
 		for _, warning := range v.Warnings {
 			assert.LessOrEqual(t, len(warning), maxWarningLength)
