@@ -126,10 +126,15 @@ func nearest(key string, known []string) string {
 	case meant == "vlanTrunk" && slices.Contains(known, "trunk"):
 		return "trunk"
 	}
-	best, closest := "", 3 // a letter or two apart
+	return closest(word, known)
+}
+
+// closest returns the option that differs from a word by a letter or two; empty if there is none.
+func closest(word string, known []string) string {
+	best, least := "", 3
 	for _, option := range known {
-		if d := distance(word, strings.ToLower(option)); d < closest && d < len(option)/2 {
-			best, closest = option, d
+		if d := distance(word, strings.ToLower(option)); d < least && d < len(option)/2 {
+			best, least = option, d
 		}
 	}
 	return best

@@ -42,6 +42,8 @@ type Selection struct {
 // Networks is an annotation that names NADs, read.
 type Networks struct {
 	Selections []Selection
+	// Warnings are about keys that mean nothing, each with its place.
+	Warnings []string
 
 	source string
 	json   bool
@@ -102,6 +104,7 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 			))
 			continue
 		}
+		n.warnKeys(*e)
 		// This is the type that Multus reads it into.
 		var selected netv1.NetworkSelectionElement
 		if err := json.Unmarshal([]byte(n.source[e.start:e.end]), &selected); err != nil {

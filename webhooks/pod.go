@@ -67,6 +67,8 @@ type podNetworks struct {
 	additional nad.Networks
 	// attachments are the additional networks, in their order, and the one in place of the cluster's.
 	attachments []attachment
+	// warnings are about what is written in the annotations and means nothing.
+	warnings []string
 }
 
 // An attachment is one network that a pod asks for.
@@ -121,6 +123,9 @@ func (w PodReviewer) judge(
 	if err != nil || len(missing) > 0 {
 		return networks, Verdict{Denied: missing}, err
 	}
+	for _, warning := range networks.warnings {
+		verdict.warn("networks of the pod, %s", warning)
+	}
 	for i := range networks.attachments {
 		a := &networks.attachments[i]
 		var unoffered string
@@ -156,12 +161,9 @@ func (w PodReviewer) networksOf(p *pod, namespace string) (podNetworks, field.Er
 		wrong = append(wrong, field.TooMany(path, n, 1))
 	}
 	return podNetworks{
-			pod:         p,
-			additional:  additional,
-			attachments: append(attachments, attached(standard, path)...),
-		}, append(
-			problems,
-			wrong...)
+		pod: p, additional: additional, attachments: append(attachments, attached(standard, path)...),
+		warnings: slices.Concat(additional.Warnings, standard.Warnings),
+	}, append(problems, wrong...)
 }
 
 func attached(networks nad.Networks, path *field.Path) []attachment {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// selectionKeys returns what Multus reads of an attachment in JSON, in whatever case.
+func selectionKeys() []string {
+	return []string{
+		"name", "namespace", "ips", "mac", "infiniband-guid", "interface", "portMappings", "bandwidth", "cni-args",
+		"default-route", "ipam-claim-reference",
+	}
+}
+
+// selectionWords returns words that people write, in small letters, for keys that Multus calls otherwise.
+func selectionWords() map[string]string {
+	return map[string]string{
+		"macaddress": "mac", "hwaddr": "mac", "ip": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
+		"interfacename": "interface", "ifname": "interface", "iface": "interface", "ns": "namespace",
+		"gateway": "default-route", "guid": "infiniband-guid",
+	}
+}
+
+// warnKeys warns of keys of an element that Multus passes over, where it is likely what is meant by them. Others may be
+// newer than we.
+func (n *Networks) warnKeys(e value) {
+	for _, m := range e.members {
+		known := selectionKeys()
+		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
+			continue
+		}
+		meant := selectionWords()[plain(m.key)]
+		if meant == "" {
+			meant = closest(plain(m.key), known)
+		}
+		if meant != "" {
+			n.Warnings = append(n.Warnings, fmt.Sprintf(
+				"%s: %s means nothing to Multus: did you mean %s?", placeOf(n.source, m.value.start), m.key, meant))
+		}
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestKeysThatMultusPassesOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		source string
+		want   []string
+	}{
+		"keys that it reads":         {source: `[{"name":"l2","MAC":"02:00:00:00:00:01","ips":["10.0.0.1"],"default-route":[]}]`},
+		"a key of a later Multus":    {source: `[{"name":"l2","later":true}]`},
+		"the key of VMs":             {`[{"name":"l2","macAddress":"x"}]`, []string{"line 1, column 28: macAddress means nothing to Multus: did you mean mac?"}},
+		"a word for another":         {`[{"name":"l2","ip":["10.0.0.1"]}]`, []string{"ip means nothing to Multus: did you mean ips?"}},
+		"a letter too few":           {`[{"name":"l2","namespce":"far"}]`, []string{"did you mean namespace?"}},
+		"a dash too few":             {`[{"name":"l2","cniargs":{}}]`, []string{"did you mean cni-args?"}},
+		"one in each of two entries": {`[{"name":"a","ifname":"x"},{"name":"b","interfaceName":"y"}]`, []string{"ifname", "interfaceName"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			networks, problems := ParseNetworks(c.source, "home", nil)
+			require.Empty(t, problems)
+			require.Len(t, networks.Warnings, len(c.want), "%q", networks.Warnings)
+			for i, want := range c.want {
+				assert.Contains(t, networks.Warnings[i], want)
+			}
+		})
+	}
+}
+
+func TestTheKeysOfAnAttachmentAreThoseOfItsType(t *testing.T) {
+	var keys []string
+	for field := range reflect.TypeFor[netv1.NetworkSelectionElement]().Fields() {
+		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		keys = append(keys, key)
+	}
+	assert.ElementsMatch(t, keys, selectionKeys())
+}
