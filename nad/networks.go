@@ -181,7 +181,7 @@ func (n *Networks) parseText(path *field.Path) field.ErrorList {
 func parseItem(item string) (Selection, string) {
 	var s Selection
 	if item == "" {
-		return s, "names no network: remove the comma, or name one"
+		return s, "names no network: remove the comma, or the annotation if it has no other, or name one"
 	}
 	rest := item
 	if before, after, ok := strings.Cut(rest, "/"); ok {
