@@ -46,6 +46,8 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 		"dots":                                    {manifest: ranges("0200.0000.0000", "0200.0000.00ff"), problem: "spec.ranges[0].start"},
 		"no range":                                {manifest: pool("{ranges: []}"), problem: "spec.ranges"},
 		"nothing but the zero address":            {manifest: ranges("00:00:00:00:00:00", "00:00:00:00:00:00"), problem: "00:00:00:00:00:00 is no interface's address"},
+		"a range that begins with it":             {manifest: ranges("00-00-00-00-00-00", "00:00:00:00:00:ff"), problem: "start at 00:00:00:00:00:01"},
+		"dashes and colons in one address":        {manifest: ranges("02:4a:be-00:00:00", "02:4a:be:00:00:ff"), problem: "spec.ranges[0].start"},
 		"an enforcement that does not exist":      {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:01"}], enforcement: Maybe}`), problem: "spec.enforcement"},
 		"an exclusion that is reversed":           {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:09"}], exclude: [{start: "02:00:00:00:00:02", end: "02:00:00:00:00:01"}]}`), problem: "spec.exclude[0]"},
 		"a block":                                 {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01")},

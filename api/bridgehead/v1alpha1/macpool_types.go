@@ -46,17 +46,17 @@ const ReasonMACCollision = "MACCollision"
 //
 // +kubebuilder:validation:XValidation:rule="self.start.lowerAscii().replace('-', ':') <= self.end.lowerAscii().replace('-', ':')",message="start must not be greater than end: swap them"
 // +kubebuilder:validation:XValidation:rule="self.start.lowerAscii().substring(0, 2) == self.end.lowerAscii().substring(0, 2)",message="start and end must share their first octet: every second one is multicast, so a range across first octets would hold multicast addresses; write one range per first octet"
-// +kubebuilder:validation:XValidation:rule="!(self.end.lowerAscii().replace('-', ':') == '00:00:00:00:00:00')",message="00:00:00:00:00:00 is no interface's address"
+// +kubebuilder:validation:XValidation:rule="!(self.start.replace('-', ':') == '00:00:00:00:00:00')",message="00:00:00:00:00:00 is no interface's address: start at 00:00:00:00:00:01"
 type MACRange struct {
 	// start is the first address of the range, as 02:4a:be:00:00:00 or 02-4a-be-00-00-00. Its first octet must be even:
 	// odd ones are multicast.
 	//
-	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$`
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]((:[0-9A-Fa-f]{2}){5}|(-[0-9A-Fa-f]{2}){5})$`
 	// +kubebuilder:validation:MaxLength=17
 	Start string `json:"start"`
 	// end is the last address of the range, written as start is.
 	//
-	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$`
+	// +kubebuilder:validation:Pattern=`^[0-9A-Fa-f][02468ACEace]((:[0-9A-Fa-f]{2}){5}|(-[0-9A-Fa-f]{2}){5})$`
 	// +kubebuilder:validation:MaxLength=17
 	End string `json:"end"`
 }
