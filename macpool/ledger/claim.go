@@ -11,6 +11,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
+// maxGone is how many holders of an address one request finds gone: all that shared it, or collided, may be.
+const maxGone = 4
+
 // claims is how far the explicit part of a request has come.
 type claims struct {
 	// macs has the address of every ask that was answered, zero for the others.
@@ -100,14 +103,15 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	}
 	renewal, err := l.claimOrContest(ctx, &c)
 	var taken *macpool.TakenError
-	if errors.As(err, &taken) {
+	for looks := 0; looks < maxGone && errors.As(err, &taken); looks++ {
 		err = l.checkTaken(ctx, &c, taken)
 		if r.Pool.Tolerate && isRefusal(err) {
 			out.collision, c.Regardless, err = taken, true, nil
 		}
-		if err == nil {
-			renewal, err = l.claimOrContest(ctx, &c)
+		if err != nil {
+			break
 		}
+		renewal, err = l.claimOrContest(ctx, &c)
 	}
 	out.err, out.renewal = err, err == nil && renewal
 	if err == nil && !renewal {

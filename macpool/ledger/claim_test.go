@@ -44,6 +44,35 @@ func TestAnAddressThatMovesBetweenTwoVMsIsRefusedForNowAtWorst(t *testing.T) {
 	})
 }
 
+func TestAnAddressWhoseHoldersAreAllGoneIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		ask := named(t, "net", "52:54:00:00:00:01")
+		shared := ask
+		shared.Share = macpool.Sharing{Anyone: true}
+		_, err := w.assign("r1", "vma", ask)
+		require.NoError(t, err)
+		_, err = w.assign("r1", "vmb", shared)
+		require.NoError(t, err)
+		w.pass(MaxAdmission + reuseWithin)
+		request := macpool.Request{Holder: vmNamed("vmc"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+		for _, there := range []string{"vma", "vmb"} {
+			w.has("vma", there == "vma")
+			w.has("vmb", there == "vmb")
+			_, err = w.ledgers["r1"].Preview(t.Context(), request)
+			assert.ErrorContains(t, err, "is held by VirtualMachine default/"+there)
+			_, err = w.ledgers["r1"].Assign(t.Context(), request)
+			assert.ErrorContains(t, err, "is held by VirtualMachine default/"+there)
+		}
+		w.has("vmb", false)
+		_, err = w.ledgers["r1"].Preview(t.Context(), request)
+		require.NoError(t, err)
+		_, err = w.ledgers["r1"].Assign(t.Context(), request)
+		require.NoError(t, err)
+		assert.Equal(t, "52:54:00:00:00:01 vmc/net", w.holds())
+	})
+}
+
 func TestAHoldThatIsYoungIsNotEndedForAnother(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		ask := named(t, "net", "52:54:00:00:00:01")

@@ -68,15 +68,16 @@ func (l *Ledger) previewClaim(
 	if err != nil {
 		return nil, err
 	}
-	err = l.previewLent(c)
-	if err == nil {
-		err = current.Clone().Claim(c)
-	}
+	err = l.previewOn(current, c)
 	var taken *macpool.TakenError
-	if errors.As(err, &taken) {
+	for looks := 0; looks < maxGone && errors.As(err, &taken); looks++ {
 		if err = l.checkTaken(ctx, &c, taken); r.Pool.Tolerate && isRefusal(err) {
 			return taken, nil
 		}
+		if err != nil {
+			break
+		}
+		err = l.previewOn(current, c)
 	}
 	var reserved *macpool.ReservedError
 	if errors.As(err, &reserved) {
@@ -85,10 +86,15 @@ func (l *Ledger) previewClaim(
 	return nil, err
 }
 
-func (l *Ledger) previewLent(c macpool.Claim) error {
+// previewOn returns what a claim on a block would come to now.
+func (l *Ledger) previewOn(b *macpool.Block, c macpool.Claim) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lentToAnotherLocked(c)
+	err := l.lentToAnotherLocked(c)
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return b.Clone().Claim(c)
 }
 
 // previewFree returns an address that could be lent next and is not among those already chosen.
