@@ -132,18 +132,15 @@ func Open(dir string) (*Journal, error) {
 
 // Records returns the policies the node is committed to, by name.
 func (j *Journal) Records() ([]Record, error) {
-	entries, err := os.ReadDir(filepath.Join(j.dir, policyDir))
+	files, err := j.files(policyDir)
 	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
+		return nil, err
 	}
 	var records []Record
 	var failed []error
-	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), suffix) {
-			continue // what a crash left half written
-		}
+	for _, file := range files {
 		var r Record
-		if err := read(filepath.Join(j.dir, policyDir, entry.Name()), &r); err != nil {
+		if err := read(file, &r); err != nil {
 			failed = append(failed, err)
 			continue
 		}
@@ -153,6 +150,22 @@ func (j *Journal) Records() ([]Record, error) {
 		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.UID, b.UID))
 	})
 	return records, errors.Join(failed...)
+}
+
+// files returns the files of a folder of the journal.
+func (j *Journal) files(folder string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(j.dir, folder))
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	var files []string
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), suffix) {
+			continue // what a crash or a full disk left half written
+		}
+		files = append(files, filepath.Join(j.dir, folder, entry.Name()))
+	}
+	return files, nil
 }
 
 // Pending returns the change that was under way when the journal was last used; nil if none was.
@@ -202,14 +215,14 @@ func (j *Journal) NoteAside(c Change) error {
 
 // Aside returns the names of policies that have changes set aside.
 func (j *Journal) Aside() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(j.dir, asideDir))
+	files, err := j.files(asideDir)
 	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
+		return nil, err
 	}
 	var policies []string
-	for _, entry := range entries {
+	for _, file := range files {
 		var c Change
-		if err := read(filepath.Join(j.dir, asideDir, entry.Name()), &c); err != nil {
+		if err := read(file, &c); err != nil {
 			return nil, err
 		}
 		policies = append(policies, c.Policy)

@@ -147,10 +147,13 @@ func TestAPolicyThatHasTheNameOfAnotherIsAnother(t *testing.T) {
 
 // A change that is set aside is no longer pending, and what the policy was committed to before stays on record.
 func TestAChangeIsSetAside(t *testing.T) {
-	j := open(t, t.TempDir())
+	dir := t.TempDir()
+	j := open(t, dir)
 	require.NoError(t, j.Keep(bridge("p", "br0")))
 	require.NoError(t, j.Begin(Change{Record: bridge("p", "br1"), Failures: 5}))
 	require.NoError(t, j.SetAside(Change{Record: bridge("p", "br1")}))
+	half := filepath.Join(dir, "aside", "q.json.new")
+	require.NoError(t, os.WriteFile(half, []byte(`{`), 0o600), "as a crash leaves it")
 	pending, err := j.Pending()
 	require.NoError(t, err)
 	assert.Nil(t, pending)
