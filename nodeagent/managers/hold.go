@@ -125,14 +125,19 @@ func nowCalled(released map[string]letGo, devices map[string]Device) map[string]
 		names[d.ID] = name
 	}
 	now := map[string]letGo{}
-	for link, noted := range released {
-		if name, found := names[noted.id]; found && noted.id != "" {
-			link = name
+	for _, known := range []bool{false, true} { // what is known by its ID last, for that is surely the link
+		for link, noted := range released {
+			name, found := names[noted.id]
+			if found = found && noted.id != ""; found != known {
+				continue
+			} else if found {
+				link = name
+			}
+			if d, there := devices[link]; there {
+				noted.id = d.ID
+			}
+			now[link] = noted
 		}
-		if d, there := devices[link]; there {
-			noted.id = d.ID
-		}
-		now[link] = noted
 	}
 	return now
 }

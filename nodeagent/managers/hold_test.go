@@ -154,6 +154,14 @@ func TestLinksAreKnownByTheirNamesToAnotherProcessOfNetworkManager(t *testing.T)
 	}, nowCalled(released, devices))
 }
 
+func TestALinkThatTakesTheNameOfOneThatWentIsItself(t *testing.T) {
+	released := map[string]letGo{"eth1": {"u1", ":1.4/3"}, "eth2": {"u2", ":1.4/4"}}
+	for range 20 {
+		require.Equal(t, map[string]letGo{"eth2": {"u1", ":1.4/3"}},
+			nowCalled(released, map[string]Device{"eth2": {ID: ":1.4/3"}}), "whichever is looked at first")
+	}
+}
+
 // again returns what a process that starts has of a node's managers.
 func again(m *Managers) *Managers {
 	return &Managers{Files: m.Files, NetworkManager: m.NetworkManager, Networkd: m.Networkd}
