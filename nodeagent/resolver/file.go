@@ -65,7 +65,8 @@ type File struct {
 }
 
 // Read returns what the file says, nothing if there is none. See Parse. Where a Keeper has the file, what it was told
-// is configured and nothing else is.
+// is configured and nothing else is; and where the file names the program itself, which answers from what it remembers,
+// those that it asks are the name servers.
 func (f File) Read() (netstate.DNS, error) {
 	text, err := f.text()
 	dns := Parse(text)
@@ -73,7 +74,11 @@ func (f File) Read() (netstate.DNS, error) {
 		var static netstate.DNSConfig
 		static, err = f.told(k)
 		dns.Config = &static
-		return dns, err
+		shown, unread := f.shown(k)
+		if k.Shows != "" && shown != "" {
+			dns.Running.Server = Parse(shown).Running.Server
+		}
+		return dns, errors.Join(err, unread)
 	}
 	if err == nil {
 		dns.Foreign = !ours(text)

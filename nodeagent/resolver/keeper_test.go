@@ -132,6 +132,22 @@ func TestProgramsThatKeepTheFileAreTold(t *testing.T) {
 	}
 }
 
+func TestTheNameServersAreThoseThatSystemdResolvedAsks(t *testing.T) {
+	for shown, want := range map[string][]string{
+		"nameserver 192.0.2.1\nnameserver 192.0.2.2\n": {"192.0.2.1", "192.0.2.2"},
+		"# No DNS servers known.\n":                    {},
+		"":                                             {"127.0.0.53"},
+	} {
+		n := keptBy(t, byResolved, Resolved, resolvedUses)
+		if shown != "" { // else the agent does not see it
+			require.NoError(t, replace(filepath.Join(n.file.Root, uplinkFile), shown))
+		}
+		dns, err := n.file.Read()
+		require.NoError(t, err)
+		assert.Equal(t, want, dns.Running.Server)
+	}
+}
+
 func TestWhatAProgramDoesNotTakeIsTakenBack(t *testing.T) {
 	n := keptBy(t, byNetworkManager, NetworkManager, func(string) string { return byNetworkManager })
 	n.file.Keepers[0].Patience = 0
