@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -198,17 +199,39 @@ func (h *Host) Run(ctx context.Context) error {
 }
 
 func (h *Host) followLeases(ctx context.Context) {
+	write := func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.file.Write(h.dns, h.clients.DNS())
+	}
+	follow(ctx, h.clients.Changed(), write, h.log)
+}
+
+// writeAgain is how long after name servers could not be written that is tried again, as when the program that keeps
+// them is just being started.
+const writeAgain = 10 * time.Second
+
+// follow writes name servers whenever they have changed, until ctx is done, and again if that failed, unless it is
+// another program's business or not permitted.
+func follow(ctx context.Context, changed <-chan struct{}, write func() error, log logr.Logger) {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.clients.Changed():
+		case <-changed:
+		case <-again:
 		}
-		h.mu.Lock()
-		err := h.file.Write(h.dns, h.clients.DNS())
-		h.mu.Unlock()
-		if err != nil {
-			h.log.Error(err, "Cannot write name servers")
+		again = nil
+		err := write()
+		if err == nil {
+			continue
+		}
+		log.Error(err, "Cannot write name servers")
+		var kept *resolver.KeptError
+		var readOnly *resolver.ReadOnlyError
+		if !errors.As(err, &kept) && !errors.As(err, &readOnly) {
+			again = time.After(writeAgain)
 		}
 	}
 }
