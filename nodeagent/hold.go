@@ -59,9 +59,19 @@ func (k *Keeper) holdBut(key string) {
 	k.holding.failed, k.holding.cause = healing{}, ""
 }
 
-// held returns the links to be kept, sorted, but for those of one record.
+// held returns the links to be kept, sorted, but for those of one record. While a record cannot be read, those that are
+// kept stay so: they may be its own, and a manager that gets a port back takes it out of its bridge.
 func (k *Keeper) held(but string) ([]string, error) {
 	links := netstate.Held(k.sum(func(r journal.Record) bool { return r.Key() != but }))
+	if k.unread && k.HeldLinks != nil {
+		kept, err := k.HeldLinks()
+		if err != nil {
+			return nil, err
+		}
+		for _, link := range kept {
+			links[link] = true
+		}
+	}
 	pending, err := k.Journal.Pending()
 	if err != nil {
 		return nil, err

@@ -44,6 +44,8 @@ type Keeper struct {
 	Event func(policy, reason, note string)
 	// HoldLinks keeps links from the programs that manage links, and gives others back. Nil knows no such program.
 	HoldLinks func(links []string) error
+	// HeldLinks returns the links that are kept from such programs. Nil knows none.
+	HeldLinks func() ([]string, error)
 	Clock     clock.PassiveClock
 	Log       logr.Logger
 
@@ -182,6 +184,10 @@ func (k *Keeper) applyOnce(ctx context.Context, r journal.Record) error {
 		return err
 	}
 	k.records[r.Key()] = r
+	if k.unread {
+		_, failed := k.Journal.Records() // this may have been the one
+		k.unread = failed != nil
+	}
 	k.latest = nil // who owns what has changed
 	delete(k.healings, r.Key())
 	return errors.Join(k.replace(old, r), k.restored(r.Key()), k.Journal.DropAside(r.Key()), k.disown(r))

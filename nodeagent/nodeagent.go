@@ -62,6 +62,8 @@ type Options struct {
 	Committed func()
 	// Hold keeps links from the programs that manage links, and gives others back. Nil knows no such program.
 	Hold func(links []string) error
+	// Held returns the links that are kept from such programs. Nil knows none.
+	Held func() ([]string, error)
 	// RemoveProfiles deletes what kubernetes-nmstate left with a manager of links for some links, and returns the names.
 	// Nil knows no such manager.
 	RemoveProfiles func(links []string) ([]string, error)
@@ -133,6 +135,7 @@ func New(o Options) (*Agent, error) {
 			Probe:     o.Probe,
 			Deadline:  o.ProbeDeadline,
 			HoldLinks: o.Hold,
+			HeldLinks: o.Held,
 			Clock:     o.Clock,
 			Event: func(policy, reason, note string) {
 				o.Event(policy, corev1.EventTypeWarning, reason, o.NodeName+": "+note)

@@ -73,6 +73,7 @@ func restoredKeeper(o Options, h *host.Host, log logr.Logger) (*nodeagent.Keeper
 		Journal:   j,
 		Boot:      boot,
 		HoldLinks: h.Hold,
+		HeldLinks: h.Held,
 		Clock:     clock.RealClock{},
 		Log:       log.WithName("keeper"),
 	}

@@ -187,7 +187,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	agent, err = nodeagent.New(nodeagent.Options{
 		NodeName: o.NodeName, Network: h, StateDir: o.StateDir, Boot: boot, Config: cfg,
 		Probe: probes, ProbeDeadline: o.ProbeDeadline, Way: probe.Way(h),
-		Committed: h.Committed, Hold: h.Hold, Access: h.CheckAccess,
+		Committed: h.Committed, Hold: h.Hold, Held: h.Held, Access: h.CheckAccess,
 		RemoveProfiles: h.RemoveProfiles,
 		RestoredAtBoot: managers.RestoredAtBoot(o.HostRoot), BootUnit: unit, Others: others.Check,
 		IgnoredBridges: o.IgnoreBridges, Event: event, Version: "bridgehead-" + version.String(), Metrics: registry, Log: log,

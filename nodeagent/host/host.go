@@ -93,6 +93,9 @@ func (h *Host) Read() (netstate.State, error) {
 // Hold keeps links from the programs that managed them, and gives others back; see managers.Managers.Hold.
 func (h *Host) Hold(links []string) error { return h.managers.Hold(links) }
 
+// Held returns the links that are kept from the programs that managed them.
+func (h *Host) Held() ([]string, error) { return h.managers.Held() }
+
 // RemoveProfiles deletes what kubernetes-nmstate left for some links; see managers.Managers.RemoveProfiles.
 func (h *Host) RemoveProfiles(links []string) ([]string, error) {
 	return h.managers.RemoveProfiles(links)

@@ -21,6 +21,18 @@ func (m *Managers) Hold(links []string) error {
 	return errors.Join(m.holdNetworkManagerLocked(slices.Compact(links)), m.holdNetworkdLocked(slices.Compact(links)))
 }
 
+// Held returns the links that are kept from managers, by what is noted of them, sorted.
+func (m *Managers) Held() ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	links, _, err := m.Files.unmanaged()
+	released, failed := m.Files.released()
+	networks, unread := m.Files.networks()
+	links = slices.AppendSeq(append(links, networks...), maps.Keys(released))
+	slices.Sort(links)
+	return slices.Compact(links), errors.Join(err, failed, unread)
+}
+
 // holdNetworkManagerLocked has NetworkManager, or only its files while it does not run, say which links are not its
 // own.
 func (m *Managers) holdNetworkManagerLocked(links []string) error {

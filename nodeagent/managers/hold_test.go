@@ -162,6 +162,24 @@ func TestALinkThatTakesTheNameOfOneThatWentIsItself(t *testing.T) {
 	}
 }
 
+func TestWhatIsHeldIsKnownByItsFiles(t *testing.T) {
+	for _, runs := range []netstate.Manager{"", netstate.NetworkManager, netstate.Networkd} {
+		m, _ := node(t, runs)
+		held, err := m.Held()
+		require.NoError(t, err)
+		assert.Empty(t, held)
+		require.NoError(t, m.Hold([]string{"eth1", "br1"}))
+		held, err = again(m).Held()
+		require.NoError(t, err)
+		assert.Equal(t, []string{"br1", "eth1"}, held, runs)
+	}
+	m, _ := node(t, netstate.NetworkManager)
+	require.NoError(t, m.Do(takeOver("eth2")))
+	held, err := m.Held()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"eth2"}, held, "as in the middle of a change")
+}
+
 // again returns what a process that starts has of a node's managers.
 func again(m *Managers) *Managers {
 	return &Managers{Files: m.Files, NetworkManager: m.NetworkManager, Networkd: m.Networkd}

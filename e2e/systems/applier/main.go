@@ -130,7 +130,7 @@ func newKeeper(fails bool) (*nodeagent.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &nodeagent.Keeper{Node: h, Journal: j, HoldLinks: h.Hold, Clock: clock.RealClock{}, Log: log}
+	k := &nodeagent.Keeper{Node: h, Journal: j, HoldLinks: h.Hold, HeldLinks: h.Held, Clock: clock.RealClock{}, Log: log}
 	if fails {
 		k.Probe = func(context.Context) func(context.Context) error {
 			return func(context.Context) error { return errors.New("nobody answers") }
