@@ -43,6 +43,7 @@ type cluster struct {
 	live  client.Client
 	// addresses are the own Node's, as it was last read.
 	addresses atomic.Pointer[[]netip.Addr]
+	deleted   deleted
 }
 
 func newCluster(cfg *rest.Config, node string) (*cluster, error) {
@@ -151,7 +152,7 @@ func (c *cluster) watch(ctx context.Context, work, report func()) error {
 		}
 		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { work() },
-			DeleteFunc: func(any) { work() },
+			DeleteFunc: func(last any) { c.deleted.note(last); work() },
 			UpdateFunc: func(old, new any) { w.changed(old.(client.Object), new.(client.Object)) },
 		})
 		if err != nil {

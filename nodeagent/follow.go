@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,7 @@ func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 		return yes
 	}
 	var failed []error
-	for _, t := range tasks(policies, a.keeper.Records(), again) {
+	for _, t := range tasks(slices.Concat(policies, a.cluster.deleted.list()), a.keeper.Records(), again) {
 		if a.publish.busy(t.policy.Name) || t.verb == revert && soon(a.keeper.RevertPause(t.key)) {
 			continue
 		}
@@ -43,6 +44,7 @@ func (a *Agent) follow(ctx context.Context) (wait time.Duration, err error) {
 			failed = append(failed, fmt.Errorf("%s policy %s: %w", t.verb, t.policy.Name, err))
 		}
 	}
+	a.cluster.deleted.drop(a.keeper.Records())
 	a.removeProfiles(policies)
 	failed = append(failed, a.dropFallen(policies))
 	return wait, errors.Join(failed...)

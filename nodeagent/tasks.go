@@ -89,14 +89,16 @@ type task struct {
 }
 
 // tasks lists what is to be done about the policies, by name: first what ends, then what begins. policies are all
-// there are, records what the node is committed to by key, and again whether a turn that is finished is to be taken
-// once more.
+// there are, and those that were deleted a moment ago; records what the node is committed to by key, and again whether
+// a turn that is finished is to be taken once more.
 func tasks(policies []Policy, records map[string]journal.Record, again func(Policy) bool) []task {
 	var ends, begins []task
 	policies = slices.SortedFunc(slices.Values(policies), func(a, b Policy) int { return cmp.Compare(a.Name, b.Name) })
 	selected := map[string]bool{} // by key
+	left := map[string]Policy{}   // the others, by key
 	for _, p := range policies {
 		if !p.Selected {
+			left[p.key()] = p
 			continue
 		}
 		key := p.key()
@@ -120,6 +122,10 @@ func tasks(policies []Policy, records map[string]journal.Record, again func(Poli
 		r := records[key]
 		if selected[key] || r.Orphan {
 			continue
+		}
+		if p, known := left[key]; known && p.Revert != r.Revert { // the annotation came with, or just before, the end
+			ends = append(ends, task{verb: annotate, policy: p, key: key})
+			r.Revert = p.Revert
 		}
 		what := orphan
 		if r.Revert {

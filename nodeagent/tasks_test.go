@@ -77,6 +77,12 @@ func TestWhatIsToBeDone(t *testing.T) {
 		"a policy that does not select the node any more": {
 			[]Policy{{Name: "p", Generation: 2, Turn: 2}}, []journal.Record{record("p")}, "orphan p",
 		},
+		"a policy that does not select the node any more and is to be undone since then": {
+			[]Policy{{Name: "p", Generation: 2, Turn: 2, Revert: true}}, []journal.Record{record("p")}, "annotate p, revert p",
+		},
+		"a policy that does not select the node any more and is not to be undone since then": {
+			[]Policy{{Name: "p", Generation: 2, Turn: 2}}, []journal.Record{{Policy: "p", Revert: true}}, "annotate p, orphan p",
+		},
 		"a policy that was gone before": {nil, []journal.Record{{Policy: "p", Orphan: true, Revert: true}}, ""},
 		"an annotation that changed":    {[]Policy{{Name: "p", Generation: 2, Turn: 2, Selected: true, Status: status(2, 1, available)}}, []journal.Record{record("p")}, "annotate p"},
 		"a deadline that changed": {

@@ -5,6 +5,8 @@ package stories
 import (
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/nmstate"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
 	"github.com/bridgehead-dev/bridgehead/nad"
+	"github.com/bridgehead-dev/bridgehead/netstate"
 )
 
 const (
@@ -137,6 +140,48 @@ func TestAPolicyThatIsDeletedLeavesWhatItMade(t *testing.T) {
 	booted := newHollow(t)
 	agent.start(t, booted)
 	require.Eventually(t, booted.bridged, within, moment, "also over a reboot")
+}
+
+// A busyNode is one that takes its time to be read while somebody holds it.
+type busyNode struct {
+	*hollowNode
+	held  sync.Mutex
+	waits atomic.Int32
+}
+
+// Read implements nodeagent.Network.
+func (b *busyNode) Read() (netstate.State, error) {
+	b.waits.Add(1)
+	b.held.Lock()
+	defer b.held.Unlock()
+	b.waits.Add(-1)
+	return b.hollowNode.Read()
+}
+
+func TestAPolicyThatIsAnnotatedAndDeletedWhileTheAgentIsBusyIsUndone(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t)
+	agent, network := f.addNode(t, "n1"), &busyNode{hollowNode: newHollow(t)}
+	agent.start(t, network)
+	policy := strings.ReplaceAll(agentPolicy, "{bridgehead.dev/on-delete: revert}", "{}")
+	_, err := f.KubectlInput(t.Context(), policy, "apply", "-f", "-")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return f.available(t, "n1") }, within, moment, "applied")
+
+	network.held.Lock()
+	network.removeBridge(t)
+	require.Eventually(t, func() bool { return network.waits.Load() > 0 }, within, moment, "the agent looks at the node")
+	_, err = f.Kubectl(t.Context(), "annotate", "nncp", "uplink", "bridgehead.dev/on-delete=revert")
+	require.NoError(t, err)
+	_, err = f.Kubectl(t.Context(), "delete", "nncp", "uplink")
+	require.NoError(t, err)
+	var e v1beta1.NodeNetworkConfigurationEnactment
+	require.Eventually(t, func() bool {
+		return apierrors.IsNotFound(f.client.Get(t.Context(), types.NamespacedName{Name: "n1.uplink"}, &e))
+	}, within, moment, "the watches have told")
+	network.held.Unlock()
+	require.Eventually(t, func() bool { return len(agent.records(t)) == 0 }, within, moment, "undone and forgotten")
+	assert.False(t, network.bridged())
 }
 
 func TestANodeWithoutTheNICSaysSoAndWaitsForIt(t *testing.T) {

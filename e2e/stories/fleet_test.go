@@ -179,14 +179,20 @@ func (f *fleet) told(t *testing.T, reason string) string {
 	return out
 }
 
-// forgot reports whether an agent has noted that a policy is gone.
-func (a *hollowAgent) forgot(t *testing.T, policy string) bool {
+// records returns what an agent has noted that its node is committed to.
+func (a *hollowAgent) records(t *testing.T) []journal.Record {
 	t.Helper()
 	j, err := journal.Open(a.dir)
 	require.NoError(t, err)
 	records, err := j.Records()
 	require.NoError(t, err)
-	return slices.ContainsFunc(records, func(r journal.Record) bool { return r.Policy == policy && r.Orphan })
+	return records
+}
+
+// forgot reports whether an agent has noted that a policy is gone.
+func (a *hollowAgent) forgot(t *testing.T, policy string) bool {
+	t.Helper()
+	return slices.ContainsFunc(a.records(t), func(r journal.Record) bool { return r.Policy == policy && r.Orphan })
 }
 
 // fall notes that the node gave up all policies when it booted, as the unit of the host does before an agent runs.
