@@ -199,7 +199,7 @@ func TestBlockAdopt(t *testing.T) {
 	}
 }
 
-func TestBlockSettle(t *testing.T) {
+func TestReservationsOfADeadReplicaEnd(t *testing.T) {
 	b := NewBlock(Prefix{2})
 	got := b.Reserve(3, everything(), "dead", time.Unix(1, 0))
 	b.Reserve(1, everything(), "alive", time.Unix(1, 0))

@@ -109,8 +109,8 @@ func (all owners) add(text string, o macpool.Object) error {
 	return nil
 }
 
-// checkSettled waits until the ledger holds exactly what there is, and nothing is reserved for replicas that are gone.
-func (f *field) checkSettled(ctx context.Context) error {
+// checkLedger waits until the ledger holds exactly what there is, and nothing is reserved for replicas that are gone.
+func (f *field) checkLedger(ctx context.Context) error {
 	var difference string
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, maxWait, true, func(ctx context.Context) (bool, error) {
 		all, err := f.owners(ctx)

@@ -58,7 +58,7 @@ func run(ctx context.Context, o Options) error {
 		return err
 	}
 	f.report(os.Stdout)
-	if err := f.checkSettled(ctx); err != nil {
+	if err := f.checkLedger(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, f.suite.Logs())
 	}
 	fmt.Println("No address was had by two, and the ledger holds what there is, no more and no less.")

@@ -114,7 +114,7 @@ func TestChaosNeitherDuplicatesNorLeaksAddresses(t *testing.T) {
 	havoc.Wait()
 	require.NoError(t, err)
 	c.closeAll()
-	c.requireSettled()
+	c.requireTrueLedger()
 	s := &c.stats
 	t.Logf(
 		"%d VMs created, %d refused, %d undecided, %d rejected after admission, %d deleted; %d kills, %d pauses, %d API server restarts",
@@ -263,8 +263,8 @@ func (c *chaos) closeAll() {
 	}
 }
 
-// requireSettled waits until the ledger holds exactly what the VMs have, and nothing is reserved any more.
-func (c *chaos) requireSettled() {
+// requireTrueLedger waits until the ledger holds exactly what the VMs have, and nothing is reserved any more.
+func (c *chaos) requireTrueLedger() {
 	var difference string
 	err := wait.PollUntilContextTimeout(
 		c.t.Context(),

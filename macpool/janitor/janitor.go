@@ -34,7 +34,7 @@ const (
 	sweepInterval = 10 * time.Second
 	// reportInterval is how often the status of the pools is brought up to date.
 	reportInterval = 2 * time.Second
-	// importWorkers is how many VMs are imported, or settled, at a time.
+	// importWorkers is how many objects are imported or decided about, and how many blocks written, at a time.
 	importWorkers = 32
 	// retryInterval is how often an import is tried again.
 	retryInterval = time.Second

@@ -68,7 +68,7 @@ func subjectOf(o macpool.Object) subject {
 	return subject{pod: o.Kind == macpool.KindPod, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}
 }
 
-// A subject is what is settled at a time: a pod, or a VM together with its instance, which has its name.
+// A subject is what is decided about as one: a pod, or a VM together with its instance, which has its name.
 type subject struct {
 	pod bool
 	key types.NamespacedName

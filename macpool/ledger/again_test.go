@@ -58,12 +58,12 @@ func TestASecondLookKeepsItsAddressAndAThirdDoesNot(t *testing.T) {
 			in(t, 4096, []string{"r1", "r2", "r3"}, func(t *testing.T, w *world) {
 				m := w.lendTo("c")
 				if c.recorded {
-					w.settleWrites()
+					w.finishWrites()
 				}
 				require.NoError(t, w.again(c.second, "c", m))
 				var busy *macpool.BusyError
 				require.ErrorAs(t, w.again(c.third, "c", m), &busy, "it may be taken again, or never")
-				w.settleWrites()
+				w.finishWrites()
 				b, err := w.store.Get(t.Context(), m.Prefix())
 				require.NoError(t, err)
 				assert.Len(t, b.Entry(m).Holds, 1)
@@ -79,7 +79,7 @@ func TestOfTwoSecondLooksAtOnceOneIsRefused(t *testing.T) {
 			claim := fmt.Sprint("c", i)
 			m := w.lendTo(claim)
 			if i%2 == 0 {
-				w.settleWrites()
+				w.finishWrites()
 			}
 			var granted atomic.Int32
 			var looks sync.WaitGroup
@@ -110,7 +110,7 @@ func TestASecondLookAtACreationThatIsOverGivesNothing(t *testing.T) {
 func TestARefusalOfANamelessHoldersAddressIsFinalOnceTheObjectExists(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		m := w.lendTo("c")
-		w.settleWrites()
+		w.finishWrites()
 		ask := macpool.Ask{Interface: "net", MAC: m}
 		var busy *macpool.BusyError
 		var taken *macpool.TakenError
@@ -168,7 +168,7 @@ func TestASecondLookAsksForMoreThanTheFirstGave(t *testing.T) {
 func TestASecondLookThatFailsKeepsWhatItHad(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		m := w.lendTo("c")
-		w.settleWrites()
+		w.finishWrites()
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
 		w.has("vma", true)
@@ -181,7 +181,7 @@ func TestASecondLookThatFailsKeepsWhatItHad(t *testing.T) {
 		})
 		var taken *macpool.TakenError
 		require.True(t, errors.As(err, &taken), "%v", err)
-		w.settleWrites()
+		w.finishWrites()
 		b, err := w.store.Get(t.Context(), m.Prefix())
 		require.NoError(t, err)
 		assert.Len(t, b.Entry(m).Holds, 1)

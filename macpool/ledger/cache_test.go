@@ -55,7 +55,7 @@ func TestABlockThatWasDeletedWhileTheWatchWasCutOffIsInNoWindowAndWrittenAgain(t
 		w.stall("r1")
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		l := w.ledgers["r1"]
 		lost := slices.Clone(l.windows["default"].free)
 		require.NotEmpty(t, lost)
@@ -63,7 +63,7 @@ func TestABlockThatWasDeletedWhileTheWatchWasCutOffIsInNoWindowAndWrittenAgain(t
 		l.Forget(lost[0].Prefix(), "1") // the last state that the watch had seen
 		synctest.Wait()
 		assert.NotContains(t, l.windows["default"].free, lost[0])
-		w.settleWrites()
+		w.finishWrites()
 		assert.Contains(t, w.holds(), "vma/net")
 	})
 }

@@ -20,7 +20,7 @@ func TestRejectedCreationsAreNoReasonToDeleteVMs(t *testing.T) {
 		for i := range 12 {
 			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm-", Claim: fmt.Sprint(i)}
 			_, err = w.ledgers["r1"].Assign(t.Context(), macpool.Request{Holder: o, Pool: w.pool, Asks: anyFor("net")})
-			w.settleWrites()
+			w.finishWrites()
 		}
 		var exhausted *macpool.ExhaustedError
 		require.ErrorAs(t, err, &exhausted)
@@ -121,7 +121,7 @@ func TestWhatAVMHadBeforeSurvivesARefusal(t *testing.T) {
 		w.pass(2 * reuseWithin) // the answer does not come from memory
 		_, err := w.assign("r1", "vma", own, taken)
 		require.Error(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		_, held := w.hold(own.MAC)
 		assert.True(t, held)
 	})
@@ -141,7 +141,7 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		l := w.ledgers["r1"]
 		// vmb was made past admission, with addresses that are set aside in the window.
 		kept := slices.Clone(l.windows["default"].free[:2])
@@ -157,7 +157,7 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 			require.NoError(t, err)
 			assert.NotContains(t, kept, other.MACs[0], "nor is it given to another VM")
 		}
-		w.settleWrites()
+		w.finishWrites()
 		assert.Contains(t, l.HoldsOf(vmNamed("vmb")), kept[0])
 	})
 }
@@ -177,7 +177,7 @@ func TestAReplicaThatLosesItsLeaseWhileItWaitsForAnAddressClaimsNothing(t *testi
 		release := func(b *macpool.Block) { b.Unreserve(reserved, "r1") }
 		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), reserved.Prefix(), release))
 		require.ErrorIs(t, <-claimed, macpool.ErrNotReady)
-		w.settleWrites()
+		w.finishWrites()
 		assert.NotContains(t, w.holds(), "vmb")
 	})
 }

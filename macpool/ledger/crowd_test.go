@@ -30,10 +30,10 @@ func (w *world) crowd(name string, vms int, every time.Duration) (given []macpoo
 func TestRecordsOfACrowdAreWrittenTogether(t *testing.T) {
 	in(t, 1<<24, []string{"r1"}, func(t *testing.T, w *world) {
 		w.crowd("early", 200, 10*time.Millisecond) // until the window is as large as it gets
-		w.settleWrites()
+		w.finishWrites()
 		before := w.store.Puts()
 		w.crowd("late", 100, 10*time.Millisecond)
-		w.settleWrites()
+		w.finishWrites()
 		assert.LessOrEqual(t, w.store.Puts()-before, 5, "writes for 100 VMs in a second")
 	})
 }
@@ -82,7 +82,7 @@ func TestHowLongRecordsWaitForCompany(t *testing.T) {
 func TestWhatWasLentInACrowdIsRecordedOnceSomebodyAsksForIt(t *testing.T) {
 	in(t, 1<<24, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		w.crowd("early", 200, 10*time.Millisecond)
-		w.settleWrites()
+		w.finishWrites()
 		given := w.crowd("late", busyChanges, 0)
 		w.pass(batchDelay + batchDelay/2)
 		require.False(t, w.ownedInStore(given[0], vmNamed("late0"), "nobody"), "it waits for company")
@@ -111,7 +111,7 @@ func TestWritesThatFailAreTriedAgainAfterAPause(t *testing.T) {
 				assert.Less(t, tries, 40, "writes tried in a minute")
 				assert.Greater(t, tries, 20)
 				w.store.Fail(nil)
-				w.settleWrites()
+				w.finishWrites()
 				assert.Equal(t, 1, w.store.Puts(), "all are written once they can be")
 			})
 		})
@@ -137,7 +137,7 @@ func TestARecordThatIsTooLargeKeepsNoOtherFromBeingWritten(t *testing.T) {
 	in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
 		w.ledgers["r1"].writer.store = smallStore{w.store, "vm3"}
 		w.enqueue(20, false)
-		w.settleWrites()
+		w.finishWrites()
 		b, err := w.store.Get(t.Context(), w.pool.Set.At(0).Prefix())
 		require.NoError(t, err)
 		assert.Equal(t, 19, b.Len(), "all but one are recorded")
@@ -154,7 +154,7 @@ func TestAnAddressWhoseRecordIsTooLargeIsLentToNobodyElse(t *testing.T) {
 		unrecorded, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
 		for i := range 20 {
-			w.settleWrites()
+			w.finishWrites()
 			other, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("net")...)
 			require.NoError(t, err)
 			require.NotEqual(t, unrecorded.MACs, other.MACs)

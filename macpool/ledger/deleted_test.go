@@ -73,7 +73,7 @@ func TestBlocksThatAreDeletedByHandTakeNoAddressFromItsHolder(t *testing.T) {
 				for i := range 20 {
 					give([]string{"r1", "r2"}[i%2], fmt.Sprint("early", i))
 				}
-				w.settleWrites()
+				w.finishWrites()
 				remove(t, w)
 				for i := range 20 {
 					give([]string{"r1", "r2"}[i%2], fmt.Sprint("late", i))
@@ -82,7 +82,7 @@ func TestBlocksThatAreDeletedByHandTakeNoAddressFromItsHolder(t *testing.T) {
 					_, err := w.assign("r2", "thief", macpool.Ask{Interface: "net", MAC: m})
 					require.Error(t, err, "%s is had by %s", m, vm)
 				}
-				w.settleWrites()
+				w.finishWrites()
 				for m, vm := range owner {
 					assert.Contains(t, w.holds(), fmt.Sprintf("%s %s/", m, vm))
 				}
@@ -95,7 +95,7 @@ func TestABlockThatIsDeletedByHandIsBackBeforeAnybodyAsks(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.deleteAll()
 		w.pass(batchDelay)
 		assert.Equal(t, "52:54:00:00:00:01 vma/net", w.holds())
@@ -106,10 +106,10 @@ func TestABlockThatTheJanitorDeletesStaysDeleted(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.free("r2", "vma")
 		w.deleteAll()
-		w.settleWrites()
+		w.finishWrites()
 		assert.Empty(t, w.store.Blocks())
 	})
 }
@@ -118,7 +118,7 @@ func TestAnAddressThatIsBeingGivenUpIsNoOrphan(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		l := w.ledgers["r1"]
 		window := l.windows["default"]
 		w.down.Store(true)
@@ -128,7 +128,7 @@ func TestAnAddressThatIsBeingGivenUpIsNoOrphan(t *testing.T) {
 		l.mu.Unlock()
 		assert.False(t, l.hasOrphans(l.cache.block(given.Prefix()), window), "the write that gives it up may be under way")
 		w.down.Store(false)
-		w.settleWrites()
+		w.finishWrites()
 		w.pass(maxRetry)
 		assert.NotContains(t, w.reservedBy("r1"), given)
 		assert.Empty(t, l.memory.leaving)
@@ -159,7 +159,7 @@ func TestARecordThatIsGivenUpIsTold(t *testing.T) {
 		require.NoError(t, err)
 		_, err = w.assign("r1", "vmb", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		assert.Equal(t, map[macpool.MAC]string{grant.MACs[0]: "vma"}, told)
 		assert.Contains(t, w.reservedBy("r1"), grant.MACs[0], "nobody else is given it")
 	})
@@ -169,7 +169,7 @@ func TestAnAddressThatIsLentElsewhereIsToleratedWhereThePoolSaysSo(t *testing.T)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1<<24, "r1", "r2")
 		w.crowd("early", 200, 0)
-		w.settleWrites()
+		w.finishWrites()
 		given := w.crowd("late", busyChanges, 0)
 		w.pass(batchDelay + batchDelay/2)
 		require.False(t, w.ownedInStore(given[0], vmNamed("late0"), "nobody"), "r2 sees it reserved, and not held")

@@ -82,7 +82,7 @@ func TestLedgerStory(t *testing.T) {
 					assert.True(t, w.ownedInStore(m, vmNamed(row.vm), name), "%s was answered before the store knew whose it is", m)
 				}
 				w.down.Store(false)
-				w.settleWrites()
+				w.finishWrites()
 				w.checkSingleHolders()
 				if row.err != "" {
 					require.ErrorContains(t, err, row.err, row.story)
@@ -110,7 +110,7 @@ func TestPreviewChangesNothingAndAnswersAlike(t *testing.T) {
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
 		w.has("vma", true)
-		w.settleWrites()
+		w.finishWrites()
 		puts, l := w.store.Puts(), w.ledgers["r1"]
 		preview := func(vm string, asks ...macpool.Ask) (macpool.Grant, error) {
 			return l.Preview(t.Context(), macpool.Request{Holder: vmNamed(vm), Pool: w.pool, Asks: asks})
@@ -126,7 +126,7 @@ func TestPreviewChangesNothingAndAnswersAlike(t *testing.T) {
 		held, err := preview("vma", anyFor("net")...)
 		require.NoError(t, err)
 		assert.Equal(t, mustMAC(t, "52:54:00:00:00:01"), held.MACs[0], "what it has already")
-		w.settleWrites()
+		w.finishWrites()
 		assert.Equal(t, puts, w.store.Puts())
 		assert.Empty(t, l.windows)
 	})
@@ -137,7 +137,7 @@ func TestExhaustedPoolSaysSoAndKeepsNothing(t *testing.T) {
 		w := newWorld(t, 3, "r1")
 		_, err := w.assign("r1", "vma", anyFor("a", "b")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		held := w.holds()
 		_, err = w.assign("r1", "vmb", append(anyFor("a", "b"), named(t, "c", "52:54:00:00:00:01"))...)
 		var exhausted *macpool.ExhaustedError
@@ -145,7 +145,7 @@ func TestExhaustedPoolSaysSoAndKeepsNothing(t *testing.T) {
 		assert.EqualValues(t, 3, exhausted.Total)
 		assert.EqualValues(t, 2, exhausted.Used)
 		assert.ErrorContains(t, err, "MACPool default is exhausted: 2 of its 3 addresses are used")
-		w.settleWrites()
+		w.finishWrites()
 		assert.Equal(t, held, w.holds())
 		_, err = w.assign("r1", "vmc", anyFor("a")...)
 		assert.NoError(t, err, "the last address goes to who needs one")
@@ -176,7 +176,7 @@ func TestWindowIsSmallInATinyPool(t *testing.T) {
 		w := newWorld(t, 16, "r1")
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		usage := w.ledgers["r1"].Usage(w.pool)
 		assert.LessOrEqual(t, usage.Reserved, uint64(1), "16 addresses: a window of 1")
 	})
@@ -187,15 +187,15 @@ func TestIdleWindowIsGivenBack(t *testing.T) {
 		w := newWorld(t, 4096, "r1")
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		l := w.ledgers["r1"]
 		require.NotZero(t, l.Usage(w.pool).Reserved)
 		l.ReturnIdle()
-		w.settleWrites()
+		w.finishWrites()
 		require.NotZero(t, l.Usage(w.pool).Reserved, "it was just used")
 		w.pass(idleAfter)
 		l.ReturnIdle()
-		w.settleWrites()
+		w.finishWrites()
 		assert.Zero(t, l.Usage(w.pool).Reserved)
 		assert.EqualValues(t, 1, l.Usage(w.pool).Used)
 	})
@@ -220,11 +220,11 @@ func TestAddressInAnotherWindowIsGivenUpToWhoAsksForIt(t *testing.T) {
 		w := newWorld(t, 4096, "r1", "r2")
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		reserved := w.ledgers["r1"].windows["default"].free[0]
 		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.checkSingleHolders()
 		assert.Contains(t, w.holds(), reserved.String()+" vmb/net")
 		assert.NotContains(t, w.ledgers["r1"].windows["default"].free, reserved)
@@ -236,14 +236,14 @@ func TestAddressOfAStalledReplicaIsRefusedForNow(t *testing.T) {
 		w := newWorld(t, 4096, "r1", "r2")
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.mu.Lock()
 		w.blind["r1"] = true
 		w.mu.Unlock()
 		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]})
 		var busy *macpool.BusyError
 		require.ErrorAs(t, err, &busy)
-		w.settleWrites()
+		w.finishWrites()
 	})
 }
 
@@ -273,7 +273,7 @@ func TestManyRequestsShareAWrite(t *testing.T) {
 			})
 		}
 		group.Wait()
-		w.settleWrites()
+		w.finishWrites()
 		w.checkSingleHolders()
 		assert.EqualValues(t, 2*vms, w.ledgers["r1"].Usage(w.pool).Used)
 		assert.LessOrEqual(t, w.store.Puts(), vms*3/100+8, "writes for %d VMs, and until the window has grown", vms)

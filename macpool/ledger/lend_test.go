@@ -33,7 +33,7 @@ func TestWhoWaitsIsServedInOrder(t *testing.T) {
 		for range vms {
 			require.NoError(t, <-errs)
 		}
-		w.settleWrites()
+		w.finishWrites()
 		w.checkSingleHolders()
 		// Within a block addresses are lent lowest first.
 		before := macpool.Prefix{}
@@ -63,7 +63,7 @@ func TestWhoWaitsIsRefusedWhenTheReplicaLosesItsLease(t *testing.T) {
 		w.leases["r1"].set("r1", false)
 		close(reachable)
 		require.ErrorIs(t, <-failed, macpool.ErrNotReady)
-		w.settleWrites()
+		w.finishWrites()
 		assert.Empty(t, w.holds())
 	})
 }

@@ -28,11 +28,11 @@ func TestAStoreThatIsOlderThanItWasEndsTheLedger(t *testing.T) {
 				w.pool.Set = macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 255}}}, nil)
 				_, err := w.assign("r1", "vma", anyFor("net")...)
 				require.NoError(t, err)
-				w.settleWrites()
+				w.finishWrites()
 				saved := w.store.Snapshot()
 				_, err = w.assign("r1", "vmb", anyFor("net")...)
 				require.NoError(t, err)
-				w.settleWrites()
+				w.finishWrites()
 				l := w.ledgers["r1"]
 				require.NoError(t, l.Err())
 				notice(t, w, saved)

@@ -49,7 +49,7 @@ func TestAWindowIsGivenUpWithItsBlock(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		window := w.ledgers["r1"].windows["default"].free
 		require.NotEmpty(t, window)
 		for _, b := range w.store.Blocks() {
@@ -76,7 +76,7 @@ func TestAddressesThatCameBackAreLentAgain(t *testing.T) {
 					_, err := w.assign("r1", vm, asks...)
 					require.NoError(t, err, "VM %d", i)
 					w.has(vm, true)
-					w.settleWrites()
+					w.finishWrites()
 					_, err = w.assign("r1", "another", anyFor("net")...)
 					var exhausted *macpool.ExhaustedError
 					require.ErrorAs(t, err, &exhausted)
@@ -94,14 +94,14 @@ func TestTheWindowOfAnotherReplicaIsAskedForWhenThePoolIsEmpty(t *testing.T) {
 	in(t, 2, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.has("vma", true)
 		_, err = w.assign("r2", "vmb", anyFor("a")...)
 		if err != nil {
 			var exhausted *macpool.ExhaustedError
 			require.ErrorAs(t, err, &exhausted)
 			require.True(t, exhausted.Passing())
-			w.settleWrites()
+			w.finishWrites()
 			_, err = w.assign("r2", "vmb", anyFor("a")...)
 		}
 		require.NoError(t, err)
@@ -112,7 +112,7 @@ func TestAnAddressOfTheOwnWindowThatIsAskedForLeavesIt(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		w.stall("r1")
 		ask := macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]}
 		_, err = w.assign("r1", "vmb", ask)
@@ -142,7 +142,7 @@ func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
 	in(t, 256, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		require.NotEmpty(t, w.ledgers["r1"].windows["default"].free)
 		w.pool.Set = macpool.NewSet(
 			[]macpool.Range{{First: macpool.MAC{2, 0, 0, 9}, Last: macpool.MAC{2, 0, 0, 9, 0, 255}}}, nil,
@@ -152,7 +152,7 @@ func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, w.pool.Set.Contains(grant.MACs[0]))
 		}
-		w.settleWrites()
+		w.finishWrites()
 		for _, m := range w.reservedBy("r1") {
 			assert.True(t, w.pool.Set.Contains(m), "%s stays reserved", m)
 		}
@@ -163,7 +163,7 @@ func TestNothingIsLentFromAWindowOfAnEarlierName(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
-		w.settleWrites()
+		w.finishWrites()
 		earlier := w.ledgers["r1"].windows["default"]
 		waiting := &waiter{holders: []macpool.Holder{{Object: vmNamed("vmb")}}, served: make(chan struct{})}
 		w.leases["r1"].set("r1b", true)
@@ -197,7 +197,7 @@ func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
 				cancel()
 				require.ErrorIs(t, <-failed, context.Canceled)
 				close(reachable)
-				w.settleWrites()
+				w.finishWrites()
 				assert.Empty(t, w.holds())
 			})
 		})

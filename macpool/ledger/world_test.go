@@ -135,8 +135,8 @@ func (w *world) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// settleWrites waits until every ledger has written what it had to write.
-func (w *world) settleWrites() { w.pass(busyDelay + batchDelay) }
+// finishWrites waits until every ledger has written what it had to write.
+func (w *world) finishWrites() { w.pass(busyDelay + batchDelay) }
 
 // has reports whether an object is there.
 func (w *world) has(vm string, there bool) {
@@ -211,7 +211,7 @@ func in(t *testing.T, size int, replicas []string, story func(*testing.T, *world
 		w := newWorld(t, size, replicas...)
 		story(t, w)
 		w.down.Store(false)
-		w.settleWrites()
+		w.finishWrites()
 		w.checkSingleHolders()
 		w.checkReservations()
 	})
@@ -270,6 +270,6 @@ func (w *world) warm() {
 	const replica = "r1"
 	_, err := w.assign(replica, "vma", anyFor("net")...)
 	require.NoError(w.t, err)
-	w.settleWrites()
+	w.finishWrites()
 	require.NotEmpty(w.t, w.ledgers[replica].windows["default"].free)
 }

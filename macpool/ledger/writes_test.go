@@ -69,7 +69,7 @@ func TestWritesForVMsThatComeFast(t *testing.T) {
 						require.NoError(t, err)
 						w.pass(time.Second / time.Duration(150*len(replicas)))
 					}
-					w.settleWrites()
+					w.finishWrites()
 				}
 				come("early", 512) // until windows are as large as they get
 				before := w.store.Puts()

@@ -24,8 +24,8 @@ func announced() []byte {
 		"\x02\x07\x07leaf-7" + "\x04\x05\x05Eth1" + "\x06\x02\x0e\x10" + "\x0a\x06leaf-7" + "\x00\x00")
 }
 
-// A policy that switches LLDP on is settled by the node's own showing, and neighbours are news of the node. That the
-// policy goes leaves it on, as everything; undoing it does not.
+// What a node shows of itself says whether a policy that switches LLDP on is done, and neighbours are news of the node.
+// That the policy goes leaves it on, as everything; undoing it does not.
 func TestNeighborsAreShownWhileAPolicySaysSo(t *testing.T) {
 	far := hosts.New(t)
 	far.Plug(t, "lan0", "far", "192.0.2.1/24")

@@ -186,7 +186,7 @@ func made(t *testing.T, made, cleared string) *Kernel {
 	k := lentGuest(t)
 	t.Cleanup(func() { script(t, cleared) })
 	script(t, made)
-	awaitSettled(t)
+	awaitLinks(t)
 	return k
 }
 
@@ -196,32 +196,32 @@ func asItCame(nic string) string {
 	return "\nwrite 1 " + of + "/accept_ra\nwrite 0 " + of + "/forwarding\nwrite 0 " + of + "/disable_ipv6"
 }
 
-// awaitSettled waits until links have found their carriers, and the kernel has made and tried its addresses of them: it
+// awaitLinks waits until links have found their carriers, and the kernel has made and tried its addresses of them: it
 // does so in its own time.
-func awaitSettled(t *testing.T) {
+func awaitLinks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(run(t, "ip -d addr show up"))
 		}
 	})
-	var unsettled []net.Interface
+	var waiting []net.Interface
 	require.Eventually(t, func() bool {
 		links, err := net.Interfaces()
 		require.NoError(t, err)
 		// Not /proc/net, which is that of the process's first thread: a test may have left that one in another namespace.
 		addresses, err := os.ReadFile("/proc/thread-self/net/if_inet6")
 		require.NoError(t, err)
-		unsettled = slices.DeleteFunc(links, func(l net.Interface) bool {
-			return l.Flags&net.FlagUp == 0 || settled(l, string(addresses))
+		waiting = slices.DeleteFunc(links, func(l net.Interface) bool {
+			return l.Flags&net.FlagUp == 0 || ready(l, string(addresses))
 		})
-		return len(unsettled) == 0
-	}, time.Minute, 5*time.Millisecond, "%v settle", &unsettled)
+		return len(waiting) == 0
+	}, time.Minute, 5*time.Millisecond, "%v are ready", &waiting)
 }
 
-// settled reports whether a link that is up has its carrier, has tried its addresses of IPv6 and has the one that the
+// ready reports whether a link that is up has its carrier, has tried its addresses of IPv6 and has the one that the
 // kernel makes. The kernel's table has a line for each: address, index, length, scope, flags and link.
-func settled(link net.Interface, table string) bool {
+func ready(link net.Interface, table string) bool {
 	const linkScope = "20"
 	own := false
 	for line := range strings.Lines(table) {

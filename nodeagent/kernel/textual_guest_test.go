@@ -48,7 +48,7 @@ func TestUndoRestoresTheNodeToTheLetter(t *testing.T) {
 				before, shown := read(t, k), listing(t)
 				steps := configure(t, k, policy)
 				undo(t, k, before, policy, steps)
-				awaitSettled(t)
+				awaitLinks(t)
 				after := listing(t)
 				for line := range shown {
 					if way == "by a plan" {

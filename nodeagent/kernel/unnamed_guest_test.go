@@ -85,7 +85,7 @@ func TestWhatAPolicyDoesNotNameIsLeftToTheLetter(t *testing.T) {
 			require.Empty(t, errs)
 			before := unnamed(listing(t), test.named)
 			require.NotEmpty(t, configure(t, k, policy))
-			awaitSettled(t)
+			awaitLinks(t)
 			after := unnamed(listing(t), test.named)
 			for line := range before {
 				assert.Equal(t, before[line], after[line], line)

@@ -121,8 +121,8 @@ func TestADeviceThatWasGivenBackIsJudged(t *testing.T) {
 		"it is only shown, since it has addresses":           {state: nmActivated, flags: nmExternal, want: nmActivate},
 		"NetworkManager has chosen none":                     {state: nmDisconnected, want: nmActivate},
 		"whether it has a carrier is not known yet":          {state: nmUnavailable, want: nmWait},
-		"it has no carrier":                                  {state: nmUnavailable, ago: nmSettles, want: nmDone},
-		"it could not be configured and is to be once again": {state: 120, ago: nmSettles, want: nmActivate},
+		"it has no carrier":                                  {state: nmUnavailable, ago: carrierWait, want: nmDone},
+		"it could not be configured and is to be once again": {state: 120, ago: carrierWait, want: nmActivate},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -199,8 +199,8 @@ const (
 	nmActivate
 )
 
-// nmSettles is how long NetworkManager has to see that a device has a carrier.
-const nmSettles = 3 * time.Second
+// carrierWait is how long NetworkManager has to see that a device has a carrier.
+const carrierWait = 3 * time.Second
 
 // next judges a device that was given back some time ago, and had a profile with a UUID, or none. NetworkManager may
 // have chosen another one by itself meanwhile.
@@ -214,7 +214,7 @@ func (t nmTree) next(path dbus.ObjectPath, uuid string, ago time.Duration) nmNex
 		return nmDone
 	case state >= nmDisconnected && uuid != "":
 		return nmActivate
-	case ago < nmSettles:
+	case ago < carrierWait:
 		return nmWait
 	default:
 		return nmDone // it has no carrier, or no profile: NetworkManager goes on when one comes
