@@ -104,19 +104,15 @@ func bondDefaults(mode string) BondOptions {
 // applicable returns the options that count in the mode, and the others as they are now. Options that
 // exclude each other switch each other off, as the kernel would do.
 func applicable(options BondOptions, now *BondOptions, mode string) *BondOptions {
-	v := reflect.ValueOf(&options).Elem()
-	for n := range v.NumField() {
-		if bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
-			continue
-		}
-		v.Field(n).SetZero()
-		if now != nil {
-			v.Field(n).Set(reflect.ValueOf(*now).Field(n))
-		}
-	}
 	if now == nil {
-		return &options
+		now = &BondOptions{}
 	}
+	eachKey(reflect.ValueOf(*now), reflect.ValueOf(&options).Elem(), func(path []keyStep, was, is reflect.Value) bool {
+		if !bondOptionApplies(mode, path[0].key()) {
+			is.Set(was)
+		}
+		return false
+	})
 	if positive(options.Miimon) && !positive(now.Miimon) && positive(now.ARPInterval) &&
 		same(options.ARPInterval, now.ARPInterval) {
 		options.ARPInterval = new(0)

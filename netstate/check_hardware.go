@@ -76,12 +76,12 @@ func checkKeys[T any](now, wanted *T, at *field.Path) field.ErrorList {
 		have = *now
 	}
 	var errs field.ErrorList
-	is, want := reflect.ValueOf(have), reflect.ValueOf(*wanted)
-	for n := range want.NumField() {
-		if !want.Field(n).IsNil() && is.Field(n).IsNil() {
-			errs = append(errs, field.Forbidden(at.Child(jsonKey(want.Type().Field(n))), "the driver has no such setting"))
+	eachKey(reflect.ValueOf(have), reflect.ValueOf(*wanted), func(path []keyStep, is, want reflect.Value) bool {
+		if !want.IsNil() && is.IsNil() {
+			errs = append(errs, field.Forbidden(at.Child(path[0].key()), "the driver has no such setting"))
 		}
-	}
+		return false
+	})
 	return errs
 }
 

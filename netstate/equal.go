@@ -135,12 +135,13 @@ func (b *Bond) normal() *Bond {
 	if b.Mode != nil {
 		options = *applicable(options, nil, *b.Mode)
 	}
-	v, defaults := reflect.ValueOf(&options).Elem(), reflect.ValueOf(bondDefaults(deref(b.Mode)))
-	for n := range v.NumField() {
-		if !v.Field(n).IsNil() && sameValue(v.Field(n), defaults.Field(n)) {
-			v.Field(n).SetZero()
+	defaults := reflect.ValueOf(bondDefaults(deref(b.Mode)))
+	eachKey(defaults, reflect.ValueOf(&options).Elem(), func(_ []keyStep, byDefault, is reflect.Value) bool {
+		if !is.IsNil() && sameValue(is, byDefault) {
+			is.SetZero()
 		}
-	}
+		return false
+	})
 	normal.Options = &options
 	return &normal
 }

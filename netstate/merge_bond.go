@@ -63,12 +63,12 @@ func resetOptions(now *BondOptions, mode string) *BondOptions {
 		return nil
 	}
 	options, defaults := *now, reflect.ValueOf(bondDefaults(mode))
-	v := reflect.ValueOf(&options).Elem()
-	for n := range v.NumField() {
-		if !v.Field(n).IsNil() && bondOptionApplies(mode, jsonKey(v.Type().Field(n))) {
-			v.Field(n).Set(defaults.Field(n))
+	eachKey(defaults, reflect.ValueOf(&options).Elem(), func(path []keyStep, byDefault, is reflect.Value) bool {
+		if !is.IsNil() && bondOptionApplies(mode, path[0].key()) {
+			is.Set(byDefault)
 		}
-	}
+		return false
+	})
 	if options.Primary != nil {
 		options.Primary = new("") // forgotten with the mode: only a port that is named again is preferred
 	}

@@ -145,10 +145,10 @@ func (ip *IP) refuse(d *decoder, at *field.Path, keys ...string) {
 	if ip == nil {
 		return
 	}
-	v := reflect.ValueOf(*ip)
-	for index := range v.NumField() {
-		if key := jsonKey(v.Type().Field(index)); slices.Contains(keys, key) && !v.Field(index).IsZero() {
+	eachKey(reflect.ValueOf(IP{}), reflect.ValueOf(*ip), func(path []keyStep, _, is reflect.Value) bool {
+		if key := path[0].key(); slices.Contains(keys, key) && !is.IsZero() {
 			d.errs = append(d.errs, field.Forbidden(child(at, key), "there is no such key in this IP version"))
 		}
-	}
+		return false
+	})
 }

@@ -95,14 +95,12 @@ func validateBondMode(i Interface, at *field.Path) field.ErrorList {
 	}
 	var errs field.ErrorList
 	options, defaults := reflect.ValueOf(*i.Bond.Options), reflect.ValueOf(bondDefaults(*i.Bond.Mode))
-	for n := range options.NumField() {
-		key := jsonKey(options.Type().Field(n))
-		value := options.Field(n)
-		if value.IsNil() || bondOptionApplies(*i.Bond.Mode, key) || sameValue(value, defaults.Field(n)) {
-			continue
+	eachKey(defaults, options, func(path []keyStep, byDefault, is reflect.Value) bool {
+		if key := path[0].key(); !is.IsNil() && !bondOptionApplies(*i.Bond.Mode, key) && !sameValue(is, byDefault) {
+			errs = append(errs, field.Forbidden(at.Child(key), "has no effect in mode "+*i.Bond.Mode))
 		}
-		errs = append(errs, field.Forbidden(at.Child(key), "has no effect in mode "+*i.Bond.Mode))
-	}
+		return false
+	})
 	if *i.Bond.Mode == "active-backup" && deref(i.Bond.Options.FailOverMAC) == "active" {
 		for key, said := range map[string]bool{"mac-address": i.MAC != nil, "copy-mac-from": i.CopyMACFrom != nil} {
 			if said {
