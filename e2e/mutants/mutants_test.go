@@ -61,7 +61,7 @@ func TestRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			module(t, c.list)
 			var out strings.Builder
-			err := run(t.Context(), Options{Roots: []string{"."}, Limit: cmp.Or(c.limit, time.Minute)}, &out)
+			err := run(t.Context(), Options{Roots: []string{"."}, Limit: cmp.Or(c.limit, 10*time.Minute)}, &out)
 			if c.err == "" {
 				require.NoError(t, err, out.String())
 			} else {

@@ -22,7 +22,7 @@ import (
 
 func TestALeaseIsRenewedAndKeptBeyondItsEnd(t *testing.T) {
 	k := openGuest(t)
-	s := dhcpserver.Start(t, "old0", "192.0.2.0/24", append(dhcpserver.Seconds(1, 3, 4), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
+	s := dhcpserver.Start(t, "old0", "192.0.2.0/24", append(dhcpserver.Seconds(1, 12, 14), dhcpv4.OptRouter(net.IPv4(192, 0, 2, 1)))...)
 	clients, _ := running(t, k, t.TempDir())
 	require.NoError(t, set(clients, []Wanted{wanted("old0")}))
 	awaitAddress(t, k, "old0", "192.0.2.7/24")

@@ -23,7 +23,7 @@ func qmp(ctx context.Context, socket, command string, arguments any) error {
 		return fmt.Errorf("reach qemu: %w", err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return fmt.Errorf("reach qemu: %w", err)
 	}
 	answers, requests := json.NewDecoder(conn), json.NewEncoder(conn)
