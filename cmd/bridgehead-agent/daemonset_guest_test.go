@@ -180,7 +180,7 @@ func bridgeByHand(t *testing.T) {
 	t.Helper()
 	k, err := kernel.Open()
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, k.Close()) }()
+	defer k.Close()
 	current, err := k.Read()
 	require.NoError(t, err)
 	steps, err := netstate.Plan(current, netstate.State{Interfaces: []netstate.Interface{
@@ -195,7 +195,7 @@ func hasBridge(t *testing.T) bool {
 	t.Helper()
 	k, err := kernel.Open()
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, k.Close()) }()
+	defer k.Close()
 	current, err := k.Read()
 	require.NoError(t, err)
 	bridge, found := current.Interface("br0")
@@ -211,7 +211,7 @@ func forget(t *testing.T) {
 	t.Helper()
 	k, err := kernel.Open()
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, k.Close()) }()
+	defer k.Close()
 	current, err := k.Read()
 	require.NoError(t, err)
 	off := netstate.State{Interfaces: []netstate.Interface{{Name: "br0", State: netstate.StateAbsent}}}

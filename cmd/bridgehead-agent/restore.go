@@ -44,7 +44,7 @@ func restore(ctx context.Context, o Options, socket string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = h.Close() }() // the process ends with it
+	defer h.Close()
 	k, err := restoredKeeper(o, h, log)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = h.Close() }() // the process ends with it
+	defer h.Close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	registry := newRegistry()
@@ -107,7 +107,8 @@ func openHost(o Options, log logr.Logger) (*host.Host, error) {
 	links.Secret = machineID(o.HostRoot)
 	boot, err := bootID()
 	if err != nil {
-		return nil, errors.Join(err, links.Close())
+		links.Close()
+		return nil, err
 	}
 	reloadNM, reloadResolved := managers.ReloadNameServers(o.HostRoot)
 	h := host.New(host.Options{

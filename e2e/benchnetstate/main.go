@@ -51,7 +51,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = b.kernel.Close() }()
+	defer b.kernel.Close()
 	for _, size := range []int{o.Small, o.Large} {
 		if size == 0 {
 			continue

@@ -85,8 +85,18 @@ func (h Host) Plug(tb testing.TB, near, far, address string) {
 			assert.NoError(tb, netlink.LinkDel(link))
 		}
 	})
+	h.AddAddress(tb, far, address)
+	h.SetUp(tb, far, true)
+	link, err := netlink.LinkByName(near)
+	require.NoError(tb, err)
+	require.NoError(tb, netlink.LinkSetUp(link))
+}
+
+// AddAddress gives a link of the host one more address.
+func (h Host) AddAddress(tb testing.TB, link, address string) {
+	tb.Helper()
 	h.Do(tb, func() error {
-		link, err := netlink.LinkByName(far)
+		l, err := netlink.LinkByName(link)
 		if err != nil {
 			return err
 		}
@@ -94,12 +104,8 @@ func (h Host) Plug(tb testing.TB, near, far, address string) {
 		if err != nil {
 			return err
 		}
-		return netlink.AddrAdd(link, parsed)
+		return netlink.AddrAdd(l, parsed)
 	})
-	h.SetUp(tb, far, true)
-	link, err := netlink.LinkByName(near)
-	require.NoError(tb, err)
-	require.NoError(tb, netlink.LinkSetUp(link))
 }
 
 // SetUp sets a link of the host up or down. The other end of its cable gains or loses its carrier.

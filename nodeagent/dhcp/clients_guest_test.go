@@ -23,7 +23,7 @@ import (
 func openGuest(t *testing.T) *kernel.Kernel {
 	k, err := kernel.Open()
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, k.Close()) })
+	t.Cleanup(k.Close)
 	return k
 }
 

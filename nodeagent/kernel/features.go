@@ -16,13 +16,13 @@ import (
 // package ethtool asks each time, with an answer of a megabyte.
 type driver struct {
 	*ethtool.Ethtool
-	fd int // a socket of the namespace
+	fd int // a socket
 
 	once  sync.Once
 	names []string // by the number of the feature
 }
 
-// openDriver returns a driver for the namespace that the thread is in.
+// openDriver returns a driver for the namespace that the process runs in.
 func openDriver() (*driver, error) {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
@@ -37,10 +37,8 @@ func openDriver() (*driver, error) {
 }
 
 func (d *driver) close() {
-	if d != nil {
-		d.Close()
-		_ = unix.Close(d.fd)
-	}
+	d.Close()
+	_ = unix.Close(d.fd)
 }
 
 // featureNames asks a NIC for the names, by number.

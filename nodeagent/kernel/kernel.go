@@ -9,11 +9,9 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/bridgehead-dev/bridgehead/netstate"
@@ -43,7 +41,6 @@ type Kernel struct {
 	// What a link gets does not tell it.
 	Secret string
 
-	space   namespace
 	socket  *nl.SocketHandle
 	ethtool *driver
 	// resolver is the file that Read takes the DNS configuration from.
@@ -51,44 +48,32 @@ type Kernel struct {
 }
 
 // Open returns the network of the namespace the process runs in.
-func Open() (*Kernel, error) { return open(namespace{handle: netns.None()}) }
-
-// OpenIn returns the network of the namespace bound to a path, such as /run/netns/blue or /proc/7/ns/net.
-func OpenIn(path string) (*Kernel, error) {
-	handle, err := netns.GetFromPath(path)
+func Open() (*Kernel, error) {
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE) // to nothing: it is for requests
 	if err != nil {
-		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	return open(namespace{handle: handle})
-}
-
-func open(space namespace) (*Kernel, error) {
-	k := &Kernel{Sysctls: "/proc/sys/net", Devices: "/sys/class/net", space: space, resolver: "/etc/resolv.conf"}
-	err := space.run(func() error {
-		socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
-		k.socket = &nl.SocketHandle{Socket: socket}
-		if err == nil {
-			k.ethtool, err = openDriver()
-		}
-		return err
-	})
+	driver, err := openDriver()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a netlink socket: %w", err), space.close())
+		socket.Close()
+		return nil, fmt.Errorf("open a socket for drivers: %w", err)
 	}
+	k := &Kernel{Sysctls: "/proc/sys/net", Devices: "/sys/class/net", socket: &nl.SocketHandle{Socket: socket},
+		ethtool: driver, resolver: "/etc/resolv.conf"}
 	fd := k.socket.Socket.GetFd()
 	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
 		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, option, 1); err != nil {
-			return nil, errors.Join(fmt.Errorf("set up a netlink socket: %w", err), k.Close())
+			k.Close()
+			return nil, fmt.Errorf("set up a netlink socket: %w", err)
 		}
 	}
 	return k, nil
 }
 
-// Close gives back the socket and the namespace. The Kernel is of no use afterwards.
-func (k *Kernel) Close() error {
+// Close gives back the sockets. The Kernel is of no use afterwards.
+func (k *Kernel) Close() {
 	k.socket.Close()
 	k.ethtool.close()
-	return k.space.close()
 }
 
 // Do carries out one step whole or not at all. It first checks that the kernel is as step.From says, in

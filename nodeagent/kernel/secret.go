@@ -21,22 +21,14 @@ const secretFile = "stable_secret"
 // giveSecret gives a link the secret without which the kernel refuses stable-privacy, unless it has one, or there is
 // one for all links.
 func (k *Kernel) giveSecret(name string) error {
-	given := false
-	err := k.space.run(func() error {
-		for _, whose := range []string{name, "default"} {
-			_, err := os.ReadFile(filepath.Join(k.Sysctls, "ipv6", "conf", whose, secretFile))
-			if err == nil {
-				given = true
-				return nil
-			}
-			if !errors.Is(err, unix.EIO) {
-				return fmt.Errorf("read a setting of the network: %w", err)
-			}
+	for _, whose := range []string{name, "default"} {
+		_, err := os.ReadFile(filepath.Join(k.Sysctls, "ipv6", "conf", whose, secretFile))
+		if err == nil {
+			return nil
 		}
-		return nil
-	})
-	if err != nil || given {
-		return err
+		if !errors.Is(err, unix.EIO) {
+			return fmt.Errorf("read a setting of the network: %w", err)
+		}
 	}
 	if k.Secret == "" {
 		return errors.New("stable-privacy needs a secret: the host has no /etc/machine-id to make one of")

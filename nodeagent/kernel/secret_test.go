@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netns"
 )
 
 func TestALinkHasASecretOfItsOwnThatIsTheSameEveryTime(t *testing.T) {
@@ -21,7 +20,7 @@ func TestALinkHasASecretOfItsOwnThatIsTheSameEveryTime(t *testing.T) {
 }
 
 func TestASecretThatSomebodyGaveALinkStays(t *testing.T) {
-	k := &Kernel{Sysctls: t.TempDir(), Secret: "node-a", space: namespace{handle: netns.None()}}
+	k := &Kernel{Sysctls: t.TempDir(), Secret: "node-a"}
 	file := filepath.Join(k.Sysctls, "ipv6", "conf", "eth1", secretFile)
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	require.NoError(t, os.WriteFile(file, []byte("2001:db8::7"), 0o600))

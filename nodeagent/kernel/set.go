@@ -232,22 +232,17 @@ func ipv6Settings(ip *netstate.IP) []sysctl {
 // setSysctls writes settings of a link. A link whose MTU is too small for IPv6 has none, nor has any link of a
 // kernel without IPv6: there, off is off.
 func (k *Kernel) setSysctls(name string, settings []sysctl) error {
-	if len(settings) == 0 {
-		return nil
-	}
-	return k.space.run(func() error {
-		for _, s := range settings {
-			file := filepath.Join(k.Sysctls, s.family, "conf", name, s.name)
-			err := os.WriteFile(file, []byte(s.value), 0)
-			if errors.Is(err, os.ErrNotExist) && s == (sysctl{"ipv6", "disable_ipv6", "1"}) {
-				if _, err = os.Stat(filepath.Join(k.Sysctls, "ipv4")); err == nil {
-					continue
-				}
-			}
-			if err != nil {
-				return fmt.Errorf("write a setting of the network: %w", err)
+	for _, s := range settings {
+		file := filepath.Join(k.Sysctls, s.family, "conf", name, s.name)
+		err := os.WriteFile(file, []byte(s.value), 0)
+		if errors.Is(err, os.ErrNotExist) && s == (sysctl{"ipv6", "disable_ipv6", "1"}) {
+			if _, err = os.Stat(filepath.Join(k.Sysctls, "ipv4")); err == nil {
+				continue
 			}
 		}
-		return nil
-	})
+		if err != nil {
+			return fmt.Errorf("write a setting of the network: %w", err)
+		}
+	}
+	return nil
 }

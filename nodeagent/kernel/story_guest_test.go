@@ -23,7 +23,7 @@ func openGuest(tb testing.TB) *Kernel {
 	k, err := Open()
 	require.NoError(tb, err)
 	k.Secret = "a guest"
-	tb.Cleanup(func() { assert.NoError(tb, k.Close()) })
+	tb.Cleanup(k.Close)
 	return k
 }
 

@@ -9,7 +9,6 @@ import (
 	"maps"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,14 +39,9 @@ func (c *Change) merge(other Change) {
 // The channel is also closed when the subscription fails for good; then ctx.Err() is nil and the caller
 // should read the state and watch again.
 func (k *Kernel) Watch(ctx context.Context) (<-chan Change, error) {
-	var socket *nl.NetlinkSocket
-	err := k.space.run(func() error {
-		var err error
-		socket, err = nl.SubscribeAt(netns.None(), netns.None(), unix.NETLINK_ROUTE,
-			unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_IFINFO,
-			unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
-		return err
-	})
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE,
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_IFINFO,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to changes: %w", err)
 	}

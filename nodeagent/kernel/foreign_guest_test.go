@@ -5,61 +5,16 @@
 package kernel
 
 import (
-	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 
+	"github.com/bridgehead-dev/bridgehead/e2e/hosts"
 	"github.com/bridgehead-dev/bridgehead/netstate"
 )
-
-// newNamespace makes a network namespace and returns the path it is bound to.
-func newNamespace(tb testing.TB) string {
-	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "net")
-	require.NoError(tb, os.WriteFile(path, nil, 0o600))
-	made := make(chan error)
-	go func() { // a goroutine whose thread ends with it, for the thread is in the new namespace
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			made <- err
-			return
-		}
-		made <- unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, "")
-	}()
-	require.NoError(tb, <-made)
-	tb.Cleanup(func() { assert.NoError(tb, unix.Unmount(path, 0)) })
-	return path
-}
-
-// openNamespace returns the kernel of a namespace.
-func openNamespace(tb testing.TB, path string) *Kernel {
-	tb.Helper()
-	k, err := OpenIn(path)
-	require.NoError(tb, err)
-	tb.Cleanup(func() { assert.NoError(tb, k.Close()) })
-	return k
-}
-
-func TestANamespaceHasItsOwnNetwork(t *testing.T) {
-	home := openGuest(t)
-	away := openNamespace(t, newNamespace(t))
-	before := read(t, home)
-	configure(t, away, netstate.State{Interfaces: []netstate.Interface{
-		{Name: "lo", State: netstate.StateUp},
-		{Name: "br7", Type: netstate.TypeBridge, State: netstate.StateUp, IPv6: &netstate.IP{Enabled: new(false)}},
-	}})
-	br7, found := read(t, away).Interface("br7")
-	require.True(t, found)
-	assert.False(t, *br7.IPv6.Enabled, "the IPv6 switch is in /proc/sys, which is a namespace's own")
-	assert.True(t, netstate.Equal(before, read(t, home)))
-}
 
 // plug gives a bridge a tap and one end of a cable into another namespace, as a VM and a pod would.
 func plug(tb testing.TB, bridge, namespace string) {
@@ -85,7 +40,7 @@ func TestPortsOfPodsAndVMsStay(t *testing.T) {
 	k := openGuest(t)
 	steps := configure(t, k, readFile(t, "testdata/story/desired.yaml"))
 	t.Cleanup(func() { require.NoError(t, Undo(k, steps)) })
-	plug(t, "br0", newNamespace(t))
+	plug(t, "br0", hosts.New(t).Path)
 	br0, _ := read(t, k).Interface("br0")
 	require.Equal(t, []string{"eth1", "tap0", "vethpod"}, br0.Ports())
 	for _, name := range []string{"tap0", "vethpod"} {
