@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package arming
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/bridgehead-dev/bridgehead/certs"
+)
+
+// caSecret returns a Secret with a CA that can sign.
+func caSecret(t *testing.T) *corev1.Secret {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: certs.SecretName},
+		Data: map[string][]byte{
+			corev1.TLSCertKey:       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
+			corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+		},
+	}
+}
+
+// endpoint returns a slice of the Service with one endpoint, of which nothing is told if ready is nil.
+func endpoint(service string, ready *bool) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: service, Labels: map[string]string{discoveryv1.LabelServiceName: service},
+		},
+		Endpoints: []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: ready}}},
+	}
+}
+
+// configuration returns one whose only webhook our Service answers, with the condition that a template has.
+func configuration(t *testing.T, kind, name string) *unstructured.Unstructured {
+	t.Helper()
+	return parse(t, fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: %s
+metadata: {name: %s}
+webhooks:
+- name: a
+  clientConfig: {service: {namespace: ns, name: s, path: /a}}
+  matchConditions: [{name: template, expression: "false"}]
+`, kind, name))
+}
+
+// A stage is a keeper and the API server that it writes to.
+type stage struct {
+	*Keeper
+	t *testing.T
+}
+
+func newStage(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) stage {
+	t.Helper()
+	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).WithInterceptorFuncs(funcs)
+	return stage{t: t, Keeper: &Keeper{
+		Client: server.Build(), Configuration: "bridgehead", Namespace: "ns", Service: "s", Source: &certs.Source{},
+		Bundle: onlyCA, Paths: []string{"/a"}, Log: logr.Discard(),
+	}}
+}
+
+// names returns the names of all configurations, sorted, those that change objects first.
+func (s stage) names() []string {
+	s.t.Helper()
+	var names []string
+	for _, kind := range []string{Mutating, Validating} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(admissionregistrationv1.SchemeGroupVersion.WithKind(kind + "List"))
+		require.NoError(s.t, s.Client.List(s.t.Context(), list))
+		var of []string
+		for _, c := range list.Items {
+			of = append(of, c.GetName())
+		}
+		slices.Sort(of)
+		names = append(names, of...)
+	}
+	return names
+}
+
+func templates(t *testing.T) []client.Object {
+	return []client.Object{
+		configuration(t, Mutating, "zz-bridgehead-template"), configuration(t, Validating, "bridgehead-template"),
+	}
+}
+
+func TestWebhooksAreInForceOnceSomebodyAnswers(t *testing.T) {
+	idle := []string{"zz-bridgehead-template", "bridgehead-template"}
+	inForce := []string{"zz-bridgehead", "zz-bridgehead-template", "bridgehead", "bridgehead-template"}
+	for name, tc := range map[string]struct {
+		objects []client.Object
+		again   time.Duration
+		want    []string
+	}{
+		"nobody answers":                 {objects: []client.Object{caSecret(t)}, again: wait, want: idle},
+		"an endpoint is not ready":       {objects: []client.Object{caSecret(t), endpoint("s", new(false))}, again: wait, want: idle},
+		"another Service has an answer":  {objects: []client.Object{caSecret(t), endpoint("x", new(true))}, again: wait, want: idle},
+		"there is no CA":                 {objects: []client.Object{endpoint("s", new(true))}, again: wait, want: idle},
+		"an endpoint is ready":           {objects: []client.Object{caSecret(t), endpoint("s", new(true))}, want: inForce},
+		"nothing is told of an endpoint": {objects: []client.Object{caSecret(t), endpoint("s", nil)}, want: inForce},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, interceptor.Funcs{}, slices.Concat(templates(t), tc.objects)...)
+			result, err := s.Reconcile(t.Context(), reconcile.Request{})
+			require.NoError(t, err)
+			assert.Equal(t, reconcile.Result{RequeueAfter: tc.again}, result)
+			assert.Equal(t, tc.want, s.names())
+		})
+	}
+}
+
+func TestAConfigurationByAnEarlierNameGoesOnceTheNewOneIsInForce(t *testing.T) {
+	earlier := []client.Object{
+		configuration(t, Mutating, "bridgehead"), configuration(t, Mutating, "bridgehead-template"),
+	}
+	s := newStage(t, interceptor.Funcs{}, slices.Concat(templates(t), earlier, []client.Object{
+		caSecret(t), endpoint("s", new(true)),
+	})...)
+	_, err := s.Reconcile(t.Context(), reconcile.Request{})
+	require.NoError(t, err)
+	assert.Subset(t, s.names(), []string{"bridgehead", "zz-bridgehead"}, "never none: VMs would be admitted unseen")
+	assert.Len(t, s.names(), 6)
+	_, err = s.Reconcile(t.Context(), reconcile.Request{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"zz-bridgehead", "zz-bridgehead-template", "bridgehead", "bridgehead-template"}, s.names())
+}
+
+func TestAReplicaThatIsSecondHasNotFailed(t *testing.T) {
+	refuse := func(err error) interceptor.Funcs {
+		create := func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return err }
+		return interceptor.Funcs{Create: create}
+	}
+	what := schema.GroupResource{Resource: "mutatingwebhookconfigurations"}
+	for name, tc := range map[string]struct {
+		err    error
+		failed bool
+	}{
+		"another one made it":          {err: apierrors.NewAlreadyExists(what, "zz-bridgehead")},
+		"another one changed it":       {err: apierrors.NewConflict(what, "zz-bridgehead", nil)},
+		"the API server refuses it":    {err: apierrors.NewForbidden(what, "zz-bridgehead", nil), failed: true},
+		"the API server is overloaded": {err: apierrors.NewTooManyRequestsError("later"), failed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, refuse(tc.err), slices.Concat(templates(t), []client.Object{
+				caSecret(t), endpoint("s", new(true)),
+			})...)
+			_, err := s.Reconcile(t.Context(), reconcile.Request{})
+			if !tc.failed {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, tc.err)
+			require.ErrorContains(t, err, "create MutatingWebhookConfiguration zz-bridgehead: ")
+		})
+	}
+}
