@@ -122,6 +122,7 @@ func (s *State) applySet(step Step) error {
 	link.Name, link.Type = name, kind
 	link.IPv4 = link.IPv4.complete(disabledIPv4)
 	link.IPv4.Enabled = new(len(link.IPv4.Address) > 0 || isTrue(link.IPv4.DHCP))
+	link.IPv6 = link.IPv6.complete(disabledIPv6)
 	if to.State != "" {
 		s.cascade(name, to.State)
 	}

@@ -93,9 +93,7 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 	errs = append(errs, checkBondMAC(d, *target, at)...)
 	errs = append(errs, checkBondDelays(d, *target, at)...)
 	errs = append(errs, c.checkTwins(*target, at)...)
-	if target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active() {
-		errs = append(errs, field.Forbidden(at.Child("ipv6", "enabled"), "the loopback interface keeps ::1"))
-	}
+	errs = append(errs, c.checkIPv6(d, *target, at.Child("ipv6"))...)
 	errs = append(errs, c.checkBase(*target, at)...)
 	errs = append(errs, c.checkPorts(d, at)...)
 	errs = append(errs, c.checkController(d, *target, at)...)
@@ -104,6 +102,17 @@ func (c checker) checkWanted(d Interface, at *field.Path) field.ErrorList {
 		errs = append(errs, missing(at.Child("copy-mac-from"), *d.CopyMACFrom)...)
 	}
 	return append(errs, checkHardware(now, d, at)...)
+}
+
+func (c checker) checkIPv6(d, target Interface, at *field.Path) field.ErrorList {
+	now := c.now[d.Name]
+	switch {
+	case target.Type == TypeLoopback && now.IPv6.active() && !target.IPv6.active():
+		return field.ErrorList{field.Forbidden(at.Child("enabled"), "the loopback interface keeps ::1")}
+	case d.IPv6 != nil && d.IPv6.Token != nil && target.IPv6.Token != nil && !target.takesToken():
+		return field.ErrorList{field.Forbidden(at.Child("token"), "a "+string(target.Type)+" asks no routers: leave it out")}
+	}
+	return nil
 }
 
 // checkReplaced refuses to replace a link by one of another type where that is not ours to do.

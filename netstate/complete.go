@@ -95,5 +95,6 @@ func (ip *IP) complete(off func() *IP) *IP {
 		return switchedOff(ip, off)
 	}
 	completed := overlay(*off(), *ip)
+	completed.Token = tokenOf(ip.Token)
 	return &completed
 }

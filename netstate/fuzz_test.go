@@ -204,7 +204,8 @@ func (c *choices) link() Interface {
 		i.IPv4 = &IP{Enabled: new(true), Address: c.addresses("192.0.2.%d", 24)}
 	}
 	if c.below(3) == 0 {
-		i.IPv6 = &IP{Enabled: new(true), Autoconf: new(c.below(2) == 0), Address: c.addresses("2001:db8::%d", 64)}
+		i.IPv6 = &IP{Enabled: new(true), Autoconf: new(c.below(2) == 0), Address: c.addresses("2001:db8::%d", 64),
+			Token: pick(c, nil, nil, nil, new("::5"), new(""))}
 	}
 	if c.below(8) == 0 {
 		i.Description = new(pick(c, "", "text"))

@@ -42,7 +42,8 @@ type IP struct {
 	// AddrGenMode says of what the kernel makes the IPv6 addresses of the link: eui64, stable-privacy, random, or none
 	// for not at all.
 	AddrGenMode *string `json:"addr-gen-mode,omitzero" words:"eui64 stable-privacy none random"`
-	// Token is an interface identifier like ::1, for IPv6 only.
+	// Token is an interface identifier like ::1, for IPv6 only. "" in a desired state or a step takes it away; a current
+	// state has nil for none. It is a switch of the link, which keeps it while IPv6 or Autoconf is off.
 	Token *string `json:"token,omitzero"`
 	// Forwarding is the kernel's switch for sending on what comes in through the link; IPv6 with Autoconf
 	// then needs an accept_ra of 2. IPv6 that is off shows none.
@@ -93,13 +94,27 @@ func disabledIPv4() *IP { return &IP{Enabled: new(false), DHCP: new(false)} }
 
 func disabledIPv6() *IP { return &IP{Enabled: new(false), DHCP: new(false), Autoconf: new(false)} }
 
-// switchedOff returns an IP configuration that is off. IPv4 keeps its forwarding: it is a switch of the link.
+// switchedOff returns an IP configuration that is off. IPv4 keeps its forwarding, and IPv6 its token: they are switches
+// of the link.
 func switchedOff(ip *IP, off func() *IP) *IP {
 	is := off()
-	if ip != nil && is.Autoconf == nil {
+	switch {
+	case ip == nil:
+	case is.Autoconf == nil:
 		is.Forwarding = ip.Forwarding
+	default:
+		is.Token = tokenOf(ip.Token)
 	}
 	return is
+}
+
+// tokenOf returns a token in the kernel's spelling, nil for none.
+func tokenOf(token *string) *string {
+	addr, err := netip.ParseAddr(deref(token))
+	if err != nil || addr.IsUnspecified() {
+		return nil
+	}
+	return new(addr.String())
 }
 
 func linkLocal(a Address) bool { return a.IP.Is6() && a.IP.IsLinkLocalUnicast() }

@@ -38,8 +38,12 @@ func mergeIPv6(now, desired *IP, literal bool) *IP {
 	}
 	merged := mergeIP(now, desired)
 	if merged == nil {
-		return disabledIPv6()
+		if literal && desired.Token != nil {
+			now = desired
+		}
+		return switchedOff(now, disabledIPv6)
 	}
+	merged.Token = tokenOf(merged.Token)
 	merged.mergeSwitches(now, desired, literal)
 	taught := func(a Address) bool {
 		return isTrue(merged.Autoconf) && !a.leased6() || isTrue(merged.DHCP) && a.leased6()

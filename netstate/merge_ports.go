@@ -163,7 +163,7 @@ func (m *merger) setControllers(owner map[string]string) {
 			link.State = cmp.Or(wishState(wish), StateUp)
 		}
 		if c.Type != TypeVRF && !m.literal {
-			link.IPv4, link.IPv6 = switchedOff(link.IPv4, disabledIPv4), disabledIPv6()
+			link.IPv4, link.IPv6 = switchedOff(link.IPv4, disabledIPv4), switchedOff(link.IPv6, disabledIPv6)
 		}
 	}
 }

@@ -42,6 +42,9 @@ func (c *choices) handMade(i *Interface) {
 		}
 		if i.State == StateUp && c.below(2) == 0 {
 			i.IPv6.Token = new("::77")
+			if !i.takesToken() {
+				i.Details = "neighbours"
+			}
 			i.IPv6.Address = append(c.handMadeAddresses("2001:db8:77::%d", pick(c, 64, 128)),
 				Address{IP: netip.MustParseAddr("fe80::77"), PrefixLength: 64})
 			i.IPv6.DHCP = new(slices.ContainsFunc(i.IPv6.Address, Address.leased6)) // as Read takes it to be

@@ -18,7 +18,8 @@ type Refusal struct {
 // Refused returns why a kernel in this state would not take a step, beyond what Apply itself refuses; nil if it would.
 func (s State) Refused(step Step) *Refusal {
 	rules := []func(State, Step) (syscall.Errno, string){
-		refuseName, refusePortKind, refuseReceiver, refuseTwin, refuseMTU, refuseHop, refuseSource,
+		refuseName, refusePortKind, refuseReceiver, refuseTwin, refuseMTU, refuseToken, refuseHop,
+		refuseSource,
 	}
 	for _, rule := range rules {
 		if errno, reason := rule(s, step); errno != 0 {
@@ -97,6 +98,30 @@ func refuseMTU(s State, step Step) (syscall.Errno, string) {
 		return syscall.EINVAL, "mtu greater than device maximum"
 	}
 	return 0, ""
+}
+
+// refuseToken is inet6_set_iftoken (net/ipv6/addrconf.c). What else that asks for, who sets a token sees to.
+func refuseToken(s State, step Step) (syscall.Errno, string) {
+	to := step.To.Link
+	if to == nil || to.IPv6 == nil || to.IPv6.Token == nil {
+		return 0, ""
+	}
+	link, exists := s.Interface(step.Link)
+	if !exists {
+		link = *to
+		link.IPv6 = disabledIPv6()
+	}
+	if link.takesToken() || deref(link.IPv6.Token) == *to.IPv6.Token {
+		return 0, ""
+	}
+	return syscall.EINVAL, "Device does not do neighbour discovery"
+}
+
+// takesToken reports whether a link can look for neighbours, and so for routers. Those that the kernel makes with
+// IFF_NOARP do not, unless somebody has taken the flag away, which the details tell.
+func (i Interface) takesToken() bool {
+	noARP := i.Type == TypeDummy || i.Type == TypeVRF
+	return i.Type != TypeLoopback && (!noARP || i.Details != "")
 }
 
 // refuseHop is fib_check_nh: a next hop has to be on a subnet of its link. IPv6 link-local ones always are.

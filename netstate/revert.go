@@ -113,6 +113,9 @@ func wholeLink(link Interface, from, links map[string]*Interface) Interface {
 		entry.MTU = nil
 	}
 	entry.IPv4, entry.IPv6 = wishIP(nil, link.IPv4), wishIP(nil, link.IPv6)
+	if was := from[link.Name]; was != nil {
+		entry.IPv6.Token = tokenWish(was.IPv6, link.IPv6) // which it keeps when it is made again
+	}
 	if link.Veth != nil {
 		entry.Veth = link.Veth
 	}
@@ -162,13 +165,22 @@ func underController(i Interface, links map[string]*Interface) bool {
 // the lifetimes of leased addresses that are for ever in the first.
 func wishIP(from, to *IP) *IP {
 	if !isTrue(to.Enabled) {
-		return &IP{Enabled: new(false), Forwarding: to.Forwarding}
+		return &IP{Enabled: new(false), Forwarding: to.Forwarding, Token: tokenWish(from, to)}
 	}
 	wish := *to
+	wish.Token = tokenWish(from, to)
 	wish.Address = slices.DeleteFunc(append([]Address{}, to.Address...), func(a Address) bool {
 		return a.Dynamic() && !from.hasForever(a)
 	})
 	return &wish
+}
+
+// tokenWish returns what to say of the token to get from one IP configuration to another.
+func tokenWish(from, to *IP) *string {
+	if to.Token == nil && from != nil && from.Token != nil {
+		return new("")
+	}
+	return to.Token
 }
 
 // hasForever reports whether an IP configuration has an address for ever.

@@ -85,9 +85,9 @@ func ipv6Settings(ip *IP) *IP {
 	case ip == nil:
 		return nil
 	case !isTrue(ip.Enabled):
-		return &IP{Enabled: new(false), Autoconf: new(false)}
+		return &IP{Enabled: new(false), Autoconf: new(false), Token: new(deref(ip.Token))}
 	}
-	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: ip.Token,
+	return &IP{Enabled: ip.Enabled, Autoconf: ip.Autoconf, AddrGenMode: ip.AddrGenMode, Token: new(deref(ip.Token)),
 		AcceptRA: ip.AcceptRA, AutoconfSwitch: ip.AutoconfSwitch, Forwarding: ip.Forwarding}
 }
 

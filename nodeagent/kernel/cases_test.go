@@ -27,6 +27,8 @@ type nodeCase struct {
 	Refused string `json:"refused"`
 	// Routes are those with a destination in 203.0.113.0/24 or 2001:db8:203::/48 afterwards.
 	Routes []string `json:"routes"`
+	// Tokens are those of links afterwards.
+	Tokens map[string]string `json:"tokens"`
 	// Configured says that none of them is learnt.
 	Configured bool `json:"configured"`
 }
@@ -82,6 +84,7 @@ func tryCase(t *testing.T, node Node, c nodeCase) {
 	require.NoError(t, err)
 	assert.Empty(t, netstate.Format(rest), "left to do")
 	assert.Equal(t, c.Routes, routesOf(reached))
+	assert.Equal(t, c.Tokens, tokensOf(reached))
 	for _, route := range reached.Routes.Running {
 		assert.False(t, c.Configured && route.Learnt(), "%s is still a learnt one", route)
 	}
@@ -106,6 +109,21 @@ func routesOf(s netstate.State) []string {
 		}
 	}
 	return texts
+}
+
+// tokensOf returns the tokens of IPv6 by their links, nil for none.
+func tokensOf(s netstate.State) map[string]string {
+	var tokens map[string]string
+	for _, i := range s.Interfaces {
+		if i.IPv6.Token == nil {
+			continue
+		}
+		if tokens == nil {
+			tokens = map[string]string{}
+		}
+		tokens[i.Name] = *i.IPv6.Token
+	}
+	return tokens
 }
 
 func TestCasesOnTheModel(t *testing.T) { everyCase(t, NewModel(loadStates(t)["01-bare"])) }

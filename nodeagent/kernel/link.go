@@ -24,6 +24,7 @@ type link struct {
 	static      []netstate.StaticMAC
 	bondPort    netstate.BondPort
 	addrGenMode uint8
+	acceptRA    int // also where IPv6 is off
 }
 
 // parseLink reads one RTM_NEWLINK message.

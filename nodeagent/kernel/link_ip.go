@@ -3,6 +3,8 @@
 package kernel
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -42,7 +44,8 @@ func (l *link) parseFamilies(attrs []byte) {
 			case inet6Conf:
 				ip.Enabled = new(confValue(value, confDisableIPv6) == 0)
 				ip.Forwarding = new(confValue(value, confForwarding) != 0)
-				ip.AcceptRA = new(int(confValue(value, confAcceptRA)))
+				l.acceptRA = int(confValue(value, confAcceptRA))
+				ip.AcceptRA = new(l.acceptRA)
 				autoconf := confValue(value, confAutoconf) != 0
 				ip.Autoconf = new(*ip.Enabled && autoconf && *ip.AcceptRA != 0)
 				if autoconf && *ip.AcceptRA == 0 {
@@ -57,7 +60,7 @@ func (l *link) parseFamilies(attrs []byte) {
 		}
 	}
 	if !*ip.Enabled {
-		ip.AddrGenMode, ip.Token, ip.AcceptRA, ip.AutoconfSwitch, ip.Forwarding = nil, nil, nil, nil, nil
+		ip.AddrGenMode, ip.AcceptRA, ip.AutoconfSwitch, ip.Forwarding = nil, nil, nil, nil
 	}
 }
 
@@ -88,6 +91,36 @@ func (k *Kernel) makeLinkLocal(l *link, to netstate.Interface) error {
 	return k.setSysctls(l.iface.Name, []sysctl{
 		{"ipv6", file, strconv.Itoa(genModeNone)}, {"ipv6", file, strconv.Itoa(mode)},
 	})
+}
+
+// setToken gives a link the interface identifier that is set, and takes the one it has for "". The kernel takes one
+// only where it takes router advertisements, whether or not IPv6 is on (inet6_set_iftoken of net/ipv6/addrconf.c), so
+// it does so for that moment; without advertisements a token has no effect.
+func (k *Kernel) setToken(name string, ip *netstate.IP) error {
+	if ip == nil || ip.Token == nil {
+		return nil
+	}
+	l, err := k.getLink(0, name)
+	if err != nil || value(l.iface.IPv6.Token) == *ip.Token {
+		return err
+	}
+	token := netip.IPv6Unspecified()
+	if *ip.Token != "" {
+		if token, err = netip.ParseAddr(*ip.Token); err != nil {
+			return fmt.Errorf("token: %w", err)
+		}
+	}
+	var spec, families, attrs attributes
+	spec.add(inet6Token, token.AsSlice())
+	families.nest(unix.AF_INET6, spec)
+	attrs.nest(unix.IFLA_AF_SPEC, families)
+	const always, file = "2", "accept_ra" // also where the node forwards IPv6
+	if err := k.setSysctls(name, []sysctl{{"ipv6", file, always}}); err != nil {
+		return err
+	}
+	return errors.Join(
+		k.request(unix.RTM_NEWLINK, 0, message(unix.IfInfomsg{Index: int32(l.index)}), attrs),
+		k.setSysctls(name, []sysctl{{"ipv6", file, strconv.Itoa(l.acceptRA)}}))
 }
 
 // confValue returns the n-th 32-bit value of a table.

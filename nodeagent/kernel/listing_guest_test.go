@@ -93,7 +93,7 @@ func listing(tb testing.TB) map[string][]string {
 	learnt := regexp.MustCompile(`^([0-9a-f]{2}:){5}`)
 	all := map[string][]string{}
 	for program, shown := range map[string]string{
-		"ip -d": "addr\nlink", "ip -4 -d": "route show table all\nrule", "ip -6 -d": "route show table all\nrule",
+		"ip -d": "addr\nlink\ntoken list", "ip -4 -d": "route show table all\nrule", "ip -6 -d": "route show table all\nrule",
 		"bridge -d": "link\nvlan\nfdb",
 	} {
 		text := volatile().ReplaceAllString(command(tb, shown, append(strings.Fields(program), "-batch", "-")...), "")

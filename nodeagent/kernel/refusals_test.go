@@ -66,6 +66,12 @@ func refusals() map[string]struct {
 				Name: "sixteen-bytes-xx", Type: netstate.TypeDummy})},
 			errno: unix.ERANGE, says: "make dummy sixteen-bytes-xx: ",
 		},
+		"the loopback has no token": {
+			step: netstate.Step{Kind: netstate.StepSet, Link: "lo",
+				From: link(netstate.Interface{Name: "lo", Type: netstate.TypeLoopback, IPv6: &netstate.IP{Token: new("")}}),
+				To:   link(netstate.Interface{Name: "lo", Type: netstate.TypeLoopback, IPv6: &netstate.IP{Token: new("::5")}})},
+			errno: unix.EINVAL, says: "set lo: ipv6: Device is loopback (EINVAL)",
+		},
 		"an MTU is at least the driver's least": {
 			step: netstate.Step{Kind: netstate.StepSet, Link: "eth2",
 				From: link(netstate.Interface{Name: "eth2", MTU: new(1500)}),

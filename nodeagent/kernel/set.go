@@ -5,7 +5,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,13 +55,15 @@ func (k *Kernel) doSet(step netstate.Step) error {
 // setLink gives an existing link, found by its name when the index is 0, every key that is set: first what
 // may need it down, then the IPv6 switch, and at last its administrative state.
 func (k *Kernel) setLink(index int, to netstate.Interface) error {
-	attrs, err := k.encodeSettings(to)
-	if err == nil && to.IPv6 != nil && value(to.IPv6.AddrGenMode) == genModes()[genModeStable] {
-		err = k.giveSecret(to.Name)
+	if to.IPv6 != nil && value(to.IPv6.AddrGenMode) == genModes()[genModeStable] {
+		if err := k.giveSecret(to.Name); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := k.setToken(to.Name, to.IPv6); err != nil {
 		return err
 	}
+	attrs := k.encodeSettings(to)
 	about, found := unix.IfInfomsg{Index: int32(index)}, attributes(nil)
 	if index == 0 {
 		found.addString(unix.IFLA_IFNAME, to.Name)
@@ -96,7 +97,7 @@ func (k *Kernel) setLink(index int, to netstate.Interface) error {
 }
 
 // encodeSettings returns the attributes of the keys that netlink can set on an existing link.
-func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
+func (k *Kernel) encodeSettings(to netstate.Interface) attributes {
 	var a attributes
 	if to.MAC != nil {
 		a.add(unix.IFLA_ADDRESS, to.MAC[:])
@@ -108,12 +109,9 @@ func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
 		a.add(unix.IFLA_IFALIAS, []byte(*to.Description))
 	}
 	if ip := to.IPv6; ip != nil && (ip.Enabled == nil || *ip.Enabled) {
-		spec, err := encodeInet6(*ip)
-		if err != nil {
-			return nil, err
-		}
-		if len(spec) > 0 {
-			var families attributes
+		if mode := slices.Index(genModes(), value(ip.AddrGenMode)); mode >= 0 {
+			var spec, families attributes
+			spec.add(inet6AddrGenMode, []byte{byte(mode)})
 			families.nest(unix.AF_INET6, spec)
 			a.nest(unix.IFLA_AF_SPEC, families)
 		}
@@ -122,7 +120,7 @@ func (k *Kernel) encodeSettings(to netstate.Interface) (attributes, error) {
 	if len(data) > 0 {
 		a.nest(unix.IFLA_LINKINFO, linkInfo(kind, data))
 	}
-	return a, nil
+	return a
 }
 
 // linkInfo returns the IFLA_LINKINFO of a link of some kind.
@@ -165,22 +163,6 @@ func (k *Kernel) indexOf(name string) uint32 {
 		return 0
 	}
 	return uint32(l.index)
-}
-
-// encodeInet6 returns the IPv6 part of IFLA_AF_SPEC.
-func encodeInet6(ip netstate.IP) (attributes, error) {
-	var a attributes
-	if mode := slices.Index(genModes(), value(ip.AddrGenMode)); mode >= 0 {
-		a.add(inet6AddrGenMode, []byte{byte(mode)})
-	}
-	if ip.Token != nil {
-		token, err := netip.ParseAddr(*ip.Token)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
-		a.add(inet6Token, token.AsSlice())
-	}
-	return a, nil
 }
 
 // A sysctl is one setting of a link that a file of Kernel.Sysctls changes.

@@ -75,6 +75,25 @@ func linkExamples() map[string]example {
 			cleared: `ip link del eth1.5`,
 			policy:  `interfaces: [{name: eth1.5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]`,
 		},
+		"VLANs with tokens, one that goes, one that is made again, and one whose IPv6 goes": {
+			made: `
+				ip link set eth1 up
+				ip link add eth1.5 link eth1 type vlan id 5
+				ip link add eth1.6 link eth1 type vlan id 6
+				ip link add eth1.7 link eth1 type vlan id 7
+				ip link set eth1.5 up
+				ip link set eth1.7 up
+				ip token set ::5 dev eth1.5
+				ip token set ::6 dev eth1.6
+				ip token set ::7 dev eth1.7
+				write 0 ` + conf + `eth1.6/accept_ra`,
+			cleared: "ip link del eth1.5\nip link del eth1.6\nip link del eth1.7",
+			policy: `
+interfaces:
+- {name: eth1.5, state: absent}
+- {name: eth1.6, type: vlan, state: up, vlan: {base-iface: eth1, id: 60}}
+- {name: eth1.7, type: vlan, state: up, ipv6: {enabled: false}}`,
+		},
 		"a stack of links that all go": {
 			made: bonded("type bond mode 802.3ad miimon 100 xmit_hash_policy layer3+4", "eth1", "eth2") + `
 				ip link set bond7 up

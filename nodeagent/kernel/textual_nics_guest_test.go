@@ -96,6 +96,27 @@ routes: {config: [{destination: "::/0", next-hop-address: "fe80::1", next-hop-in
 			cleared: `ip addr flush dev eth1`,
 			policy:  `interfaces: [{name: vrf7, type: vrf, state: up, vrf: {route-table-id: 77, port: [eth1]}}]`,
 		},
+		"a NIC that gets a token together with IPv6": {
+			made:    "ip link set eth1 up\nwrite 2 " + conf + "eth1/accept_ra\nwrite 1 " + conf + "eth1/disable_ipv6",
+			cleared: asItCame("eth1"),
+			policy:  `interfaces: [{name: eth1, ipv6: {enabled: true, dhcp: false, autoconf: true, token: "::5"}}]`,
+		},
+		"NICs that listen to no router and get a token, get another, or lose it": {
+			made: `
+				ip link set eth1 up
+				ip link set eth2 up
+				ip token set ::77 dev eth1
+				ip token set ::77 dev eth2
+				write 0 ` + conf + `eth0/accept_ra
+				write 0 ` + conf + `eth1/accept_ra
+				write 0 ` + conf + `eth2/accept_ra`,
+			cleared: asItCame("eth0") + asItCame("eth1") + asItCame("eth2") + "\nip token set :: dev eth1\nip token set :: dev eth2",
+			policy: `
+interfaces:
+- {name: eth0, ipv6: {enabled: true, dhcp: false, autoconf: true, token: "::5"}}
+- {name: eth1, ipv6: {enabled: true, dhcp: false, autoconf: false, token: "::5"}}
+- {name: eth2, ipv6: {enabled: true, dhcp: false, autoconf: true, token: ""}}`,
+		},
 		"a NIC that carries what is told from it by MAC and by tag": {
 			made: `
 				ip link set eth1 up
