@@ -192,14 +192,19 @@ func (m *merger) losesRoute(route Route) bool {
 	return was.active() && !is.active()
 }
 
-// leavesTable reports whether a route is in the table of a VRF that its link leaves. Who taught it teaches it again,
-// for the table that the link has then.
+// leavesTable reports whether a route is in the table of a VRF that its link leaves, or that gets another table. Who
+// taught it teaches it again, for the table that the link has then.
 func (m *merger) leavesTable(now, target Interface, route Route) bool {
-	if now.Controller == nil || target.Controller != nil && *target.Controller == *now.Controller {
-		return false
+	table := routeTable(now, m.now)
+	return table != nil && !same(table, routeTable(target, m.target)) && same(table, route.complete().TableID)
+}
+
+// routeTable returns the table of the VRF that a link is a port of, nil for none.
+func routeTable(link Interface, links map[string]*Interface) *int {
+	if vrf := links[deref(link.Controller)]; vrf != nil && vrf.VRF != nil {
+		return vrf.VRF.RouteTableID
 	}
-	vrf := m.now[*now.Controller]
-	return vrf != nil && vrf.VRF != nil && same(vrf.VRF.RouteTableID, route.complete().TableID)
+	return nil
 }
 
 // hasAddress reports whether one of the links has an address.

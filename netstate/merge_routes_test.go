@@ -51,9 +51,14 @@ routes: {running: [
 	for n := range current.Routes.Running {
 		current.Routes.Running[n].Protocol = protoRA
 	}
-	left := Merge(current, parse(t, `interfaces: [{name: vrf102, type: vrf, state: absent}]`)).Routes.Running
-	require.Len(t, left, 1, "what was learnt for another table is the router's")
-	assert.Equal(t, 254, *left[0].TableID)
+	for _, wish := range []string{
+		`{name: vrf102, type: vrf, state: absent}`,
+		`{name: vrf102, type: vrf, vrf: {route-table-id: 103}}`,
+	} {
+		left := Merge(current, parse(t, `interfaces: [`+wish+`]`)).Routes.Running
+		require.Len(t, left, 1, "what was learnt for another table is the router's")
+		assert.Equal(t, 254, *left[0].TableID)
+	}
 	kept := Merge(current, parse(t, `interfaces: [{name: eth0, mtu: 1400}]`)).Routes.Running
 	assert.Len(t, kept, 2, "it stays in the VRF")
 }

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"os"
@@ -67,7 +68,7 @@ func tryCase(t *testing.T, node Node, c nodeCase) {
 	}
 	for _, text := range c.Learnt {
 		for _, route := range parsed(t, text).Routes.Config {
-			route.Protocol, route.TableID = 16, new(netstate.TableMain)
+			route.Protocol, route.TableID = 16, cmp.Or(route.TableID, new(netstate.TableMain))
 			take([]netstate.Step{{Kind: netstate.StepRoute, Link: route.NextHopInterface, To: netstate.Value{Route: &route}}})
 		}
 	}

@@ -120,6 +120,22 @@ interfaces:
 interfaces: [{name: vrf7, state: absent}, {name: br7.9, state: absent}, {name: br7, state: absent},
   {name: bond7.5, state: absent}, {name: bond7, state: absent}]`,
 		},
+		"a VRF that gets another table while routes stand in the one it has": {
+			made: `
+				ip link add vrf7 type vrf table 77
+				ip link set vrf7 up
+				ip link set eth1 up
+				ip link set eth1 master vrf7
+				ip addr add 192.0.2.5/24 dev eth1
+				ip addr add 2001:db8:5::1/64 dev eth1 nodad
+				ip route add 10.1.0.0/16 via 192.0.2.1 dev eth1 vrf vrf7 mtu 1400
+				ip route add unreachable default metric 4278198272 table 77
+				ip route add 10.2.0.0/16 via 192.0.2.1 dev eth1 table 9
+				ip -6 route add 2001:db8:1::/48 via 2001:db8:5::2 dev eth1 vrf vrf7
+				ip rule add from 192.0.2.0/24 table 77 priority 77`,
+			cleared: "ip rule del priority 77\nip link del vrf7\nip addr flush dev eth1\nip route flush table 77",
+			policy:  `interfaces: [{name: vrf7, type: vrf, state: up, vrf: {route-table-id: 78}}]`,
+		},
 		"a NIC that a VRF takes with VLANs on it": {
 			made: `
 				ip link set eth1 up
