@@ -9,12 +9,16 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // conditionsOf returns the match conditions in the manifests of the webhook at a path, as the API server reads them,
@@ -67,28 +71,57 @@ func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
 			p := &corev1.Pod{}
 			require.NoError(t, yaml.UnmarshalStrict([]byte(c.pod), p))
 			pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-			kind := corev1.SchemeGroupVersion.WithKind("Pod")
-			attributes := admission.NewAttributesRecord(p, nil, kind, home, "p", pods, "", admission.Create, nil, false, nil)
-			versioned := &admission.VersionedAttributes{
-				Attributes:      attributes,
-				VersionedObject: admission.NewLazyObject(p),
-				VersionedKind:   kind,
-			}
-			looks := true
-			for condition, evaluator := range conditionsOf(t, "/validate-pods") {
-				results, _, err := evaluator.ForInput(
-					t.Context(),
-					versioned,
-					cel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(pods), metav1.GroupVersionKind(kind)),
-					cel.OptionalVariableBindings{},
-					nil,
-					1<<20,
-				)
-				require.NoError(t, err)
-				require.NoError(t, results[0].Error, condition)
-				looks = looks && results[0].EvalResult.Value() == true
-			}
-			assert.Equal(t, c.looks, looks)
+			assert.Equal(t, c.looks, looksAt(t, "/validate-pods", p, corev1.SchemeGroupVersion.WithKind("Pod"), pods))
 		})
 	}
+}
+
+func TestWhichInstancesAreLookedAt(t *testing.T) {
+	const nics = "spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: '02:00:00:00:00:01'}]}}}"
+	for name, c := range map[string]struct {
+		instance string
+		looks    bool
+	}{
+		"one without a VM":               {"{metadata: {name: i}, " + nics + "}", true},
+		"one of a replica set":           {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]}, " + nics + "}", true},
+		"one of a VM":                    {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachine, controller: true}]}, " + nics + "}", false},
+		"one that goes with a VM":        {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachine}]}, " + nics + "}", true},
+		"one that brings no address":     {"{metadata: {name: i}, spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: ''}]}}}}", false},
+		"one that has no interface":      {"{metadata: {name: i}, spec: {domain: {devices: {}}}}", false},
+		"one that says nothing about it": {"{metadata: {name: i}}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := &unstructured.Unstructured{}
+			require.NoError(t, yaml.Unmarshal([]byte(c.instance), &i.Object))
+			kind := schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: macpool.KindVMI}
+			instances := kind.GroupVersion().WithResource("virtualmachineinstances")
+			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", i, kind, instances))
+		})
+	}
+}
+
+// looksAt reports whether the API server calls the webhook at a path for the creation of an object.
+func looksAt(
+	t *testing.T, path string, o runtime.Object, kind schema.GroupVersionKind, resource schema.GroupVersionResource,
+) bool {
+	t.Helper()
+	attributes := admission.NewAttributesRecord(o, nil, kind, home, "o", resource, "", admission.Create, nil, false, nil)
+	versioned := &admission.VersionedAttributes{
+		Attributes: attributes, VersionedObject: admission.NewLazyObject(o), VersionedKind: kind,
+	}
+	looks := true
+	for condition, evaluator := range conditionsOf(t, path) {
+		results, _, err := evaluator.ForInput(
+			t.Context(),
+			versioned,
+			cel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(resource), metav1.GroupVersionKind(kind)),
+			cel.OptionalVariableBindings{},
+			nil,
+			1<<20,
+		)
+		require.NoError(t, err)
+		require.NoError(t, results[0].Error, condition)
+		looks = looks && results[0].EvalResult.Value() == true
+	}
+	return looks
 }

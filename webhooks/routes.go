@@ -53,6 +53,7 @@ func Routes(s Sources) []Route {
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
 		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
+		{"/validate-virtualmachineinstances", "instance", InstanceReviewer{s.Lending}},
 		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
 		{"/validate-network-attachment-definitions", "nad", nads},
 		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: time.Now}},

@@ -90,14 +90,24 @@ func fixedAddresses(kind string, raw []byte) map[string]string {
 			"spec", "virtualMachineTemplate", "spec", "template",
 		)
 	}
-	at = at.Child("spec", "domain", "devices", "interfaces")
-	var vm virtualMachine
-	_ = readEntries(template.Spec.Domain.Devices.Interfaces, at, "an interface", &vm.interfaces)
-	_ = readEntries(template.Spec.Networks, nil, "a network", &vm.networks)
 	fixed := map[string]string{}
-	for _, n := range nicsOf(&vm) {
+	for _, n := range template.fixed(at.Child("spec", "domain", "devices", "interfaces")) {
+		fixed[n.path.String()] = n.text
+	}
+	return fixed
+}
+
+// fixed returns the interfaces at a path that bring an address which is ours to look after. What cannot be read brings
+// none.
+func (t machineTemplate) fixed(path *field.Path) []nic {
+	var machine virtualMachine
+	_ = readEntries(t.Spec.Domain.Devices.Interfaces, path, "an interface", &machine.interfaces)
+	_ = readEntries(t.Spec.Networks, nil, "a network", &machine.networks)
+	var fixed []nic
+	for _, n := range nicsOf(&machine) {
 		if n.served && n.text != "" {
-			fixed[at.Index(n.index).Child("macAddress").String()] = n.text
+			n.path = path.Index(n.index).Child("macAddress")
+			fixed = append(fixed, n.nic)
 		}
 	}
 	return fixed

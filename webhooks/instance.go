@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"context"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// InstanceReviewer reviews VirtualMachineInstances without a VM as they are created: addresses that they bring are
+// judged as those of a VM are. None is held for them: the janitor does that once they exist. Instances of a VM are let
+// in, as the VM was; so are those that bring no address, which the network gives one.
+type InstanceReviewer struct{ Lending }
+
+// Review implements Reviewer.
+func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
+	if request.Operation != admissionv1.Create {
+		return Verdict{}, nil // only KubeVirt changes one
+	}
+	var instance struct {
+		Metadata metadata `json:"metadata"`
+		machineTemplate
+	}
+	_ = decode(request.Object.Raw, &instance, nil) // KubeVirt says what is wrong with it
+	if slices.ContainsFunc(instance.Metadata.OwnerReferences, isVM) {
+		return Verdict{}, nil
+	}
+	o := order{
+		holder: macpool.Object{
+			Kind: macpool.KindVMI, Namespace: request.Namespace,
+			Name: instance.Metadata.Name, GenerateName: instance.Metadata.GenerateName,
+		},
+		path: field.NewPath("spec", "domain", "devices", "interfaces"),
+	}
+	o.asking = instance.fixed(o.path)
+	verdict := Verdict{Denied: judgeFixed(o.path, o.asking)}
+	if len(verdict.Denied) > 0 || len(o.asking) == 0 {
+		return verdict, nil
+	}
+	asked := *request
+	asked.DryRun = ptr.To(true) // what another webhook refuses after us would be held for nothing
+	_, err := w.lend(ctx, &asked, o, &verdict)
+	return verdict, err
+}
+
+// isVM reports whether an owner is the VM that an instance is of.
+func isVM(owner metav1.OwnerReference) bool {
+	return owner.Kind == macpool.KindVM && ptr.Deref(owner.Controller, false)
+}
+
+// judgeFixed returns what is wrong with addresses by themselves.
+func judgeFixed(path *field.Path, fixed []nic) field.ErrorList {
+	problems := tooManyBlocks(path, fixed)
+	for i, n := range fixed {
+		if _, err := macpool.ParseInterfaceMAC(n.text); err != nil {
+			problems = append(problems, field.Invalid(n.path, n.text, err.Error()))
+			continue
+		}
+		if j := slices.IndexFunc(fixed[:i], func(other nic) bool { return other.mac == n.mac }); j >= 0 {
+			problems = append(problems, duplicate(vmNIC{nic: n}, vmNIC{nic: fixed[j]}))
+		}
+	}
+	return problems
+}

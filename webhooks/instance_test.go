@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+)
+
+// instance returns a VirtualMachineInstance with two interfaces on Multus networks and one on the pod network.
+func instance(metadata, first, second, pod string) string {
+	return `{metadata: {` + metadata + `}, spec: {domain: {devices: {interfaces: [
+		{name: pod, bridge: {}, macAddress: "` + pod + `"},
+		{name: a, bridge: {}, macAddress: "` + first + `"}, {name: b, sriov: {}, macAddress: "` + second + `"}]}},
+		networks: [{name: pod, pod: {}}, {name: a, multus: {networkName: l2}}, {name: b, multus: {networkName: l2}}]}}`
+}
+
+func TestInstancesWithoutAVM(t *testing.T) {
+	const taken, other, multicast = "52:54:00:00:00:01", "52:54:00:00:00:02", "53:54:00:00:00:01"
+	const owned = `name: i, ownerReferences: [{apiVersion: kubevirt.io/v1, kind: VirtualMachine, name: i, uid: u, controller: true}]`
+	const first, second = "spec.domain.devices.interfaces[1].macAddress", "spec.domain.devices.interfaces[2].macAddress"
+	for name, c := range map[string]struct {
+		object      string
+		operation   admissionv1.Operation
+		enforcement v1alpha1.Enforcement
+		denied      []string
+		warning     string
+	}{
+		"one without addresses is let in":                  {object: instance("name: i", "", "", "")},
+		"addresses that are free are":                      {object: instance("name: i", other, "52:54:00:00:00:03", "")},
+		"one that a VM has is refused":                     {object: instance("name: i", other, taken, ""), denied: []string{second}},
+		"where there is no name yet, too":                  {object: instance("generateName: i-", taken, "", ""), denied: []string{first}},
+		"one of a replica set is judged":                   {object: instance("name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]", taken, "", ""), denied: []string{first}},
+		"one of a VM is not":                               {object: instance(owned, taken, multicast, "")},
+		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm"},
+		"one that no interface can have is refused":        {object: instance("name: i", multicast, other, ""), denied: []string{first}},
+		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
+		"one on the pod network is that network's":         {object: instance("name: i", "", "", taken)},
+		"a change is KubeVirt's":                           {object: instance("name: i", taken, "", ""), operation: admissionv1.Update},
+		"one that cannot be read is for KubeVirt to judge": {object: `{metadata: [], spec: {domain: []}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.flush()
+			if c.enforcement != "" {
+				w.pool(c.enforcement, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
+			}
+			w.hold(taken, "home/vm", "net")
+			held := w.holds()
+			raw, err := yaml.YAMLToJSON([]byte(c.object))
+			require.NoError(t, err)
+			request := &admissionv1.AdmissionRequest{
+				Namespace: "home", Operation: admissionv1.Create, DryRun: ptr.To(false), Object: runtime.RawExtension{Raw: raw},
+			}
+			if c.operation != "" {
+				request.Operation = c.operation
+			}
+			verdict, err := InstanceReviewer{w.lending()}.Review(t.Context(), request)
+			require.NoError(t, err)
+			assert.Equal(t, c.denied, fieldsOf(verdict.Denied), "%v", verdict.Denied)
+			assert.Empty(t, verdict.Patch)
+			if c.warning == "" {
+				assert.Empty(t, verdict.Warnings)
+			} else {
+				require.Len(t, verdict.Warnings, 1)
+				assert.Contains(t, verdict.Warnings[0], c.warning)
+			}
+			assert.Equal(t, held, w.holds(), "nothing is held for what may not come to exist")
+		})
+	}
+}
