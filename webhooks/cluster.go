@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -21,6 +22,7 @@ import (
 
 	v1 "github.com/bridgehead-dev/bridgehead/api/nmstate/v1"
 	"github.com/bridgehead-dev/bridgehead/api/nmstate/v1beta1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
@@ -37,6 +39,8 @@ const (
 // rarely that nothing is kept.
 type Cluster struct {
 	Reader client.Reader
+	// MultusNamespace is where default networks are that a pod names without a namespace.
+	MultusNamespace string
 }
 
 // NewClient makes a client for Cluster, Bridges and Access, which reads and writes past any cache.
@@ -92,40 +96,59 @@ func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
 	return reasons, errors.Join(append(unreadable, err)...)
 }
 
-// Users returns pods and VMs that name a NAD; not all of them, if there are many.
+// Users returns pods, VMs and instances without a VM that name a NAD; not all of them, if there are many. Pods that
+// have ended do not start again.
 func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	notEnded, err := fields.ParseSelector("status.phase!=Succeeded,status.phase!=Failed")
+	if err != nil {
+		return nil, fmt.Errorf("select pods: %w", err)
+	}
 	var users []string
-	err := c.each(ctx, pods, func(o client.Object) bool {
-		if !nad.IsLauncher(o.GetLabels(), o.GetOwnerReferences()) && podNames(o, ref) {
+	err = c.each(ctx, pods, func(o client.Object) bool {
+		if !nad.IsLauncher(o.GetLabels(), o.GetOwnerReferences()) && c.podNames(o, ref) {
 			users = append(users, "Pod "+o.GetNamespace()+"/"+o.GetName())
 		}
 		return len(users) < maxUsers
-	})
+	}, client.MatchingFieldsSelector{Selector: notEnded})
 	if err != nil {
 		return nil, err
 	}
-	vms := &unstructured.UnstructuredList{}
-	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
-	err = c.each(ctx, vms, func(o client.Object) bool {
-		if vmNames(o.(*unstructured.Unstructured), ref) {
-			users = append(users, "VirtualMachine "+o.GetNamespace()+"/"+o.GetName())
-		}
-		return len(users) < maxUsers
-	})
+	for kind, networks := range map[string][]string{
+		macpool.KindVM: {"spec", "template", "spec", "networks"}, macpool.KindVMI: {"spec", "networks"},
+	} {
+		machines := &unstructured.UnstructuredList{}
+		machines.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: kind + "List"})
+		err = errors.Join(err, c.each(ctx, machines, func(o client.Object) bool {
+			machine := o.(*unstructured.Unstructured)
+			if !slices.ContainsFunc(o.GetOwnerReferences(), isVM) && machineNames(machine, networks, ref) {
+				users = append(users, kind+" "+o.GetNamespace()+"/"+o.GetName())
+			}
+			return len(users) < maxUsers
+		}))
+	}
+	slices.Sort(users)
 	return users, err
 }
 
-func podNames(o client.Object, ref nad.Ref) bool {
-	networks, problems := nad.ParseNetworks(o.GetAnnotations()[nad.NetworksAnnotation], o.GetNamespace(), nil)
-	return len(problems) == 0 &&
-		slices.ContainsFunc(networks.Selections, func(s nad.Selection) bool { return s.Ref == ref })
+func (c Cluster) podNames(o client.Object, ref nad.Ref) bool {
+	for annotation, namespace := range map[string]string{
+		nad.NetworksAnnotation: o.GetNamespace(), nad.DefaultNetworkAnnotation: c.MultusNamespace,
+	} {
+		networks, problems := nad.ParseNetworks(o.GetAnnotations()[annotation], namespace, nil)
+		named := slices.ContainsFunc(networks.Selections, func(s nad.Selection) bool { return s.Ref == ref })
+		if named && len(problems) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// vmNames reports whether a VM has a network of a NAD, as KubeVirt reads its name.
-func vmNames(o *unstructured.Unstructured, ref nad.Ref) bool {
-	networks, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "networks")
+// machineNames reports whether a VM or an instance has, in its list of networks, one of a NAD, as KubeVirt reads its
+// name.
+func machineNames(o *unstructured.Unstructured, list []string, ref nad.Ref) bool {
+	networks, _, _ := unstructured.NestedSlice(o.Object, list...)
 	return slices.ContainsFunc(networks, func(n any) bool {
 		network, _ := n.(map[string]any)
 		name, _, _ := unstructured.NestedString(network, "multus", "networkName")
@@ -134,11 +157,14 @@ func vmNames(o *unstructured.Unstructured, ref nad.Ref) bool {
 }
 
 // each reads a list page by page until a visitor has seen enough. A kind that is not installed has no objects.
-func (c Cluster) each(ctx context.Context, list client.ObjectList, visit func(client.Object) bool) error {
+func (c Cluster) each(
+	ctx context.Context, list client.ObjectList, visit func(client.Object) bool, of ...client.ListOption,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for next := ""; ; {
-		if err := c.Reader.List(ctx, list, client.Limit(pageSize), client.Continue(next)); err != nil {
+		page := append(slices.Clone(of), client.Limit(pageSize), client.Continue(next))
+		if err := c.Reader.List(ctx, list, page...); err != nil {
 			if meta.IsNoMatchError(err) {
 				return nil
 			}

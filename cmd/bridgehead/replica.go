@@ -123,7 +123,7 @@ func (r *replica) sourcesOf(nads *webhooks.NADWatch, objects janitor.Objects) we
 		},
 		NADs:            nads,
 		Bridges:         &webhooks.Bridges{},
-		Cluster:         webhooks.Cluster{Reader: r.looking},
+		Cluster:         webhooks.Cluster{Reader: r.looking, MultusNamespace: r.options.MultusNamespace},
 		Access:          webhooks.Access{Client: r.looking},
 		MultusNamespace: r.options.MultusNamespace,
 		ResourceKeys:    r.options.ResourceNameKeys,

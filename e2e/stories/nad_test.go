@@ -80,6 +80,11 @@ func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
 		_, err := s.Kubectl(t.Context(), "patch", "net-attach-def", "named", "--type=merge", "-p", patch)
 		require.NoError(t, err)
 		assert.Equal(t, "bridge.network.kubevirt.io/br2", resource("named"), "it follows the bridge")
+
+		patch = `{"spec":{"config":"{\"cniVersion\":\"0.3.1\",\"type\":\"macvlan\",\"master\":\"eth1\"}"}}`
+		_, err = s.Kubectl(t.Context(), "patch", "net-attach-def", "named", "--type=merge", "-p", patch)
+		require.NoError(t, err)
+		assert.Empty(t, resource("named"), "it goes with the bridge")
 	})
 
 	t.Run("a resource of another bridge is refused", func(t *testing.T) {
@@ -101,12 +106,22 @@ func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
 	t.Run("who uses a network is named when it is deleted", func(t *testing.T) {
 		create(t, s, network("used", "bridgehead.dev/resource-name: none", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 		create(t, s, pod("user", "k8s.v1.cni.cncf.io/networks: used", ""))
-		_, err := s.Kubectl(t.Context(), "apply", "-f", "testdata/30-vms.yaml")
+		create(t, s, pod("by-default", "v1.multus-cni.io/default-network: default/used", ""))
+		create(t, s, pod("ended", "k8s.v1.cni.cncf.io/networks: used", ""))
+		const ended = `{"status":{"phase":"Succeeded"}}`
+		_, err := s.Kubectl(t.Context(), "patch", "pod", "ended", "--subresource=status", "-p", ended)
+		require.NoError(t, err)
+		create(t, s, `{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachineInstance","metadata":{"name":"alone"},`+
+			`"spec":{"domain":{"devices":{}},"networks":[{"name":"net","multus":{"networkName":"br0-100-l2"}}]}}`)
+		_, err = s.Kubectl(t.Context(), "apply", "-f", "testdata/30-vms.yaml")
 		require.NoError(t, err)
 		out, err := kubectl(t, s, "", "delete", "net-attach-def", "used", "br0-100-l2")
 		require.NoError(t, err)
 		assert.Contains(t, out, "Warning: Pod default/user uses this network, which is deleted")
+		assert.Contains(t, out, "Warning: Pod default/by-default uses this network, which is deleted")
+		assert.NotContains(t, out, "default/ended", "it does not start again")
 		assert.Contains(t, out, "Warning: VirtualMachine default/vma uses this network, which is deleted")
+		assert.Contains(t, out, "Warning: VirtualMachineInstance default/alone uses this network, which is deleted")
 	})
 
 	t.Run("what was let in before may be changed in other ways", func(t *testing.T) {
