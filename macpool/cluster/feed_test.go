@@ -142,7 +142,8 @@ func TestFeedStories(t *testing.T) {
 			assert.Equal(w.t, "general", poolFor(w.t, f.Pools, "ours"))
 			require.NoError(w.t, w.client.Delete(w.ctx, ours))
 			w.pass(time.Second)
-			assert.Equal(w.t, "general", poolFor(w.t, f.Pools, "ours"))
+			_, err := f.Pools.For("ours")
+			assert.ErrorIs(w.t, err, macpool.ErrNotReady)
 		},
 		"a pool that is gone, or makes no sense, serves nobody": func(w *world, f *Feed) {
 			general, odd := pool("general", nil), pool("odd", nil)

@@ -98,15 +98,17 @@ type Pools struct {
 	namespaces map[string]labels.Set
 }
 
-// For returns the pool that serves a namespace, or a *NoPoolError.
+// For returns the pool that serves a namespace, or a *NoPoolError. Of a namespace that is so new that its labels are
+// not known, where they matter, it returns macpool.ErrNotReady.
 func (p *Pools) For(namespace string) (PoolRule, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	rules := make([]PoolRule, 0, len(p.lending))
-	for _, r := range p.lending {
-		rules = append(rules, r)
+	rules := slices.Collect(maps.Values(p.lending))
+	has, known := p.namespaces[namespace]
+	if !known && slices.ContainsFunc(rules, func(r PoolRule) bool { return r.Selector != nil }) {
+		return PoolRule{}, fmt.Errorf("the labels of namespace %s are not known yet: %w", namespace, macpool.ErrNotReady)
 	}
-	rule, ok := ChoosePool(rules, p.namespaces[namespace])
+	rule, ok := ChoosePool(rules, has)
 	if !ok {
 		return PoolRule{}, &macpool.NoPoolError{Namespace: namespace}
 	}
