@@ -98,7 +98,7 @@ func (f *Field) cutPowerBeforeAnotherLease(ctx context.Context) (_ string, err e
 	if err := errors.Join(n.Boot(ctx), f.leased(ctx, n, s), f.available(ctx, n, "lan"), f.converged(ctx)); err != nil {
 		return "", err
 	}
-	if given := strings.Count(n.Log(), "the change is given up"); given == 0 {
+	if given := strings.Count(n.Log(), "abandoning the change"); given == 0 {
 		return "", errors.New("the agent does not say that it gave the change up")
 	}
 	if links, err := onNode(ctx, n, "ip -br link show master br1"); err == nil && links != "" {
