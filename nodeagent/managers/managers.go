@@ -115,12 +115,12 @@ func (m *Managers) tellLocked(err error) {
 	m.unknown = text
 }
 
-// endsOfPods returns the veths of a node whose other end is in another network namespace. There can be hundreds, and
-// no manager has them.
+// endsOfPods returns the veths of a node that are ignored, for their other end is in another network namespace. There
+// can be hundreds, and no manager has them.
 func endsOfPods(state netstate.State) map[string]bool {
 	pods := map[string]bool{}
 	for _, i := range state.Interfaces {
-		if i.Type == netstate.TypeVeth && (i.Veth == nil || i.Veth.Peer == "") {
+		if i.Type == netstate.TypeVeth && i.State == netstate.StateIgnore {
 			pods[i.Name] = true
 		}
 	}

@@ -71,14 +71,12 @@ func TestNetworkdIsAskedForNoLinksOfPods(t *testing.T) {
 	state := netstate.State{Interfaces: []netstate.Interface{
 		{Name: "eth1", Type: netstate.TypeEthernet}, {Name: "br1", Type: netstate.TypeBridge},
 		{Name: "veth1", Type: netstate.TypeVeth, Veth: &netstate.Veth{Peer: "veth2"}},
-		{Name: "ignored", Type: netstate.TypeVeth},
 	}}
-	links["ignored"] = "unmanaged"
 	for n := range 300 {
 		name := fmt.Sprintf("veth%08x", n)
 		links[name] = "unmanaged"
 		state.Interfaces = append(state.Interfaces,
-			netstate.Interface{Name: name, Type: netstate.TypeVeth, Veth: &netstate.Veth{}})
+			netstate.Interface{Name: name, Type: netstate.TypeVeth, State: netstate.StateIgnore})
 	}
 	var calls []string
 	answer := fakeNetworkd(links)
