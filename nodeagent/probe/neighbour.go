@@ -111,14 +111,15 @@ func resolveND(ctx context.Context, link string, addr netip.Addr) error {
 	}
 	buffer := make([]byte, 1500)
 	for {
-		n, _, err := conn.ReadFrom(buffer)
+		n, control, _, err := conn.IPv6PacketConn().ReadFrom(buffer)
 		if ctx.Err() != nil {
 			return errors.New("no neighbour advertisement")
 		}
 		if err != nil {
 			return fmt.Errorf("wait for a neighbour advertisement: %w", err)
 		}
-		if isAdvertisement(buffer[:n], addr) {
+		// Routers on several links may all be called fe80::1, and the kernel asks them too.
+		if control != nil && control.IfIndex == nic.Index && isAdvertisement(buffer[:n], addr) {
 			return nil
 		}
 	}
@@ -129,7 +130,7 @@ func solicit(conn *ipv6.PacketConn, nic *net.Interface, wanted netip.Addr) error
 	filter := new(ipv6.ICMPFilter)
 	filter.SetAll(true)
 	filter.Accept(ipv6.ICMPTypeNeighborAdvertisement)
-	if err := conn.SetICMPFilter(filter); err != nil {
+	if err := errors.Join(conn.SetICMPFilter(filter), conn.SetControlMessage(ipv6.FlagInterface, true)); err != nil {
 		return err
 	}
 	const untouchedByRouters = 255 // neighbours ignore what has a lower hop limit

@@ -177,3 +177,32 @@ func TestAnIPv6GatewayOfIPv4IsAskedByNeighbourDiscovery(t *testing.T) {
 	require.ErrorContains(t, within(t, chosen, 2*time.Second),
 		"default gateway (2001:db8::1 through up0: no neighbour advertisement)")
 }
+
+func TestAnIPv6GatewayOfAnotherLinkDoesNotAnswer(t *testing.T) {
+	silent, other := hosts.New(t), hosts.New(t)
+	silent.Plug(t, "up0", "router", "192.0.2.1/24")
+	other.Plug(t, "up1", "router", "198.51.100.1/24")
+	other.AddAddress(t, "router", "fe80::1/64")
+	gateway := netip.MustParseAddr("fe80::1")
+	ask := func(link string, patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return resolveND(ctx, link, gateway)
+	}
+	require.Eventually(t, func() bool {
+		err := ask("up0", 200*time.Millisecond) // fails otherwise while the address is tried for duplicates
+		return err != nil && err.Error() == "no neighbour advertisement" && ask("up1", time.Second) == nil
+	}, time.Minute, time.Millisecond)
+	answer := make(chan error, 1)
+	go func() { answer <- ask("up0", 3*time.Second) }()
+	for heard := 0; ; heard++ {
+		select {
+		case err := <-answer:
+			require.ErrorContains(t, err, "no neighbour advertisement")
+			require.Positive(t, heard, "the other router is heard meanwhile")
+			return
+		default:
+			require.NoError(t, ask("up1", time.Minute))
+		}
+	}
+}
