@@ -46,9 +46,9 @@ type Bridge struct {
 type VLANRange struct{ First, Last int }
 
 // provided reports whether nodes are to have the bridge before pods come: not the ones that the plugin makes for
-// itself, nor those of container engines and libvirt, which no node advertises.
+// itself, nor those of container engines and libvirt or without a name for a resource, which no node advertises.
 func (b Bridge) provided() bool {
-	return b.Name != "" && !b.Gateway && !slices.Contains([]string{"cni0", "docker0"}, b.Name) &&
+	return b.Name != "" && !b.Gateway && Requestable(b.Name) && !slices.Contains([]string{"cni0", "docker0"}, b.Name) &&
 		!strings.HasPrefix(b.Name, "virbr")
 }
 

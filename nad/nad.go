@@ -133,6 +133,9 @@ func (d Definition) Derived() string {
 	return BridgePrefix + d.Bridges[0].Name
 }
 
+// Requestable reports whether pods can ask for a bridge: not every name of a link makes one of a resource.
+func Requestable(bridge string) bool { return CheckResourceName(BridgePrefix+bridge) == nil }
+
 // CheckResourceName returns what is wrong with a name for an extended resource, by the rules of Kubernetes.
 func CheckResourceName(name string) error {
 	domain, _, qualified := strings.Cut(name, "/")

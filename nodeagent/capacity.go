@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/netstate"
@@ -29,7 +28,7 @@ func DefaultIgnoredBridges() []string { return []string{"docker0", "cni0", "virb
 func advertised(current, committed netstate.State, ignored []string) (bridges, stray []string) {
 	uplinks, declared := current.Uplinks(), committed.DeclaredBridges()
 	for _, i := range current.Interfaces {
-		if i.Type != netstate.TypeBridge || i.State != netstate.StateUp || !requestable(i.Name) {
+		if i.Type != netstate.TypeBridge || i.State != netstate.StateUp || !nad.Requestable(i.Name) {
 			continue
 		}
 		wish, ours := declared[i.Name]
@@ -47,11 +46,6 @@ func advertised(current, committed netstate.State, ignored []string) (bridges, s
 func attached(bridge, wish netstate.Interface) bool {
 	ports := bridge.Ports()
 	return !slices.ContainsFunc(wish.Ports(), func(p string) bool { return !slices.Contains(ports, p) })
-}
-
-// requestable reports whether a pod can ask for the bridge: not every link's name makes a resource name.
-func requestable(bridge string) bool {
-	return len(validation.IsQualifiedName(nad.BridgePrefix+bridge)) == 0
 }
 
 func matches(patterns []string, name string) bool {

@@ -219,6 +219,11 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		)
 		verdict.warn("pods do not request it; to have them wait for it, set annotation %s", nad.ResourceAnnotation)
 	}
+	for _, b := range d.Bridges {
+		if b.Name != "" && !nad.Requestable(b.Name) {
+			verdict.warn("no resource can be named after bridge %s: its pods may start on nodes without it", b.Name)
+		}
+	}
 	for _, r := range wanted {
 		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
 			continue

@@ -68,16 +68,10 @@ func validateResourceNames(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for _, a := range n.attachments {
 		for _, r := range a.wanted {
-			err := nad.CheckResourceName(r.Name)
-			if err == nil {
-				continue
+			if err := nad.CheckResourceName(r.Name); err != nil {
+				problems = append(problems, field.Invalid(a.path, a.Ref.String(),
+					fmt.Sprintf("the network requests, in its annotation %s, a resource that no node can have: %v", r.Key, err)))
 			}
-			where := "its bridge"
-			if r.Key != "" {
-				where = "its annotation " + r.Key
-			}
-			problems = append(problems, field.Invalid(a.path, a.Ref.String(),
-				fmt.Sprintf("the network requests, in %s, a resource that no node can have: %v", where, err)))
 		}
 	}
 	return problems
