@@ -101,6 +101,11 @@ routes: {config: [{destination: "::/0", next-hop-address: "fe80::1", next-hop-in
 			cleared: asItCame("eth1"),
 			policy:  `interfaces: [{name: eth1, ipv6: {enabled: true, dhcp: false, autoconf: true, token: "::5"}}]`,
 		},
+		"a NIC without IPv6 that loses its token": {
+			made:    "ip link set eth1 up\nip token set ::77 dev eth1\nwrite 1 " + conf + "eth1/disable_ipv6",
+			cleared: asItCame("eth1") + "\nip token set :: dev eth1",
+			policy:  `interfaces: [{name: eth1, state: absent}]`,
+		},
 		"NICs that listen to no router and get a token, get another, or lose it": {
 			made: `
 				ip link set eth1 up
