@@ -19,7 +19,7 @@ func Check(current, desired State, at *field.Path) field.ErrorList {
 }
 
 func checkMerged(current, desired, target State, at *field.Path) field.ErrorList {
-	c := checker{now: current.index(), wish: desired.index(), target: target.index()}
+	c := newChecker(current, desired, target)
 	errs := checkIdentified(current, desired, at)
 	for n, d := range desired.Interfaces {
 		here := desired.pathOf(at, n)

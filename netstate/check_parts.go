@@ -52,12 +52,12 @@ func (c checker) checkTwins(target Interface, at *field.Path) field.ErrorList {
 	}
 	switch {
 	case target.VLAN != nil:
-		if twin := c.firstOther(target.Name, sameVLAN); twin != "" {
+		if twin := c.firstOther(target.position(), target.Name, sameVLAN); twin != "" {
 			return field.ErrorList{field.Invalid(at.Child("vlan", "id"), *target.VLAN.ID,
 				twin+" is that VLAN of "+target.Base()+" already")}
 		}
 	case target.VXLAN != nil:
-		if twin := c.firstOther(target.Name, sameTunnel); twin != "" {
+		if twin := c.firstOther(target.position(), target.Name, sameTunnel); twin != "" {
 			return field.ErrorList{field.Invalid(at.Child("vxlan", "id"), *target.VXLAN.ID, twin+" is that tunnel already")}
 		}
 	}

@@ -94,7 +94,7 @@ func (c checker) checkBase(target Interface, at *field.Path) field.ErrorList {
 	}
 	errs := validateBaseKind(target, *base, here)
 	alone := deref(target.MACVLAN.Mode) == passthru
-	other := c.firstOther(target.Name, func(other *Interface) bool {
+	other := c.firstOther(position{base: base.Name}, target.Name, func(other *Interface) bool {
 		return other.standsAsMACVLAN() == base.Name &&
 			(alone || other.MACVLAN != nil && deref(other.MACVLAN.Mode) == passthru)
 	})
@@ -114,7 +114,7 @@ func (c checker) checkUnburdened(port string, controller Interface, at *field.Pa
 	if !controller.Type.receives() || now != nil && deref(now.Controller) == controller.Name {
 		return nil
 	}
-	above := c.firstOther(controller.Name, func(other *Interface) bool {
+	above := c.firstOther(position{base: port}, controller.Name, func(other *Interface) bool {
 		return other.standsAsMACVLAN() == port && c.wish[other.Name] == nil // or checkBase says so
 	})
 	if above == "" {
