@@ -37,7 +37,7 @@ type Device struct {
 
 // A Program is a running manager.
 type Program interface {
-	// Devices are the links it knows, by name. It need not tell of some.
+	// Devices are the links it knows, by name. It need not tell of those that are in but, which nobody asks about.
 	Devices(but map[string]bool) (map[string]Device, error)
 	// Release has it leave a link alone, with addresses and routes as they are, until Take.
 	Release(link string) error
