@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
 
@@ -71,41 +72,48 @@ func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
 			p := &corev1.Pod{}
 			require.NoError(t, yaml.UnmarshalStrict([]byte(c.pod), p))
 			pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-			assert.Equal(t, c.looks, looksAt(t, "/validate-pods", p, corev1.SchemeGroupVersion.WithKind("Pod"), pods))
+			assert.Equal(t, c.looks, looksAt(t, "/validate-pods", "alice", p, corev1.SchemeGroupVersion.WithKind("Pod"), pods))
 		})
 	}
 }
 
 func TestWhichInstancesAreLookedAt(t *testing.T) {
 	const nics = "spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: '02:00:00:00:00:01'}]}}}"
+	const kubevirt = "system:serviceaccount:some-kubevirt:kubevirt-controller"
+	const ofVM = "{metadata: {name: i, ownerReferences: [{kind: VirtualMachine, controller: true}]}, " + nics + "}"
 	for name, c := range map[string]struct {
-		instance string
-		looks    bool
+		instance, user string
+		looks          bool
 	}{
-		"one without a VM":               {"{metadata: {name: i}, " + nics + "}", true},
-		"one of a replica set":           {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]}, " + nics + "}", true},
-		"one of a VM":                    {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachine, controller: true}]}, " + nics + "}", false},
-		"one that goes with a VM":        {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachine}]}, " + nics + "}", true},
-		"one that brings no address":     {"{metadata: {name: i}, spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: ''}]}}}}", false},
-		"one that has no interface":      {"{metadata: {name: i}, spec: {domain: {devices: {}}}}", false},
-		"one that says nothing about it": {"{metadata: {name: i}}", false},
+		"one without a VM":                       {"{metadata: {name: i}, " + nics + "}", kubevirt, true},
+		"one of a replica set":                   {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]}, " + nics + "}", kubevirt, true},
+		"one of a VM":                            {ofVM, kubevirt, false},
+		"one that a user says is of a VM":        {ofVM, "alice", true},
+		"one that another account says is":       {ofVM, "system:serviceaccount:a:not-kubevirt-controller", true},
+		"one that an account named longer says":  {ofVM, "system:serviceaccount:a:kubevirt-controller-2", true},
+		"one that a user named so says is":       {ofVM, "oidc:" + kubevirt, true},
+		"one that goes with a VM":                {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachine}]}, " + nics + "}", kubevirt, true},
+		"one of a user that brings no address":   {"{metadata: {name: i}, spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: ''}]}}}}", "alice", false},
+		"one of a user that has no interface":    {"{metadata: {name: i}, spec: {domain: {devices: {}}}}", "alice", false},
+		"one of a user that says nothing at all": {"{metadata: {name: i}}", "alice", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := &unstructured.Unstructured{}
 			require.NoError(t, yaml.Unmarshal([]byte(c.instance), &i.Object))
 			kind := schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: macpool.KindVMI}
 			instances := kind.GroupVersion().WithResource("virtualmachineinstances")
-			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", i, kind, instances))
+			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", c.user, i, kind, instances))
 		})
 	}
 }
 
-// looksAt reports whether the API server calls the webhook at a path for the creation of an object.
+// looksAt reports whether the API server calls the webhook at a path as a user creates an object.
 func looksAt(
-	t *testing.T, path string, o runtime.Object, kind schema.GroupVersionKind, resource schema.GroupVersionResource,
+	t *testing.T, path, name string, o runtime.Object, kind schema.GroupVersionKind, resource schema.GroupVersionResource,
 ) bool {
 	t.Helper()
-	attributes := admission.NewAttributesRecord(o, nil, kind, home, "o", resource, "", admission.Create, nil, false, nil)
+	by := &user.DefaultInfo{Name: name}
+	attributes := admission.NewAttributesRecord(o, nil, kind, home, "o", resource, "", admission.Create, nil, false, by)
 	versioned := &admission.VersionedAttributes{
 		Attributes: attributes, VersionedObject: admission.NewLazyObject(o), VersionedKind: kind,
 	}

@@ -14,9 +14,10 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// InstanceReviewer reviews VirtualMachineInstances without a VM as they are created: addresses that they bring are
-// judged as those of a VM are. None is held for them: the janitor does that once they exist. Instances of a VM are let
-// in, as the VM was; so are those that bring no address, which the network gives one.
+// InstanceReviewer reviews VirtualMachineInstances as somebody other than KubeVirt creates them, or as it does for
+// something other than a VM: addresses that they bring are judged as those of a VM are. None is held for them: the
+// janitor does that once they exist. An instance that says it is of a VM, which anybody can write, may have what is
+// held for the VM of its name. Those that bring no address, which the network gives one, are let in.
 type InstanceReviewer struct{ Lending }
 
 // Review implements Reviewer.
@@ -29,15 +30,15 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 		machineTemplate
 	}
 	_ = decode(request.Object.Raw, &instance, nil) // KubeVirt says what is wrong with it
-	if slices.ContainsFunc(instance.Metadata.OwnerReferences, isVM) {
-		return Verdict{}, nil
-	}
 	o := order{
 		holder: macpool.Object{
 			Kind: macpool.KindVMI, Namespace: request.Namespace,
 			Name: instance.Metadata.Name, GenerateName: instance.Metadata.GenerateName,
 		},
 		path: field.NewPath("spec", "domain", "devices", "interfaces"),
+	}
+	if slices.ContainsFunc(instance.Metadata.OwnerReferences, isVM) {
+		o.holder.Kind = macpool.KindVM
 	}
 	o.asking = instance.fixed(o.path)
 	verdict := Verdict{Denied: judgeFixed(o.path, o.asking)}
@@ -50,7 +51,7 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 	return verdict, err
 }
 
-// isVM reports whether an owner is the VM that an instance is of.
+// isVM reports whether an owner says that it is the VM which an instance is of. KubeVirt names the two alike.
 func isVM(owner metav1.OwnerReference) bool {
 	return owner.Kind == macpool.KindVM && ptr.Deref(owner.Controller, false)
 }

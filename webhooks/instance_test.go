@@ -25,7 +25,7 @@ func instance(metadata, first, second, pod string) string {
 
 func TestInstancesWithoutAVM(t *testing.T) {
 	const taken, other, multicast = "52:54:00:00:00:01", "52:54:00:00:00:02", "53:54:00:00:00:01"
-	const owned = `name: i, ownerReferences: [{apiVersion: kubevirt.io/v1, kind: VirtualMachine, name: i, uid: u, controller: true}]`
+	const owned = `, ownerReferences: [{apiVersion: kubevirt.io/v1, kind: VirtualMachine, name: vm, uid: u, controller: true}]`
 	const first, second = "spec.domain.devices.interfaces[1].macAddress", "spec.domain.devices.interfaces[2].macAddress"
 	for name, c := range map[string]struct {
 		object      string
@@ -34,12 +34,18 @@ func TestInstancesWithoutAVM(t *testing.T) {
 		denied      []string
 		warning     string
 	}{
-		"one without addresses is let in":                  {object: instance("name: i", "", "", "")},
-		"addresses that are free are":                      {object: instance("name: i", other, "52:54:00:00:00:03", "")},
-		"one that a VM has is refused":                     {object: instance("name: i", other, taken, ""), denied: []string{second}},
-		"where there is no name yet, too":                  {object: instance("generateName: i-", taken, "", ""), denied: []string{first}},
-		"one of a replica set is judged":                   {object: instance("name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]", taken, "", ""), denied: []string{first}},
-		"one of a VM is not":                               {object: instance(owned, taken, multicast, "")},
+		"one without addresses is let in":             {object: instance("name: i", "", "", "")},
+		"addresses that are free are":                 {object: instance("name: i", other, "52:54:00:00:00:03", "")},
+		"one that a VM has is refused":                {object: instance("name: i", other, taken, ""), denied: []string{second}},
+		"where there is no name yet, too":             {object: instance("generateName: i-", taken, "", ""), denied: []string{first}},
+		"one of a replica set is judged":              {object: instance("name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]", taken, "", ""), denied: []string{first}},
+		"one of a VM may have the address of that VM": {object: instance("name: vm"+owned, taken, other, "")},
+		"one that names a VM as its owner, but is not of its name, is judged": {
+			object: instance("name: i"+owned, other, taken, ""), denied: []string{second},
+		},
+		"one of a VM has no address that no interface can have": {
+			object: instance("name: vm"+owned, taken, multicast, ""), denied: []string{second},
+		},
 		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm"},
 		"one that no interface can have is refused":        {object: instance("name: i", multicast, other, ""), denied: []string{first}},
 		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
 
@@ -40,8 +41,14 @@ func TestInstancesWithoutAVMAreRefusedTheAddressesOfOthers(t *testing.T) {
 
 	alone := instanceWith("alone", taken, "VirtualMachineInstanceReplicaSet")
 	assert.ErrorContains(t, s.Client.Create(t.Context(), alone), taken.String()+" is held by VirtualMachine default/vma")
+	forged := instanceWith("of-a-vm", taken, "VirtualMachine")
+	assert.ErrorContains(t, s.Client.Create(t.Context(), forged), taken.String()+" is held by VirtualMachine default/vma")
+	asKubeVirt, err := s.ControlPlane.UserConfig("system:serviceaccount:kubevirt:kubevirt-controller", "system:masters")
+	require.NoError(t, err)
+	kubevirt, err := client.New(asKubeVirt, client.Options{Scheme: s.Client.Scheme()})
+	require.NoError(t, err)
 	of := instanceWith("of-a-vm", taken, "VirtualMachine")
-	require.NoError(t, s.Client.Create(t.Context(), of), "its VM was judged")
+	require.NoError(t, kubevirt.Create(t.Context(), of), "its VM was judged")
 	require.NoError(t, s.Client.Create(t.Context(), instanceWith("other", free, "VirtualMachineInstanceReplicaSet")))
 	waitUntil(t, func() bool { return heldBy(t, s)[free.String()] == "VirtualMachineInstance default/other" })
 }
