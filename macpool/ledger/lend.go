@@ -160,10 +160,29 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 		}
 	}
 	if l.waiting(w) {
+		l.takeOver(w)
 		l.contestOthers(pool, w)
 		return l.exhausted(pool)
 	}
 	return nil
+}
+
+// takeOver gives a window the addresses of its pool that are in other windows of this replica: pools may overlap, and
+// one that is no more has its window until that was idle for long. Those who wait are served.
+func (l *Ledger) takeOver(w *window) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, other := range l.windows {
+		if other == w || other.replica != w.replica {
+			continue
+		}
+		for _, m := range slices.Clone(other.free) {
+			if len(w.free) < w.waiting() && w.pool.Set.Contains(m) && other.withdraw(m) {
+				w.free = append(w.free, m)
+			}
+		}
+	}
+	l.serveLocked(w)
 }
 
 // contestOthers asks the other replicas for addresses of the pool that they have reserved: as many as are waited for.

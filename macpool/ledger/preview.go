@@ -5,6 +5,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -114,16 +116,19 @@ func (l *Ledger) previewFree(pool macpool.Pool, chosen map[macpool.MAC]bool) (ma
 	return macpool.MAC{}, false
 }
 
+// previewWindow returns an address of a window, of the pool's own if that has one.
 func (l *Ledger) previewWindow(pool macpool.Pool, chosen map[macpool.MAC]bool) (macpool.MAC, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := l.windows[pool.Name]
-	if w == nil {
-		return macpool.MAC{}, false
+	windows := slices.Collect(maps.Values(l.windows))
+	if own := l.windows[pool.Name]; own != nil {
+		windows = append([]*window{own}, windows...)
 	}
-	for _, m := range w.free {
-		if pool.Set.Contains(m) && !chosen[m] {
-			return m, true
+	for _, w := range windows {
+		for _, m := range w.free {
+			if pool.Set.Contains(m) && !chosen[m] {
+				return m, true
+			}
 		}
 	}
 	return macpool.MAC{}, false
