@@ -71,6 +71,7 @@ type counts struct {
 	several    int // addresses with more than one hold
 	contested  int
 	both       int            // addresses that are held and reserved
+	unread     int            // addresses whose text could not be read
 	reservedBy map[string]int // addresses by replica
 }
 
@@ -87,6 +88,9 @@ func (c *counts) note(e Entry, by int) {
 	}
 	if len(e.Holds) > 0 && e.Reservation.Replica != "" {
 		c.both += by
+	}
+	if e.Unread != "" {
+		c.unread += by
 	}
 	if r := e.Reservation.Replica; r != "" {
 		if c.reservedBy == nil {
@@ -159,10 +163,13 @@ func (b *Block) StampSeen(older *Block, now time.Time) {
 	}
 }
 
-// Counts returns the numbers of addresses that are held, and that are reserved and not held.
+// Counts returns the numbers of addresses that are held, and that are not, but reserved or could not be read.
 func (b *Block) Counts() (held, reserved int) {
 	return b.counts.held, len(b.entries) - b.counts.held
 }
+
+// Unread returns the number of addresses that could not be read.
+func (b *Block) Unread() int { return b.counts.unread }
 
 // Release ends one hold. Another one of the same object, or the same one renewed since it was read, stays.
 func (b *Block) Release(m MAC, hold Hold) {

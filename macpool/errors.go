@@ -48,28 +48,43 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s %s: try again in %s", e.MAC, e.Why, e.After.Round(time.Second))
+	return fmt.Sprintf("%s %s: try again in %s", e.MAC, e.Why, e.wait())
+}
+
+// Later says the same to who is refused something else for good: the same request need not be made again.
+func (e *BusyError) Later() string {
+	return fmt.Sprintf("%s %s: it may be free in %s", e.MAC, e.Why, e.wait())
+}
+
+// wait returns After in whole seconds, at least one.
+func (e *BusyError) wait() time.Duration {
+	return max(time.Second, (e.After + time.Second - 1).Truncate(time.Second))
 }
 
 // An ExhaustedError says that a pool has no address to lend.
 type ExhaustedError struct {
-	Pool                  string
-	Used, Reserved, Total uint64
+	Pool string
+	Usage
 	// Young is how many of those used were given out so recently that their holders may never come to exist.
 	Young uint64
-	// Left is how many of those used are known to be had by nobody any more: they are about to be free.
+	// Left is how many of those used are known to be had by nobody any more: they are about to be free. There may be more.
 	Left uint64
-	// Needed is how many addresses were asked for at once, at least; zero if that is not known.
+	// Needed is how many addresses were asked for at once.
 	Needed uint64
 }
 
-// Passing reports whether asking again may help: addresses may come back that are not settled yet.
-func (e *ExhaustedError) Passing() bool { return e.Reserved+e.Young+e.Left > 0 && e.Needed <= e.Total }
+// Passing reports whether asking again may help: as many addresses as are needed may come back.
+func (e *ExhaustedError) Passing() bool {
+	return e.Needed <= e.Total && (e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved+e.Young)
+}
 
 func (e *ExhaustedError) Error() string {
 	text := fmt.Sprintf("MACPool %s is exhausted: %d of its %d addresses are used", e.Pool, e.Used, e.Total)
 	if e.Reserved > 0 {
 		text += fmt.Sprintf(", %d are reserved by replicas of the webhook", e.Reserved)
+	}
+	if e.Unread > 0 {
+		text += fmt.Sprintf(", %d have a row in a MACBlock that cannot be read", e.Unread)
 	}
 	if e.Young > 0 {
 		text += fmt.Sprintf(
@@ -77,13 +92,16 @@ func (e *ExhaustedError) Error() string {
 		)
 	}
 	if e.Left > 0 {
-		text += fmt.Sprintf(", of which %d or more were given up just now", e.Left)
+		text += fmt.Sprintf(", %d or more of those used were given up just now", e.Left)
 	}
-	if e.Passing() {
+	if e.Needed > 1 {
+		text += fmt.Sprintf(", and %d are asked for at once", e.Needed)
+	}
+	switch {
+	case e.Passing():
 		return text + ": try again in a moment, or add a range to its spec.ranges"
-	}
-	if e.Used > 0 {
-		return text + "; add a range to its spec.ranges, or delete VMs that are not needed"
+	case e.Used > 0 && e.Needed <= e.Total:
+		return text + "; add a range to its spec.ranges, or delete VMs or pods that are not needed"
 	}
 	return text + "; add a range to its spec.ranges"
 }

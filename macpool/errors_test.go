@@ -49,34 +49,54 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			want: "no MACPool serves namespace default: create one without spec.namespaceSelector, or one whose selector " +
 				"matches the namespace",
 		},
+		"busy for less than a second": {
+			err:  &BusyError{MAC: m, After: 300 * time.Millisecond, Why: "is being released"},
+			want: "02:00:00:00:00:01 is being released: try again in 1s",
+		},
 		"exhausted for good": {
-			err: &ExhaustedError{Pool: "p", Used: 3, Total: 3},
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Used: 3, Total: 3}},
 			want: "MACPool p is exhausted: 3 of its 3 addresses are used; add a range to its spec.ranges, " +
-				"or delete VMs that are not needed",
+				"or delete VMs or pods that are not needed",
 		},
 		"exhausted, and nobody has any": {
-			err:  &ExhaustedError{Pool: "p", Needed: 2, Total: 0, Reserved: 1},
-			want: "MACPool p is exhausted: 0 of its 0 addresses are used, 1 are reserved by replicas of the webhook; add a range to its spec.ranges",
+			err: &ExhaustedError{Pool: "p", Needed: 2},
+			want: "MACPool p is exhausted: 0 of its 0 addresses are used, and 2 are asked for at once; " +
+				"add a range to its spec.ranges",
 		},
 		"exhausted for now": {
-			err: &ExhaustedError{Pool: "p", Used: 2, Young: 1, Reserved: 1, Total: 3, Needed: 1},
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Used: 2, Reserved: 1, Total: 3}, Young: 1, Needed: 1},
 			want: "MACPool p is exhausted: 2 of its 3 addresses are used, 1 are reserved by replicas of the webhook, " +
 				"1 were given out less than a minute or so ago, perhaps to objects that were not created after all: " +
 				"try again in a moment, or add a range to its spec.ranges",
 		},
 		"exhausted until what is gone is free": {
-			err: &ExhaustedError{Pool: "p", Used: 3, Left: 1, Total: 3, Needed: 1},
-			want: "MACPool p is exhausted: 3 of its 3 addresses are used, of which 1 or more were given up just now: " +
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Used: 3, Total: 3}, Left: 1, Needed: 1},
+			want: "MACPool p is exhausted: 3 of its 3 addresses are used, 1 or more of those used were given up just now: " +
 				"try again in a moment, or add a range to its spec.ranges",
+		},
+		"exhausted where nobody can tell who has the rest": {
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Unread: 2, Total: 2}, Needed: 1},
+			want: "MACPool p is exhausted: 0 of its 2 addresses are used, 2 have a row in a MACBlock that cannot be read; " +
+				"add a range to its spec.ranges",
 		},
 	} {
 		t.Run(name, func(t *testing.T) { assert.EqualError(t, tc.err, tc.want) })
 	}
 }
 
-func TestAskingMoreThanThereIsIsNotHelpedByAskingAgain(t *testing.T) {
-	assert.True(t, (&ExhaustedError{Reserved: 1, Needed: 3, Total: 3}).Passing())
-	assert.True(t, (&ExhaustedError{Young: 1, Needed: 3, Total: 3}).Passing())
-	assert.False(t, (&ExhaustedError{Reserved: 1, Needed: 4, Total: 3}).Passing())
-	assert.False(t, (&ExhaustedError{Used: 3, Needed: 1, Total: 3}).Passing())
+func TestAskingMoreThanMayComeBackIsNotHelpedByAskingAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		e    ExhaustedError
+		want bool
+	}{
+		"all may come back":                   {e: ExhaustedError{Usage: Usage{Used: 2, Reserved: 1, Total: 3}, Young: 2, Needed: 3}, want: true},
+		"some were freed meanwhile":           {e: ExhaustedError{Usage: Usage{Used: 2, Total: 3}, Needed: 1}, want: true},
+		"how many were given up is not known": {e: ExhaustedError{Usage: Usage{Used: 3, Total: 3}, Left: 1, Needed: 2}, want: true},
+		"fewer may come back":                 {e: ExhaustedError{Usage: Usage{Used: 2, Reserved: 1, Total: 3}, Needed: 2}},
+		"none may":                            {e: ExhaustedError{Usage: Usage{Used: 3, Total: 3}, Needed: 1}},
+		"there never were so many":            {e: ExhaustedError{Usage: Usage{Reserved: 3, Total: 3}, Left: 1, Needed: 4}},
+		"the rest cannot be read":             {e: ExhaustedError{Usage: Usage{Used: 1, Unread: 2, Total: 3}, Needed: 1}},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tc.want, tc.e.Passing()) })
+	}
 }

@@ -46,4 +46,9 @@ type Grant struct {
 // Usage counts the addresses of a pool.
 type Usage struct {
 	Total, Used, Reserved uint64
+	// Unread are those whose row in a MACBlock cannot be read: somebody has them.
+	Unread uint64
 }
+
+// Free returns the number of addresses that nobody has.
+func (u Usage) Free() uint64 { return u.Total - u.Used - u.Reserved - u.Unread }

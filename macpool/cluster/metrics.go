@@ -36,7 +36,7 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 	for _, rule := range c.Pools.All() {
 		u := c.Ledger.Usage(rule.Pool)
 		for state, n := range map[string]uint64{
-			"total": u.Total, "used": u.Used, "reserved": u.Reserved, "free": u.Total - u.Used - u.Reserved,
+			"total": u.Total, "used": u.Used, "reserved": u.Reserved, "free": u.Free(),
 		} {
 			out <- prometheus.MustNewConstMetric(addressesDesc(), prometheus.GaugeValue, float64(n), rule.Name, state)
 		}

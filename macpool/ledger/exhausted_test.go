@@ -3,9 +3,12 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -26,6 +29,75 @@ func TestWhatIsSetAsideForAPoolThatIsNoMoreIsLentByTheOneInItsPlace(t *testing.T
 					require.NoError(t, err)
 				}
 			})
+		})
+	}
+}
+
+func TestOneThatAsksForTooManyMakesTheRefusalOfNobodyElseFinal(t *testing.T) {
+	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
+		reachable := w.holdUp(nil)
+		var refused sync.WaitGroup
+		errs := make([]error, 3)
+		for i, asks := range [][]macpool.Ask{anyFor("a", "b", "c", "d"), anyFor("a", "b"), anyFor("a", "b")} {
+			refused.Go(func() { _, errs[i] = w.assign("r1", fmt.Sprint("vm", i), asks...) })
+			w.pass(0)
+		}
+		close(reachable)
+		refused.Wait()
+		passing := map[bool]int{}
+		for _, err := range errs {
+			var exhausted *macpool.ExhaustedError
+			if assert.True(t, err == nil || assert.ErrorAs(t, err, &exhausted)) && err != nil {
+				passing[exhausted.Passing()]++
+			}
+		}
+		assert.Equal(t, map[bool]int{false: 1, true: 1}, passing, "%v", errs)
+	})
+}
+
+func TestARefusalIsFinalIfWhatMayComeBackIsTooLittle(t *testing.T) {
+	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
+		for _, vm := range []string{"vma", "vmb"} {
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.finishWrites()
+		r := macpool.Request{Holder: vmNamed("vmc"), Pool: w.pool, Asks: anyFor("a", "b")}
+		for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+			"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
+		} {
+			_, err := answer(t.Context(), r)
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted, name)
+			assert.False(t, exhausted.Passing(), "%s: %v", name, err)
+			assert.ErrorContains(t, err, "and 2 are asked for at once")
+		}
+		w.has("vmb", false)
+		_, err := w.ledgers["r1"].Assign(t.Context(), r)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.True(t, exhausted.Passing(), "%v", err)
+	})
+}
+
+func TestARowThatCannotBeReadIsNotSaidToBeReserved(t *testing.T) {
+	for _, size := range []int{1, 256} {
+		in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
+			b := macpool.NewBlock(macpool.Prefix{2})
+			for i := range uint64(size) {
+				b.Set(w.pool.Set.At(i), macpool.Entry{Unread: "?"})
+			}
+			_, err := w.store.Put(t.Context(), b)
+			require.NoError(t, err)
+			w.pass(0)
+			assert.Equal(
+				t, macpool.Usage{Total: uint64(size), Unread: uint64(size)}, w.ledgers["r1"].Usage(w.pool),
+			)
+			_, err = w.assign("r1", "vma", anyFor("net")...)
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted)
+			assert.False(t, exhausted.Passing(), "%v", err)
 		})
 	}
 }

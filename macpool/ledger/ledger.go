@@ -223,7 +223,8 @@ func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 		all, some := pool.Set.Covers(b.Prefix)
 		if all {
 			held, reserved := b.Counts()
-			u.Used, u.Reserved = u.Used+uint64(held), u.Reserved+uint64(reserved)
+			unread := b.Unread()
+			u.Used, u.Reserved, u.Unread = u.Used+uint64(held), u.Reserved+uint64(reserved-unread), u.Unread+uint64(unread)
 		}
 		if all || !some {
 			continue
@@ -233,6 +234,8 @@ func (l *Ledger) Usage(pool macpool.Pool) macpool.Usage {
 			case !pool.Set.Contains(m):
 			case len(e.Holds) > 0:
 				u.Used++
+			case e.Unread != "":
+				u.Unread++
 			default:
 				u.Reserved++
 			}

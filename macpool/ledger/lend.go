@@ -109,6 +109,12 @@ func (l *Ledger) serveLocked(w *window) {
 
 func (w *window) refuseFirst(err error) {
 	first := w.queue[0]
+	var exhausted *macpool.ExhaustedError
+	if errors.As(err, &exhausted) {
+		own := *exhausted
+		own.Needed = uint64(len(first.holders))
+		err = &own
+	}
 	w.queue, first.err = w.queue[1:], err
 	close(first.served)
 }
@@ -214,27 +220,10 @@ func (w *window) waiting() int {
 	return n
 }
 
-// needed returns what the first in the queue of a pool asks for.
-func (l *Ledger) needed(pool macpool.Pool) uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if w := l.windows[pool.Name]; w != nil && len(w.queue) > 0 {
-		return uint64(len(w.queue[0].holders))
-	}
-	return 0
-}
-
 // exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long
 // enough to be known to exist, or by objects that are gone, may come back soon.
-func (l *Ledger) exhausted(pool macpool.Pool) error {
-	usage := l.Usage(pool)
-	e := &macpool.ExhaustedError{
-		Pool:     pool.Name,
-		Used:     usage.Used,
-		Reserved: usage.Reserved,
-		Total:    usage.Total,
-		Needed:   l.needed(pool),
-	}
+func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
+	e := &macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool)}
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
 	young, old := looks{ledger: l, left: maxLooks}, looks{ledger: l, left: maxLooks}

@@ -43,13 +43,21 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 	if len(failures) > 0 {
 		return macpool.Grant{}, errors.Join(failures...)
 	}
+	missing := 0
+	for _, m := range grant.MACs {
+		if m == (macpool.MAC{}) {
+			missing++
+		}
+	}
 	for i := range grant.MACs {
 		if grant.MACs[i] != (macpool.MAC{}) {
 			continue
 		}
 		m, ok := l.previewFree(r.Pool, chosen)
 		if !ok {
-			return macpool.Grant{}, l.exhausted(r.Pool)
+			exhausted := l.exhausted(r.Pool)
+			exhausted.Needed = uint64(missing)
+			return macpool.Grant{}, exhausted
 		}
 		grant.MACs[i], chosen[m] = m, true
 	}
