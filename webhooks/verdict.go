@@ -152,7 +152,7 @@ func (v *Verdict) note(collisions []*macpool.TakenError, asking []nic, enforceme
 func (v *Verdict) refuse(err error, o order) error {
 	denied := Verdict{Notes: v.Notes}
 	var retry time.Duration
-	final := false
+	final := slices.ContainsFunc(parts(err), isFinal)
 	for _, err := range parts(err) {
 		var taken *macpool.TakenError
 		var busy *macpool.BusyError
@@ -160,12 +160,13 @@ func (v *Verdict) refuse(err error, o order) error {
 		var poolless *macpool.NoPoolError
 		switch {
 		case errors.As(err, &taken):
-			final = true
 			denied.deny(
 				field.Forbidden(
 					o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to have one assigned"+o.hint,
 				),
 			)
+		case errors.As(err, &busy) && final:
+			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Later()))
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))
@@ -173,7 +174,6 @@ func (v *Verdict) refuse(err error, o order) error {
 			retry = max(retry, notReadyRetry)
 			denied.deny(field.Forbidden(o.path, err.Error()))
 		case errors.As(err, &exhausted), errors.As(err, &poolless):
-			final = true
 			denied.deny(field.Forbidden(o.path, err.Error()))
 		case errors.Is(err, macpool.ErrNotReady):
 			retry = max(retry, notReadyRetry)
@@ -189,6 +189,14 @@ func (v *Verdict) refuse(err error, o order) error {
 	slices.SortFunc(denied.Denied, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
 	*v = denied
 	return nil
+}
+
+// isFinal reports whether an answer of the ledger stays the same if it is asked again.
+func isFinal(err error) bool {
+	var taken *macpool.TakenError
+	var exhausted *macpool.ExhaustedError
+	var poolless *macpool.NoPoolError
+	return errors.As(err, &taken) || errors.As(err, &poolless) || errors.As(err, &exhausted) && !exhausted.Passing()
 }
 
 // response returns the verdict in the form of the admission API.

@@ -90,7 +90,7 @@ func (w VMReviewer) assign(
 		return Verdict{}, err
 	}
 	macs, err := w.ask(ctx, request, &o, &verdict)
-	if taken := takenOnly(err); len(taken) > 0 {
+	if taken := takenOf(err); len(taken) > 0 {
 		resolved, failed := w.resolve(ctx, request, c, &o, taken, &verdict)
 		if failed != nil {
 			return Verdict{}, failed
@@ -100,7 +100,7 @@ func (w VMReviewer) assign(
 		}
 	}
 	if err != nil {
-		o.hint = moveHint(o.holder, takenOnly(err)) + o.hint
+		o.hint = moveHint(o.holder, takenOf(err)) + o.hint
 		if err := verdict.refuse(err, o); err != nil {
 			return Verdict{}, err
 		}

@@ -106,18 +106,22 @@ func (w VMReviewer) mayShare(
 	return w.MayShare(ctx, request.UserInfo, holder, newcomer)
 }
 
-// takenOnly returns the addresses that somebody else has, if an error of the ledger says nothing else.
-func takenOnly(err error) []*macpool.TakenError {
+// takenOf returns the addresses that somebody else has, if an error of the ledger says nothing else but that others are
+// not free yet.
+func takenOf(err error) []*macpool.TakenError {
 	var all []*macpool.TakenError
 	if err == nil {
 		return nil
 	}
 	for _, part := range parts(err) {
 		var taken *macpool.TakenError
-		if !errors.As(part, &taken) {
+		var busy *macpool.BusyError
+		switch {
+		case errors.As(part, &taken):
+			all = append(all, taken)
+		case !errors.As(part, &busy):
 			return nil
 		}
-		all = append(all, taken)
 	}
 	return all
 }
