@@ -76,12 +76,23 @@ func (c *Cache) Find(ctx context.Context, ref Ref) (Definition, error) {
 	}
 }
 
-// TakesMAC reports whether interfaces on a network can have an address that is asked for, as far as the cache knows.
-func (c *Cache) TakesMAC(ref Ref) bool {
+// TakesMAC reports whether an interface can have an address that is asked for, as far as the cache knows. multus is the
+// namespace of default networks that are named without.
+func (c *Cache) TakesMAC(i Interface, multus string) bool {
+	ref := i.Ref
+	if i.Primary {
+		ref.Namespace = cmp.Or(ref.Namespace, multus)
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	d, known := c.known[ref]
-	return !known || d.TakesMAC()
+	switch {
+	case !known:
+		return true
+	case i.Primary:
+		return d.TakesPrimaryMAC()
+	}
+	return d.TakesMAC()
 }
 
 func (c *Cache) namespacesOf(name string) []string {

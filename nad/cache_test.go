@@ -123,3 +123,31 @@ func TestWhatIsMissingAfterALook(t *testing.T) {
 		})
 	})
 }
+
+func TestWhichInterfacesTakeAddresses(t *testing.T) {
+	cache := NewCache(nil, nil)
+	for ref, config := range map[Ref]string{
+		{"lan", "l2"}: `{"type":"ipvlan"}`, {"home", "l2"}: `{"type":"bridge"}`,
+		{"home", "udn"}: `{"type":"ovn-k8s-cni-overlay"}`,
+	} {
+		require.NoError(t, cache.Add(&netv1.NetworkAttachmentDefinition{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name},
+			Spec:       netv1.NetworkAttachmentDefinitionSpec{Config: config},
+		}))
+	}
+	for name, c := range map[string]struct {
+		takes bool
+		i     Interface
+	}{
+		"an additional one":                         {true, Interface{Ref: Ref{"home", "l2"}}},
+		"one that lives on an address of another":   {false, Interface{Ref: Ref{"lan", "l2"}}},
+		"one of a network that is not known":        {true, Interface{Ref: Ref{"lan", "l3"}}},
+		"a primary one":                             {true, Interface{Ref: Ref{"home", "l2"}, Primary: true}},
+		"a primary one where Multus is":             {false, Interface{Ref: Ref{"", "l2"}, Primary: true}},
+		"a secondary one of OVN-Kubernetes":         {true, Interface{Ref: Ref{"home", "udn"}}},
+		"a primary one of OVN-Kubernetes is OVN's":  {false, Interface{Ref: Ref{"home", "udn"}, Primary: true}},
+		"an additional one of which nobody says it": {true, Interface{}},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.takes, cache.TakesMAC(c.i, "lan")) })
+	}
+}

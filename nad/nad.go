@@ -98,6 +98,12 @@ func (d Definition) TakesMAC() bool {
 	return !slices.Contains(without, first) && (tuned || !slices.Contains(untuned, first))
 }
 
+// TakesPrimaryMAC is TakesMAC of an interface in place of the cluster's. One of OVN-Kubernetes is on the primary
+// network of its namespace, whose addresses are that network's to look after: VMs of two may have the same.
+func (d Definition) TakesPrimaryMAC() bool {
+	return d.TakesMAC() && !slices.Contains(d.Plugins, "ovn-k8s-cni-overlay")
+}
+
 // isTuning reports whether a plugin changes settings of the interface that another has made, its address among them.
 func isTuning(plugin string) bool { return plugin == "tuning" || plugin == "cnv-tuning" }
 

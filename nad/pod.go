@@ -37,25 +37,32 @@ func MachineOf(owners []metav1.OwnerReference) string {
 	return ""
 }
 
-// An Interface is one additional interface of a pod.
+// PrimaryInterface is the name of the interface in the pod that is on the cluster's network, or on one in place of it.
+const PrimaryInterface = "eth0"
+
+// An Interface is one interface of a pod that is not on the cluster's network.
 type Interface struct {
-	// Ref is the NAD it is attached to. Its name is empty if the annotations do not say.
+	// Ref is the NAD it is attached to. Its name is empty if the annotations do not say. The namespace of a default
+	// network is empty where the annotation names none: it is that of Multus.
 	Ref
 	// Name is that of the interface in the pod: the one asked for, else Multus's.
 	Name string
 	// Asked and Reported are the addresses that the pod asks for and that it was attached with, as written; empty for
 	// none.
 	Asked, Reported string
+	// Primary is true for the interface on the network in place of the cluster's.
+	Primary bool
 }
 
 // Interfaces returns the additional interfaces of a pod in a namespace: those it asks for, in order, and others that it
-// was attached to. An annotation that cannot be read says nothing.
+// was attached to. The primary one is the first where the pod asks for an address of it. An annotation that cannot be
+// read says nothing.
 func Interfaces(namespace string, annotations map[string]string) []Interface {
 	networks, problems := ParseNetworks(annotations[NetworksAnnotation], namespace, nil)
 	if len(problems) > 0 {
 		networks = Networks{}
 	}
-	var all []Interface
+	all := primary(annotations)
 	for i, s := range networks.Selections {
 		if !s.Infiniband {
 			all = append(all, Interface{Ref: s.Ref, Name: s.InterfaceName(i), Asked: s.MAC})
@@ -66,7 +73,7 @@ func Interfaces(namespace string, annotations map[string]string) []Interface {
 		return all
 	}
 	for _, s := range status {
-		if s.Default || s.Interface == "" || s.Interface == "eth0" {
+		if s.Default || s.Interface == "" || s.Interface == PrimaryInterface {
 			continue // the cluster's network, which a primary user-defined one makes to be no default
 		}
 		i := slices.IndexFunc(all, func(known Interface) bool { return known.Name == s.Interface })
@@ -76,6 +83,19 @@ func Interfaces(namespace string, annotations map[string]string) []Interface {
 		all[i].Reported = s.Mac
 	}
 	return all
+}
+
+// primary returns the interface on the network in place of the cluster's, if a pod asks for an address of it.
+func primary(annotations map[string]string) []Interface {
+	networks, problems := ParseNetworks(annotations[DefaultNetworkAnnotation], "", nil)
+	if len(problems) > 0 || len(networks.Selections) != 1 {
+		return nil
+	}
+	s := networks.Selections[0]
+	if s.Infiniband || s.MAC == "" {
+		return nil
+	}
+	return []Interface{{Ref: s.Ref, Name: PrimaryInterface, Asked: s.MAC, Primary: true}}
 }
 
 // statusRef reads the name of a network in a status, which is <namespace>/<name>, or the name of a configuration that

@@ -13,8 +13,8 @@ import (
 func TestInterfacesOfAPod(t *testing.T) {
 	l2 := Ref{Namespace: "home", Name: "l2"}
 	for name, c := range map[string]struct {
-		networks, status string
-		want             []Interface
+		networks, standard, status string
+		want                       []Interface
 	}{
 		"a pod without networks": {},
 		"networks in the short form go by Multus's names": {
@@ -38,12 +38,29 @@ func TestInterfacesOfAPod(t *testing.T) {
 			networks: "l2", status: `[{"name":"extra","interface":"net5","mac":"02:00:00:00:00:02"}]`,
 			want: []Interface{{Ref: l2, Name: "net1"}, {Ref: Ref{"home", "extra"}, Name: "net5", Reported: "02:00:00:00:00:02"}},
 		},
+		"an address of the primary interface that is asked for counts": {
+			networks: "l2", standard: `[{"name":"l2","namespace":"lan","mac":"02-00-00-00-00-0A"}]`,
+			status: `[{"name":"lan/l2","interface":"eth0","mac":"02:00:00:00:00:0b","default":true}]`,
+			want: []Interface{
+				{Ref: Ref{"lan", "l2"}, Name: "eth0", Asked: "02-00-00-00-00-0A", Primary: true}, {Ref: l2, Name: "net1"},
+			},
+		},
+		"the namespace of a default network may be left out": {
+			standard: `[{"name":"l2","mac":"02:00:00:00:00:01"}]`,
+			want:     []Interface{{Ref: Ref{Name: "l2"}, Name: "eth0", Asked: "02:00:00:00:00:01", Primary: true}},
+		},
+		"a default network of which no address is asked for is that network's": {standard: "lan/l2"},
+		"of two default networks Multus takes neither": {
+			standard: `[{"name":"l2","mac":"02:00:00:00:00:01"},{"name":"l3"}]`,
+		},
 		"a torn annotation says nothing": {
-			networks: `[{"name":"l2","mac":"02:00:00:00:00:01"`, status: `[{"name"`,
+			networks: `[{"name":"l2","mac":"02:00:00:00:00:01"`, status: `[{"name"`, standard: `[{"mac"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Interfaces("home", map[string]string{NetworksAnnotation: c.networks, StatusAnnotation: c.status})
+			got := Interfaces("home", map[string]string{
+				NetworksAnnotation: c.networks, DefaultNetworkAnnotation: c.standard, StatusAnnotation: c.status,
+			})
 			assert.Equal(t, c.want, got)
 		})
 	}

@@ -231,7 +231,7 @@ func speaksForItself(user, namespace string) bool {
 func validateInterfaceFree(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for i, s := range n.additional.Selections {
-		if s.Interface == "eth0" || s.Interface == "lo" {
+		if s.Interface == nad.PrimaryInterface || s.Interface == "lo" {
 			problems = append(problems, field.Invalid(n.attachments[i].path.Child("interface"), s.Interface,
 				"every pod has an interface of this name already: choose another, or leave it out"))
 		}

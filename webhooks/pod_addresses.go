@@ -108,18 +108,21 @@ func (w PodReviewer) assign(
 	return verdict, nil
 }
 
-// nics returns the interfaces of the additional networks, with the names they will have. One that has no Ethernet
-// address of its own has no name here.
+// nics returns the interfaces of the attachments, in their order, with the names they will have. One that has no
+// Ethernet address of its own, or none that is ours to look after, has no name here.
 func (n podNetworks) nics() []nic {
 	var nics []nic
-	for i, s := range n.additional.Selections {
-		path := annotationPath(nad.NetworksAnnotation).Index(i).Child("mac")
-		if s.Infiniband || !n.attachments[i].network.TakesMAC() {
-			nics = append(nics, nic{path: path})
+	for i, a := range n.attachments {
+		one := nic{name: a.InterfaceName(i), text: a.MAC, path: a.path.Child("mac")}
+		takes := a.network.TakesMAC()
+		if i >= len(n.additional.Selections) { // its address is the network's to give, but what the pod asks for it may get
+			one.name, takes = nad.PrimaryInterface, a.MAC != "" && a.network.TakesPrimaryMAC()
+		}
+		if a.Infiniband || !takes {
+			nics = append(nics, nic{path: one.path})
 			continue
 		}
-		one := nic{name: s.InterfaceName(i), text: s.MAC, path: path}
-		one.mac, _ = macpool.ParseInterfaceMAC(s.MAC) // what is wrong with it is a rule's to say
+		one.mac, _ = macpool.ParseInterfaceMAC(a.MAC) // what is wrong with it is a rule's to say
 		nics = append(nics, one)
 	}
 	return nics

@@ -122,7 +122,7 @@ func (r *replica) clean(ctx context.Context) error {
 		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Term: term,
 		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
 		Patience: cluster.LeaseDuration + r.options.RequestTimeout, Unreadable: r.feed.Unreadable, Serving: r.pools.Serving,
-		TakesMAC: r.sources.NADs.Cache.TakesMAC,
+		TakesMAC: r.options.takesMAC(r.sources.NADs),
 	}
 	r.janitor.Store(janitor)
 	defer r.janitor.Store(nil)

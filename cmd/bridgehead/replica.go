@@ -20,6 +20,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
@@ -75,7 +76,7 @@ func newReplica(
 	if err != nil {
 		return nil, err
 	}
-	objects := janitor.Objects{Reader: direct, TakesMAC: nads.Cache.TakesMAC}
+	objects := janitor.Objects{Reader: direct, TakesMAC: o.takesMAC(nads)}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store: cluster.CountedStore{
@@ -113,6 +114,11 @@ func (r *replica) makeLeases() {
 		Lease: r.lease, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
 		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
 	}
+}
+
+// takesMAC returns what reports whether an interface of a pod can have an address that is asked for.
+func (o Options) takesMAC(nads *webhooks.NADWatch) func(nad.Interface) bool {
+	return func(i nad.Interface) bool { return nads.Cache.TakesMAC(i, o.MultusNamespace) }
 }
 
 // sourcesOf returns what the webhooks know of the cluster.

@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,12 +83,25 @@ func TestImportStories(t *testing.T) {
 			assert.Empty(w.t, w.holderOf(macpool.MAC{0x0a, 0x58, 0x0a, 0, 0, 1}))
 		},
 		"pods on a network that takes no address do not count": func(w *world) {
-			w.alter = func(j *Janitor) { j.TakesMAC = func(n nad.Ref) bool { return n.Name != "l2" } }
+			w.alter = func(j *Janitor) { j.TakesMAC = func(i nad.Interface) bool { return i.Ref.Name != "l2" } }
 			w.optIn()
 			w.create(newPod("poda", "Running", mac(1)))
 			w.startJanitor()
 			assert.Empty(w.t, w.holderOf(mac(1)))
 			w.remove(podKind(), "poda")
+		},
+		"an address of the primary interface counts where the pod asks for it": func(w *world) {
+			w.alter = func(j *Janitor) {
+				j.TakesMAC = func(i nad.Interface) bool { return i.Primary && i.Ref == nad.Ref{Namespace: "lan", Name: "l2"} }
+			}
+			w.optIn()
+			p := newPod("poda", "Running", mac(1))
+			p.SetAnnotations(map[string]string{
+				nad.DefaultNetworkAnnotation: fmt.Sprintf(`[{"name":"l2","namespace":"lan","mac":%q}]`, mac(1)),
+			})
+			w.create(p)
+			w.startJanitor()
+			assert.Equal(w.t, poda, w.holderOf(mac(1)))
 		},
 		"what has ended has no address": func(w *world) {
 			w.optIn()

@@ -63,8 +63,8 @@ type Janitor struct {
 	// Patience is how long a replica must not have renewed its Lease to be dead: as long as the Lease lasts, and an
 	// admission may take. Zero is LeaseDuration + MaxAdmission.
 	Patience time.Duration
-	// TakesMAC reports whether interfaces on a network have an address that can be given; nil says so of all.
-	TakesMAC func(nad.Ref) bool
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
 	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
 	Unreadable func() []string
 	// Serving returns how many namespaces every pool serves, by its name; nil leaves that untold.

@@ -27,8 +27,8 @@ type Objects struct {
 	Reader client.Reader
 	// Cached says that the reader is a cache of NewVMCache, and may be behind.
 	Cached bool
-	// TakesMAC reports whether interfaces on a network have an address that can be given; nil says so of all.
-	TakesMAC func(nad.Ref) bool
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
 }
 
 var _ ledger.ObjectReader = Objects{}

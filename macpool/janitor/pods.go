@@ -45,14 +45,14 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 
 // podAddresses returns the addresses that a pod asks for, and those it reports to have on networks other than the
 // cluster's, where the network takes one. The pod of a VM has none of its own: they are the VM's. takes reports whether
-// a network does; nil says that all do.
-func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Ref) bool) map[macpool.MAC]string {
+// an interface does; nil says that all do.
+func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Interface) bool) map[macpool.MAC]string {
 	found := map[macpool.MAC]string{}
 	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
 		return found
 	}
 	for _, i := range nad.Interfaces(p.Namespace, p.Annotations) {
-		if takes != nil && !takes(i.Ref) {
+		if takes != nil && !takes(i) {
 			continue
 		}
 		if m, err := macpool.ParseInterfaceMAC(i.Asked); err == nil {
@@ -90,7 +90,7 @@ func stripPod(o any) (any, error) {
 		return o, nil
 	}
 	kept := map[string]string{}
-	for _, key := range []string{nad.NetworksAnnotation, nad.StatusAnnotation} {
+	for _, key := range []string{nad.NetworksAnnotation, nad.DefaultNetworkAnnotation, nad.StatusAnnotation} {
 		if value, ok := p.Annotations[key]; ok && !nad.IsLauncher(p.Labels, p.OwnerReferences) {
 			kept[key] = value
 		}
