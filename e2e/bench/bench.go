@@ -170,17 +170,23 @@ func (b *bench) warm(ctx context.Context, m mode) error {
 	)
 }
 
-// round returns one sample, with the writes and the processor time that it caused, those of the records included.
+// round returns one sample, with the writes and the processor time that it caused: for ours up to when the ledger has
+// recorded what was lent and the janitor has looked at it. What others serve is done with the last answer; what our
+// janitor does about the addresses that they gave is waited for, and in nobody's figures.
 func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, error) {
 	before, err := b.blockWrites(ctx)
 	if err != nil {
 		return sample{}, err
 	}
+	settle := quiet
+	if !m.assigns {
+		settle = 0
+	}
 	profiled := b.profile(ctx, fmt.Sprintf("%s, %d at a time", m.name, concurrency))
-	s, err := b.watched(ctx, n, func() (sample, error) { return b.create(ctx, m, n, concurrency) })
+	s, err := b.watched(ctx, n, settle, func() (sample, error) { return b.create(ctx, m, n, concurrency) })
 	err = errors.Join(err, profiled())
 	if err != nil || !m.assigns {
-		return s, err
+		return s, errors.Join(err, suite.Sleep(ctx, quiet))
 	}
 	after, err := b.blockWrites(ctx)
 	s.writes = (after - before) / float64(n)
@@ -201,9 +207,11 @@ func (b *bench) dials() (n int) {
 	return n
 }
 
-// watched returns a sample with the connections and the processor time an object that it caused up to when everything
-// is quiet again.
-func (b *bench) watched(ctx context.Context, n int, take func() (sample, error)) (sample, error) {
+// watched returns a sample with the connections and the processor time an object that it caused up to so long after the
+// last answer.
+func (b *bench) watched(
+	ctx context.Context, n int, settle time.Duration, take func() (sample, error),
+) (sample, error) {
 	before, err := b.usage()
 	if err != nil {
 		return sample{}, err
@@ -213,7 +221,7 @@ func (b *bench) watched(ctx context.Context, n int, take func() (sample, error))
 	if err != nil {
 		return s, err
 	}
-	if err := suite.Sleep(ctx, quiet); err != nil {
+	if err := suite.Sleep(ctx, settle); err != nil {
 		return s, err
 	}
 	after, err := b.usage()
@@ -222,8 +230,9 @@ func (b *bench) watched(ctx context.Context, n int, take func() (sample, error))
 	return s, err
 }
 
-// quiet is longer than the ledger waits with a record for company.
-const quiet = 2500 * time.Millisecond
+// quiet is longer than the janitor leaves a VM alone, three seconds, and the ledger waits with a record for company after
+// that, two seconds.
+const quiet = 6 * time.Second
 
 // quietWrites returns blockWrites once that has stood still for long.
 func (b *bench) quietWrites(ctx context.Context) (float64, error) {

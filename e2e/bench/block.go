@@ -97,7 +97,7 @@ func (b *bench) measureBlock(ctx context.Context) error {
 func (b *bench) writeOften(
 	ctx context.Context, way keeper, block *macpool.Block, cost *blockWrite,
 ) (*macpool.Block, error) {
-	s, err := b.watched(ctx, writesPerRound, func() (sample, error) {
+	s, err := b.watched(ctx, writesPerRound, time.Second, func() (sample, error) {
 		var err error
 		for i := range writesPerRound {
 			renewHalf(block, i%2)

@@ -80,7 +80,9 @@ func (b *bench) podTurn(ctx context.Context, round, n, concurrency int) error {
 			i = len(all) - 1 - i
 		}
 		var err error
-		samples[i], err = b.watched(ctx, n, func() (sample, error) { return b.createPods(ctx, all[i], n, concurrency) })
+		samples[i], err = b.watched(ctx, n, time.Second, func() (sample, error) {
+			return b.createPods(ctx, all[i], n, concurrency)
+		})
 		if err != nil {
 			return err
 		}
