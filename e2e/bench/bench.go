@@ -104,7 +104,7 @@ func (b *bench) measureReplicas(ctx context.Context) error {
 	return b.compare(ctx, 2)
 }
 
-// compare measures the modes in turns, forwards and backwards.
+// compare measures the modes in turns.
 func (b *bench) compare(ctx context.Context, replicas int) error {
 	all := modes(replicas)
 	for _, m := range all { // connections, caches and the first window
@@ -137,10 +137,7 @@ func (b *bench) compare(ctx context.Context, replicas int) error {
 // turn measures each mode once, and reports it.
 func (b *bench) turn(ctx context.Context, all []mode, round, n, concurrency int) error {
 	samples := make([]sample, len(all))
-	for i := range all {
-		if round%2 == 1 {
-			i = len(all) - 1 - i
-		}
+	for _, i := range order(len(all), round) {
 		if all[i].aside && (round%2 == 1 || b.options.Brief) {
 			continue
 		}
@@ -155,6 +152,16 @@ func (b *bench) turn(ctx context.Context, all []mode, round, n, concurrency int)
 		}
 	}
 	return nil
+}
+
+// order returns in which order n modes are measured in a round, by their indices: what is compared stands side by side
+// and goes first in turns. None follows itself, which would find its connections open.
+func order(n, round int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = min(i^(round%2), n-1)
+	}
+	return indices
 }
 
 func (b *bench) warm(ctx context.Context, m mode) error {
@@ -230,8 +237,8 @@ func (b *bench) watched(
 	return s, err
 }
 
-// quiet is longer than the janitor leaves a VM alone, three seconds, and the ledger waits with a record for company after
-// that, two seconds.
+// quiet is longer than the janitor leaves a VM alone, three seconds, and the ledger waits with a record for company
+// after that, two seconds.
 const quiet = 6 * time.Second
 
 // quietWrites returns blockWrites once that has stood still for long.

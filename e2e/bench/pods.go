@@ -75,10 +75,7 @@ func (b *bench) measurePods(ctx context.Context) error {
 func (b *bench) podTurn(ctx context.Context, round, n, concurrency int) error {
 	all := podModes()
 	samples := make([]sample, len(all))
-	for i := range all {
-		if round%2 == 1 {
-			i = len(all) - 1 - i
-		}
+	for _, i := range order(len(all), round) {
 		var err error
 		samples[i], err = b.watched(ctx, n, time.Second, func() (sample, error) {
 			return b.createPods(ctx, all[i], n, concurrency)
