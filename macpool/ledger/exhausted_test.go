@@ -34,24 +34,54 @@ func TestWhatIsSetAsideForAPoolThatIsNoMoreIsLentByTheOneInItsPlace(t *testing.T
 }
 
 func TestOneThatAsksForTooManyMakesTheRefusalOfNobodyElseFinal(t *testing.T) {
-	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
-		reachable := w.holdUp(nil)
+	in(t, 4, []string{"r1"}, func(t *testing.T, w *world) {
+		w.warm()
+		w.has("vma", true)
 		var refused sync.WaitGroup
 		errs := make([]error, 3)
 		for i, asks := range [][]macpool.Ask{anyFor("a", "b", "c", "d"), anyFor("a", "b"), anyFor("a", "b")} {
 			refused.Go(func() { _, errs[i] = w.assign("r1", fmt.Sprint("vm", i), asks...) })
 			w.pass(0)
 		}
-		close(reachable)
 		refused.Wait()
-		passing := map[bool]int{}
-		for _, err := range errs {
+		passing := func(err error) bool {
 			var exhausted *macpool.ExhaustedError
-			if assert.True(t, err == nil || assert.ErrorAs(t, err, &exhausted)) && err != nil {
-				passing[exhausted.Passing()]++
-			}
+			require.ErrorAs(t, err, &exhausted)
+			return exhausted.Passing()
 		}
-		assert.Equal(t, map[bool]int{false: 1, true: 1}, passing, "%v", errs)
+		assert.False(t, passing(errs[0]), "%v", errs[0])
+		require.NoError(t, errs[1])
+		assert.True(t, passing(errs[2]), "%v", errs[2])
+	})
+}
+
+func TestMoreThanAPoolHasIsRefusedWithoutReservingAny(t *testing.T) {
+	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("a", "b", "c", "d")...)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.False(t, exhausted.Passing(), "%v", err)
+		assert.Empty(t, w.store.Blocks())
+	})
+}
+
+func TestWhoAsksAnExhaustedPoolWaitsForWhatIsGivenUp(t *testing.T) {
+	in(t, 32, []string{"r1"}, func(t *testing.T, w *world) {
+		for i := range 32 {
+			vm := fmt.Sprint("vm", i)
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * MaxAdmission)
+		answer := make(chan error)
+		go func() {
+			_, err := w.assign("r1", "vma", anyFor("net")...)
+			answer <- err
+		}()
+		w.pass(patience / 2)
+		w.free("r1", "vm7")
+		require.NoError(t, <-answer)
 	})
 }
 

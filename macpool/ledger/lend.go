@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // maxLooks is how many holders are looked for, at most, to say whether an exhausted pool will stay so.
 const maxLooks = 16
+
+// patience is how long who asks an exhausted pool waits for an address to be given up.
+const patience = time.Second
 
 // maxReservations is how often addresses of one block are reserved in a row: should others take away each time what was
 // got, another block is tried.
@@ -37,6 +41,9 @@ func (l *Ledger) lend(
 ) ([]macpool.MAC, error) {
 	if len(holders) == 0 {
 		return nil, nil
+	}
+	if needed := uint64(len(holders)); needed > pool.Set.Size() {
+		return nil, &macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool), Needed: needed}
 	}
 	who := &waiter{holders: holders, kept: kept, served: make(chan struct{})}
 	w, err := l.queueUp(pool, who)
@@ -146,9 +153,31 @@ func (l *Ledger) startFillingLocked(w *window) {
 	}()
 }
 
-// fill reserves addresses, block by block, until nobody waits and the window has some ahead. It fails with an
-// *ExhaustedError when the pool has too few for those who wait, although what it got is kept.
+// fill reserves addresses until nobody waits and the window has some ahead. Where the pool has too few for those who
+// wait, addresses that others give up within patience do as well: those of an object that was deleted just now, and
+// those that other replicas have reserved. Else it fails with an *ExhaustedError, although what it got is kept.
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
+	ctx, cancel := context.WithTimeout(l.writer.ctx, patience)
+	defer cancel()
+	for {
+		changed := l.cache.change()
+		if err := l.fillFromBlocks(w, pool); err != nil {
+			return err
+		}
+		if l.takeOver(w); !l.waiting(w) {
+			return nil
+		}
+		l.contestOthers(pool, w)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return l.exhausted(pool)
+		}
+	}
+}
+
+// fillFromBlocks reserves free addresses, block by block, as many as are wanted and there are.
+func (l *Ledger) fillFromBlocks(w *window, pool macpool.Pool) error {
 	allowance := l.allowance(pool, w)
 	for prefix := range l.candidates(pool, w, l.wanted(w, allowance)) {
 		for range maxReservations {
@@ -164,11 +193,6 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 				return err
 			}
 		}
-	}
-	if l.waiting(w) {
-		l.takeOver(w)
-		l.contestOthers(pool, w)
-		return l.exhausted(pool)
 	}
 	return nil
 }
