@@ -30,6 +30,12 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 		return fmt.Sprintf("apiVersion: bridgehead.dev/v1alpha1\nkind: MACBlock\nmetadata: {name: %s}\nprefix: %q\nheld: 0\nreserved: 1\n%s",
 			name, prefix, rows)
 	}
+	selecting := func(selector string) string {
+		return pool(`{ranges: [{start: "02:00:00:00:00:01", end: "02:00:00:00:00:09"}], namespaceSelector: ` + selector + "}")
+	}
+	excluding := func(start, end string) string {
+		return pool(fmt.Sprintf(`{ranges: [{start: "02:00:00:00:00:0a", end: "02:00:00:00:00:0f"}], exclude: [{start: %q, end: %q}]}`, start, end))
+	}
 	block := func(name, prefix, address string) string {
 		return blockOf(name, prefix, "addresses: in rows\nrows: ["+address+" reserved replica=r since=2026-01-02T03:04:05.000006Z]")
 	}
@@ -50,6 +56,19 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 		"dashes and colons in one address":        {manifest: ranges("02:4a:be-00:00:00", "02:4a:be:00:00:ff"), problem: "spec.ranges[0].start"},
 		"an enforcement that does not exist":      {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:01"}], enforcement: Maybe}`), problem: "spec.enforcement"},
 		"an exclusion that is reversed":           {manifest: pool(`{ranges: [{start: "02:00:00:00:00:00", end: "02:00:00:00:00:09"}], exclude: [{start: "02:00:00:00:00:02", end: "02:00:00:00:00:01"}]}`), problem: "spec.exclude[0]"},
+		"an exclusion of a part":                  {manifest: excluding("02:00:00:00:00:0B", "02-00-00-00-00-0F")},
+		"an exclusion of all there is":            {manifest: excluding("02-00-00-00-00-0A", "02:00:00:00:00:ff"), problem: "exclude leaves no address of ranges"},
+		"labels of namespaces":                    {manifest: selecting(`{matchLabels: {tenant: "", example.com/Tier_1: a.b-c_D}}`)},
+		"everything but some namespaces":          {manifest: selecting("{matchExpressions: [{key: example.com/a, operator: NotIn, values: [a, b]}, {key: c, operator: Exists}, {key: d, operator: DoesNotExist, values: []}]}")},
+		"all namespaces":                          {manifest: selecting("{}")},
+		"an operator that does not exist":         {manifest: selecting("{matchExpressions: [{key: a, operator: Foo, values: [b]}]}"), problem: "spec.namespaceSelector.matchExpressions[0].operator: Unsupported value"},
+		"an operator without its values":          {manifest: selecting("{matchExpressions: [{key: a, operator: In}]}"), problem: "In and NotIn need values"},
+		"an operator of no values":                {manifest: selecting("{matchExpressions: [{key: a, operator: NotIn, values: []}]}"), problem: "In and NotIn need values"},
+		"an operator that takes no values":        {manifest: selecting("{matchExpressions: [{key: a, operator: Exists, values: [b]}]}"), problem: "Exists and DoesNotExist take no values"},
+		"a key that no label has":                 {manifest: selecting("{matchExpressions: [{key: a b, operator: Exists}]}"), problem: "spec.namespaceSelector.matchExpressions[0].key: Invalid value: \"a b\": no label has this key"},
+		"a value that no label has":               {manifest: selecting("{matchExpressions: [{key: a, operator: In, values: [b c]}]}"), problem: "spec.namespaceSelector.matchExpressions[0].values[0]: Invalid value: \"b c\": no label has this value"},
+		"a label with a key that none has":        {manifest: selecting("{matchLabels: {a/b/c: d}}"), problem: "spec.namespaceSelector.matchLabels: Invalid value"},
+		"a label with a value that none has":      {manifest: selecting(`{matchLabels: {a: "-b"}}`), problem: "no label has this value"},
 		"a block":                                 {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01")},
 		"a block whose name is no prefix":         {manifest: block("block", "02:4a:be:00:00", "02:4a:be:00:00:01"), problem: "named by its first five octets"},
 		"a block whose prefix is not its name":    {manifest: block("02-4a-be-00-00", "02:4a:be:00:01", "02:4a:be:00:01:01"), problem: "prefix must be the block's name"},

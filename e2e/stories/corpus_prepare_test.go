@@ -63,7 +63,9 @@ func poolFor(name, namespace string, enforcement v1alpha1.Enforcement, ranges ..
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.MACPoolSpec{
 			Ranges: ranges, Enforcement: enforcement,
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
+			NamespaceSelector: &v1alpha1.NamespaceSelector{
+				MatchLabels: map[string]v1alpha1.LabelValue{corev1.LabelMetadataName: v1alpha1.LabelValue(namespace)},
+			},
 		},
 	}
 }
@@ -153,8 +155,12 @@ func (r corpusRun) keepDefaultPoolFrom(namespaces []string) {
 	pool := &v1alpha1.MACPool{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultPool}}
 	require.NoError(r.t, r.suite.Client.Get(r.t.Context(), client.ObjectKeyFromObject(pool), pool))
 	before := pool.DeepCopy()
-	pool.Spec.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: namespaces},
-	}}
+	others := v1alpha1.NamespaceRequirement{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn}
+	for _, name := range namespaces {
+		others.Values = append(others.Values, v1alpha1.LabelValue(name))
+	}
+	pool.Spec.NamespaceSelector = &v1alpha1.NamespaceSelector{
+		MatchExpressions: []v1alpha1.NamespaceRequirement{others},
+	}
 	require.NoError(r.t, r.suite.Client.Patch(r.t.Context(), pool, client.MergeFrom(before)))
 }

@@ -51,11 +51,11 @@ func TestFeedStories(t *testing.T) {
 		require.NoError(w.t, b.Claim(macpool.Claim{MAC: m, Holder: holderOf("vma", "net"), Since: time.Unix(1, 0)}))
 		return EncodeBlock(b)
 	}
-	pool := func(name string, labels map[string]string) *v1alpha1.MACPool {
+	pool := func(name string, labels map[string]v1alpha1.LabelValue) *v1alpha1.MACPool {
 		o := defaultPool([]v1alpha1.MACRange{{Start: "02:00:00:00:00:00", End: "02:00:00:00:00:ff"}})
 		o.Name = name
 		if labels != nil {
-			o.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: labels}
+			o.Spec.NamespaceSelector = &v1alpha1.NamespaceSelector{MatchLabels: labels}
 		}
 		return o
 	}
@@ -129,7 +129,7 @@ func TestFeedStories(t *testing.T) {
 		},
 		"a namespace has the pool that its labels choose, and another when they change": func(w *world, f *Feed) {
 			w.create(pool("general", nil))
-			w.create(pool("special", map[string]string{"team": "a"}))
+			w.create(pool("special", map[string]v1alpha1.LabelValue{"team": "a"}))
 			ours := namespace("ours", map[string]string{"team": "a"})
 			w.create(ours)
 			w.create(namespace("plain", nil))

@@ -18,9 +18,16 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// masqueradeBridge is the address of the bridge in front of every guest on a masquerade network; a guest with the same
-// address would reach nothing (KubeVirt).
-const masqueradeBridge = "02:00:00:00:00:00"
+// neverLent returns addresses that something else has wherever there is a network.
+func neverLent() []v1alpha1.MACRange {
+	return []v1alpha1.MACRange{
+		// The bridge in front of every guest on a masquerade network has it: a guest with it, too, would reach nothing
+		// (KubeVirt).
+		{Start: "02:00:00:00:00:00", End: "02:00:00:00:00:00"},
+		// Virtual routers have them, of IPv4 and of IPv6 (RFC 9568, section 7.3).
+		{Start: "00:00:5e:00:01:00", End: "00:00:5e:00:02:ff"},
+	}
+}
 
 // A PoolRule is a MACPool read: the pool, which namespaces it serves, and what it does about Collisions.
 type PoolRule struct {
@@ -40,18 +47,18 @@ func ReadPool(o *v1alpha1.MACPool) (PoolRule, error) {
 	if err != nil {
 		return PoolRule{}, err
 	}
-	reserved, err := macpool.ParseMAC(masqueradeBridge)
+	never, err := readRanges("never lent", neverLent())
 	if err != nil {
 		return PoolRule{}, err
 	}
-	exclude = append(exclude, macpool.Range{First: reserved, Last: reserved})
+	exclude = append(exclude, never...)
 	rule := PoolRule{
 		Pool:        macpool.Pool{Name: o.Name, Set: macpool.NewSet(include, exclude)},
 		Enforcement: cmp.Or(o.Spec.Enforcement, v1alpha1.EnforcementDeny),
 	}
 	rule.Tolerate = rule.Enforcement != v1alpha1.EnforcementDeny
 	if o.Spec.NamespaceSelector != nil {
-		rule.Selector, err = metav1.LabelSelectorAsSelector(o.Spec.NamespaceSelector)
+		rule.Selector, err = metav1.LabelSelectorAsSelector(o.Spec.NamespaceSelector.LabelSelector())
 	}
 	if err != nil {
 		return PoolRule{}, fmt.Errorf("spec.namespaceSelector: %w", err)

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
@@ -39,4 +41,17 @@ func TestANamespaceWhoseLabelsAreNotKnownYetGetsNoOthersPool(t *testing.T) {
 	pools.SetNamespace("plain", nil)
 	_, err = pools.For("plain")
 	assert.ErrorIs(t, err, macpool.ErrNotReady)
+}
+
+func TestNoPoolLendsAnAddressThatSomethingElseHasEverywhere(t *testing.T) {
+	rule, err := ReadPool(defaultPool([]v1alpha1.MACRange{
+		{Start: "00:00:5e:00:00:ff", End: "00:00:5e:00:03:00"},
+		{Start: "02:00:00:00:00:00", End: "02:00:00:00:00:01"},
+	}))
+	require.NoError(t, err)
+	var lent []string
+	for i := range rule.Set.Size() {
+		lent = append(lent, rule.Set.At(i).String())
+	}
+	assert.Equal(t, []string{"00:00:5e:00:00:ff", "00:00:5e:00:03:00", "02:00:00:00:00:01"}, lent)
 }

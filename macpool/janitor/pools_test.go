@@ -52,8 +52,8 @@ func TestReportStories(t *testing.T) {
 			second := w.pool().DeepCopy()
 			second.ObjectMeta = metav1.ObjectMeta{Name: "second"}
 			chosen := second.DeepCopy()
-			chosen.Name, chosen.Spec.NamespaceSelector = "chosen", &metav1.LabelSelector{
-				MatchLabels: map[string]string{"network": "lab"},
+			chosen.Name, chosen.Spec.NamespaceSelector = "chosen", &v1alpha1.NamespaceSelector{
+				MatchLabels: map[string]v1alpha1.LabelValue{"network": "lab"},
 			}
 			w.startJanitor()
 			w.replicas["r1"].pools.SetNamespace("default", labels.Set{"kubernetes.io/metadata.name": "default"})

@@ -61,9 +61,80 @@ type MACRange struct {
 	End string `json:"end"`
 }
 
+// A LabelKey is the key of a label: a name, with a domain before it where it has one.
+//
+// +kubebuilder:validation:MaxLength=317
+// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",message="no label has this key: want a name of letters, digits, dashes, underscores and dots with a letter or digit first and last, as in tenant or example.com/tenant"
+type LabelKey string
+
+// A LabelValue is the value of a label, which may be empty.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",message="no label has this value: want letters, digits, dashes, underscores and dots with a letter or digit first and last, or nothing"
+type LabelValue string
+
+// A NamespaceSelector is a metav1.LabelSelector that the API server checks: namespaces must meet all of it.
+//
+// +structType=atomic
+type NamespaceSelector struct {
+	// matchLabels are labels that a namespace must have, with these values.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="no label has such a key: want names of letters, digits, dashes, underscores and dots with a letter or digit first and last, as in tenant or example.com/tenant"
+	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
+	// matchExpressions are other things that must be so of the labels of a namespace.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	MatchExpressions []NamespaceRequirement `json:"matchExpressions,omitempty"`
+}
+
+// A NamespaceRequirement is what must be so of one label of a namespace.
+//
+// +kubebuilder:validation:XValidation:rule="!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",message="In and NotIn need values: write at least one, or take Exists or DoesNotExist"
+// +kubebuilder:validation:XValidation:rule="!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || size(self.values) == 0",message="Exists and DoesNotExist take no values: leave them out, or take In or NotIn"
+type NamespaceRequirement struct {
+	// key is the key of the label.
+	Key LabelKey `json:"key"`
+	// operator says whether its value is to be one of values, none of them, any, or whether there is to be no such label.
+	//
+	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
+	Operator metav1.LabelSelectorOperator `json:"operator"`
+	// values are those of In and NotIn.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Values []LabelValue `json:"values,omitempty"`
+}
+
+// LabelSelector returns the selector as Kubernetes has it; nil is nil.
+func (s *NamespaceSelector) LabelSelector() *metav1.LabelSelector {
+	if s == nil {
+		return nil
+	}
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{}}
+	for key, value := range s.MatchLabels {
+		selector.MatchLabels[key] = string(value)
+	}
+	for _, r := range s.MatchExpressions {
+		requirement := metav1.LabelSelectorRequirement{Key: string(r.Key), Operator: r.Operator}
+		for _, value := range r.Values {
+			requirement.Values = append(requirement.Values, string(value))
+		}
+		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
+	}
+	return selector
+}
+
 // MACPoolSpec says which addresses a pool lends, to whom, and how strictly.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.exclude) || !self.ranges.all(r, self.exclude.exists(x, x.start.lowerAscii().replace('-', ':') <= r.start.lowerAscii().replace('-', ':') && r.end.lowerAscii().replace('-', ':') <= x.end.lowerAscii().replace('-', ':')))",message="exclude leaves no address of ranges: exclude less, or add a range"
 type MACPoolSpec struct {
 	// ranges are the addresses of the pool. They may be changed at any time: an address in use stays with its holder.
+	// Those that are of VRRP routers (00:00:5e:00:01 and 00:00:5e:00:02) are never lent.
 	//
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -79,7 +150,7 @@ type MACPoolSpec struct {
 	// name whose selector matches it, else from the first pool without a selector.
 	//
 	// +optional
-	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	NamespaceSelector *NamespaceSelector `json:"namespaceSelector,omitempty"`
 	// enforcement says what happens to a VM in a namespace of this pool that asks for an address another VM holds.
 	//
 	// +optional
