@@ -89,13 +89,22 @@ type configReader struct {
 	warnings []string
 }
 
+// maxTold bounds how many problems and how many warnings are told of one text, since each looks for its line.
+const maxTold = 32
+
 // warn notes what means nothing at a value.
 func (r *configReader) warn(v value, format string, args ...any) {
+	if len(r.warnings) == maxTold {
+		return
+	}
 	r.warnings = append(r.warnings, placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...))
 }
 
 // wrong notes a problem at a value.
 func (r *configReader) wrong(v value, format string, args ...any) {
+	if len(r.problems) == maxTold {
+		return
+	}
 	r.problems = append(r.problems, field.Invalid(r.path, field.OmitValueType{},
 		placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...)))
 }
@@ -116,11 +125,16 @@ func (r *configReader) config(root value) Config {
 		r.neither(root)
 		return Config{}
 	}
-	if plugins.kind != list || len(plugins.elements) == 0 {
+	if plugins.kind != list {
+		r.wrong(*plugins, "plugins: want a list, [{\"type\": ...}], not %s %s", article(plugins.kind), plugins.kind)
+		return Config{}
+	}
+	if len(plugins.elements) == 0 {
 		r.wrong(*plugins, "plugins is empty: want a list of at least one plugin, [{\"type\": ...}]")
 		return Config{}
 	}
 	r.beside(root)
+	r.twice(root, "")
 	var config Config
 	for i, element := range plugins.elements {
 		config.Plugins = append(config.Plugins, r.plugin(element, fmt.Sprintf("plugins[%d].", i))...)
@@ -131,11 +145,13 @@ func (r *configReader) config(root value) Config {
 // neither says that there is no plugin, or which key was meant to be one.
 func (r *configReader) neither(root value) {
 	for _, m := range root.members {
-		for _, name := range []string{"type", "plugins"} {
-			if strings.EqualFold(m.key, name) && m.key != name {
-				r.wrong(m.value, "%q is to be written %q", m.key, name)
-				return
-			}
+		switch name := closest(strings.ToLower(m.key), []string{"type", "plugins"}); {
+		case name != "" && name != m.key:
+			r.wrong(m.value, "%q is to be written %q", m.key, name)
+			return
+		case slices.Contains([]string{"config", "spec"}, m.key):
+			r.wrong(m.value, "%s is a level too many: write what is in it here", m.key)
+			return
 		}
 	}
 	r.wrong(root, "neither type (for one plugin) nor plugins (for a list of them) is set")
@@ -200,6 +216,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.wrong(*kind, "%stype is %q: want the name of a plugin, not a path", prefix, kind.text)
 		return nil
 	}
+	r.nearlyKnown(*kind, prefix)
 	plugin := Plugin{Type: kind.text}
 	switch kind.text {
 	case "bridge", "cnv-bridge":
@@ -210,6 +227,9 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.mode(v, prefix, "ipvlan", []string{"l2", "l3", "l3s"})
 	}
 	r.unknownKeys(v, prefix, kind.text)
+	r.misplaced(v, prefix, kind.text)
+	r.mistyped(v, prefix, kind.text)
+	r.twice(v, prefix)
 	r.addresses(v, prefix, kind.text)
 	return []Plugin{plugin}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -118,6 +119,9 @@ func (r *configReader) mismatch(v value, prefix string, err error) {
 	if found := v.folded(first); found != nil {
 		v = *found
 	}
-	got, _, _ := strings.Cut(wrong.Value, " ")
-	r.wrong(v, "%s%s: want %s, not a %s", prefix, wrong.Field, wanted(wrong.Type.Kind().String()), got)
+	if wrong.Type == reflect.TypeFor[trunking]() {
+		r.wrong(v, "%s%s: want [{\"id\": 100}, {\"minID\": 200, \"maxID\": 210}]", prefix, wrong.Field)
+		return
+	}
+	r.wrong(v, "%s%s: %s", prefix, wrong.Field, mistaken(wrong, v))
 }

@@ -23,7 +23,12 @@ func (r *configReader) beside(root value) {
 		"loadOnlyInlinedPlugins",
 	}
 	for _, m := range root.members {
-		if !slices.Contains(known, m.key) {
+		same := func(key string) bool { return strings.EqualFold(key, m.key) }
+		switch i := slices.IndexFunc(known, same); {
+		case slices.Contains(known, m.key):
+		case i >= 0:
+			r.warn(m.value, "%s means nothing beside plugins: write %s", m.key, known[i])
+		default:
 			r.warn(m.value, "%s means nothing beside plugins: write it into the plugin that it is for", m.key)
 		}
 	}
@@ -53,6 +58,8 @@ func options(plugin string) (known []string, all bool) {
 		return []string{"master", "mode", "mtu", "linkInContainer"}, true
 	case "vlan":
 		return []string{"master", "vlanId", "mtu", "linkInContainer"}, true
+	case "tuning", "cnv-tuning":
+		return []string{"dataDir", "sysctl", "mac", "promisc", "mtu", "allmulti", "txQLen"}, false
 	case "tap":
 		return []string{"multiQueue", "mtu", "mac", "owner", "group", "selinuxContext", "bridge"}, true
 	case "host-device":
@@ -79,12 +86,17 @@ func (r *configReader) unknownKeys(v value, prefix, plugin string) {
 	}
 	known := append(own, commonKeys()...)
 	for _, m := range v.members {
+		if len(r.warnings) == maxTold {
+			return
+		}
 		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
 			continue
 		}
 		hint := ""
 		meant := nearest(m.key, known)
 		switch {
+		case ofAddresses(m):
+			hint = ": write it into ipam"
 		case meant != "":
 			hint = fmt.Sprintf(": did you mean %s?", meant)
 		case !all:
@@ -97,7 +109,7 @@ func (r *configReader) unknownKeys(v value, prefix, plugin string) {
 }
 
 func plain(key string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(key))
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(key, "-", ""), "_", ""))
 }
 
 // meanings returns words that people write, in small letters, for options that plugins call otherwise.
@@ -108,7 +120,7 @@ func meanings() map[string]string {
 		"bridgename": "bridge", "br": "bridge", "promisc": "promiscMode", "hairpin": "hairpinMode",
 		"macspoof": "macspoofchk", "macspoofcheck": "macspoofchk", "gateway": "isGateway", "isolation": "portIsolation",
 		"parent": "master", "device": "master", "dev": "master", "interface": "master", "iface": "master", "nic": "master",
-		"macaddress": "mac",
+		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac", "pciaddress": "pciBusID", "pciaddr": "pciBusID",
 	}
 }
 
@@ -119,6 +131,12 @@ func nearest(key string, known []string) string {
 	switch {
 	case word == "master" && slices.Contains(known, "bridge"):
 		return "bridge"
+	case word == "bridge" && slices.Contains(known, "master"):
+		return "master"
+	case strings.HasPrefix(word, "promisc") && slices.Contains(known, "promisc"):
+		return "promisc"
+	case meant == "master" && slices.Contains(known, "device"):
+		return "device"
 	case slices.Contains(known, meant):
 		return meant
 	case meant == "vlan" && slices.Contains(known, "vlanId"):
@@ -177,7 +195,7 @@ func (r *configReader) mode(v value, prefix, plugin string, modes []string) {
 // addresses refuses addresses that no interface can have, where a configuration gives them to every pod, and warns of
 // others: the second pod has the address of the first.
 func (r *configReader) addresses(v value, prefix, plugin string) {
-	if own, _ := options(plugin); isTuning(plugin) || slices.Contains(own, "mac") {
+	if own, _ := options(plugin); slices.Contains(own, "mac") {
 		r.address(v.folded("mac"), prefix+"mac")
 	}
 	if args := v.folded("args"); args != nil {

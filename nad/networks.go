@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -81,6 +82,10 @@ func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.
 func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 	root, wrong := parse(n.source)
 	if wrong != nil {
+		_, without := parse("[" + n.source + "]")
+		if without == nil && strings.HasPrefix(strings.TrimSpace(n.source), "{") {
+			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "want a list: write [ before it and ] behind it")}
+		}
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not JSON: "+wrong.Error())}
 	}
 	if root.kind != list {
@@ -93,6 +98,9 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 	}
 	var problems field.ErrorList
 	for i := range root.elements {
+		if len(problems) == maxTold {
+			break
+		}
 		e := &root.elements[i]
 		if e.kind != object {
 			problems = append(problems, field.Invalid(
@@ -144,23 +152,49 @@ func ofEthernet(address string) bool {
 
 // mismatch returns which value of an element is not what Multus reads.
 func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
-	where, said := e.start, err.Error()
+	at, said := e, err.Error()
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		first, _, _ := strings.Cut(wrong.Field, ".")
 		if v := e.folded(first); v != nil {
-			where = v.start
+			at = *v
 		}
 		if wrong.Field != "" {
 			path = path.Child(wrong.Field)
 		}
-		found, _, _ := strings.Cut(wrong.Value, " ") // "number 5" is a number
-		if found == "array" {
-			found = string(list)
-		}
-		said = fmt.Sprintf("want %s, not %s %s", wanted(wrong.Type.Kind().String()), article(kind(found)), found)
+		said = mistaken(wrong, at)
 	}
-	return field.Invalid(path, field.OmitValueType{}, placeOf(n.source, where).String()+": "+said)
+	return field.Invalid(path, field.OmitValueType{}, placeOf(n.source, at.start).String()+": "+said)
+}
+
+// mistaken says what is wanted in place of a value of another type. at is the value, or one that it is in.
+func mistaken(wrong *json.UnmarshalTypeError, at value) string {
+	want := wanted(wrong.Type.Kind().String())
+	found, written, _ := strings.Cut(wrong.Value, " ") // "number 5" is a number
+	switch {
+	case found == "number" && want == "a whole number":
+		return fmt.Sprintf("want %s, not %s", want, written)
+	case found == "array":
+		found = string(list)
+	case found == "bool":
+		found = string(boolean)
+	}
+	said := fmt.Sprintf("want %s, not %s %s", want, article(kind(found)), found)
+	if at.kind == text && unquoted(at.text) == want {
+		said += ": remove the quotes"
+	}
+	return said
+}
+
+// unquoted returns what a text would be without its quotes, in the words of wanted; empty for nothing else.
+func unquoted(written string) string {
+	if written == "true" || written == "false" {
+		return "true or false"
+	}
+	if _, err := strconv.Atoi(written); err == nil && json.Valid([]byte(written)) {
+		return "a whole number"
+	}
+	return ""
 }
 
 func (n *Networks) parseText(path *field.Path) field.ErrorList {
@@ -193,6 +227,8 @@ func parseItem(item string) (Selection, string) {
 	name, face, _ := strings.Cut(rest, "@")
 	s.Name, s.Interface = strings.TrimSpace(name), strings.TrimSpace(face)
 	switch {
+	case strings.HasPrefix(item, "- "), strings.Contains(item, ": "):
+		return s, "is YAML: want <namespace>/<name>@<interface>, separated by commas, or a list in JSON"
 	case strings.Contains(face, "@"):
 		return s, "has more than one @: want <namespace>/<name>@<interface>"
 	case strings.ContainsFunc(s.Name, unicode.IsSpace):
@@ -225,14 +261,50 @@ func (n *Networks) checkName(s Selection) string {
 	if s.Name == "" {
 		return "the name of a NetworkAttachmentDefinition is missing"
 	}
-	if namespace, name, ok := strings.Cut(s.Name, "/"); ok && n.json && !s.explicit &&
-		len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
-		return fmt.Sprintf(`in JSON the namespace is a key of its own: write "namespace": %q, "name": %q`, namespace, name)
+	if n.json {
+		if wrong := oneKey(s); wrong != "" {
+			return wrong
+		}
+	}
+	for _, r := range s.Name {
+		if name, plain := lookalike(r); name != "" && r != '$' {
+			return fmt.Sprintf("has %s (U+%04X): %s", name, r, inPlace(strings.Trim(plain, `"`)))
+		}
+	}
+	switch {
+	case strings.HasPrefix(s.Name, "'"):
+		return "has quotes around it: remove them"
+	case strings.Contains(s.Name, ";"):
+		return "networks are separated by commas"
+	case strings.Contains(s.Name, ":") && !s.explicit:
+		return "a namespace is separated by a slash: want <namespace>/<name>"
 	}
 	if wrong := validation.IsDNS1123Subdomain(s.Name); len(wrong) > 0 {
 		return wrong[0]
 	}
 	return ""
+}
+
+// oneKey says how the keys of an attachment are written where one has what is for several; empty where none has.
+func oneKey(s Selection) string {
+	rest, face, named := strings.Cut(s.Name, "@")
+	namespace, name, qualified := strings.Cut(rest, "/")
+	if !qualified {
+		namespace, name = s.Namespace, rest
+	}
+	if !named && !qualified || qualified && s.explicit || named && s.Interface != "" ||
+		len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 ||
+		checkInterface(face) != "" {
+		return ""
+	}
+	switch {
+	case !named:
+		return fmt.Sprintf(`in JSON the namespace is a key of its own: write "namespace": %q, "name": %q`, namespace, name)
+	case !qualified:
+		return fmt.Sprintf(`in JSON the interface is a key of its own: write "name": %q, "interface": %q`, name, face)
+	}
+	return fmt.Sprintf(`in JSON namespace and interface are keys of their own: write "namespace": %q, "name": %q, "interface": %q`,
+		namespace, name, face)
 }
 
 // checkInterface applies the kernel's rules for names of interfaces.

@@ -19,8 +19,10 @@ func selectionKeys() []string {
 // selectionWords returns words that people write, in small letters, for keys that Multus calls otherwise.
 func selectionWords() map[string]string {
 	return map[string]string{
-		"macaddress": "mac", "hwaddr": "mac", "ip": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
-		"interfacename": "interface", "ifname": "interface", "iface": "interface", "ns": "namespace",
+		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac",
+		"ip": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
+		"interfacename": "interface", "interfacerequest": "interface", "ifname": "interface",
+		"iface": "interface", "ns": "namespace",
 		"gateway": "default-route", "guid": "infiniband-guid",
 	}
 }
@@ -37,7 +39,7 @@ func (n *Networks) warnKeys(e value) {
 		if meant == "" {
 			meant = closest(plain(m.key), known)
 		}
-		if meant != "" {
+		if meant != "" && len(n.Warnings) < maxTold {
 			n.Warnings = append(n.Warnings, fmt.Sprintf(
 				"%s: %s means nothing to Multus: did you mean %s?", placeOf(n.source, m.value.start), m.key, meant))
 		}

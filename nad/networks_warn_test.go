@@ -21,6 +21,8 @@ func TestKeysThatMultusPassesOver(t *testing.T) {
 		"a key of a later Multus":    {source: `[{"name":"l2","later":true}]`},
 		"the key of VMs":             {`[{"name":"l2","macAddress":"x"}]`, []string{"line 1, column 28: macAddress means nothing to Multus: did you mean mac?"}},
 		"a word for another":         {`[{"name":"l2","ip":["10.0.0.1"]}]`, []string{"ip means nothing to Multus: did you mean ips?"}},
+		"a key of Go":                {`[{"name":"l2","interfaceRequest":"x"}]`, []string{"did you mean interface?"}},
+		"a short word":               {`[{"name":"l2","macAddr":"x"}]`, []string{"did you mean mac?"}},
 		"a letter too few":           {`[{"name":"l2","namespce":"far"}]`, []string{"did you mean namespace?"}},
 		"a dash too few":             {`[{"name":"l2","cniargs":{}}]`, []string{"did you mean cni-args?"}},
 		"one in each of two entries": {`[{"name":"a","ifname":"x"},{"name":"b","interfaceName":"y"}]`, []string{"ifname", "interfaceName"}},

@@ -15,19 +15,44 @@ type parser struct {
 
 // fail returns what is wrong at an offset, unless the parser is stuck at a look-alike: that is what is wrong then.
 func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
-	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
-	if name, plain := lookalike(r); name != "" {
-		return syntaxError(p.source, p.at, "this is %s (U+%04X): write %s in its place", name, r, plain)
-	}
 	if mark := callout(p.source[p.at:]); mark != "" {
 		return syntaxError(p.source, p.at, "%s is a mark of the page that this was copied from, not JSON: remove it", mark)
+	}
+	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
+	if name, plain := lookalike(r); name != "" {
+		return syntaxError(p.source, p.at, "this is %s (U+%04X): %s", name, r, inPlace(plain))
 	}
 	return syntaxError(p.source, offset, format, args...)
 }
 
-// callout is a mark such as <3> at the beginning of a text, as it stands in examples on web pages; empty if there is
-// none.
+// inPlace says what to do about a look-alike of a text, which is empty if there is to be nothing.
+func inPlace(plain string) string {
+	if plain == "" {
+		return "remove it"
+	}
+	return "write " + plain + " in its place"
+}
+
+// typographic returns what is wrong with a string that a typographic quote was meant to end; nil if none was. Two of
+// them are text.
+func (p *parser) typographic(start, end int) *SyntaxError {
+	const quotes = "\u201c\u201d\u201e\u201f\u2033\uff02"
+	written := p.source[start:end]
+	first := strings.IndexAny(written, quotes)
+	if first < 0 || first != strings.LastIndexAny(written, quotes) {
+		return nil
+	}
+	r, _ := utf8.DecodeRuneInString(written[first:])
+	name, plain := lookalike(r)
+	return syntaxError(p.source, start+first, "this is %s (U+%04X): %s", name, r, inPlace(plain))
+}
+
+// callout is a mark such as <3> or ``` at the beginning of a text, as it stands in examples on web pages; empty if
+// there is none.
 func callout(text string) string {
+	if fence := "```"; strings.HasPrefix(text, fence) {
+		return fence
+	}
 	digits := strings.TrimLeft(strings.TrimPrefix(text, "<"), "0123456789")
 	if length := len(text) - len(digits); length > 1 && text[0] == '<' && strings.HasPrefix(digits, ">") {
 		return text[:length+1]
@@ -99,6 +124,9 @@ func (p *parser) member(of value, depth int) (member, *SyntaxError) {
 		return member{}, err
 	}
 	if p.next() != ':' {
+		if wrong := p.typographic(key.start, key.end); wrong != nil {
+			return member{}, wrong
+		}
 		return member{}, p.fail(key.end, "a colon is missing after %s", p.shown(key))
 	}
 	p.at++
@@ -120,6 +148,12 @@ func (p *parser) noKey(of value, c byte) *SyntaxError {
 		return p.fail(p.at, "names are written in double quotes, not in single ones")
 	case c == '/' || c == '#':
 		return p.fail(p.at, "JSON has no comments: remove this one")
+	case c == '{':
+		return p.fail(p.at, "this is a placeholder that no template filled in: write its value")
+	case c == ',':
+		return p.fail(p.at, "nothing is before this comma: remove it")
+	case c == '\\':
+		return p.fail(p.at, "remove this backslash, and others like it: JSON has them inside strings only")
 	}
 	if word := p.letters(); word != "" {
 		return p.fail(p.at, "names are written in double quotes: \"%s\"", word)
@@ -175,6 +209,9 @@ func (p *parser) separator(of value, closing byte, last value) (more bool, err *
 	case c == '/' || c == '#':
 		return false, p.fail(p.at, "JSON has no comments: remove this one")
 	case strings.IndexByte(`"{[-`, c) >= 0 || p.letters() != "" || '0' <= c && c <= '9':
+		if wrong := p.typographic(last.start, last.end); last.kind == text && wrong != nil {
+			return false, wrong
+		}
 		return false, p.fail(last.end, "a comma is missing after %s", p.shown(last))
 	}
 	return false, p.fail(p.at, "want a comma here, or the %c that ends the %s", closing, of.kind)

@@ -21,6 +21,9 @@ func (p *parser) string() (value, *SyntaxError) {
 			}
 			return v, nil
 		case c == '\n':
+			if wrong := p.typographic(start, i); wrong != nil {
+				return value{}, wrong
+			}
 			return value{}, p.fail(
 				start, "the string does not end in its line: a double quote is missing, or a line break must be written \\n",
 			)
@@ -33,6 +36,9 @@ func (p *parser) string() (value, *SyntaxError) {
 			}
 			i += length
 		}
+	}
+	if wrong := p.typographic(start, len(p.source)); wrong != nil {
+		return value{}, wrong
 	}
 	return value{}, p.fail(start, "the string does not end: a double quote is missing")
 }
@@ -57,6 +63,9 @@ func (p *parser) number() (value, *SyntaxError) {
 		p.at++
 	}
 	written := p.source[start:p.at]
+	if short := strings.TrimLeft(written, "0"); short != "" && short != written && json.Valid([]byte(short)) {
+		return value{}, p.fail(start, "%s begins with a zero, which JSON does not have: write %s", written, short)
+	}
 	if !json.Valid([]byte(written)) {
 		return value{}, p.fail(start, "%s is not a number as JSON writes them; strings are written in double quotes", written)
 	}
@@ -85,12 +94,19 @@ func (p *parser) noValue(word string) *SyntaxError {
 		return p.fail(p.at, "the text ends where a value is expected")
 	case strings.EqualFold(word, "true"), strings.EqualFold(word, "false"), strings.EqualFold(word, "null"):
 		return p.fail(p.at, "write %s in lower case", strings.ToLower(word))
+	case strings.EqualFold(word, "yes"), strings.EqualFold(word, "on"):
+		return p.fail(p.at, "JSON has no %s: write true, or a string in double quotes", word)
+	case strings.EqualFold(word, "no"), strings.EqualFold(word, "off"):
+		return p.fail(p.at, "JSON has no %s: write false, or a string in double quotes", word)
 	case word != "":
 		return p.fail(p.at, "a string is written in double quotes: \"%s\"", word)
 	case p.source[p.at] == '\'':
 		return p.fail(p.at, "strings are written in double quotes, not in single ones")
 	case p.source[p.at] == '/' || p.source[p.at] == '#':
 		return p.fail(p.at, "JSON has no comments: remove this one")
+	}
+	if p.source[p.at] == '+' {
+		return p.fail(p.at, "numbers are written without a plus sign: remove it")
 	}
 	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
 	return p.fail(p.at, "want a value here, not %q", r)

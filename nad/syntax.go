@@ -4,6 +4,7 @@ package nad
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -132,24 +133,37 @@ func printable(runes []rune) []rune {
 func parse(source string) (*value, *SyntaxError) {
 	p := &parser{source: source}
 	if at, quote := quoted(source); quote != 0 {
-		return nil, p.fail(at, "remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is")
+		return nil, syntaxError(
+			source, at,
+			"remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is",
+		)
+	}
+	if begins := strings.TrimSpace(source); yamlKey().MatchString(begins) {
+		return nil, p.fail(len(source)-len(strings.TrimLeftFunc(source, unicode.IsSpace)),
+			"this is YAML: want JSON, which begins with { or [ and has names in double quotes")
 	}
 	v, err := p.value(0)
 	if err != nil {
 		return nil, err
 	}
-	p.skip()
+	switch p.next() {
+	case '/', '#':
+		return nil, p.fail(p.at, "JSON has no comments: remove this one")
+	}
 	if p.at < len(source) {
 		return nil, p.fail(p.at, "the %s ends before this: remove what follows, or what closed it too early", v.kind)
 	}
 	return &v, nil
 }
 
+// yamlKey returns how a text begins that is YAML where JSON is wanted: a key, an element of a list, or a block.
+func yamlKey() *regexp.Regexp { return regexp.MustCompile(`^([|>][+-]?\s|- |[A-Za-z_][\w.-]*:(\s|$))`) }
+
 // quoted finds a quote that was kept around the whole text: YAML has no quotes inside a block. It is 0 where there is
 // none.
 func quoted(source string) (at int, quote byte) {
 	inside := strings.TrimSpace(source)
-	if len(inside) < 2 || inside[0] != '\'' && inside[0] != '"' || inside[0] != inside[len(inside)-1] {
+	if len(inside) < 2 || strings.IndexByte("'\"`", inside[0]) < 0 || inside[0] != inside[len(inside)-1] {
 		return 0, 0
 	}
 	if first := strings.TrimSpace(inside[1:]); !strings.HasPrefix(first, "{") && !strings.HasPrefix(first, "[") {
@@ -158,22 +172,32 @@ func quoted(source string) (at int, quote byte) {
 	return strings.IndexByte(source, inside[0]), inside[0]
 }
 
-// lookalike names a character that stands in the place of one that JSON knows, and that one. Word processors and web
-// pages put them there.
+// lookalike names a character that stands in the place of one that JSON knows, and that one, empty for none. Word
+// processors and web pages put them there.
 func lookalike(r rune) (name, plain string) {
 	switch r {
 	case '\u201c', '\u201d', '\u201e', '\u201f', '\u00ab', '\u00bb', '\u2033', '\uff02':
 		return "a typographic quote", `"`
-	case '\u2018', '\u2019', '\u201a', '\u201b', '\u2032':
+	case '\u2018', '\u2019', '\u201a', '\u201b', '\u2032', '\u00b4', '\u2039', '\u203a':
 		return "a typographic quote", `"`
+	case '`':
+		return "a backquote", `"`
+	case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':
+		return "a typographic dash", "-"
 	case '\u00a0', '\u202f', '\u2007':
 		return "a no-break space", "an ordinary space"
 	case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff':
-		return "an invisible character", "nothing"
+		return "an invisible character", ""
+	case '\v', '\f', '\u0085', '\u2002', '\u2003', '\u2004', '\u2005', '\u2006', '\u2008', '\u2009', '\u200a', '\u3000':
+		return "a blank that JSON does not have", "an ordinary space"
+	case '\uff5b':
+		return "a full-width brace", "{"
+	case '\uff5d':
+		return "a full-width brace", "}"
 	case '\uff1a':
 		return "a full-width colon", ":"
 	case '$':
-		return "a dollar sign that a shell or a template left", "nothing"
+		return "a dollar sign that a shell or a template left", ""
 	case '\uff0c', '\u3001':
 		return "a full-width comma", ","
 	}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// nearlyKnown warns of the name of a plugin that is another's but for case, signs or a letter: no node has it.
+func (r *configReader) nearlyKnown(kind value, prefix string) {
+	known := []string{
+		"bridge", "cnv-bridge", "macvlan", "ipvlan", "vlan", "ovs", "sriov", "host-device", "tuning", "cnv-tuning", "tap",
+	}
+	if len(r.warnings) == maxTold || slices.Contains(known, kind.text) || kind.text == "macvtap" {
+		return
+	}
+	word := plain(strings.TrimSpace(kind.text))
+	meant := map[string]string{
+		"linuxbridge": "bridge", "openvswitch": "ovs", "ovscni": "ovs", "ovsbridge": "ovs", "sriovcni": "sriov",
+	}[word]
+	for _, name := range known {
+		if plain(name) == word {
+			meant = name
+		}
+	}
+	if meant == "" {
+		meant = closest(word, []string{"bridge", "macvlan", "ipvlan", "host-device", "tuning"})
+	}
+	if meant != "" {
+		r.warn(kind, "%stype is %q, which is not a plugin that we know: did you mean %s?", prefix, kind.text, meant)
+	}
+}
+
+// ofAddresses reports whether a member is one of ipam, where plugins for addresses look for it.
+func ofAddresses(m member) bool {
+	switch plain(m.key) {
+	case "subnet", "range", "ranges", "rangestart", "rangeend", "routes", "addresses":
+		return true
+	case "gateway":
+		return m.value.kind == text
+	}
+	return false
+}
+
+// misplaced warns of options of a plugin that stand in its ipam.
+func (r *configReader) misplaced(v value, prefix, plugin string) {
+	ipam := v.folded("ipam")
+	if ipam == nil {
+		return
+	}
+	own, _ := options(plugin)
+	for _, m := range ipam.members {
+		if slices.ContainsFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) }) {
+			r.warn(m.value, "%sipam.%s means nothing: it is an option of the %s plugin: write it beside ipam", prefix, m.key, plugin)
+		}
+	}
+}
+
+// twice warns of keys that an object has more than once: the last one counts.
+func (r *configReader) twice(v value, prefix string) {
+	seen := map[string]value{}
+	for _, m := range v.members {
+		key := strings.ToLower(m.key)
+		if first, again := seen[key]; again {
+			r.warn(first, "%s%s is written again further on, which is what counts: remove one", prefix, m.key)
+		}
+		seen[key] = m.value
+	}
+}
+
+// mistyped warns of options that another plugin than the bridge plugin cannot read, or has no use for. It is no
+// refusal: others than we have a say in what their plugins take.
+func (r *configReader) mistyped(v value, prefix, plugin string) {
+	own, _ := options(plugin)
+	if plugin == "bridge" || plugin == "cnv-bridge" || len(own) == 0 {
+		return
+	}
+	for _, m := range v.members {
+		i := slices.IndexFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) })
+		if i < 0 || m.value.kind == null {
+			continue
+		}
+		want := kindOf(own[i])
+		switch {
+		case want == "" || want == m.value.kind:
+			r.unfit(m, prefix, own[i])
+		case m.value.kind == text && unquoted(m.value.text) == inWords(want):
+			r.warn(m.value, "%s%s: want %s, not a string: remove the quotes", prefix, m.key, inWords(want))
+		default:
+			r.warn(m.value, "%s%s: want %s, not %s %s", prefix, m.key, inWords(want), article(m.value.kind), m.value.kind)
+		}
+	}
+}
+
+// kindOf returns what plugins other than the bridge plugin read an option as; empty if it is not known.
+func kindOf(option string) kind {
+	switch option {
+	case "mtu", "vlan", "vlanId", "vlanQoS", "bcqueuelen", "min_tx_rate", "max_tx_rate", "owner", "group", "txQLen":
+		return number
+	case "linkInContainer", "multiQueue", "promisc", "allmulti":
+		return boolean
+	case "master", "mode", "mac", "bridge", "device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "vlanProto",
+		"spoofchk", "trust", "link_state":
+		return text
+	case "trunk":
+		return list
+	case "sysctl":
+		return object
+	}
+	return ""
+}
+
+func inWords(k kind) string {
+	switch k {
+	case number:
+		return "a whole number"
+	case boolean:
+		return "true or false"
+	}
+	return article(k) + " " + string(k)
+}
+
+// unfit warns of an option of the right kind with a value that cannot be.
+func (r *configReader) unfit(m member, prefix, option string) {
+	switch option {
+	case "vlan", "vlanId":
+		if vid, err := strconv.Atoi(m.value.text); err != nil || vid < 0 || vid > maxVID {
+			r.warn(m.value, "%s%s is %s: want 0 to %d", prefix, m.key, m.value.text, maxVID)
+		}
+	case "master", "device", "bridge":
+		if wrong := checkInterface(m.value.text); wrong != "" {
+			r.warn(m.value, "%s%s is %q: it %s", prefix, m.key, m.value.text, wrong)
+		}
+	case "sysctl":
+		for _, setting := range m.value.members {
+			if setting.value.kind != text {
+				r.warn(setting.value, "%ssysctl: %s is to be a string: write it in double quotes", prefix, setting.key)
+			}
+		}
+	}
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWhatKnownPluginsCannotUse(t *testing.T) {
+	for source, warnings := range map[string][]string{
+		`{"type":"Bridge"}`:       {`type is "Bridge", which is not a plugin that we know: did you mean bridge?`},
+		`{"type":"bridge "}`:      {"did you mean bridge?"},
+		`{"type":"linux-bridge"}`: {"did you mean bridge?"},
+		`{"type":"MACVLAN"}`:      {"did you mean macvlan?"},
+		`{"type":"hostdevice"}`:   {"did you mean host-device?"},
+		`{"type":"tunning"}`:      {"did you mean tuning?"},
+		`{"type":"macvtap"}`:      nil,
+		`{"type":"vxlan"}`:        nil,
+		`{"type":"ib-sriov"}`:     nil,
+
+		`{"type":"macvlan","mtu":"9000"}`:                {"line 1, column 25: mtu: want a whole number, not a string: remove the quotes"},
+		`{"type":"macvlan","master":["eth1"]}`:           {"master: want a string, not a list"},
+		`{"type":"macvlan","master":"0123456789abcde"}`:  nil,
+		`{"type":"macvlan","master":"0123456789abcdef"}`: {`master is "0123456789abcdef": it is longer than the 15 characters`},
+		`{"type":"macvlan","mtu":null}`:                  nil,
+		`{"type":"macvlan","bridge":"eth1"}`:             {"did you mean master?"},
+		`{"type":"macvlan","macAddr":"x"}`:               {"did you mean mac?"},
+		`{"type":"vlan","vlanId":"5"}`:                   {"vlanId: want a whole number, not a string: remove the quotes"},
+		`{"type":"vlan","vlanId":4095}`:                  {"vlanId is 4095: want 0 to 4094"},
+		`{"type":"vlan","vlanId":4094}`:                  nil,
+		`{"type":"ovs","bridge":"br1","vlan":1.5}`:       {"vlan is 1.5: want 0 to 4094"},
+		`{"type":"ovs","bridge":"br1","trunk":{}}`:       {"trunk: want a list, not an object"},
+		`{"type":"sriov","spoofchk":true}`:               {"spoofchk: want a string, not a boolean"},
+		`{"type":"sriov","vlan":"five"}`:                 {"vlan: want a whole number, not a string"},
+		`{"type":"tap","multiQueue":"true"}`:             {"multiQueue: want true or false, not a string: remove the quotes"},
+		`{"type":"host-device","interface":"eth1"}`:      {"did you mean device?"},
+		`{"type":"host-device","pciAddress":"x"}`:        {"did you mean pciBusID?"},
+		`{"type":"tuning","sysctls":{}}`:                 {"did you mean sysctl?"},
+		`{"type":"cnv-tuning","promiscuous":true}`:       {"did you mean promisc?"},
+		`{"type":"tuning","macAddress":"x"}`:             {"did you mean mac?"},
+		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:   {"sysctl: a.b is to be a string: write it in double quotes"},
+
+		`{"type":"bridge","subnet":"10.0.0.0/24"}`:            {"subnet means nothing to the bridge plugin: write it into ipam"},
+		`{"type":"bridge","gateway":"10.0.0.1"}`:              {"gateway means nothing to the bridge plugin: write it into ipam"},
+		`{"type":"bridge","gateway":true}`:                    {"did you mean isGateway?"},
+		`{"type":"bridge","ipam":{"VLAN":5,"type":"x"}}`:      {"ipam.VLAN means nothing: it is an option of the bridge plugin: write it beside ipam"},
+		`{"type":"ours","ipam":{"vlan":5},"vlan":"5"}`:        nil,
+		`{"type":"bridge","vlan":5,"VLAN":6}`:                 {"line 1, column 25: VLAN is written again further on"},
+		`{"cniversion":"1.0.0","plugins":[{"type":"x"}]}`:     {"cniversion means nothing beside plugins: write cniVersion"},
+		`{"plugins":[{"type":"x"}],"plugins":[{"type":"y"}]}`: {"plugins is written again further on, which is what counts: remove one"},
+	} {
+		t.Run(source, func(t *testing.T) {
+			config, problems := ParseConfig(source)
+			require.Empty(t, problems)
+			require.Len(t, config.Warnings, len(warnings), "%q", config.Warnings)
+			for i, warning := range warnings {
+				assert.Contains(t, config.Warnings[i], warning)
+			}
+		})
+	}
+}
+
+func TestOfOneTextNotEverythingIsTold(t *testing.T) {
+	for _, source := range []string{
+		`{"type":"bridge",` + strings.Repeat(`"vlanx":1,`, 1000) + `"a":1}`,
+		`{"plugins":[` + strings.Repeat(`1,`, 1000) + `1]}`,
+		`{"type":"bridge","vlanTrunk":[` + strings.Repeat(`{},`, 1000) + `{}]}`,
+	} {
+		config, problems := ParseConfig(source)
+		assert.Equal(t, maxTold, len(config.Warnings)+len(problems))
+	}
+	networks, problems := ParseNetworks("["+strings.Repeat(`{"nam":1},`, 1000)+strings.Repeat("1,", 1000)+"1]", "home", nil)
+	assert.Len(t, networks.Warnings, maxTold)
+	assert.Len(t, problems, maxTold)
+}
