@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -15,9 +16,10 @@ import (
 )
 
 // InstanceReviewer reviews VirtualMachineInstances as somebody other than KubeVirt creates them, or as it does for
-// something other than a VM: addresses that they bring are judged as those of a VM are. None is held for them: the
-// janitor does that once they exist. An instance that says it is of a VM, which anybody can write, may have what is
-// held for the VM of its name. Those that bring no address, which the network gives one, are let in.
+// something other than a VM: addresses that they bring are judged and held as those of a VM are. One without a name
+// cannot be told from the next of its kind: the janitor holds what it has once it exists. An instance that says it is
+// of a VM, which anybody can write, may have what is held for the VM of its name. Those that bring no address, which
+// the network gives one, are let in.
 type InstanceReviewer struct{ Lending }
 
 // Review implements Reviewer.
@@ -46,8 +48,17 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 		return verdict, nil
 	}
 	asked := *request
-	asked.DryRun = ptr.To(true) // what another webhook refuses after us would be held for nothing
-	_, err := w.lend(ctx, &asked, o, &verdict)
+	if o.holder.Name == "" {
+		asked.DryRun = ptr.To(true)
+	}
+	_, err := w.ask(ctx, &asked, &o, &verdict)
+	if errors.Is(err, macpool.ErrNotReady) { // nothing can be held now, but what others have is known
+		asked.DryRun = ptr.To(true)
+		_, err = w.ask(ctx, &asked, &o, &verdict)
+	}
+	if err != nil {
+		err = verdict.refuse(err, o)
+	}
 	return verdict, err
 }
 

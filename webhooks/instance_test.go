@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -26,27 +27,35 @@ func instance(metadata, first, second, pod string) string {
 func TestInstancesWithoutAVM(t *testing.T) {
 	const taken, other, multicast = "52:54:00:00:00:01", "52:54:00:00:00:02", "53:54:00:00:00:01"
 	const owned = `, ownerReferences: [{apiVersion: kubevirt.io/v1, kind: VirtualMachine, name: vm, uid: u, controller: true}]`
+	const own = "VirtualMachineInstance home/i"
 	const first, second = "spec.domain.devices.interfaces[1].macAddress", "spec.domain.devices.interfaces[2].macAddress"
 	for name, c := range map[string]struct {
 		object      string
 		operation   admissionv1.Operation
 		enforcement v1alpha1.Enforcement
+		dryRun      bool
+		notReady    bool
 		denied      []string
 		warning     string
+		holds       map[string]string // beside what the VM has
 	}{
 		"one without addresses is let in":             {object: instance("name: i", "", "", "")},
-		"addresses that are free are":                 {object: instance("name: i", other, "52:54:00:00:00:03", "")},
+		"addresses that are free are":                 {object: instance("name: i", other, "52:54:00:00:00:03", ""), holds: map[string]string{other: own, "52:54:00:00:00:03": own}},
+		"nothing is held in a dry run":                {object: instance("name: i", other, "", ""), dryRun: true},
+		"nor for one without a name":                  {object: instance("generateName: i-", other, "", "")},
+		"a replica that is not ready yet lets one in": {object: instance("name: i", other, "", ""), notReady: true},
+		"and refuses what a VM has":                   {object: instance("name: i", other, taken, ""), notReady: true, denied: []string{second}},
 		"one that a VM has is refused":                {object: instance("name: i", other, taken, ""), denied: []string{second}},
 		"where there is no name yet, too":             {object: instance("generateName: i-", taken, "", ""), denied: []string{first}},
 		"one of a replica set is judged":              {object: instance("name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]", taken, "", ""), denied: []string{first}},
-		"one of a VM may have the address of that VM": {object: instance("name: vm"+owned, taken, other, "")},
+		"one of a VM may have the address of that VM": {object: instance("name: vm"+owned, taken, other, ""), holds: map[string]string{other: "home/vm"}},
 		"one that names a VM as its owner, but is not of its name, is judged": {
 			object: instance("name: i"+owned, other, taken, ""), denied: []string{second},
 		},
 		"one of a VM has no address that no interface can have": {
 			object: instance("name: vm"+owned, taken, multicast, ""), denied: []string{second},
 		},
-		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm"},
+		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm", holds: map[string]string{taken: own}},
 		"one that no interface can have is refused":        {object: instance("name: i", multicast, other, ""), denied: []string{first}},
 		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
 		"one on the pod network is that network's":         {object: instance("name: i", "", "", taken)},
@@ -55,22 +64,31 @@ func TestInstancesWithoutAVM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			defer w.flush()
 			if c.enforcement != "" {
 				w.pool(c.enforcement, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
 			}
 			w.hold(taken, "home/vm", "net")
 			held := w.holds()
+			for address, by := range c.holds {
+				held[address] = append([]string{by}, held[address]...)
+				slices.Sort(held[address])
+			}
+			if c.notReady {
+				w.flush()
+			}
 			raw, err := yaml.YAMLToJSON([]byte(c.object))
 			require.NoError(t, err)
 			request := &admissionv1.AdmissionRequest{
-				Namespace: "home", Operation: admissionv1.Create, DryRun: ptr.To(false), Object: runtime.RawExtension{Raw: raw},
+				Namespace: "home", Operation: admissionv1.Create, DryRun: ptr.To(c.dryRun), Object: runtime.RawExtension{Raw: raw},
 			}
 			if c.operation != "" {
 				request.Operation = c.operation
 			}
 			verdict, err := InstanceReviewer{w.lending()}.Review(t.Context(), request)
 			require.NoError(t, err)
+			if !c.notReady {
+				w.flush()
+			}
 			assert.Equal(t, c.denied, fieldsOf(verdict.Denied), "%v", verdict.Denied)
 			assert.Empty(t, verdict.Patch)
 			if c.warning == "" {
@@ -79,7 +97,7 @@ func TestInstancesWithoutAVM(t *testing.T) {
 				require.Len(t, verdict.Warnings, 1)
 				assert.Contains(t, verdict.Warnings[0], c.warning)
 			}
-			assert.Equal(t, held, w.holds(), "nothing is held for what may not come to exist")
+			assert.Equal(t, held, w.holds())
 		})
 	}
 }
