@@ -11,7 +11,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// maxGone is how many holders of an address one request finds gone: all that shared it, or collided, may be.
+// maxGone is how many holders of an address one request finds gone: all that shared it, or collided, may be. If there
+// are more, it is refused for now: the janitor frees them.
 const maxGone = 4
 
 // claims is how far the explicit part of a request has come.
@@ -103,8 +104,8 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	}
 	renewal, err := l.claimOrContest(ctx, &c)
 	var taken *macpool.TakenError
-	for looks := 0; looks < maxGone && errors.As(err, &taken); looks++ {
-		err = l.checkTaken(ctx, &c, taken)
+	for looks := 0; errors.As(err, &taken); looks++ {
+		err = l.checkTaken(ctx, &c, taken, looks)
 		if r.Pool.Tolerate && isRefusal(err) {
 			out.collision, c.Regardless, err = taken, true, nil
 		}
@@ -218,9 +219,12 @@ func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
 	return nil
 }
 
-// checkTaken looks whether the holder that a refusal would name still has the address. If it has given it up for good
-// it notes in c that it makes room and returns nil.
-func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
+// checkTaken looks whether the holder that a refusal would name still has the address, after so many looks at others.
+// If it has given it up for good it notes in c that it makes room and returns nil.
+func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError, looks int) error {
+	if looks >= maxGone {
+		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: "was given up by several holders and is being freed"}
+	}
 	holder := taken.Holder.Object
 	has, err := l.objects.Has(ctx, holder, c.MAC)
 	if err != nil {

@@ -73,6 +73,26 @@ func TestAnAddressWhoseHoldersAreAllGoneIsFree(t *testing.T) {
 	})
 }
 
+func TestARefusalNamesNoHolderThatWasNotLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		ask := named(t, "net", "52:54:00:00:00:01")
+		w.pool.Tolerate = true
+		for i := range maxGone + 1 {
+			_, err := w.assign("r1", fmt.Sprint("vm", i), ask)
+			require.NoError(t, err)
+		}
+		w.pass(MaxAdmission + reuseWithin)
+		w.pool.Tolerate = false
+		request := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+		var busy *macpool.BusyError
+		_, err := w.ledgers["r1"].Preview(t.Context(), request)
+		require.ErrorAs(t, err, &busy, "none of them exists")
+		_, err = w.ledgers["r1"].Assign(t.Context(), request)
+		require.ErrorAs(t, err, &busy)
+	})
+}
+
 func TestAHoldThatIsYoungIsNotEndedForAnother(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		ask := named(t, "net", "52:54:00:00:00:01")

@@ -80,8 +80,8 @@ func (l *Ledger) previewClaim(
 	}
 	err = l.previewOn(current, c)
 	var taken *macpool.TakenError
-	for looks := 0; looks < maxGone && errors.As(err, &taken); looks++ {
-		if err = l.checkTaken(ctx, &c, taken); r.Pool.Tolerate && isRefusal(err) {
+	for looks := 0; errors.As(err, &taken); looks++ {
+		if err = l.checkTaken(ctx, &c, taken, looks); r.Pool.Tolerate && isRefusal(err) {
 			return taken, nil
 		}
 		if err != nil {
