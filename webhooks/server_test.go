@@ -105,8 +105,15 @@ func TestClientsAreToldToAskAgainWhereThatMayHelp(t *testing.T) {
 		err   error
 		again bool
 	}{
-		"the API server is too slow":     {err: context.DeadlineExceeded, again: true},
-		"etcd has no leader":             {err: apierrors.NewServerTimeout(blocks, "update", 1), again: true},
+		"the API server is too slow": {err: context.DeadlineExceeded, again: true},
+		"etcd has no leader":         {err: apierrors.NewServerTimeout(blocks, "update", 1), again: true},
+		"etcd has another leader": {err: &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: "etcdserver: leader changed",
+		}}, again: true},
+		"the API server gave up": {err: apierrors.NewTimeoutError("request did not complete", 0), again: true},
+		"a block has no room": {err: fmt.Errorf(
+			"%w: %w", macpool.ErrTooLarge, apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
+		)},
 		"the API server is busy":         {err: apierrors.NewTooManyRequests("busy", 1), again: true},
 		"the API server is starting":     {err: &url.Error{Op: "Put", Err: syscall.ECONNREFUSED}, again: true},
 		"the API server was just killed": {err: &url.Error{Op: "Put", Err: syscall.ECONNRESET}, again: true},

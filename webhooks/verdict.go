@@ -260,9 +260,12 @@ func undecided(request *admissionv1.AdmissionRequest, code int32, err error) *ad
 	return response
 }
 
-// passing reports whether an error is that the API server was slow, busy, starting or ending.
+// passing reports whether an error is that the API server was slow, busy, starting or ending, or that something failed
+// in it, such as etcd that has just got another leader. What it has no room for, it never takes.
 func passing(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) ||
-		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || utilnet.IsTimeout(err) ||
+	var status apierrors.APIStatus
+	failed := errors.As(err, &status) && status.Status().Code >= http.StatusInternalServerError
+	return failed && !errors.Is(err, macpool.ErrTooLarge) ||
+		errors.Is(err, context.DeadlineExceeded) || apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }
