@@ -51,7 +51,11 @@ func (b *Block) Claim(c Claim) error {
 	before, renewal := e.HoldOf(c.Holder.Object)
 	if !renewal && !c.Regardless {
 		if e.Unread != "" {
-			return &BusyError{MAC: c.MAC, After: time.Minute, Why: "has a row in its MACBlock that cannot be read"}
+			return &BusyError{
+				MAC: c.MAC, After: time.Minute,
+				Why: "has a row in MACBlock " + b.Prefix.String() + " that cannot be read, so it is not known who has it: " +
+					"correct or remove that row",
+			}
 		}
 		if err := mayJoin(c, others, e.Reservation); err != nil {
 			return err
