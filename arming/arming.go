@@ -98,7 +98,8 @@ const (
 //
 // A configuration that was not made from a template, as those of older releases were not, keeps its webhooks while
 // there is no template for it. A replica that does not answer at every path of a template leaves the webhooks to a
-// newer one. A template without webhooks is as none, so that nothing is in force while one is being removed.
+// newer one; so does one that cannot use a template, which somebody edited. What is in force has the CA all the same.
+// A template without webhooks is as none, so that nothing is in force while one is being removed.
 func Decide(
 	template, live *unstructured.Unstructured, s Situation,
 ) (do Action, wanted *unstructured.Unstructured, lacking string) {
@@ -116,11 +117,14 @@ func Decide(
 		return update(live, webhooksOf(live), s)
 	}
 	hooks, err := disclosed(template)
-	if err != nil {
-		return Keep, nil, err.Error()
-	}
-	if path, ok := unknownPath(hooks, s.Paths); ok {
+	path, unknown := unknownPath(hooks, s.Paths)
+	switch {
+	case err != nil:
+		lacking = err.Error()
+	case unknown:
 		lacking = fmt.Sprintf("%s has a webhook at %s, where this release does not answer", template.GetName(), path)
+	}
+	if lacking != "" {
 		if live == nil {
 			return Keep, nil, lacking
 		}

@@ -159,6 +159,10 @@ webhooks:
 		"a template that is called itself is no template": {
 			template: made, situation: ready, lacking: `webhook a of zz-bridgehead lacks the match condition "template"`,
 		},
+		"beside such a template what is in force gets the next CA": {
+			template: made, live: strings.ReplaceAll(made, "Q0E=", "b2xk"), situation: ready, do: Update, wanted: made,
+			lacking: `webhook a of zz-bridgehead lacks the match condition "template"`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			do, wanted, lacking := Decide(parse(t, tc.template), parse(t, tc.live), tc.situation)

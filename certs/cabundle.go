@@ -67,7 +67,7 @@ func certificatesIn(bundle []byte) []*x509.Certificate {
 // Injected returns the caBundle of a webhook whose bundle cert-manager's cainjector keeps: what is present, and the
 // current CA where there is none yet, so that a webhook can be called from the moment when it is in force.
 func Injected(current, present []byte) []byte {
-	if len(present) > 0 {
+	if len(bytes.TrimSpace(present)) > 0 { // manifests that wait for cainjector may have a line break there
 		return present
 	}
 	return current
