@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -32,11 +32,14 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 		return Verdict{}, nil
 	}
 	fixed := fixedAddresses(request.Kind.Kind, request.Object.Raw)
-	before := map[string]string{}
 	if request.Operation == admissionv1.Update {
-		before = fixedAddresses(request.Kind.Kind, request.OldObject.Raw)
+		before := fixedAddresses(request.Kind.Kind, request.OldObject.Raw)
+		fixed = slices.DeleteFunc(fixed, func(n nic) bool { // what was let in before stays, wherever in the list it is
+			return slices.ContainsFunc(before, func(was nic) bool {
+				return was.name == n.name && sameAddress(was.text, n.text)
+			})
+		})
 	}
-	maps.DeleteFunc(fixed, func(path, address string) bool { return before[path] == address }) // was let in before
 	if len(fixed) == 0 {
 		return Verdict{}, nil
 	}
@@ -49,17 +52,18 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 		return Verdict{}, fmt.Errorf("find the pool of namespace %s: %w", request.Namespace, err)
 	}
 	var verdict Verdict
-	for _, path := range sortedKeys(fixed) {
-		if _, err := macpool.ParseInterfaceMAC(fixed[path]); err != nil {
-			verdict.deny(field.Invalid(field.NewPath(path), fixed[path], err.Error()))
+	for _, n := range fixed {
+		if _, err := macpool.ParseInterfaceMAC(n.text); err != nil {
+			verdict.deny(field.Invalid(n.path, n.text, err.Error()))
 			continue
 		}
-		problem := field.Forbidden(field.NewPath(path), fmt.Sprintf(
-			"every machine made from this template would have the address %s: leave it out", fixed[path]))
+		path := n.path.String()
+		problem := field.Forbidden(n.path, fmt.Sprintf(
+			"every machine made from this template would have the address %s: leave it out", n.text))
 		switch rule.Enforcement {
 		case v1alpha1.EnforcementWarn:
 			verdict.warn(
-				"%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], fixed[path],
+				"%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], n.text,
 			)
 		case v1alpha1.EnforcementAudit:
 			verdict.Notes = append(verdict.Notes, problem.Error())
@@ -70,9 +74,9 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	return verdict, nil
 }
 
-// fixedAddresses returns the addresses in a template that are ours to look after, by their paths. What cannot be read
-// has none: its own API says what is wrong with it.
-func fixedAddresses(kind string, raw []byte) map[string]string {
+// fixedAddresses returns the interfaces of a template that bring an address which is ours to look after. What cannot be
+// read has none: its own API says what is wrong with it.
+func fixedAddresses(kind string, raw []byte) []nic {
 	var set struct {
 		Spec struct {
 			Template               machineTemplate `json:"template"`
@@ -90,11 +94,7 @@ func fixedAddresses(kind string, raw []byte) map[string]string {
 			"spec", "virtualMachineTemplate", "spec", "template",
 		)
 	}
-	fixed := map[string]string{}
-	for _, n := range template.fixed(at.Child("spec", "domain", "devices", "interfaces")) {
-		fixed[n.path.String()] = n.text
-	}
-	return fixed
+	return template.fixed(at.Child("spec", "domain", "devices", "interfaces"))
 }
 
 // fixed returns the interfaces at a path that bring an address which is ours to look after. What cannot be read brings

@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,7 +47,16 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 			kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine("03:00:00:00:00:01", "")),
 			enforcement: v1alpha1.EnforcementWarn, denied: []string{inReplicas},
 		},
-		"one that was let in before stays":  {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), old: replicas(machine(mac, ""))},
+		"one that was let in before stays": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")), old: replicas(machine(mac, ""))},
+		"and wherever it moves in the list, in another spelling, too": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine("02-00-00-00-00-01", "")),
+			old: replicas(`{"spec":{"domain":{"devices":{"interfaces":[{"name":"l2","bridge":{},"macAddress":"` + mac +
+				`"}]}},"networks":[{"name":"l2","multus":{"networkName":"l2"}}]}}`),
+		},
+		"one that another interface had is judged": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(mac, "")),
+			old: replicas(strings.ReplaceAll(machine(mac, ""), `"l2"`, `"l3"`)), denied: []string{inReplicas},
+		},
 		"another one than before is judged": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(other, "")), old: replicas(machine(mac, "")), denied: []string{inReplicas}},
 		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},
 	} {
