@@ -78,12 +78,13 @@ func script(t *testing.T, text string) {
 //   - timers, what is left of lifetimes, and identifiers that bridges count up for their ports;
 //   - promiscuity and allmulti, which count who uses a link at the moment (what people asked for is a flag, PROMISC);
 //   - what a link or an address is until its carrier is found, the address is tried, a bond has looked at its port, or
-//     that has waited long enough for somebody who speaks LACP;
+//     that has waited long enough for somebody who speaks LACP, and has counted those that do;
 //   - the queue, which the kernel gives a link of its own accord when it first goes up, and takes from one in a bond.
 func volatile() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^\d+: |@if\d+| \w+_timer +[\d.]+| port_(id|no) \w+| designated_port \d+| expires \d+sec| valid_lft .*$` +
 		`| promiscuity \d+| allmulti \d+| tentative| linkdown| dead| state (UP|DOWN|UNKNOWN)| qdisc \w+` +
-		`|NO-CARRIER,| mii_status \w+| ad_\w+_oper_port_state(_str)? \S+`)
+		`|NO-CARRIER,| mii_status \w+` +
+		`| ad_\w+_oper_port_state(_str)? \S+| ad_(aggregator(_id)?|num_ports|(actor|partner)_key) \d+| ad_partner_mac \S+`)
 }
 
 // listing returns a node as ip and bridge show it, apart from what is volatile. Lists of links are in the order of
