@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// importWhatIsThere imports all VMs and pods and reports that in the status of the pools. While KubeVirt is not
-// installed there are no VMs; it is looked for until it is.
+// importWhatIsThere imports all VMs and pods. While KubeVirt is not installed there are no VMs; it is looked for until
+// it is.
 func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 	if err := j.importPods(ctx); err != nil {
 		return err
@@ -34,7 +34,7 @@ func (j *Janitor) importWhatIsThere(ctx context.Context) error {
 	}
 	debug.FreeOSMemory() // the lists took several times what is kept of them
 	j.imported.Store(true)
-	return j.reportPools(ctx)
+	return nil
 }
 
 func (j *Janitor) importLater(ctx context.Context) {

@@ -3,6 +3,8 @@
 package janitor
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -34,6 +36,21 @@ func TestReportStories(t *testing.T) {
 			require.NoError(w.t, w.client.Delete(w.ctx, w.pool()))
 			w.pass(2 * reportInterval)
 			assert.NotEmpty(w.t, w.pool().Spec.Ranges)
+		},
+		"a pool that cannot be told keeps no other from it, nor a replica from starting": func(w *world) {
+			before := w.pool().DeepCopy()
+			before.ObjectMeta = metav1.ObjectMeta{Name: "before"}
+			require.NoError(w.t, w.client.Create(w.ctx, before))
+			w.fail(func(r *http.Request) error {
+				if strings.HasSuffix(r.URL.Path, "/macpools/before/status") {
+					return errors.New("connection refused")
+				}
+				return nil
+			})
+			w.startJanitor()
+			assert.True(w.t, w.janitor.Imported())
+			assert.Positive(w.t, w.pool().Status.Total)
+			w.fail(nil)
 		},
 		"a pool that makes no sense is told so": func(w *world) {
 			w.startJanitor()

@@ -101,6 +101,25 @@ func TestReplicaStories(t *testing.T) {
 			assert.Equal(w.t, vma, w.holderOf(m))
 			assert.Empty(w.t, w.reservedBy(name))
 		},
+		"a dead replica is settled beside a block that cannot be written": func(w *world) {
+			w.startJanitor()
+			w.start("r2")
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "came-to-nothing", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.admitted("r2", "vma")
+			w.pass(sweepInterval) // it is recorded
+			w.refuseWrites(m.Prefix())
+			w.pass(grown)
+			name, _ := w.replicas["r2"].lease.Replica()
+			w.replicas["r2"].kill()
+			w.pass(dead + sweepInterval)
+			require.NotEmpty(w.t, w.holderOf(m), "nobody could free it")
+			assert.Empty(w.t, w.reservedBy(name))
+			w.fail(nil)
+			w.pass(2 * sweepInterval)
+			assert.Empty(w.t, w.holderOf(m))
+		},
 		"the Lease of a dead replica goes where nothing was reserved, too": func(w *world) {
 			w.startJanitor()
 			w.start("r2")

@@ -45,18 +45,14 @@ func safely(ctx context.Context, do func(context.Context) error) (err error) {
 	return do(ctx)
 }
 
-// sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks.
+// sweep looks for what no event tells of: holds without an object, reservations of dead replicas, empty blocks. One
+// that cannot be seen to, as a block that cannot be written, keeps it from none of the others.
 func (j *Janitor) sweep(ctx context.Context) error {
 	blocks := j.Ledger.Blocks()
-	if err := j.queueDoubtful(ctx, blocks); err != nil {
-		return err
-	}
-	if err := j.endReservationsOfDead(ctx, blocks); err != nil {
-		return err
-	}
+	err := errors.Join(j.queueDoubtful(ctx, blocks), j.endReservationsOfDead(ctx, blocks))
 	j.dropEmpty(ctx, blocks)
 	j.lookForCollisions(ctx, blocks)
-	return nil
+	return err
 }
 
 // queueDoubtful queues the holders of addresses that nobody has been seen to have for as long as an admission takes,
@@ -115,12 +111,11 @@ func (j *Janitor) releaseNameless(ctx context.Context, nameless []stray) error {
 		}
 		edits = append(edits, edit{mac: stray.mac, release: stray.hold})
 	}
+	var failures []error
 	for prefix, edits := range byBlock(edits) {
-		if err := j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) }); err != nil {
-			return err
-		}
+		failures = append(failures, j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) }))
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // endReservationsOfDead ends the reservations of replicas that have not renewed their Lease for so long that nothing
@@ -155,12 +150,11 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	if len(unseen) > 0 && j.sawVMs.Load() {
 		return errors.New("VMs cannot be listed now: reservations of dead replicas stay until they can")
 	}
+	var failures []error
 	for _, replica := range dead {
-		if err := j.endReplica(ctx, replica, blocks, has); err != nil {
-			return err
-		}
+		failures = append(failures, j.endReplica(ctx, replica, blocks, has))
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // reservedByAny returns the addresses that some replicas have reserved.
@@ -188,18 +182,21 @@ func renewal(lease coordinationv1.Lease) string {
 	return lease.Spec.RenewTime.String()
 }
 
+// endReplica ends the reservations of one dead replica, and deletes its Lease once there are none left.
 func (j *Janitor) endReplica(
 	ctx context.Context, replica string, blocks []*macpool.Block, has map[macpool.MAC][]macpool.Holder,
 ) error {
 	j.Log.Info("Replica is dead; releasing what it had reserved", "replica", replica)
+	var failures []error
 	for _, b := range blocks {
-		if !b.ReservedBy(func(other string) bool { return other == replica }) {
-			continue
+		if b.ReservedBy(func(other string) bool { return other == replica }) {
+			failures = append(failures, j.Ledger.Edit(ctx, b.Prefix, func(b *macpool.Block) {
+				b.EndReservations(replica, has, j.Ledger.Now())
+			}))
 		}
-		err := j.Ledger.Edit(ctx, b.Prefix, func(b *macpool.Block) { b.EndReservations(replica, has, j.Ledger.Now()) })
-		if err != nil {
-			return err
-		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return err
 	}
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: j.Namespace, Name: replica}}
 	if err := j.Client.Delete(ctx, lease); client.IgnoreNotFound(err) != nil {
@@ -241,6 +238,7 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 	if j.Serving != nil {
 		served = j.Serving()
 	}
+	var failures []error
 	for i := range pools.Items {
 		pool := &pools.Items[i]
 		before := pool.DeepCopy()
@@ -254,10 +252,10 @@ func (j *Janitor) reportPools(ctx context.Context) error {
 			continue
 		}
 		if err := j.Client.Status().Update(ctx, pool); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("write status of MACPool %s: %w", pool.Name, err)
+			failures = append(failures, fmt.Errorf("write status of MACPool %s: %w", pool.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 func (j *Janitor) describe(pool *v1alpha1.MACPool) {

@@ -153,6 +153,16 @@ func newWorld(t *testing.T, kubevirt ...apimodel.Kind) *world {
 // fail has requests fail for which this returns an error; nil lets all pass again.
 func (w *world) fail(f func(*http.Request) error) { w.failing.Store(&f) }
 
+// refuseWrites has writes of one block fail.
+func (w *world) refuseWrites(p macpool.Prefix) {
+	w.fail(func(r *http.Request) error {
+		if r.Method != http.MethodGet && strings.HasSuffix(r.URL.Path, "/macblocks/"+p.String()) {
+			return errors.New("connection refused")
+		}
+		return nil
+	})
+}
+
 func (w *world) newClient() client.Client {
 	c, err := client.New(w.api.Config(), client.Options{Scheme: w.scheme})
 	require.NoError(w.t, err)
