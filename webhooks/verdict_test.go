@@ -3,10 +3,16 @@
 package webhooks
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 func TestALongWarningGoesOn(t *testing.T) {
@@ -39,5 +45,27 @@ func TestALongWarningGoesOn(t *testing.T) {
 		for _, warning := range v.Warnings {
 			assert.LessOrEqual(t, len(warning), maxWarningLength)
 		}
+	}
+}
+
+func TestWhatIsRefusedForGoodIsNotToBeTriedAgain(t *testing.T) {
+	holder := macpool.Holder{Object: macpool.Object{Kind: macpool.KindVM, Namespace: "home", Name: "vma"}}
+	taken := &macpool.TakenError{MAC: macpool.MAC{2, 0, 0, 0, 0, 1}, Holder: holder}
+	for name, c := range map[string]struct {
+		err   error
+		again bool
+	}{
+		"what passes":                      {macpool.ErrNotReady, true},
+		"what stays":                       {taken, false},
+		"what passes beside what stays":    {errors.Join(macpool.ErrNotReady, taken), false},
+		"what stays beside what may pass":  {errors.Join(taken, &macpool.BusyError{MAC: taken.MAC, After: time.Minute}), false},
+		"what passes beside what may pass": {errors.Join(macpool.ErrNotReady, &macpool.BusyError{MAC: taken.MAC}), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var v Verdict
+			require.NoError(t, v.refuse(c.err, order{path: field.NewPath("spec")}))
+			assert.NotEmpty(t, v.Denied)
+			assert.Equal(t, c.again, v.RetryAfter > 0)
+		})
 	}
 }
