@@ -286,12 +286,11 @@ webhooks:
     resources: [pods]
     scope: Namespaced
   matchConditions:
-  - name: names-networks
+  - name: names-networks-and-is-no-mirror
     expression: >-
-      object.metadata.?annotations[?'k8s.v1.cni.cncf.io/networks'].orValue('') != '' ||
-      object.metadata.?annotations[?'v1.multus-cni.io/default-network'].orValue('') != ''
-  - name: not-a-mirror
-    expression: "!object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()"
+      (object.metadata.?annotations[?'k8s.v1.cni.cncf.io/networks'].orValue('') != '' ||
+      object.metadata.?annotations[?'v1.multus-cni.io/default-network'].orValue('') != '') &&
+      !object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()
   namespaceSelector:
     matchExpressions:
     - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}
