@@ -53,26 +53,32 @@ func TestTheAPIServerUnderstandsEveryCondition(t *testing.T) {
 	}
 }
 
-func TestWhichPodsAreLookedAtOnceMore(t *testing.T) {
+func TestWhichPodsAreLookedAt(t *testing.T) {
 	const networks = "{name: p, annotations: {k8s.v1.cni.cncf.io/networks: l2}}"
+	const mirror = "{name: p, annotations: {k8s.v1.cni.cncf.io/networks: l2, kubernetes.io/config.mirror: x}}"
 	for name, c := range map[string]struct {
-		pod   string
-		looks bool
+		pod          string
+		looks, again bool // before and after what other webhooks change
 	}{
-		"one that names networks and asks for nothing": {"{metadata: " + networks + ", spec: {containers: [{name: a}]}}", true},
+		"one that names networks and asks for nothing": {"{metadata: " + networks + ", spec: {containers: [{name: a}]}}", true, true},
 		"one that asks for what every pod asks for": {"{metadata: " + networks +
-			", spec: {containers: [{name: a, resources: {limits: {cpu: 1}, requests: {memory: 1Mi}}}]}}", true},
+			", spec: {containers: [{name: a, resources: {limits: {cpu: 1}, requests: {memory: 1Mi}}}]}}", true, true},
 		"one that asks for a bridge": {"{metadata: " + networks +
-			", spec: {containers: [{name: a}, {name: b, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", false},
-		"one that names no networks":           {"{metadata: {name: p}, spec: {containers: [{name: a}]}}", false},
-		"one on the network of its node":       {"{metadata: " + networks + ", spec: {hostNetwork: true, containers: [{name: a}]}}", false},
-		"one with another network for default": {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {containers: [{name: a}]}}", true},
+			", spec: {containers: [{name: a}, {name: b, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, false},
+		"one that names no networks":           {"{metadata: {name: p}, spec: {containers: [{name: a}]}}", false, false},
+		"one on the network of its node":       {"{metadata: " + networks + ", spec: {hostNetwork: true, containers: [{name: a}]}}", true, false},
+		"one with another network for default": {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {containers: [{name: a}]}}", true, true},
+		"the mirror of one that a kubelet has": {"{metadata: " + mirror + ", spec: {containers: [{name: a}]}}", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &corev1.Pod{}
 			require.NoError(t, yaml.UnmarshalStrict([]byte(c.pod), p))
-			pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-			assert.Equal(t, c.looks, looksAt(t, "/validate-pods", "alice", p, corev1.SchemeGroupVersion.WithKind("Pod"), pods))
+			pods, kind := schema.GroupVersionResource{Version: "v1", Resource: "pods"}, corev1.SchemeGroupVersion.WithKind("Pod")
+			for path, want := range map[string]bool{
+				"/mutate-pods": c.looks, "/mutate-pods/macs": c.looks, "/validate-pods": c.again,
+			} {
+				assert.Equal(t, want, looksAt(t, path, "alice", p, kind, pods), path)
+			}
 		})
 	}
 }
