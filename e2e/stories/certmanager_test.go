@@ -3,6 +3,7 @@
 package stories
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	apiutil "github.com/cert-manager/cert-manager/pkg/api/util"
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgehead-dev/bridgehead/e2e/suite"
@@ -67,6 +71,24 @@ func runCertManager(t *testing.T, s *suite.Suite, program string) {
 		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
 			t.Logf("cert-manager:\n%s", text[max(0, len(text)-10000):])
 		}
+	})
+}
+
+// waitIssued waits until cert-manager is done with what it issues. Until then it writes the same CA once more should
+// its Secret be deleted.
+func waitIssued(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	waitUntil(t, func() bool {
+		text, err := s.Kubectl(t.Context(), "get", "certificate", "bridgehead-ca", "-n", "bridgehead-system", "-o", "json")
+		require.NoError(t, err)
+		var c cmapi.Certificate
+		require.NoError(t, json.Unmarshal([]byte(text), &c))
+		ready := cmapi.CertificateCondition{
+			Type: cmapi.CertificateConditionReady, Status: cmmeta.ConditionTrue, ObservedGeneration: c.Generation,
+		}
+		issuing := cmapi.CertificateCondition{Type: cmapi.CertificateConditionIssuing, Status: cmmeta.ConditionTrue}
+		return apiutil.CertificateHasConditionWithObservedGeneration(&c, ready) &&
+			!apiutil.CertificateHasCondition(&c, issuing)
 	})
 }
 

@@ -57,6 +57,9 @@ func TestANewCADoesNotFailOneRequest(t *testing.T) {
 				},
 			} {
 				t.Log("the Secret is", name)
+				if keeping == certs.CertManager {
+					waitIssued(t, s)
+				}
 				requireNewCA(t, s, clients, func() { spoilSecret(t, s, spoil) })
 			}
 			clients.stop(t)
