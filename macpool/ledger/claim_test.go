@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -183,21 +184,77 @@ func TestAnAddressThatAVMKeepsIsNotGivenToAnotherInterfaceOfIt(t *testing.T) {
 }
 
 func TestAReplicaThatLosesItsLeaseWhileItWaitsForAnAddressClaimsNothing(t *testing.T) {
+	for name, answer := range map[string]func(*macpool.Block, macpool.Claim){
+		"that is given up":    func(b *macpool.Block, c macpool.Claim) { b.Unreserve(c.MAC, "r1") },
+		"that was lent to it": func(b *macpool.Block, c macpool.Claim) { require.NoError(t, b.Claim(c)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				w.warm()
+				c := macpool.Claim{MAC: w.ledgers["r1"].windows["default"].free[0], Replica: "r1"}
+				c.Holder = macpool.Holder{Object: vmNamed("vmb"), Interface: "net"}
+				w.stall("r1")
+				claimed := make(chan error, 1)
+				go func() {
+					_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: c.MAC})
+					claimed <- err
+				}()
+				w.pass(contestFor / 3)
+				w.leases["r2"].set("r2", false)
+				require.NoError(t, w.ledgers["r2"].Edit(t.Context(), c.MAC.Prefix(), func(b *macpool.Block) { answer(b, c) }))
+				answered := w.holds()
+				require.ErrorIs(t, <-claimed, macpool.ErrNotReady)
+				w.finishWrites()
+				assert.Equal(t, answered, w.holds())
+			})
+		})
+	}
+}
+
+func TestASecondCallAtAnotherReplicaDoesNotRenewWhatTheFirstRecordsForIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		iface  string
+		writes int
+	}{
+		"for the interface that has the address": {"net", 2}, // the question, and the record
+		"for another interface of the VM":        {"other", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				w.warm()
+				grant, err := w.assign("r1", "vmb", anyFor("net")...)
+				require.NoError(t, err)
+				ask := macpool.Ask{Interface: c.iface, MAC: grant.MACs[0]}
+				before := w.store.Puts()
+				w.pass(time.Millisecond) // else a renewal is no other hold
+				for range 2 {            // the second time from memory
+					_, err = w.assign("r2", "vmb", ask)
+					require.NoError(t, err)
+					w.pass(reuseWithin / 2)
+				}
+				assert.Equal(t, c.writes, w.store.Puts()-before)
+				hold := w.ledgers["r2"].HoldsOf(vmNamed("vmb"))[ask.MAC]
+				assert.Equal(t, c.iface, hold.Interface)
+				w.pass(time.Second)
+				_, err = w.assign("r2", "vmb", ask)
+				require.NoError(t, err)
+				assert.Equal(t, c.writes+1, w.store.Puts()-before, "memory is believed no longer")
+			})
+		})
+	}
+}
+
+func TestAnOldHoldThatAReplicaHearsOfLateIsRenewed(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		w.warm()
-		reserved := w.ledgers["r1"].windows["default"].free[0]
-		w.stall("r1")
-		claimed := make(chan error, 1)
-		go func() {
-			_, err := w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: reserved})
-			claimed <- err
-		}()
-		w.pass(contestFor / 3)
-		w.leases["r2"].set("r2", false)
-		release := func(b *macpool.Block) { b.Unreserve(reserved, "r1") }
-		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), reserved.Prefix(), release))
-		require.ErrorIs(t, <-claimed, macpool.ErrNotReady)
+		w.stall("r2")
+		grant, err := w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
 		w.finishWrites()
-		assert.NotContains(t, w.holds(), "vmb")
+		w.pass(MaxAdmission)
+		before := w.store.Puts()
+		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: grant.MACs[0]})
+		require.NoError(t, err)
+		assert.Equal(t, 1, w.store.Puts()-before)
 	})
 }
