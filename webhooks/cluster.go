@@ -97,11 +97,11 @@ func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
 }
 
 // Users returns pods, VMs and instances without a VM that name a NAD; not all of them, if there are many. Pods that
-// have ended do not start again.
+// have ended do not start again, and those on the network of their node are on no other.
 func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	notEnded, err := fields.ParseSelector("status.phase!=Succeeded,status.phase!=Failed")
+	attached, err := fields.ParseSelector("spec.hostNetwork!=true,status.phase!=Succeeded,status.phase!=Failed")
 	if err != nil {
 		return nil, fmt.Errorf("select pods: %w", err)
 	}
@@ -111,7 +111,7 @@ func (c Cluster) Users(ctx context.Context, ref nad.Ref) ([]string, error) {
 			users = append(users, "Pod "+o.GetNamespace()+"/"+o.GetName())
 		}
 		return len(users) < maxUsers
-	}, client.MatchingFieldsSelector{Selector: notEnded})
+	}, client.MatchingFieldsSelector{Selector: attached})
 	if err != nil {
 		return nil, err
 	}

@@ -107,6 +107,7 @@ func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
 		create(t, s, network("used", "bridgehead.dev/resource-name: none", `{"cniVersion":"0.3.1","type":"bridge","bridge":"br0"}`))
 		create(t, s, pod("user", "k8s.v1.cni.cncf.io/networks: used", ""))
 		create(t, s, pod("by-default", "v1.multus-cni.io/default-network: default/used", ""))
+		create(t, s, pod("on-the-node", "k8s.v1.cni.cncf.io/networks: used", ", hostNetwork: true"))
 		create(t, s, pod("ended", "k8s.v1.cni.cncf.io/networks: used", ""))
 		const ended = `{"status":{"phase":"Succeeded"}}`
 		_, err := s.Kubectl(t.Context(), "patch", "pod", "ended", "--subresource=status", "-p", ended)
@@ -120,6 +121,7 @@ func TestNetworksAreJudgedAsTheyAreWritten(t *testing.T) {
 		assert.Contains(t, out, "Warning: Pod default/user uses this network, which is deleted")
 		assert.Contains(t, out, "Warning: Pod default/by-default uses this network, which is deleted")
 		assert.NotContains(t, out, "default/ended", "it does not start again")
+		assert.NotContains(t, out, "default/on-the-node", "it is on no network")
 		assert.Contains(t, out, "Warning: VirtualMachine default/vma uses this network, which is deleted")
 		assert.Contains(t, out, "Warning: VirtualMachineInstance default/alone uses this network, which is deleted")
 	})

@@ -103,6 +103,18 @@ func TestImportStories(t *testing.T) {
 			w.startJanitor()
 			assert.Equal(w.t, poda, w.holderOf(mac(1)))
 		},
+		"a pod on the network of its node has no address, whatever its annotation says": func(w *world) {
+			w.optIn()
+			p := newPod("poda", "Running", mac(1))
+			p.Object["spec"] = map[string]any{"hostNetwork": true}
+			w.create(p)
+			w.startJanitor()
+			assert.Empty(w.t, w.holderOf(mac(1)))
+			of := macpool.Object{Kind: macpool.KindPod, Namespace: "default", Name: "poda"}
+			has, err := Objects{Reader: w.client}.Has(w.ctx, of, mac(1))
+			require.NoError(w.t, err)
+			assert.False(w.t, has)
+		},
 		"what has ended has no address": func(w *world) {
 			w.optIn()
 			w.create(newPod("poda", "Succeeded", mac(1)))

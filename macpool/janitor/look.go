@@ -100,10 +100,10 @@ func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListO
 	return nil
 }
 
-// listPods finds the addresses of pods that have not ended.
+// listPods finds the addresses of the pods that may have some.
 func (c Objects) listPods(ctx context.Context, found *finding, of ...client.ListOption) error {
 	if !c.Cached { // the cache has no others
-		of = append(of, client.MatchingFieldsSelector{Selector: notEnded()})
+		of = append(of, client.MatchingFieldsSelector{Selector: mayHold()})
 	}
 	err := c.pages(ctx, func() client.ObjectList { return podList() }, of, func(list client.ObjectList) {
 		pods := list.(*metav1.PartialObjectMetadataList)

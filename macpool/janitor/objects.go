@@ -94,7 +94,7 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p, c.TakesMAC)}, nil
 }
 
-// pod returns a pod that has not ended, nil if there is none.
+// pod returns a pod that may have addresses of its own, nil if there is none.
 func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
 	if c.Cached {
 		p := pod()
@@ -108,7 +108,7 @@ func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.Par
 		return p, nil
 	}
 	found := podList()
-	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), notEnded())
+	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), mayHold())
 	if err := c.Reader.List(
 		ctx, found, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: named},
 	); err != nil {
@@ -120,9 +120,11 @@ func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.Par
 	return &found.Items[0], nil
 }
 
-// notEnded selects pods that may run: those that have ended have no address any more.
-func notEnded() fields.Selector {
+// mayHold selects pods that may have addresses of their own: those that have ended have none any more, and those on the
+// network of their node never had one, whatever their annotations say.
+func mayHold() fields.Selector {
 	return fields.AndSelectors(
+		fields.OneTermNotEqualSelector("spec.hostNetwork", "true"),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 }

@@ -78,7 +78,7 @@ func podsByObject() (map[client.Object]cache.ByObject, error) {
 		return nil, fmt.Errorf("select pods: %w", err)
 	}
 	return map[client.Object]cache.ByObject{
-		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Field: notEnded(), Transform: stripPod},
+		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Field: mayHold(), Transform: stripPod},
 		namespaceMetadata(): {Label: labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})},
 	}, nil
 }

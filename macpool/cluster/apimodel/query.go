@@ -110,7 +110,11 @@ func (q query) matches(at address, o object) bool {
 	}
 	u := unstructured.Unstructured{Object: o}
 	phase, _, _ := unstructured.NestedString(o, "status", "phase")
-	known := fields.Set{"metadata.name": at.Name, "metadata.namespace": at.Namespace, "status.phase": phase}
+	host, _, _ := unstructured.NestedBool(o, "spec", "hostNetwork")
+	known := fields.Set{
+		"metadata.name": at.Name, "metadata.namespace": at.Namespace,
+		"status.phase": phase, "spec.hostNetwork": strconv.FormatBool(host),
+	}
 	return q.labels.Matches(labels.Set(u.GetLabels())) && q.fields.Matches(known)
 }
 
