@@ -240,6 +240,16 @@ func replaced(t *testing.T, ca *testCA, source *Source) (latest *tls.Certificate
 	return latest
 }
 
+// A metric must not tell that a certificate expires which was replaced while nobody connected.
+func TestExpiryIsToldOfWhatWouldBeServedNow(t *testing.T) {
+	ca := newCA(t, caName, time.Hour)
+	source, first := started(t, ca)
+	latest := replaced(t, ca, source)
+	require.NotSame(t, first, latest)
+	assert.Equal(t, latest.Leaf.NotAfter, source.NotAfter())
+	assert.Same(t, latest, source.served)
+}
+
 func TestSourceDoesNotWaitForClocksWhenWhatItServesIsNotTrustedAnymore(t *testing.T) {
 	ca := newCA(t, caName, time.Hour)
 	source, first := started(t, ca)

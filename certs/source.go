@@ -222,12 +222,12 @@ func (s *Source) signersLocked(c *tls.Certificate) [][]*x509.Certificate {
 	return signers
 }
 
-// NotAfter returns when the certificate that is served expires; the zero time while none was.
+// NotAfter returns when the certificate expires that a connection made now is served; the zero time while there is
+// none. Where nobody connects for days, it is another one than was served last.
 func (s *Source) NotAfter() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.served == nil {
+	served, err := s.GetCertificate(nil)
+	if err != nil {
 		return time.Time{}
 	}
-	return s.served.Leaf.NotAfter
+	return served.Leaf.NotAfter
 }
