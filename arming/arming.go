@@ -225,7 +225,11 @@ func withWebhooks(
 	for _, h := range hooks {
 		h = (&unstructured.Unstructured{Object: h}).DeepCopy().Object
 		name, _ := h["name"].(string)
-		setBundle(h, s.Bundle(s.CA, present[name]))
+		had, known := present[name]
+		if !known { // replicas may still serve what a CA before signed
+			had = present[anyName]
+		}
+		setBundle(h, s.Bundle(s.CA, had))
 		list = append(list, h)
 	}
 	c.Object["webhooks"] = list
@@ -244,11 +248,19 @@ func Bundles(c *unstructured.Unstructured) [][]byte {
 	return all
 }
 
+// anyName is the key of the longest bundle among those by name.
+const anyName = ""
+
+// bundles returns the caBundles of a configuration's webhooks, by their names.
 func bundles(c *unstructured.Unstructured) map[string][]byte {
 	byName := map[string][]byte{}
 	for _, h := range webhooksOf(c) {
+		bundle := bytes.Clone(bundleOf(h))
 		if name, ok := h["name"].(string); ok {
-			byName[name] = bytes.Clone(bundleOf(h))
+			byName[name] = bundle
+		}
+		if len(bundle) > len(byName[anyName]) {
+			byName[anyName] = bundle
 		}
 	}
 	return byName

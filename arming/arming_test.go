@@ -148,6 +148,11 @@ webhooks:
 - {name: gone, clientConfig: {service: {path: /gone}, caBundle: Q0E=}}
 `,
 		},
+		"a webhook that a release adds trusts the CAs that the others trust": {
+			template: template, live: strings.ReplaceAll(strings.Split(made, "- name: b")[0], "Q0E=", "b2xk"),
+			situation: with(func(s *Situation) { s.Bundle = bothCAs }), do: Update,
+			wanted: strings.ReplaceAll(made, "Q0E=", "Q0FvbGQ="),
+		},
 		"a template of a newer release is left to a newer replica": {
 			template: template, situation: with(func(s *Situation) { s.Paths = []string{"/a"} }),
 			lacking: "zz-bridgehead-template has a webhook at /b, where this release does not answer",
@@ -187,6 +192,8 @@ func injected(template string) string {
 }
 
 func onlyCA(ca, _ []byte) []byte { return slices.Clone(ca) }
+
+func bothCAs(ca, present []byte) []byte { return slices.Concat(ca, present) }
 
 func withVersion(t *testing.T, text, version string) string {
 	u := parse(t, text)
