@@ -217,7 +217,11 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		verdict.warn(
 			"no policy declares bridge %s and no node has it: the plugin will create one without an uplink", unoffered,
 		)
-		verdict.warn("pods do not request it; to have them wait for it, set annotation %s", nad.ResourceAnnotation)
+		step := "set annotation " + nad.ResourceAnnotation
+		if d.Filled {
+			step = "remove annotation " + nad.OwnResourceAnnotation
+		}
+		verdict.warn("pods do not request it; to have them wait for it, %s", step)
 	}
 	for _, b := range d.Bridges {
 		if b.Name != "" && !nad.Requestable(b.Name) {

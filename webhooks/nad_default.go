@@ -16,6 +16,8 @@ import (
 type NADDefaulter struct {
 	// ResourceKeys are the annotations that name resources.
 	ResourceKeys []string
+	// Offered reports whether a node has a bridge, or a policy declares it; nil for a cluster that offers every bridge.
+	Offered func(bridge string) bool
 }
 
 // Review implements Reviewer.
@@ -40,7 +42,7 @@ func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRe
 			verdict.Patch.Remove(pointer("metadata", "annotations", nad.OwnResourceAnnotation))
 		}
 	}
-	if name := missingResource(after, before.Derived()); name != "" {
+	if name := missingResource(after, before.Derived()); name != "" && !w.spares(request, after) {
 		set := map[string]string{nad.ResourceAnnotation: name}
 		if _, said := n.Annotations[nad.OwnResourceAnnotation]; !said && len(after.Resources) == 0 {
 			set[nad.OwnResourceAnnotation] = nad.DerivedResource
@@ -48,6 +50,14 @@ func (w NADDefaulter) Review(_ context.Context, request *admissionv1.AdmissionRe
 		verdict.Patch.annotate(n.Annotations, set)
 	}
 	return verdict, nil
+}
+
+// spares reports whether a NAD that was there before is not given the resource of its bridge, as nobody offers that.
+// KubeVirt before 1.9 and other injectors ask for whatever is named: what runs on the network would wait for ever once
+// it restarts.
+func (w NADDefaulter) spares(request *admissionv1.AdmissionRequest, d nad.Definition) bool {
+	_, unoffered := d.Wants(offeredBy(w.Offered))
+	return request.Operation == admissionv1.Update && len(d.Resources) == 0 && unoffered != ""
 }
 
 // missingResource returns the resource that a NAD is to name and does not: that of its bridge, where it names none, or

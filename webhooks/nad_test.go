@@ -48,10 +48,11 @@ func (c nadCase) handlers(log Handler) (fills, judges Handler) {
 		err = errors.New("connection refused")
 	}
 	fills, judges = log, log
-	fills.Reviewer = NADDefaulter{ResourceKeys: keys}
+	offered := func(bridge string) bool { return !slices.Contains(c.Unoffered, bridge) }
+	fills.Reviewer = NADDefaulter{ResourceKeys: keys, Offered: offered}
 	judges.Reviewer = NADReviewer{
 		ResourceKeys: keys,
-		Offered:      func(bridge string) bool { return !slices.Contains(c.Unoffered, bridge) },
+		Offered:      offered,
 		Advertising:  func(_ context.Context, resource string) (int, error) { return c.Nodes[resource], err },
 		Unserved:     func(context.Context, nad.Bridge) ([]string, error) { return c.Unserved, err },
 		Users:        func(context.Context, nad.Ref) ([]string, error) { return c.Users, err },

@@ -37,6 +37,7 @@ func Routes(s Sources) []Route {
 	}
 	addressed := pods // the API server decides by the namespace which of the two a pod goes to
 	addressed.Lending = &s.Lending
+	fills := NADDefaulter{ResourceKeys: s.ResourceKeys, Offered: s.Bridges.Offered}
 	nads := NADReviewer{
 		ResourceKeys: s.ResourceKeys,
 		Offered:      s.Bridges.Offered,
@@ -54,7 +55,7 @@ func Routes(s Sources) []Route {
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
 		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
 		{"/validate-virtualmachineinstances", "instance", InstanceReviewer{s.Lending}},
-		{"/mutate-network-attachment-definitions", "nad", NADDefaulter{ResourceKeys: s.ResourceKeys}},
+		{"/mutate-network-attachment-definitions", "nad", fills},
 		{"/validate-network-attachment-definitions", "nad", nads},
 		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: time.Now}},
 		{"/validate-nodenetworkconfigurationpolicies", "policy", policies},
