@@ -3,6 +3,7 @@
 package nad
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,11 +20,21 @@ func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
 		return syntaxError(p.source, p.at, "%s is a mark of the page that this was copied from, not JSON: remove it", mark)
 	}
 	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
-	if name, plain := lookalike(r); name != "" {
+	name, plain := lookalike(r)
+	switch {
+	case variable().MatchString(p.source[p.at:]):
+		return syntaxError(p.source, p.at, "this is a variable that nothing filled in: write its value")
+	case r == '$':
+		name = "a dollar sign that a shell or a template left"
+	}
+	if name != "" {
 		return syntaxError(p.source, p.at, "this is %s (U+%04X): %s", name, r, inPlace(plain))
 	}
 	return syntaxError(p.source, offset, format, args...)
 }
+
+// variable returns how a text begins that has one of a shell in it.
+func variable() *regexp.Regexp { return regexp.MustCompile(`^\$[{(]?[A-Za-z_]`) }
 
 // inPlace says what to do about a look-alike of a text, which is empty if there is to be nothing.
 func inPlace(plain string) string {

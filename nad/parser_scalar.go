@@ -100,6 +100,8 @@ func (p *parser) noValue(word string) *SyntaxError {
 		return p.fail(p.at, "JSON has no %s: write false, or a string in double quotes", word)
 	case word != "":
 		return p.fail(p.at, "a string is written in double quotes: \"%s\"", word)
+	case p.source[p.at] == '\'' && begins(p.source[p.at+1:]):
+		return p.fail(p.at, "remove this quote: in a block scalar (| or >) YAML takes the text as it is")
 	case p.source[p.at] == '\'':
 		return p.fail(p.at, "strings are written in double quotes, not in single ones")
 	case p.source[p.at] == '/' || p.source[p.at] == '#':

@@ -61,6 +61,22 @@ func (v *value) last(matches func(key string) bool) *value {
 	return nil
 }
 
+// replaced returns the members of an object that another one further on replaces, by the key of that one. Keys are the
+// same if they are once spelled by a function.
+func (v *value) replaced(spell func(key string) string) []member {
+	last := make(map[string]int, len(v.members))
+	for i, m := range v.members {
+		last[spell(m.key)] = i
+	}
+	var replaced []member
+	for i, m := range v.members {
+		if by := last[spell(m.key)]; by != i {
+			replaced = append(replaced, member{key: v.members[by].key, value: m.value})
+		}
+	}
+	return replaced
+}
+
 // A place is a position in a text, counted from 1 in characters.
 type place struct{ line, column int }
 
@@ -146,9 +162,11 @@ func parse(source string) (*value, *SyntaxError) {
 	if err != nil {
 		return nil, err
 	}
-	switch p.next() {
-	case '/', '#':
+	switch c := p.next(); {
+	case c == '/' || c == '#':
 		return nil, p.fail(p.at, "JSON has no comments: remove this one")
+	case c == ':' && v.kind == text:
+		return nil, p.fail(v.start, "write { before this, and } at the end")
 	}
 	if p.at < len(source) {
 		return nil, p.fail(p.at, "the %s ends before this: remove what follows, or what closed it too early", v.kind)
@@ -157,7 +175,9 @@ func parse(source string) (*value, *SyntaxError) {
 }
 
 // yamlKey returns how a text begins that is YAML where JSON is wanted: a key, an element of a list, or a block.
-func yamlKey() *regexp.Regexp { return regexp.MustCompile(`^([|>][+-]?\s|- |[A-Za-z_][\w.-]*:(\s|$))`) }
+func yamlKey() *regexp.Regexp {
+	return regexp.MustCompile(`^([|>][-+0-9]*\s|---\s|- |[A-Za-z_][\w.-]*:(\s|$))`)
+}
 
 // quoted finds a quote that was kept around the whole text: YAML has no quotes inside a block. It is 0 where there is
 // none.
@@ -166,10 +186,16 @@ func quoted(source string) (at int, quote byte) {
 	if len(inside) < 2 || strings.IndexByte("'\"`", inside[0]) < 0 || inside[0] != inside[len(inside)-1] {
 		return 0, 0
 	}
-	if first := strings.TrimSpace(inside[1:]); !strings.HasPrefix(first, "{") && !strings.HasPrefix(first, "[") {
+	if !begins(inside[1:]) {
 		return 0, 0
 	}
 	return strings.IndexByte(source, inside[0]), inside[0]
+}
+
+// begins reports whether a text begins with an object or a list.
+func begins(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")
 }
 
 // lookalike names a character that stands in the place of one that JSON knows, and that one, empty for none. Word
@@ -184,22 +210,58 @@ func lookalike(r rune) (name, plain string) {
 		return "a backquote", `"`
 	case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':
 		return "a typographic dash", "-"
-	case '\u00a0', '\u202f', '\u2007':
-		return "a no-break space", "an ordinary space"
-	case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff':
-		return "an invisible character", ""
-	case '\v', '\f', '\u0085', '\u2002', '\u2003', '\u2004', '\u2005', '\u2006', '\u2008', '\u2009', '\u200a', '\u3000':
-		return "a blank that JSON does not have", "an ordinary space"
 	case '\uff5b':
 		return "a full-width brace", "{"
 	case '\uff5d':
 		return "a full-width brace", "}"
 	case '\uff1a':
 		return "a full-width colon", ":"
-	case '$':
-		return "a dollar sign that a shell or a template left", ""
 	case '\uff0c', '\u3001':
 		return "a full-width comma", ","
 	}
+	return unseen(r)
+}
+
+// unseen is lookalike for characters that do not show, or as an ordinary space does.
+func unseen(r rune) (name, plain string) {
+	switch {
+	case strings.ContainsRune("\u00a0\u202f\u2007", r):
+		return "a no-break space", "an ordinary space"
+	case unicode.Is(unicode.Cf, r): // marks of zero width, of direction and of the order of bytes, soft hyphens
+		return "an invisible character", ""
+	case unicode.IsSpace(r) && !strings.ContainsRune(" \t\r\n", r):
+		return "a blank that JSON does not have", "an ordinary space"
+	}
 	return "", ""
+}
+
+// unlike says what is wrong with the first character of a text that no name has which somebody typed. It is empty where
+// there is none.
+func unlike(text string) string {
+	for _, r := range text {
+		if name, plain := lookalike(r); name != "" {
+			return fmt.Sprintf("has %s (U+%04X): %s", name, r, inPlace(strings.Trim(plain, `"`)))
+		}
+	}
+	if strings.Contains(text, "'") {
+		return "has quotes around it: remove them"
+	}
+	return ""
+}
+
+// strange is unlike for a text that may be of any characters but those that do not show, and has no quotes around it.
+func strange(text string) string {
+	for _, r := range text {
+		if name, _ := unseen(r); name != "" {
+			return unlike(string(r))
+		}
+	}
+	first, width := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text[width:])
+	_, open := lookalike(first)
+	_, closed := lookalike(last)
+	if open == `"` && closed == `"` || first == '\'' && last == '\'' {
+		return unlike(string(first))
+	}
+	return ""
 }

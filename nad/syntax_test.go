@@ -85,6 +85,17 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"an Off":                              {`[Off]`, "line 1, column 2: JSON has no Off: write false, or"},
 		"a plus sign":                         {`[+1]`, "line 1, column 2: numbers are written without a plus sign: remove it"},
 		"half a character":                    {"\xff", "line 1, column 1: want a value here"},
+		"a soft hyphen":                       {"{\u00ad\"a\": 1}", "line 1, column 2: this is an invisible character (U+00AD): remove it"},
+		"a mark of direction":                 {"\u200e{}", "line 1, column 1: this is an invisible character (U+200E): remove it"},
+		"a separator of lines":                {"[\u20281]", "line 1, column 2: this is a blank that JSON does not have (U+2028)"},
+		"an en quad":                          {"[\u20001]", "this is a blank that JSON does not have (U+2000)"},
+		"a variable of a shell":               {`{"a": $VLAN}`, "line 1, column 7: this is a variable that nothing filled in: write its value"},
+		"a variable in braces":                {`[${VLAN}]`, "line 1, column 2: this is a variable that nothing filled in"},
+		"a variable of make":                  {`[$(VLAN)]`, "line 1, column 2: this is a variable that nothing filled in"},
+		"a quote that a block kept":           {"'{\"a\": 1}", "line 1, column 1: remove this quote: in a block scalar"},
+		"no braces":                           {`"a": 1`, "line 1, column 1: write { before this, and } at the end"},
+		"a document of YAML":                  {"---\n{\"a\": 1}", "line 1, column 1: this is YAML"},
+		"a block with its indentation":        {"|2-\n{\"a\": 1}", "line 1, column 1: this is YAML"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse(c.source)
