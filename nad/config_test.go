@@ -143,6 +143,25 @@ func TestResourcesThatNetworksWant(t *testing.T) {
 	}
 }
 
+func TestABridgeThatWasFilledInIsAskedForBesideOthersIfItIsOffered(t *testing.T) {
+	const other = "example.com/resources"
+	d := Read(&netv1.NetworkAttachmentDefinition{
+		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+			ResourceAnnotation: BridgePrefix + "br0", OwnResourceAnnotation: DerivedResource, other: "a.b/c",
+		}},
+		Spec: netv1.NetworkAttachmentDefinitionSpec{Config: bridgeConfig(`, "bridge": "br0"`)},
+	}, []string{ResourceAnnotation, other})
+	written := Resource{Key: other, Name: "a.b/c"}
+
+	wanted, unoffered := d.Wants(func(string) bool { return true })
+	assert.Equal(t, []Resource{written, {Name: BridgePrefix + "br0"}}, wanted)
+	assert.Empty(t, unoffered)
+
+	wanted, unoffered = d.Wants(func(string) bool { return false })
+	assert.Equal(t, []Resource{written}, wanted)
+	assert.Equal(t, "br0", unoffered)
+}
+
 func TestNetworksThatTakeAddresses(t *testing.T) {
 	for config, takes := range map[string]bool{
 		``:                                  true,

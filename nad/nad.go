@@ -111,24 +111,24 @@ func isTuning(plugin string) bool { return plugin == "tuning" || plugin == "cnv-
 // into the annotations, else the bridge. A bridge that nobody offers is one that the plugin makes for itself, on every
 // node: it is not asked for, but named in unoffered.
 func (d Definition) Wants(offered func(bridge string) bool) (wanted []Resource, unoffered string) {
+	wanted = slices.DeleteFunc(slices.Clone(d.Resources), func(r Resource) bool { return d.Filled && r.ofBridge() })
 	name := d.Derived()
-	if len(d.Resources) > 0 && (!d.Filled || !d.NamesBridgeOnly()) {
-		return d.Resources, ""
-	}
 	switch {
-	case name == "":
-		return nil, ""
+	case len(wanted) > 0 && len(wanted) == len(d.Resources), name == "":
+		return wanted, ""
 	case !offered(d.Bridges[0].Name):
-		return nil, d.Bridges[0].Name
+		return wanted, d.Bridges[0].Name
 	}
-	return []Resource{{Name: name}}, ""
+	return append(wanted, Resource{Name: name}), ""
+}
+
+// ofBridge reports whether a resource is that of a bridge, where it is filled in.
+func (r Resource) ofBridge() bool {
+	return r.Key == ResourceAnnotation && strings.HasPrefix(r.Name, BridgePrefix)
 }
 
 // NamesBridgeOnly reports whether the one resource of the network is that of a bridge, where it is filled in.
-func (d Definition) NamesBridgeOnly() bool {
-	return len(d.Resources) == 1 && d.Resources[0].Key == ResourceAnnotation &&
-		strings.HasPrefix(d.Resources[0].Name, BridgePrefix)
-}
+func (d Definition) NamesBridgeOnly() bool { return len(d.Resources) == 1 && d.Resources[0].ofBridge() }
 
 // Derived returns the resource that stands for the bridge of the network; empty if it has none, or none that nodes are
 // asked for.
