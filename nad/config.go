@@ -134,7 +134,6 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	r.beside(root)
-	r.twice(root, "")
 	var config Config
 	for i, element := range plugins.elements {
 		config.Plugins = append(config.Plugins, r.plugin(element, fmt.Sprintf("plugins[%d].", i))...)
@@ -148,6 +147,9 @@ func (r *configReader) neither(root value) {
 		switch name := closest(strings.ToLower(m.key), []string{"type", "plugins"}); {
 		case name != "" && name != m.key:
 			r.wrong(m.value, "%q is to be written %q", m.key, name)
+			return
+		case strange(m.key) != "":
+			r.wrong(m.value, "the name %q %s", m.key, strange(m.key))
 			return
 		case slices.Contains([]string{"config", "spec"}, m.key):
 			r.wrong(m.value, "%s is a level too many: write what is in it here", m.key)
@@ -229,7 +231,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	r.unknownKeys(v, prefix, kind.text)
 	r.misplaced(v, prefix, kind.text)
 	r.mistyped(v, prefix, kind.text)
-	r.twice(v, prefix)
+	r.odd(v, prefix, strings.ToLower)
 	r.addresses(v, prefix, kind.text)
 	return []Plugin{plugin}
 }

@@ -58,17 +58,29 @@ func (r *configReader) misplaced(v value, prefix, plugin string) {
 	}
 }
 
-// twice warns of keys that an object has more than once: the last one counts.
-func (r *configReader) twice(v value, prefix string) {
-	seen := map[string]value{}
+// odd warns of keys that an object, or one in it, has more than once, and of keys and strings with characters that do
+// not show or with quotes around them. spell says which keys of the object are the same: plugins read theirs in
+// whatever case. prefix begins the names of keys.
+func (r *configReader) odd(v value, prefix string, spell func(key string) string) {
+	for _, m := range v.replaced(spell) {
+		r.warn(m.value, "%s%s is written again further on, which is what counts: remove one", prefix, m.key)
+	}
 	for _, m := range v.members {
-		key := strings.ToLower(m.key)
-		if first, again := seen[key]; again {
-			r.warn(first, "%s%s is written again further on, which is what counts: remove one", prefix, m.key)
+		if wrong := strange(m.key); wrong != "" {
+			r.warn(m.value, "the name %q %s", m.key, wrong)
 		}
-		seen[key] = m.value
+		r.odd(m.value, m.key+".", exactly)
+	}
+	for _, e := range v.elements {
+		r.odd(e, prefix, exactly)
+	}
+	if wrong := strange(v.text); v.kind == text && wrong != "" {
+		r.warn(v, "%q %s", v.text, wrong)
 	}
 }
+
+// exactly spells a key as it is.
+func exactly(key string) string { return key }
 
 // mistyped warns of options that another plugin than the bridge plugin cannot read, or has no use for. It is no
 // refusal: others than we have a say in what their plugins take.
@@ -99,7 +111,7 @@ func kindOf(option string) kind {
 	switch option {
 	case "mtu", "vlan", "vlanId", "vlanQoS", "bcqueuelen", "min_tx_rate", "max_tx_rate", "owner", "group", "txQLen":
 		return number
-	case "linkInContainer", "multiQueue", "promisc", "allmulti":
+	case "linkInContainer", "multiQueue", "promisc", "allmulti", "useInterfaceNetwork":
 		return boolean
 	case "master", "mode", "mac", "bridge", "device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "vlanProto",
 		"spoofchk", "trust", "link_state":

@@ -44,6 +44,15 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"tuning","macAddress":"x"}`:             {"did you mean mac?"},
 		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:   {"sysctl: a.b is to be a string: write it in double quotes"},
 
+		`{"type":"bridge","promiscuous":true}`:                              {"did you mean promiscMode?"},
+		`{"type":"host-device","master":"eth1"}`:                            {"did you mean device?"},
+		`{"type":"sriov","vlans":[]}`:                                       {"did you mean vlan_trunk?"},
+		`{"type":"tuning","txQueueLen":5}`:                                  {"did you mean txQLen?"},
+		`{"type":"tuning","disabled":true}`:                                 nil,
+		`{"type":"host-device","device":"eth1","useInterfaceNetwork":true}`: nil,
+		`{"type":"sriov","interface":"eth1"}`:                               nil,
+		`{"type":"tuning","routes":[]}`:                                     nil,
+
 		`{"type":"bridge","subnet":"10.0.0.0/24"}`:            {"subnet means nothing to the bridge plugin: write it into ipam"},
 		`{"type":"bridge","gateway":"10.0.0.1"}`:              {"gateway means nothing to the bridge plugin: write it into ipam"},
 		`{"type":"bridge","gateway":true}`:                    {"did you mean isGateway?"},
@@ -52,6 +61,18 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"bridge","vlan":5,"VLAN":6}`:                 {"line 1, column 25: VLAN is written again further on"},
 		`{"cniversion":"1.0.0","plugins":[{"type":"x"}]}`:     {"cniversion means nothing beside plugins: write cniVersion"},
 		`{"plugins":[{"type":"x"}],"plugins":[{"type":"y"}]}`: {"plugins is written again further on, which is what counts: remove one"},
+		`{"plugins":[{"type":"x"}],"Plugins":[]}`:             {"Plugins means nothing beside plugins: write plugins"},
+		`{"cniVersoin":"1.0.0","plugins":[{"type":"x"}]}`:     {"cniVersoin means nothing beside plugins: write cniVersion"},
+		`{"type":"ours","ipam":{"type":"a","type":"b"}}`:      {"line 1, column 31: ipam.type is written again further on"},
+		`{"type":"ours","ipam":{"type":"a","Type":"b"}}`:      nil,
+		`{"type":"ours","a":[{"b":1,"b":2}]}`:                 {"a.b is written again further on"},
+
+		`{"type":"bridge","bridge":"br0\u200b"}`:          {`line 1, column 27: "br0\u200b" has an invisible character (U+200B): remove it`},
+		`{"type":"bridge","bridge":"\u201cbr0\u201d"}`:    {"has a typographic quote (U+201C): remove it"},
+		`{"type":"macvlan","master":"'eth1'"}`:            {"has quotes around it: remove them"},
+		`{"type":"bridge","vlan\u00a0":5}`:                {`the name "vlan\u00a0" has a no-break space (U+00A0)`},
+		`{"vlan\u00a0":5,"plugins":[{"type":"x"}]}`:       {`the name "vlan\u00a0" has a no-break space (U+00A0)`},
+		`{"type":"ours","a":"nodes' \u201cinner\u201d."}`: nil,
 	} {
 		t.Run(source, func(t *testing.T) {
 			config, problems := ParseConfig(source)
@@ -60,6 +81,20 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 			for i, warning := range warnings {
 				assert.Contains(t, config.Warnings[i], warning)
 			}
+		})
+	}
+}
+
+func TestNoAbsurdGuessIsMade(t *testing.T) {
+	for _, options := range []string{
+		`"type":"bridge","enabled":true`, `"type":"bridge","disabled":true`, `"type":"macvlan","txqueuelen":5`,
+		`"type":"macvlan","node":"a"`, `"type":"vlan","vlans":[5]`, `"type":"bridge","device":"eth1"`,
+	} {
+		t.Run(options, func(t *testing.T) {
+			config, problems := ParseConfig("{" + options + "}")
+			require.Empty(t, problems)
+			require.Len(t, config.Warnings, 1)
+			assert.NotContains(t, config.Warnings[0], "did you mean")
 		})
 	}
 }

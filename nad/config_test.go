@@ -58,6 +58,7 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"nothing in it":                 {"{}", []string{"neither type (for one plugin) nor plugins"}},
 		"plugins in another case":       {`{"Plugins": [{"type": "bridge"}]}`, []string{`line 1, column 13: "Plugins" is to be written "plugins"`}},
 		"plugins with a letter too few": {`{"plugin": [{"type": "bridge"}]}`, []string{`line 1, column 12: "plugin" is to be written "plugins"`}},
+		"a key with an invisible mark":  {`{"type\u200b": "bridge"}`, []string{`line 1, column 16: the name "type\u200b" has an invisible character (U+200B): remove it`}},
 		"a level too many":              {`{"config": {"type": "bridge"}}`, []string{"line 1, column 12: config is a level too many"}},
 		"a list without plugins":        {`{"plugins": []}`, []string{"line 1, column 13: plugins is empty"}},
 		"plugins that are an object":    {`{"plugins": {}}`, []string{"plugins: want a list", "not an object"}},
@@ -247,6 +248,9 @@ func TestAddressesThatNoPodCanHave(t *testing.T) {
 		`"type":"tuning","mac":"02:zz"`:                                      "want an address such as",
 		`"type":"tuning","mac":"02:00:00:00:00:01"`:                          "",
 		`"type":"ours","mac":"as we like"`:                                   "",
+		`"type":"ours","args":{"cni":{"mac":"as we like"}}`:                  "",
+		`"type":"ipvlan","args":{"cni":{"mac":"03:00:00:00:00:01"}}`:         "",
+		`"type":"macvlan","mac":"02:00:00:00:00:00:00:01"`:                   "want an address such as",
 		`"type":"bridge","args":{"cni":{"mac":""}},"runtimeConfig":{"a":[]}`: "",
 	} {
 		t.Run(options, func(t *testing.T) {

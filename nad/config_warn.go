@@ -22,23 +22,33 @@ func (r *configReader) beside(root value) {
 		"disableGC",
 		"loadOnlyInlinedPlugins",
 	}
+	for _, m := range root.replaced(exactly) {
+		r.warn(m.value, "%s is written again further on, which is what counts: remove one", m.key)
+	}
 	for _, m := range root.members {
-		same := func(key string) bool { return strings.EqualFold(key, m.key) }
-		switch i := slices.IndexFunc(known, same); {
+		meant := closest(strings.ToLower(m.key), known)
+		switch wrong := strange(m.key); {
 		case slices.Contains(known, m.key):
-		case i >= 0:
-			r.warn(m.value, "%s means nothing beside plugins: write %s", m.key, known[i])
+		case wrong != "":
+			r.warn(m.value, "the name %q %s", m.key, wrong)
+		case meant != "":
+			r.warn(m.value, "%s means nothing beside plugins: write %s", m.key, meant)
 		default:
 			r.warn(m.value, "%s means nothing beside plugins: write it into the plugin that it is for", m.key)
 		}
 	}
 }
 
-// commonKeys returns the options that every plugin has.
+// commonKeys returns the options that people write for every plugin.
 func commonKeys() []string {
+	return []string{"cniVersion", "name", "type", "args", "capabilities", "dns", "ipam", "runtimeConfig"}
+}
+
+// silentKeys returns options that others write, or that a list of plugins has: nobody means one by another word.
+func silentKeys() []string {
 	return []string{
-		"cniVersion", "cniVersions", "name", "type", "args", "capabilities", "dns", "ipam", "runtimeConfig", "prevResult",
-		"disableCheck", "disableGC", "loadOnlyInlinedPlugins", "cni.dev/valid-attachments", "cni.dev/attachments",
+		"cniVersions", "prevResult", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "cni.dev/valid-attachments",
+		"cni.dev/attachments",
 	}
 }
 
@@ -63,11 +73,13 @@ func options(plugin string) (known []string, all bool) {
 	case "tap":
 		return []string{"multiQueue", "mtu", "mac", "owner", "group", "selinuxContext", "bridge"}, true
 	case "host-device":
-		return []string{"device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "auxDevice", "DPDKMode"}, true
+		return []string{
+			"device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "DPDKMode", "useInterfaceNetwork",
+		}, true
 	case "sriov":
 		return []string{
 			"vlan", "vlanQoS", "vlanProto", "vlan_trunk", "deviceID", "min_tx_rate", "max_tx_rate", "spoofchk", "trust",
-			"link_state", "master", "mac", "logLevel", "logFile",
+			"link_state", "mac", "logLevel", "logFile",
 		}, false
 	case "ovs":
 		return []string{
@@ -89,13 +101,14 @@ func (r *configReader) unknownKeys(v value, prefix, plugin string) {
 		if len(r.warnings) == maxTold {
 			return
 		}
-		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
+		same := func(key string) bool { return strings.EqualFold(key, m.key) }
+		if slices.ContainsFunc(known, same) || slices.ContainsFunc(silentKeys(), same) || strange(m.key) != "" {
 			continue
 		}
 		hint := ""
 		meant := nearest(m.key, known)
 		switch {
-		case ofAddresses(m):
+		case ofAddresses(m) && !isTuning(plugin):
 			hint = ": write it into ipam"
 		case meant != "":
 			hint = fmt.Sprintf(": did you mean %s?", meant)
@@ -112,37 +125,46 @@ func plain(key string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(key, "-", ""), "_", ""))
 }
 
-// meanings returns words that people write, in small letters, for options that plugins call otherwise.
+// meanings returns words that people write, in small letters, for options that plugins call otherwise. A word with no
+// meaning is none for an option, though it looks like one.
 func meanings() map[string]string {
 	return map[string]string{
 		"vlan": "vlan", "vlanid": "vlan", "vid": "vlan", "tag": "vlan", "vlantag": "vlan",
 		"trunk": "vlanTrunk", "trunks": "vlanTrunk", "vlantrunk": "vlanTrunk", "vlans": "vlanTrunk",
-		"bridgename": "bridge", "br": "bridge", "promisc": "promiscMode", "hairpin": "hairpinMode",
+		"bridgename": "bridge", "br": "bridge", "hairpin": "hairpinMode",
 		"macspoof": "macspoofchk", "macspoofcheck": "macspoofchk", "gateway": "isGateway", "isolation": "portIsolation",
 		"parent": "master", "device": "master", "dev": "master", "interface": "master", "iface": "master", "nic": "master",
 		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac", "pciaddress": "pciBusID", "pciaddr": "pciBusID",
+		"txqueuelen": "txQLen", "enabled": "", "node": "",
 	}
 }
 
 // nearest returns the option that is likely meant by a key, empty if there is none.
 func nearest(key string, known []string) string {
 	word := plain(key)
-	meant := meanings()[word]
+	meant, said := meanings()[word]
+	has := func(option string) bool { return slices.Contains(known, option) }
 	switch {
-	case word == "master" && slices.Contains(known, "bridge"):
+	case word == "master" && has("bridge"):
 		return "bridge"
-	case word == "bridge" && slices.Contains(known, "master"):
+	case word == "bridge" && has("master"):
 		return "master"
-	case strings.HasPrefix(word, "promisc") && slices.Contains(known, "promisc"):
+	case strings.HasPrefix(word, "promisc") && has("promisc"):
 		return "promisc"
-	case meant == "master" && slices.Contains(known, "device"):
+	case strings.HasPrefix(word, "promisc") && has("promiscMode"):
+		return "promiscMode"
+	case (word == "master" || meant == "master") && has("device"):
 		return "device"
-	case slices.Contains(known, meant):
+	case has(meant):
 		return meant
-	case meant == "vlan" && slices.Contains(known, "vlanId"):
+	case meant == "vlan" && has("vlanId"):
 		return "vlanId"
-	case meant == "vlanTrunk" && slices.Contains(known, "trunk"):
+	case meant == "vlanTrunk" && has("trunk"):
 		return "trunk"
+	case meant == "vlanTrunk" && has("vlan_trunk"):
+		return "vlan_trunk"
+	case said:
+		return ""
 	}
 	return closest(word, known)
 }
@@ -151,6 +173,9 @@ func nearest(key string, known []string) string {
 func closest(word string, known []string) string {
 	best, least := "", 3
 	for _, option := range known {
+		if len(word) >= len(option)+least || len(option) >= len(word)+least {
+			continue // by so many letters at least they differ
+		}
 		if d := distance(word, strings.ToLower(option)); d < least && d < len(option)/2 {
 			best, least = option, d
 		}
@@ -195,15 +220,17 @@ func (r *configReader) mode(v value, prefix, plugin string, modes []string) {
 // addresses refuses addresses that no interface can have, where a configuration gives them to every pod, and warns of
 // others: the second pod has the address of the first.
 func (r *configReader) addresses(v value, prefix, plugin string) {
-	if own, _ := options(plugin); slices.Contains(own, "mac") {
+	own, _ := options(plugin)
+	takes, bridges := slices.Contains(own, "mac"), slices.Contains(own, "macspoofchk")
+	if takes {
 		r.address(v.folded("mac"), prefix+"mac")
 	}
-	if args := v.folded("args"); args != nil {
+	if args := v.folded("args"); args != nil && (bridges || isTuning(plugin)) {
 		if cni := args.folded("cni"); cni != nil {
 			r.address(cni.folded("mac"), prefix+"args.cni.mac")
 		}
 	}
-	if runtime := v.folded("runtimeConfig"); runtime != nil {
+	if runtime := v.folded("runtimeConfig"); runtime != nil && (bridges || takes) {
 		r.address(runtime.folded("mac"), prefix+"runtimeConfig.mac")
 	}
 }
@@ -215,7 +242,7 @@ func (r *configReader) address(m *value, name string) {
 	}
 	address, err := net.ParseMAC(m.text)
 	switch {
-	case err != nil:
+	case err != nil || len(address) != 6:
 		r.wrong(*m, "%s is %q: want an address such as 02:00:00:00:00:01", name, m.text)
 	case address[0]&1 != 0:
 		r.wrong(*m, "%s is %q, a multicast address, which no interface can have", name, m.text)
