@@ -3,6 +3,7 @@
 package nad
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,6 +76,9 @@ func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.
 			s.Namespace = namespace
 		}
 		problems = append(problems, networks.check(*s, path.Index(i))...)
+		if odd := unlike(s.Interface); odd != "" && len(networks.Warnings) < maxTold {
+			networks.Warnings = append(networks.Warnings, fmt.Sprintf("interface %q of attachment %d %s", s.Interface, i, odd))
+		}
 	}
 	return networks, append(problems, interfacesTwice(networks.Selections, path)...)
 }
@@ -98,7 +102,7 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 	}
 	var problems field.ErrorList
 	for i := range root.elements {
-		if len(problems) == maxTold {
+		if len(problems) >= maxTold {
 			break
 		}
 		e := &root.elements[i]
@@ -119,14 +123,48 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 			problems = append(problems, n.mismatch(*e, path.Index(i), err))
 			continue
 		}
+		older, wrong := n.olderInterface(*e, path.Index(i))
+		problems = append(append(problems, wrong...), checkAddresses(selected, path.Index(i))...)
 		n.Selections = append(n.Selections, Selection{
 			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
-			Interface:  selected.InterfaceRequest,
+			Interface:  cmp.Or(selected.InterfaceRequest, older),
 			MAC:        selected.MacRequest,
 			Argument:   argumentOf(selected),
 			Infiniband: selected.InfinibandGUIDRequest != "" && !ofEthernet(selected.MacRequest),
 			element:    e,
 		})
+	}
+	return problems
+}
+
+// olderInterface returns the interface of an element by a key of before Multus 3.2, which it reads still.
+func (n *Networks) olderInterface(e value, path *field.Path) (name string, problems field.ErrorList) {
+	v := e.folded("interfaceRequest")
+	if v == nil || v.kind == null {
+		return "", nil
+	}
+	if v.kind != text {
+		said := fmt.Sprintf("%s: want a string, not %s %s", placeOf(n.source, v.start), article(v.kind), v.kind)
+		problems = append(problems, field.Invalid(path.Child("interfaceRequest"), field.OmitValueType{}, said))
+	}
+	return v.text, problems
+}
+
+// checkAddresses judges addresses beside that of the interface as Multus does, which attaches no pod with one that is
+// none.
+func checkAddresses(e netv1.NetworkSelectionElement, path *field.Path) field.ErrorList {
+	var problems field.ErrorList
+	if _, err := net.ParseMAC(e.InfinibandGUIDRequest); err != nil && e.InfinibandGUIDRequest != "" {
+		problems = append(problems, field.Invalid(
+			path.Child("infiniband-guid"), e.InfinibandGUIDRequest, "want a GUID such as 00:02:c9:03:00:00:00:01",
+		))
+	}
+	for i, ip := range e.IPRequest {
+		if _, _, err := net.ParseCIDR(ip); err != nil && net.ParseIP(ip) == nil {
+			problems = append(problems, field.Invalid(
+				path.Child("ips").Index(i), ip, "want an IP address such as 10.0.0.1 or 10.0.0.1/24",
+			))
+		}
 	}
 	return problems
 }
@@ -246,7 +284,8 @@ func (n *Networks) check(s Selection, path *field.Path) field.ErrorList {
 		problems = append(problems, field.Invalid(path.Child("name"), s.Name, wrong))
 	}
 	if wrong := validation.IsDNS1123Label(s.Namespace); len(wrong) > 0 && s.explicit {
-		problems = append(problems, field.Invalid(path.Child("namespace"), s.Namespace, wrong[0]))
+		said := cmp.Or(unlike(s.Namespace), wrong[0])
+		problems = append(problems, field.Invalid(path.Child("namespace"), s.Namespace, said))
 	}
 	if wrong := checkInterface(s.Interface); wrong != "" {
 		problems = append(problems, field.Invalid(path.Child("interface"), s.Interface, wrong))
@@ -266,14 +305,10 @@ func (n *Networks) checkName(s Selection) string {
 			return wrong
 		}
 	}
-	for _, r := range s.Name {
-		if name, plain := lookalike(r); name != "" && r != '$' {
-			return fmt.Sprintf("has %s (U+%04X): %s", name, r, inPlace(strings.Trim(plain, `"`)))
-		}
+	if wrong := unlike(s.Name); wrong != "" {
+		return wrong
 	}
 	switch {
-	case strings.HasPrefix(s.Name, "'"):
-		return "has quotes around it: remove them"
 	case strings.Contains(s.Name, ";"):
 		return "networks are separated by commas"
 	case strings.Contains(s.Name, ":") && !s.explicit:

@@ -12,7 +12,7 @@ import (
 func selectionKeys() []string {
 	return []string{
 		"name", "namespace", "ips", "mac", "infiniband-guid", "interface", "portMappings", "bandwidth", "cni-args",
-		"default-route", "ipam-claim-reference",
+		"default-route", "ipam-claim-reference", "interfaceRequest", "deviceID",
 	}
 }
 
@@ -21,15 +21,18 @@ func selectionWords() map[string]string {
 	return map[string]string{
 		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac",
 		"ip": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
-		"interfacename": "interface", "interfacerequest": "interface", "ifname": "interface",
+		"interfacename": "interface", "ifname": "interface",
 		"iface": "interface", "ns": "namespace",
 		"gateway": "default-route", "guid": "infiniband-guid",
 	}
 }
 
 // warnKeys warns of keys of an element that Multus passes over, where it is likely what is meant by them. Others may be
-// newer than we.
+// newer than we. It warns of keys that are there twice, too.
 func (n *Networks) warnKeys(e value) {
+	for _, m := range e.replaced(strings.ToLower) {
+		n.warn(m.value, "%s is written again further on, which is what counts: remove one", m.key)
+	}
 	for _, m := range e.members {
 		known := selectionKeys()
 		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
@@ -39,9 +42,18 @@ func (n *Networks) warnKeys(e value) {
 		if meant == "" {
 			meant = closest(plain(m.key), known)
 		}
-		if meant != "" && len(n.Warnings) < maxTold {
-			n.Warnings = append(n.Warnings, fmt.Sprintf(
-				"%s: %s means nothing to Multus: did you mean %s?", placeOf(n.source, m.value.start), m.key, meant))
+		switch wrong := strange(m.key); {
+		case wrong != "":
+			n.warn(m.value, "the name %q %s", m.key, wrong)
+		case meant != "":
+			n.warn(m.value, "%s means nothing to Multus: did you mean %s?", m.key, meant)
 		}
+	}
+}
+
+// warn notes what means nothing at a value.
+func (n *Networks) warn(v value, format string, args ...any) {
+	if len(n.Warnings) < maxTold {
+		n.Warnings = append(n.Warnings, placeOf(n.source, v.start).String()+": "+fmt.Sprintf(format, args...))
 	}
 }

@@ -21,10 +21,13 @@ func TestKeysThatMultusPassesOver(t *testing.T) {
 		"a key of a later Multus":    {source: `[{"name":"l2","later":true}]`},
 		"the key of VMs":             {`[{"name":"l2","macAddress":"x"}]`, []string{"line 1, column 28: macAddress means nothing to Multus: did you mean mac?"}},
 		"a word for another":         {`[{"name":"l2","ip":["10.0.0.1"]}]`, []string{"ip means nothing to Multus: did you mean ips?"}},
-		"a key of Go":                {`[{"name":"l2","interfaceRequest":"x"}]`, []string{"did you mean interface?"}},
+		"keys that only Multus has":  {source: `[{"name":"l2","interfaceRequest":"x","deviceID":"y"}]`},
 		"a short word":               {`[{"name":"l2","macAddr":"x"}]`, []string{"did you mean mac?"}},
 		"a letter too few":           {`[{"name":"l2","namespce":"far"}]`, []string{"did you mean namespace?"}},
 		"a dash too few":             {`[{"name":"l2","cniargs":{}}]`, []string{"did you mean cni-args?"}},
+		"a key twice":                {`[{"name":"l2","name":"l3"}]`, []string{"line 1, column 10: name is written again further on, which is what counts: remove one"}},
+		"quotes around an interface": {"l3,l2@'net7'", []string{`interface "'net7'" of attachment 1 has quotes around it: remove them`}},
+		"others around an interface": {"l2@\u201cnet7\u201d", []string{"of attachment 0 has a typographic quote (U+201C): remove it"}},
 		"one in each of two entries": {`[{"name":"a","ifname":"x"},{"name":"b","interfaceName":"y"}]`, []string{"ifname", "interfaceName"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,5 +47,6 @@ func TestTheKeysOfAnAttachmentAreThoseOfItsType(t *testing.T) {
 		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		keys = append(keys, key)
 	}
-	assert.ElementsMatch(t, keys, selectionKeys())
+	ofMultus := []string{"interfaceRequest", "deviceID"}
+	assert.ElementsMatch(t, append(keys, ofMultus...), selectionKeys())
 }

@@ -157,8 +157,11 @@ func (w PodReviewer) networksOf(p *pod, namespace string) (podNetworks, field.Er
 	attachments := attached(additional, path)
 	path = annotationPath(nad.DefaultNetworkAnnotation)
 	standard, wrong := nad.ParseNetworks(p.Metadata.Annotations[nad.DefaultNetworkAnnotation], w.MultusNamespace, path)
-	if n := len(standard.Selections); n > 1 {
+	switch n := len(standard.Selections); {
+	case n > 1:
 		wrong = append(wrong, field.TooMany(path, n, 1))
+	case n == 0 && len(wrong) == 0 && p.Metadata.Annotations[nad.DefaultNetworkAnnotation] != "":
+		wrong = append(wrong, field.Required(path, "name a network, or leave the annotation out"))
 	}
 	return podNetworks{
 		pod: p, additional: additional, attachments: append(attachments, attached(standard, path)...),
@@ -227,12 +230,18 @@ func speaksForItself(user, namespace string) bool {
 	return !strings.HasPrefix(user, "system:") || user == "system:admin" // whom k3s and OpenShift give administrators
 }
 
-// validateInterfaceFree refuses names of interfaces that every pod has already.
+// validateInterfaceFree refuses names of interfaces that every pod has already, and another name for the one on a
+// default network: the runtime looks for the address of the pod on that.
 func validateInterfaceFree(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
-	for i, s := range n.additional.Selections {
-		if s.Interface == nad.PrimaryInterface || s.Interface == "lo" {
-			problems = append(problems, field.Invalid(n.attachments[i].path.Child("interface"), s.Interface,
+	for i, a := range n.attachments {
+		taken := a.Interface == nad.PrimaryInterface || a.Interface == "lo"
+		switch standard := i >= len(n.additional.Selections); {
+		case standard && a.Interface != "" && a.Interface != nad.PrimaryInterface:
+			problems = append(problems, field.Invalid(a.path.Child("interface"), a.Interface,
+				"the interface of a default network is "+nad.PrimaryInterface+": leave the name out"))
+		case taken && !standard:
+			problems = append(problems, field.Invalid(a.path.Child("interface"), a.Interface,
 				"every pod has an interface of this name already: choose another, or leave it out"))
 		}
 	}

@@ -133,11 +133,15 @@ func (n podNetworks) nics() []nic {
 func validateUnicast(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
 	for _, a := range n.attachments {
-		if octets, err := net.ParseMAC(a.MAC); err != nil || len(octets) != len(macpool.MAC{}) {
-			continue // an empty one, one of InfiniBand, or one that could not be read
-		}
-		if _, err := macpool.ParseInterfaceMAC(a.MAC); err != nil {
-			problems = append(problems, field.Invalid(a.path.Child("mac"), a.MAC, err.Error()))
+		for _, asked := range []nic{
+			{path: a.path.Child("mac"), text: a.MAC}, {path: a.path.Child("cni-args", "mac"), text: a.Argument},
+		} {
+			if octets, err := net.ParseMAC(asked.text); err != nil || len(octets) != len(macpool.MAC{}) {
+				continue // an empty one, one of InfiniBand, or one that could not be read
+			}
+			if _, err := macpool.ParseInterfaceMAC(asked.text); err != nil {
+				problems = append(problems, field.Invalid(asked.path, asked.text, err.Error()))
+			}
 		}
 	}
 	return problems
