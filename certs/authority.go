@@ -67,6 +67,9 @@ func CAIn(secret *corev1.Secret) []byte {
 	if err != nil || !pair.Leaf.IsCA {
 		return nil
 	}
+	if uses := pair.Leaf.KeyUsage; uses != 0 && uses&x509.KeyUsageCertSign == 0 {
+		return nil
+	}
 	return cert
 }
 

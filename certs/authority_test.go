@@ -56,8 +56,11 @@ func TestTheCAOfSomebodyElseIsFollowed(t *testing.T) {
 	broken := secretOf(t, second)
 	broken.Data[corev1.TLSPrivateKeyKey] = secretOf(t, first).Data[corev1.TLSPrivateKeyKey]
 	leaf := &testCA{key: second.key, ca: signed}
+	useless := &testCA{made: time.Hour, uses: x509.KeyUsageDigitalSignature}
+	useless.replace(t, "another name", time.Hour)
 	for what, secret := range map[string]*corev1.Secret{
 		"emptied": {}, "with the key of another": broken, "with a certificate that is no CA's": secretOf(t, leaf),
+		"with a CA that is not to sign certificates": secretOf(t, useless),
 	} {
 		f.take(secret)
 		assert.Empty(t, rotated, what)

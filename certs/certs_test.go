@@ -3,6 +3,7 @@
 package certs
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -30,6 +31,7 @@ type testCA struct {
 	changed chan<- struct{}
 	made    time.Duration // how long ago
 	signed  time.Duration // how long ago, of the leaves
+	uses    x509.KeyUsage // if not of certificates
 }
 
 func newCA(t *testing.T, name string, life time.Duration) *testCA {
@@ -45,7 +47,7 @@ func (a *testCA) replace(t *testing.T, name string, life time.Duration) {
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-a.made),
-		NotAfter: time.Now().Add(life), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotAfter: time.Now().Add(life), IsCA: true, BasicConstraintsValid: true, KeyUsage: cmp.Or(a.uses, x509.KeyUsageCertSign),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
