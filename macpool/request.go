@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package macpool decides who has which MAC address, so that no two interfaces of a cluster have the same. The pure
-// part (MAC, Range, Set, Block) knows addresses and what may become of them; the Ledger lends them, by compare-and-swap
-// on blocks that all replicas share; the Janitor keeps the blocks true to what exists. docs/decisions/0001 says what
-// makes its answers safe.
 package macpool
 
 // A Pool is what a request may be given addresses from, and how strictly explicit ones are judged.

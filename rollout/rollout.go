@@ -3,8 +3,9 @@
 // Package rollout hands out the turns by which nodes apply policies, and sums up how they took them.
 //
 // Decide is the whole of it: a plain function from what there is (a policy, the nodes it selects, their enactments) to
-// what is to be done. The Reconciler around it reads, has it decide, and writes. Nothing is remembered between two
-// decisions, so a process that ends anywhere between two writes leaves nothing behind that the next one has to know.
+// what is to be done. The Reconciler around it reads, has it decide, and writes. All that is remembered between two
+// decisions is which writes a cache must show before the next: a process that ends anywhere between two writes leaves
+// nothing behind that the next one has to know.
 package rollout
 
 import (

@@ -23,7 +23,7 @@ func TestAClaimIsGoodForTheCreationItWasGivenTo(t *testing.T) {
 		claim string
 		of    func(*claimScope)
 		keys  []ClaimKey
-		// Want is whether it is good, and whether its key is known.
+		// valid says whether it is good, known whether its key is.
 		valid, known bool
 	}{
 		"itself":                         {valid: true, known: true},
@@ -77,7 +77,8 @@ func TestNoTwoClaimsAreEqual(t *testing.T) {
 	}
 }
 
-// A creation of VMs named gen-... by a user, which asks for an address or none, and brings a claim or none.
+// generated returns the review of a VM that a user creates by the generateName gen-, with an address or none, and with
+// a claim or none.
 func generated(t *testing.T, user, mac, claim string, dryRun bool) []byte {
 	t.Helper()
 	type m = map[string]any

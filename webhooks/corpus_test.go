@@ -124,8 +124,8 @@ func checkPatch(t *testing.T, c corpus.Case, set map[string]any) []string {
 	return assigned
 }
 
-// checkRestUntouched checks that two objects are the same but for what JSON pointers say, numbers and order of keys
-// apart from nothing.
+// checkRestUntouched checks that two objects are the same but for what JSON pointers name: to the byte, so that numbers
+// are spelt as they were and keys are in their order.
 func checkRestUntouched(t *testing.T, before, after []byte, pointers []string) {
 	t.Helper()
 	if len(before) == 0 {

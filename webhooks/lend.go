@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
-// An AddressBook lends addresses; *macpool.Ledger is one.
+// An AddressBook lends addresses; *ledger.Ledger is one.
 type AddressBook interface {
 	Assign(ctx context.Context, r macpool.Request) (macpool.Grant, error)
 	Preview(ctx context.Context, r macpool.Request) (macpool.Grant, error)

@@ -47,7 +47,7 @@ type world struct {
 // Replica implements ledger.ReplicaLease.
 func (w *world) Replica() (string, bool) { return "replica", true }
 
-// Exists implements ledger.ObjectReader.
+// Has implements ledger.ObjectReader.
 func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
 	return w.exists[o], w.reach()
 }

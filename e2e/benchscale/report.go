@@ -23,7 +23,7 @@ type figures struct {
 	P99 float64 `json:"p99Microseconds"`
 	// Writes of blocks for each VM that was given addresses.
 	Writes float64 `json:"blockWritesPerVM"`
-	// SweepMilliseconds is the CPU of one sweep with the reports that go with it, sweptMiB what is allocated for it.
+	// SweepMilliseconds is the CPU of one sweep with the reports that go with it, SweepMiB what is allocated for it.
 	SweepMilliseconds float64 `json:"sweepCPUMilliseconds"`
 	SweepMiB          float64 `json:"sweepAllocatedMebibytes"`
 	Blocks            int     `json:"blocks"`

@@ -63,8 +63,8 @@ func (t *Lease) Replica() (string, bool) {
 	return t.lease.Name, !t.lapsedLocked()
 }
 
-// lapsed reports whether the Lease has not been renewed in time, by the monotonic clock or by the wall clock, whichever
-// ran further: either may stand still while a machine sleeps.
+// lapsedLocked reports whether the Lease has not been renewed in time, by the monotonic clock or by the wall clock,
+// whichever ran further: either may stand still while a machine sleeps.
 func (t *Lease) lapsedLocked() bool {
 	now := t.Clock.Now()
 	return max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0))) >= LeaseDuration

@@ -29,7 +29,7 @@ func neverLent() []v1alpha1.MACRange {
 	}
 }
 
-// A PoolRule is a MACPool read: the pool, which namespaces it serves, and what it does about Collisions.
+// A PoolRule is a MACPool read: the pool, which namespaces it serves, and what it does about collisions.
 type PoolRule struct {
 	macpool.Pool
 	// Selector is nil for a pool that serves every namespace no other pool does.

@@ -69,12 +69,12 @@ type Janitor struct {
 	Unreadable func() []string
 	// Serving returns how many namespaces every pool serves, by its name; nil leaves that untold.
 	Serving func() map[string]int
-	// Events is where Collisions are told; nil for nowhere.
+	// Events is where collisions are told; nil for nowhere.
 	Events events.EventRecorder
 
 	collisions atomic.Pointer[[]macpool.Collision]
-	suspected  map[string]bool // the Collisions that the last sweep saw
-	reported   map[string]bool // the Collisions that were told already
+	suspected  map[string]bool // the collisions that the last sweep saw
+	reported   map[string]bool // the collisions that were told already
 
 	imported  atomic.Bool
 	sawVMs    atomic.Bool // KubeVirt is installed: its kinds were watched once

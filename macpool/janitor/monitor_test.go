@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestWatchmanTrustsOnlyItsOwnClock(t *testing.T) {
+func TestALeaseMonitorTrustsOnlyItsOwnClock(t *testing.T) {
 	w := leaseMonitor{patience: 75 * time.Second}
 	reserving := map[string]bool{"a": true, "b": true, "gone": true}
 	at := func(second int, renewals map[string]string) []string {

@@ -21,8 +21,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-// A Objects reads from the API server which objects exist and which addresses they have. It answers for
-// a ledger only if its reader is no cache.
+// Objects reads from the API server which objects exist and which addresses they have. It answers for a ledger only if
+// its reader is no cache.
 type Objects struct {
 	Reader client.Reader
 	// Cached says that the reader is a cache of NewVMCache, and may be behind.

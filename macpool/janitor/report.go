@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// maxReported is how many Collisions the condition of a pool names.
+// maxReported is how many collisions the condition of a pool names.
 const maxReported = 3
 
 // lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
@@ -118,7 +118,7 @@ func readable(unreadable []string, generation int64) metav1.Condition {
 	}
 }
 
-// collided returns the condition of a pool about the Collisions among its addresses.
+// collided returns the condition of a pool about the collisions among its addresses.
 func collided(pool macpool.Pool, all []macpool.Collision, generation int64) metav1.Condition {
 	ours := slices.DeleteFunc(slices.Clone(all), func(c macpool.Collision) bool { return !pool.Set.Contains(c.MAC) })
 	if len(ours) == 0 {

@@ -49,9 +49,10 @@ type Ledger struct {
 	lease   ReplicaLease
 	objects ObjectReader
 	clock   clock.Clock
-	Grace   time.Duration
-	cache   *blockCache
-	writer  *writer
+	// Grace is how long a hold is left alone although its object is not there: it may be about to come to exist.
+	Grace  time.Duration
+	cache  *blockCache
+	writer *writer
 
 	// mu guards what follows, and the windows. Methods whose names end in Locked are called with it held, the others
 	// without. It is never held while the store is waited for.

@@ -237,7 +237,7 @@ func (l *Ledger) hasOrphans(b *macpool.Block, w *window) bool {
 	return len(l.orphansLocked(b, w)) > 0
 }
 
-// ReturnIdle gives back the windows that were not used for a minute. It is to be called now and then.
+// ReturnIdle gives back the windows that were not used for idleAfter. It is to be called now and then.
 func (l *Ledger) ReturnIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

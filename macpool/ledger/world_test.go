@@ -53,7 +53,7 @@ func (f *fakeLease) set(name string, ok bool) {
 	f.name, f.ok = name, ok
 }
 
-// Exists implements ObjectReader.
+// Has implements ObjectReader.
 func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +138,7 @@ func (w *world) pass(d time.Duration) {
 // finishWrites waits until every ledger has written what it had to write.
 func (w *world) finishWrites() { w.pass(busyDelay + batchDelay) }
 
-// has reports whether an object is there.
+// has says whether a VM is there.
 func (w *world) has(vm string, there bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -31,8 +31,8 @@ const (
 	// ConditionCollided is True while several objects have an address of the pool, not on purpose. Its reason is
 	// MACCollision or Unique.
 	ConditionCollided = "Collided"
-	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. Such rows
-	// are left out. Its reason is Readable or RowsLeftOut.
+	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. The address
+	// of such a row is nobody's to have until it is known who has it. Its reason is Readable or RowsLeftOut.
 	ConditionReadable = "BlocksReadable"
 	// ConditionServing is False for a pool that serves no namespace: none matches its selector, or pools before it by name
 	// serve those that do. Its reason is Serving, NoNamespaceMatches or OtherPoolsServe.
