@@ -66,8 +66,9 @@ are offered to pods as bridge.network.kubevirt.io/<bridge>.
 
 It needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE and the network namespace
 of the node. In a container it needs the host's /proc/sys/net writable, and its /etc
-and /run/systemd/resolve (writable /etc only if name servers are to be written),
-all below the folder that --host-root names.
+and /run/systemd/resolve (writable /etc only if name servers are to be written); to
+take links over from NetworkManager and systemd-networkd, also the folders of these
+and of D-Bus below /run. All are below the folder that --host-root names.
 
 Usage:
   bridgehead-agent [flags]            as the pod of a node does
@@ -85,7 +86,7 @@ On SIGTERM it leaves the network as it is.
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir,
 		"`folder` for what this node is configured to, which must survive reboots")
 	flags.StringVar(&o.HostRoot, "host-root", o.HostRoot,
-		"`folder` where the host's /proc/sys/net, /etc and /run/systemd/resolve are mounted")
+		"`folder` where the host's /proc/sys/net, /etc and folders below /run are mounted")
 	flags.StringVar(&o.ResolvConf, "resolv-conf", o.ResolvConf,
 		"`file` on the host for name servers from policies and DHCP servers")
 	flags.BoolVar(&o.InstallBootUnit, "install-boot-unit", o.InstallBootUnit,
