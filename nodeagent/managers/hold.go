@@ -129,27 +129,30 @@ func (m *Managers) renamed(devices map[string]Device) (map[string]letGo, error) 
 	return now, m.Files.writeReleased(now)
 }
 
-// nowCalled returns what is noted of links by the names they have now. One whose ID means nothing any more is known by
-// its name.
+// nowCalled returns what is noted of links by the names they have now, with the IDs they have now. A link is known by
+// its ID; where that means nothing any more, by its name, unless another one is known to have it.
 func nowCalled(released map[string]letGo, devices map[string]Device) map[string]letGo {
-	names := map[string]string{}
+	byID := map[string]string{}
 	for name, d := range devices {
-		names[d.ID] = name
+		if d.ID != "" {
+			byID[d.ID] = name
+		}
 	}
 	now := map[string]letGo{}
-	for _, known := range []bool{false, true} { // what is known by its ID last, for that is surely the link
-		for link, noted := range released {
-			name, found := names[noted.id]
-			if found = found && noted.id != ""; found != known {
-				continue
-			} else if found {
-				link = name
-			}
-			if d, there := devices[link]; there {
-				noted.id = d.ID
-			}
-			now[link] = noted
+	for _, noted := range released {
+		if name, known := byID[noted.id]; known {
+			now[name] = noted
 		}
+	}
+	for link, noted := range released {
+		_, known := byID[noted.id]
+		if _, another := now[link]; known || another {
+			continue
+		}
+		if d, there := devices[link]; there {
+			noted.id = d.ID
+		}
+		now[link] = noted
 	}
 	return now
 }
