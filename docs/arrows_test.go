@@ -48,6 +48,11 @@ func TestTheArrowsOfTheArchitectureAreThoseOfTheCode(t *testing.T) {
 			assert.True(t, drawn[from][name], "%s imports %s, and has no such arrow", from, name)
 		}
 	}
+	for from, to := range drawn {
+		for name := range to {
+			assert.True(t, found[from][name], "%s has an arrow to %s, which it does not import", from, name)
+		}
+	}
 }
 
 // readArrows returns the table of the document: the packages that a package imports.
