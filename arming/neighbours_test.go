@@ -47,9 +47,11 @@ func TestEveryNeighbourStandsInTheWay(t *testing.T) {
 			agents := &Watch{Reader: clusterWith(t, n), Configuration: DefaultConfiguration, Neighbours: OnNodes()}
 			assert.Equal(t, n.Nodes, agents.Check(t.Context()) != nil, "agents wait for who writes to nodes")
 
-			ours := Neighbour{Kind: Neighbours()[1].Kind, Name: DefaultConfiguration}
-			first := &Watch{Reader: clusterWith(t, n, ours), Configuration: DefaultConfiguration}
-			assert.NoError(t, first.Check(t.Context()), "who was here first goes on")
+			for _, own := range []string{NameOf(Mutating, DefaultConfiguration), DefaultConfiguration} {
+				ours := Neighbour{Kind: Neighbours()[1].Kind, Name: own}
+				first := &Watch{Reader: clusterWith(t, n, ours), Configuration: DefaultConfiguration}
+				assert.NoError(t, first.Check(t.Context()), "who was here first goes on, by whichever name")
+			}
 		})
 	}
 }
