@@ -165,14 +165,19 @@ func order(n, round int) []int {
 }
 
 func (b *bench) warm(ctx context.Context, m mode) error {
+	return warm(ctx, func(ctx context.Context) (sample, error) { return b.create(ctx, m, 64, 64) })
+}
+
+// warm takes samples until one succeeds: a webhook that was just installed is not known at once.
+func warm(ctx context.Context, take func(context.Context) (sample, error)) error {
 	return wait.PollUntilContextTimeout(
 		ctx,
 		100*time.Millisecond,
 		30*time.Second,
 		true,
 		func(ctx context.Context) (bool, error) {
-			_, err := b.create(ctx, m, 64, 64)
-			return err == nil, nil // a webhook that was just installed is not known at once
+			_, err := take(ctx)
+			return err == nil, nil
 		},
 	)
 }

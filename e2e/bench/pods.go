@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // A podMode is one way to admit pods.
@@ -112,16 +110,7 @@ func (b *bench) preparePods(ctx context.Context) error {
 		}
 	}
 	for _, m := range podModes() {
-		err := wait.PollUntilContextTimeout(
-			ctx,
-			100*time.Millisecond,
-			30*time.Second,
-			true,
-			func(ctx context.Context) (bool, error) {
-				_, err := b.createPods(ctx, m, 64, 64)
-				return err == nil, nil // a webhook that was just installed is not known at once
-			},
-		)
+		err := warm(ctx, func(ctx context.Context) (sample, error) { return b.createPods(ctx, m, 64, 64) })
 		if err != nil {
 			return fmt.Errorf("warm up: %s: %w", m.name, err)
 		}

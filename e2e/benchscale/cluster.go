@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -75,13 +75,18 @@ func kind(group, version, name, resource string, inCluster bool) apimodel.Kind {
 func (c *cluster) stop() { _ = c.server.Close() } // it ends anyway
 
 func (c *cluster) post(path, body string) error {
-	response, err := c.client.Post(c.api.Config().Host+path, "application/json", bytes.NewBufferString(body))
+	return post(c.client, c.api.Config().Host+path, body)
+}
+
+// post creates an object.
+func post(client *http.Client, url, body string) error {
+	response, err := client.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
+		return fmt.Errorf("create an object: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("create %s: %s", path, response.Status)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("create an object at %s: %s", url, response.Status)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -226,17 +225,7 @@ func (r *replica) admit(ctx context.Context, name string, latencies []time.Durat
 	return admissions.Wait()
 }
 
-func (r *replica) post(path, body string) error {
-	response, err := r.client.Post(r.url+path, "application/json", bytes.NewBufferString(body))
-	if err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("create %s: %s", path, response.Status)
-	}
-	return nil
-}
+func (r *replica) post(path, body string) error { return post(r.client, r.url+path, body) }
 
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
