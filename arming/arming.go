@@ -114,7 +114,7 @@ func Decide(
 	case len(s.CA) == 0:
 		return Keep, nil, "there is no CA yet"
 	case template == nil:
-		return update(live, webhooksOf(live), s)
+		return update(live, live, webhooksOf(live), s)
 	}
 	hooks, err := disclosed(template)
 	path, unknown := unknownPath(hooks, s.Paths)
@@ -128,11 +128,11 @@ func Decide(
 		if live == nil {
 			return Keep, nil, lacking
 		}
-		do, wanted, _ = update(live, webhooksOf(live), s)
+		do, wanted, _ = update(live, live, webhooksOf(live), s)
 		return do, wanted, lacking
 	}
 	if live != nil {
-		return update(marked(live, template), hooks, s, live)
+		return update(live, marked(live, template), hooks, s)
 	}
 	if !s.Answered {
 		return Keep, nil, "the Service of the webhooks has no ready endpoint"
@@ -140,13 +140,12 @@ func Decide(
 	return Create, withWebhooks(marked(empty(template), template), hooks, nil, s), ""
 }
 
-// update returns the configuration with these webhooks, if that is not what there is: before, or else c itself.
+// update returns the configuration with these webhooks, if that is not what there is.
 func update(
-	c *unstructured.Unstructured, hooks []map[string]any, s Situation, before ...*unstructured.Unstructured,
+	live, c *unstructured.Unstructured, hooks []map[string]any, s Situation,
 ) (Action, *unstructured.Unstructured, string) {
-	old := append(before, c)[0]
-	wanted := withWebhooks(c, hooks, bundles(old), s)
-	if equality.Semantic.DeepEqual(old.Object, wanted.Object) {
+	wanted := withWebhooks(c, hooks, bundles(live), s)
+	if equality.Semantic.DeepEqual(live.Object, wanted.Object) {
 		return Keep, nil, ""
 	}
 	return Update, wanted, ""

@@ -115,7 +115,7 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 		}
 	}
 	// A zero count, or map, is left out of what is written, and must be removed from what is stored.
-	patch := map[string]any{"metadata": onVersion(view.policy), "status": map[string]any{
+	patch := mergePatch{"metadata": onVersion(view.policy), "status": map[string]any{
 		"conditions":                     status.Conditions,
 		"observedGeneration":             status.ObservedGeneration,
 		"unavailableNodeCount":           status.UnavailableNodeCount,
@@ -123,7 +123,7 @@ func (r *Reconciler) report(ctx context.Context, view *reading, s Summary) (late
 		"lastUnavailableNodeCountUpdate": status.LastUnavailableNodeCountUpdate,
 	}}
 	written := view.policy.DeepCopy()
-	if err := r.patchStatus(ctx, written, patch); err != nil {
+	if err := r.Client.Status().Patch(ctx, written, patch); err != nil {
 		return 0, fmt.Errorf("write status: %w", err)
 	}
 	r.memory.reports(written)

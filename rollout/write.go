@@ -122,11 +122,11 @@ func (r *Reconciler) change(
 		}
 		metadata := onVersion(e)
 		metadata["annotations"] = map[string]any{nmstate.TurnAnnotation: turn}
-		err := r.patch(ctx, next, map[string]any{"metadata": metadata})
+		err := r.Client.Patch(ctx, next, mergePatch{"metadata": metadata})
 		return versionOf(next), err
 	}
 	enactment := enactmentOf(e)
-	err := r.patchStatus(ctx, next, map[string]any{"metadata": onVersion(e), "status": map[string]any{
+	err := r.Client.Status().Patch(ctx, next, mergePatch{"metadata": onVersion(e), "status": map[string]any{
 		"policyGeneration": view.policy.Generation,
 		"conditions":       enactment.Status(a.Verb, metav1.NewTime(r.Clock.Now())),
 	}})
@@ -138,18 +138,11 @@ func onVersion(o client.Object) map[string]any {
 	return map[string]any{"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion()}
 }
 
-func (r *Reconciler) patch(ctx context.Context, o client.Object, patch map[string]any) error {
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	return r.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data))
-}
+// A mergePatch is a JSON merge patch (RFC 7396).
+type mergePatch map[string]any
 
-func (r *Reconciler) patchStatus(ctx context.Context, o client.Object, patch map[string]any) error {
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	return r.Client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, data))
-}
+// Type implements client.Patch.
+func (mergePatch) Type() types.PatchType { return types.MergePatchType }
+
+// Data implements client.Patch.
+func (p mergePatch) Data(client.Object) ([]byte, error) { return json.Marshal(p) }
