@@ -7,6 +7,7 @@
 package macpool
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -70,13 +71,7 @@ func (m MAC) Prefix() Prefix {
 
 // Compare returns negative, zero or positive as m is before, at or after other.
 func (m MAC) Compare(other MAC) int {
-	switch a, b := m.number(), other.number(); {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return cmp.Compare(m.number(), other.number())
 }
 
 // Multicast reports whether the address is a group address (IEEE 802, the I/G bit), which no interface may have.

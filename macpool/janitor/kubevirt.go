@@ -19,10 +19,6 @@ import (
 // The janitor needs of a VM no more than the addresses of its interfaces. Types with just those fields keep a cluster
 // of 10,000 VMs in a few megabytes, and read every version of KubeVirt that has these fields.
 
-func podVersion() schema.GroupVersion {
-	return schema.GroupVersion{Version: "v1"}
-}
-
 func kubevirtVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -78,7 +79,7 @@ func newVMI(name, phase string, ofVM bool, macs ...macpool.MAC) *unstructured.Un
 // newPod returns a pod of a phase that asks for an address on a secondary network.
 func newPod(name, phase string, m macpool.MAC) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
-	o.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
+	o.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(macpool.KindPod))
 	o.SetNamespace("default")
 	o.SetName(name)
 	o.SetAnnotations(map[string]string{

@@ -27,13 +27,13 @@ const (
 // pod returns what the janitor reads of a Pod: its metadata.
 func pod() *metav1.PartialObjectMetadata {
 	p := &metav1.PartialObjectMetadata{}
-	p.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod))
+	p.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(macpool.KindPod))
 	return p
 }
 
 func podList() *metav1.PartialObjectMetadataList {
 	l := &metav1.PartialObjectMetadataList{}
-	l.SetGroupVersionKind(podVersion().WithKind(macpool.KindPod + "List"))
+	l.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(macpool.KindPod + "List"))
 	return l
 }
 

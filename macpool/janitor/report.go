@@ -88,7 +88,7 @@ func (j *Janitor) report(c macpool.Collision) {
 		other := c.Holders[(i+1)%len(c.Holders)]
 		version := kubevirtVersion()
 		if h.Kind == macpool.KindPod {
-			version = podVersion()
+			version = corev1.SchemeGroupVersion
 		}
 		about := &corev1.ObjectReference{APIVersion: version.String(), Kind: h.Kind, Namespace: h.Namespace, Name: h.Name}
 		taken := &macpool.TakenError{MAC: c.MAC, Holder: other, Asker: h.Object}

@@ -115,32 +115,26 @@ func (k *blockCache) found(p macpool.Prefix, lost *macpool.Block) {
 func (k *blockCache) replaceLocked(p macpool.Prefix, old, next *macpool.Block) {
 	if old != nil {
 		k.total -= old.Len()
-		k.index(old, func(o macpool.Object, m macpool.MAC, _ string) {
-			delete(k.byObject[o], m)
-			if len(k.byObject[o]) == 0 {
-				delete(k.byObject, o)
+		for m, h := range old.Holds() {
+			delete(k.byObject[h.Object], m)
+			if len(k.byObject[h.Object]) == 0 {
+				delete(k.byObject, h.Object)
 			}
-		})
+		}
 		delete(k.blocks, p)
 	}
 	if next != nil {
 		k.total += next.Len()
-		k.index(next, func(o macpool.Object, m macpool.MAC, iface string) {
-			if k.byObject[o] == nil {
-				k.byObject[o] = map[macpool.MAC]string{}
+		for m, h := range next.Holds() {
+			if k.byObject[h.Object] == nil {
+				k.byObject[h.Object] = map[macpool.MAC]string{}
 			}
-			k.byObject[o][m] = iface
-		})
+			k.byObject[h.Object][m] = h.Interface
+		}
 		k.blocks[p] = next
 	}
 	close(k.changed)
 	k.changed = make(chan struct{})
-}
-
-func (k *blockCache) index(b *macpool.Block, visit func(macpool.Object, macpool.MAC, string)) {
-	for m, h := range b.Holds() {
-		visit(h.Object, m, h.Interface)
-	}
 }
 
 // block returns the state of a block as this process knows it.
