@@ -106,7 +106,7 @@ fmt: ## Format the code
 	$(TOOL) golangci-lint fmt ./...
 
 .PHONY: generate
-generate: ## Write again what is generated: deep copies, CRDs
+generate: ## Write again what is generated: deep copies, CRDs, the chart
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=manifests/crds
 	go generate ./...
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// maxLooks is how many holders are looked for, at most, to say whether an exhausted pool will stay so: of those that
+// have their addresses since a moment ago, and of the others.
+const maxLooks = 16
+
+// exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long
+// enough to be known to exist, or by objects that are gone, may come back soon.
+func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
+	e := &macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool)}
+	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
+	defer cancel()
+	young, old := looks{ledger: l, left: maxLooks}, looks{ledger: l, left: maxLooks}
+	for _, b := range l.cache.all() {
+		for m, h := range b.Holds() {
+			switch {
+			case !pool.Set.Contains(m):
+			case l.clock.Since(h.Seen) < l.Grace:
+				if !young.find(ctx, h, m, true) {
+					e.Young++
+				}
+			case e.Left == 0 && !old.find(ctx, h, m, false):
+				e.Left++
+			}
+		}
+	}
+	return e
+}
+
+// looks are a number of live reads that may be made to say something about a pool.
+type looks struct {
+	ledger *Ledger
+	left   int
+}
+
+// find reports whether a holder has an address. Where it cannot be known, a young one has not, and another has.
+func (k *looks) find(ctx context.Context, h macpool.Hold, m macpool.MAC, young bool) bool {
+	if h.Name == "" || k.left == 0 {
+		return !young
+	}
+	k.left--
+	has, err := k.ledger.objects.Has(ctx, h.Object, m)
+	if err != nil {
+		return !young
+	}
+	return has
+}
