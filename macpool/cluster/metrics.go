@@ -18,7 +18,7 @@ type Collector struct {
 	Pools  *Pools
 	// Feed knows the blocks that cannot be read.
 	Feed *Feed
-	// Collisions are those known to the janitor, if it is at work in this process.
+	// Collisions are those known to the janitor; none while it is not at work in this process.
 	Collisions func() []macpool.Collision
 }
 
@@ -41,12 +41,8 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(addressesDesc(), prometheus.GaugeValue, float64(n), rule.Name, state)
 		}
 	}
-	if c.Feed != nil {
-		out <- prometheus.MustNewConstMetric(unreadableDesc(), prometheus.GaugeValue, float64(len(c.Feed.Unreadable())))
-	}
-	if c.Collisions != nil {
-		out <- prometheus.MustNewConstMetric(collisionsDesc(), prometheus.GaugeValue, float64(len(c.Collisions())))
-	}
+	out <- prometheus.MustNewConstMetric(unreadableDesc(), prometheus.GaugeValue, float64(len(c.Feed.Unreadable())))
+	out <- prometheus.MustNewConstMetric(collisionsDesc(), prometheus.GaugeValue, float64(len(c.Collisions())))
 }
 
 func addressesDesc() *prometheus.Desc {
