@@ -161,6 +161,6 @@ func (b *bench) blockWrites(ctx context.Context) (float64, error) {
 }
 
 // percentile returns the smallest of sorted values that p % of them do not exceed.
-func percentile[T any](sorted []T, p int) T {
+func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
 }
