@@ -115,6 +115,34 @@ func TestImportStories(t *testing.T) {
 			require.NoError(w.t, err)
 			assert.False(w.t, has)
 		},
+		"an address that a VM asks for its pod counts, where nothing takes its place": func(w *world) {
+			w.alter = func(j *Janitor) { j.TakesMAC = func(i nad.Interface) bool { return i.Ref.Name != "udn" } }
+			onPod := func(name string, m macpool.MAC) *unstructured.Unstructured {
+				return vmOn(name, map[string]any{"pod": map[string]any{}}, "masquerade", m)
+			}
+			w.create(handsOn(onPod("vma", mac(1)), nad.DefaultNetworkAnnotation, "l2", mac(2)))
+			w.create(handsOn(onPod("vma-more", mac(3)), nad.NetworksAnnotation, "l2", mac(4)))
+			w.create(handsOn(onPod("vma-ovn", mac(5)), nad.DefaultNetworkAnnotation, "udn", mac(6)))
+			w.create(handsOn(newVM("vmb", mac(7)), nad.NetworksAnnotation, "l2", mac(8)))
+			w.create(handsOn(vmOn("vmb-first", map[string]any{
+				"multus": map[string]any{"networkName": "l2", "default": true},
+			}, "bridge", mac(9)), nad.DefaultNetworkAnnotation, "l2", mac(10)))
+			instance := newVMI("alone", "Running", false, mac(11))
+			instance.SetAnnotations(map[string]string{nad.DefaultNetworkAnnotation: asking("l2", mac(12))})
+			w.create(instance)
+			w.startJanitor()
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			assert.Equal(w.t, vma, w.holderOf(mac(2)))
+			assert.Equal(w.t, vma+"-more", w.holderOf(mac(4)))
+			assert.Empty(w.t, w.holderOf(mac(6)), "that network gives it")
+			assert.Empty(w.t, w.holderOf(mac(8)), "the pod names the networks of the VM")
+			assert.Empty(w.t, w.holderOf(mac(10)), "the pod names the default network of the VM")
+			assert.Equal(w.t, alone, w.holderOf(mac(12)))
+			has, err := Objects{Reader: w.client}.Has(w.ctx, vmNamed("vma"), mac(2))
+			require.NoError(w.t, err)
+			assert.True(w.t, has, "its pod may ask for it")
+			w.remove(vmKind(), "vma-ovn") // whom a look at everything that exists takes for a holder
+		},
 		"what has ended has no address": func(w *world) {
 			w.optIn()
 			w.create(newPod("poda", "Succeeded", mac(1)))

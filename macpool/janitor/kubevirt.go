@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // The janitor needs of a VM no more than the addresses of its interfaces. Types with just those fields keep a cluster
@@ -51,9 +53,34 @@ type vm struct {
 // never changed.
 type known struct {
 	addresses map[macpool.MAC]string // nil for an object that is not from a cache
+	// beside are the interfaces with an address that the pod of the machine has beside those of the machine.
+	beside []nad.Interface
+}
+
+// ofPod begins what an interface of the pod of a machine is called, as against one of the machine. No interface of a
+// machine can be called so.
+const ofPod = "pod:"
+
+// all returns the addresses of the machine and of its pod, not to be changed. takes reports whether an interface of a
+// pod has an address that can be given; nil says so of all.
+func (k known) all(takes func(nad.Interface) bool) map[macpool.MAC]string {
+	if len(k.beside) == 0 {
+		return k.addresses
+	}
+	all := maps.Clone(k.addresses)
+	for _, i := range k.beside {
+		m, err := macpool.ParseInterfaceMAC(i.Asked)
+		if _, own := all[m]; err == nil && !own && (takes == nil || takes(i)) {
+			all[m] = ofPod + i.Name
+		}
+	}
+	return all
 }
 
 type vmTemplate struct {
+	Metadata struct {
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
 	Spec instanceSpec `json:"spec"`
 }
 
@@ -89,9 +116,11 @@ type instanceSpec struct {
 		} `json:"devices"`
 	} `json:"domain"`
 	Networks []struct {
-		Name   string    `json:"name"`
-		Multus *struct{} `json:"multus"`
-		Pod    *struct{} `json:"pod"`
+		Name   string `json:"name"`
+		Multus *struct {
+			Default bool `json:"default"`
+		} `json:"multus"`
+		Pod *struct{} `json:"pod"`
 	} `json:"networks"`
 }
 
@@ -122,17 +151,21 @@ func (v *vmi) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// addresses returns the addresses of the VM's interfaces, with the interfaces' names, not to be changed. What is no
-// address is left out: such a VM cannot run.
-func (v *vm) addresses() map[macpool.MAC]string {
+// addresses returns the addresses of the VM's interfaces, and of those that its pod has beside them, with the
+// interfaces' names, not to be changed. What is no address is left out: such a VM cannot run. takes is that of
+// Objects.TakesMAC.
+func (v *vm) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string { return v.know().all(takes) }
+
+func (v *vm) know() known {
 	if v.known.addresses != nil {
-		return v.known.addresses
+		return v.known
 	}
-	found := map[macpool.MAC]string{}
-	if v.Spec.Template != nil {
-		v.Spec.Template.Spec.addTo(found)
+	k := known{addresses: map[macpool.MAC]string{}}
+	if t := v.Spec.Template; t != nil {
+		t.Spec.addTo(k.addresses)
+		k.beside = t.Spec.beside(v.Namespace, t.Metadata.Annotations)
 	}
-	return found
+	return k
 }
 
 // phaseRunning is the phase of an instance whose guest is at work (KubeVirt).
@@ -143,23 +176,47 @@ func (v *vmi) migrates() bool {
 	return v.Status.MigrationState != nil && !v.Status.MigrationState.Completed
 }
 
-// addresses returns those the instance was started with and those it reports to have.
-func (v *vmi) addresses() map[macpool.MAC]string {
+// addresses returns those the instance was started with, those it reports to have and those of its pod, as the
+// addresses of a VM.
+func (v *vmi) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string { return v.know().all(takes) }
+
+func (v *vmi) know() known {
 	if v.known.addresses != nil {
-		return v.known.addresses
+		return v.known
 	}
-	found := map[macpool.MAC]string{}
+	k := known{addresses: map[macpool.MAC]string{}}
 	if v.Status.Phase == "Succeeded" || v.Status.Phase == "Failed" {
-		return found // it has ended (KubeVirt: the final phases)
+		return k // it has ended (KubeVirt: the final phases)
 	}
-	v.Spec.addTo(found)
+	v.Spec.addTo(k.addresses)
 	served := v.Spec.served()
 	for _, i := range v.Status.Interfaces {
 		if m, err := macpool.ParseInterfaceMAC(i.MAC); err == nil && served[i.Name] && !macpool.OfAddress(m) {
-			found[m] = i.Name
+			k.addresses[m] = i.Name
 		}
 	}
-	return found
+	k.beside = v.Spec.beside(v.Namespace, v.Annotations)
+	return k
+}
+
+// beside returns the interfaces that the pod of the machine has beside those of the machine, and asks for an address of:
+// KubeVirt hands the annotations of an instance on to its pod. Where the machine has Multus networks itself, KubeVirt
+// writes them in place of those annotations.
+func (s instanceSpec) beside(namespace string, annotations map[string]string) []nad.Interface {
+	handedOn := map[string]string{
+		nad.NetworksAnnotation:       annotations[nad.NetworksAnnotation],
+		nad.DefaultNetworkAnnotation: annotations[nad.DefaultNetworkAnnotation],
+	}
+	for _, n := range s.Networks {
+		switch {
+		case n.Multus == nil:
+		case n.Multus.Default:
+			delete(handedOn, nad.DefaultNetworkAnnotation)
+		default:
+			delete(handedOn, nad.NetworksAnnotation)
+		}
+	}
+	return slices.DeleteFunc(nad.Interfaces(namespace, handedOn), func(i nad.Interface) bool { return i.Asked == "" })
 }
 
 func (s instanceSpec) addTo(found map[macpool.MAC]string) {
@@ -210,6 +267,14 @@ func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
 }
 
 func stripMetadata(o any) (any, error) {
+	switch v := o.(type) { // before the annotations go
+	case *vm:
+		v.known = v.know()
+		v.Spec.Template = nil
+	case *vmi:
+		v.known = v.know()
+		v.Spec, v.Status.Interfaces = instanceSpec{}, nil
+	}
 	if object, ok := o.(metav1.Object); ok {
 		object.SetManagedFields(nil)
 		var kept map[string]string
@@ -220,14 +285,6 @@ func stripMetadata(o any) (any, error) {
 		object.SetLabels(nil)
 		object.SetFinalizers(nil)
 	}
-	switch v := o.(type) {
-	case *vm:
-		v.known.addresses = v.addresses()
-		v.Spec.Template = nil
-	case *vmi:
-		v.known.addresses = v.addresses()
-		v.Spec, v.Status.Interfaces = instanceSpec{}, nil
-	}
 	return o, nil
 }
 
@@ -236,7 +293,8 @@ func (v *vm) DeepCopyObject() runtime.Object {
 	c := *v
 	c.ObjectMeta = *v.ObjectMeta.DeepCopy()
 	if v.Spec.Template != nil {
-		c.Spec.Template = &vmTemplate{Spec: v.Spec.Template.Spec.clone()}
+		c.Spec.Template = &vmTemplate{Metadata: v.Spec.Template.Metadata, Spec: v.Spec.Template.Spec.clone()}
+		c.Spec.Template.Metadata.Annotations = maps.Clone(v.Spec.Template.Metadata.Annotations)
 	}
 	return &c
 }

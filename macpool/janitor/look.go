@@ -80,13 +80,13 @@ func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListO
 		vms := list.(*vmList)
 		for i := range vms.Items {
 			v := &vms.Items[i]
-			found.note(vmObject(client.ObjectKeyFromObject(v)), v.addresses())
+			found.note(vmObject(client.ObjectKeyFromObject(v)), v.addresses(c.TakesMAC))
 		}
 	})
 	errVMI := c.pages(ctx, func() client.ObjectList { return &vmiList{} }, of, func(list client.ObjectList) {
 		vmis := list.(*vmiList)
 		for i := range vmis.Items {
-			found.note(vmis.Items[i].holder(), vmis.Items[i].addresses())
+			found.note(vmis.Items[i].holder(), vmis.Items[i].addresses(c.TakesMAC))
 		}
 	})
 	for kind, err := range map[string]error{macpool.KindVM: errVM, macpool.KindVMI: errVMI} {

@@ -145,10 +145,10 @@ func (c Objects) addressesOfVM(
 	}
 	found := map[macpool.Object]map[macpool.MAC]string{}
 	if errVM == nil {
-		add(found, vmObject(key), v.addresses())
+		add(found, vmObject(key), v.addresses(c.TakesMAC))
 	}
 	if errVMI == nil {
-		add(found, i.holder(), i.addresses())
+		add(found, i.holder(), i.addresses(c.TakesMAC))
 	}
 	return found, nil
 }

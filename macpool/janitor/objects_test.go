@@ -65,6 +65,16 @@ func newVM(name string, macs ...macpool.MAC) *unstructured.Unstructured {
 	return kubevirtObject(macpool.KindVM, name, map[string]any{"template": map[string]any{"spec": machine(macs...)}}, nil)
 }
 
+// asking returns an annotation that asks for an address on a network.
+func asking(network string, m macpool.MAC) string { return fmt.Sprintf(`[{"name":%q,"mac":%q}]`, network, m) }
+
+// handsOn has a VM hand an annotation on to its pod that asks for an address on a network.
+func handsOn(vm *unstructured.Unstructured, annotation, network string, m macpool.MAC) *unstructured.Unstructured {
+	template := vm.Object["spec"].(map[string]any)["template"].(map[string]any)
+	template["metadata"] = map[string]any{"annotations": map[string]any{annotation: asking(network, m)}}
+	return vm
+}
+
 // newVMI returns an instance of a phase, of the VM of its name if that is wanted.
 func newVMI(name, phase string, ofVM bool, macs ...macpool.MAC) *unstructured.Unstructured {
 	o := kubevirtObject(macpool.KindVMI, name, machine(macs...), map[string]any{"phase": phase})
