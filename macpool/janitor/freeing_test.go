@@ -17,6 +17,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 func TestFreeingStories(t *testing.T) {
@@ -152,6 +153,21 @@ func TestFreeingStories(t *testing.T) {
 			w.remove(podKind(), "virt-launcher-vma-x")
 			w.pass(grown)
 			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
+		"a pod that says later that it is of a VM keeps its address": func(w *world) {
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			said := newPod("poda", "Running", mac(1))
+			said.SetLabels(map[string]string{nad.LauncherLabel: nad.Launcher})
+			w.put(said)
+			w.pass(4 * sweepInterval)
+			assert.Equal(w.t, poda, w.holderOf(mac(1)))
+			_, err := w.assign("r1", vmNamed("vma"), mac(1))
+			var taken *macpool.TakenError
+			require.ErrorAs(w.t, err, &taken)
+			w.remove(podKind(), "poda")
 		},
 		"a name that generateName made takes over what was held without one": func(w *world) {
 			w.startJanitor()

@@ -91,7 +91,13 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	if p == nil || err != nil {
 		return nil, err
 	}
-	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): podAddresses(p, c.TakesMAC)}, nil
+	addressesOf := podAddresses
+	if !c.Cached {
+		// The pod of a VM holds nothing, so one that holds an address was none when it was given that: who changes its labels
+		// does not take its interface away. The cache, by which addresses are taken in, has no pods of VMs.
+		addressesOf = attachedAddresses
+	}
+	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): addressesOf(p, c.TakesMAC)}, nil
 }
 
 // pod returns a pod that may have addresses of its own, nil if there is none.

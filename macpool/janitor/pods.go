@@ -47,10 +47,15 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 // cluster's, where the network takes one. The pod of a VM has none of its own: they are the VM's. takes reports whether
 // an interface does; nil says that all do.
 func podAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Interface) bool) map[macpool.MAC]string {
-	found := map[macpool.MAC]string{}
 	if nad.IsLauncher(p.Labels, p.OwnerReferences) {
-		return found
+		return map[macpool.MAC]string{}
 	}
+	return attachedAddresses(p, takes)
+}
+
+// attachedAddresses is podAddresses of a pod whatever it says of being a VM's.
+func attachedAddresses(p *metav1.PartialObjectMetadata, takes func(nad.Interface) bool) map[macpool.MAC]string {
+	found := map[macpool.MAC]string{}
 	for _, i := range nad.Interfaces(p.Namespace, p.Annotations) {
 		if takes != nil && !takes(i) {
 			continue
