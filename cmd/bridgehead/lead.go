@@ -12,6 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -114,7 +115,11 @@ func (r *replica) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme())
+	podNamespaces, err := labels.Parse(r.options.PodNamespaces)
+	if err != nil {
+		return fmt.Errorf("--pod-namespaces: %w", err)
+	}
+	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme(), podNamespaces)
 	if err != nil {
 		return err
 	}

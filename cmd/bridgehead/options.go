@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
+	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -41,6 +42,9 @@ type Options struct {
 	DrainDelay time.Duration
 	// ConnectionMaxAge is how old a connection of the API server may become.
 	ConnectionMaxAge time.Duration
+	// PodNamespaces selects the namespaces in whose pods addresses are given, as the webhook of pods in force does: those of
+	// pods that were there before are imported.
+	PodNamespaces string
 	// MultusNamespace is where Multus looks for default networks that are named without a namespace.
 	MultusNamespace string
 	// ResourceNameKeys are the annotations of NADs that name resources for pods to ask for.
@@ -70,6 +74,7 @@ func defaultOptions(namespace, pod string) Options {
 		CA:                   string(certs.BuiltIn),
 		DrainDelay:           5 * time.Second,
 		ConnectionMaxAge:     time.Minute,
+		PodNamespaces:        janitor.PodOptInLabel + "=" + janitor.PodOptInValue,
 		MultusNamespace:      "kube-system",
 		ResourceNameKeys:     []string{nad.ResourceAnnotation},
 		RequestTimeout:       ledger.MaxAdmission,
@@ -111,6 +116,7 @@ reserved, and exits.
 	flags.StringVar(&o.CA, "ca", o.CA, "who manages the webhooks' CA in the Secret bridgehead-ca: built-in (the replicas do) or cert-manager (whose cainjector then manages the caBundles)")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM, until no more requests are routed to this replica")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "maximum age of a connection before it is closed after an answer, so that replicas share the load; 0 for no limit")
+	flags.StringVar(&o.PodNamespaces, "pod-namespaces", o.PodNamespaces, "label `selector` of the namespaces whose pods are assigned addresses, as in the webhook mutatepods.kubemacpool.io: the addresses that pods have there are taken")
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, used for default networks that a pod names without a namespace")
 	flags.StringSliceVar(&o.ResourceNameKeys, "resource-name-keys", o.ResourceNameKeys, "`annotations` of network attachment definitions that name the resources pods have to request")
 	flags.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "at least the --request-timeout of the API server: an assigned address is kept this long if its object is not created")

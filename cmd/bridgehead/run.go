@@ -13,6 +13,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -42,6 +43,9 @@ func run(ctx context.Context, o Options) error {
 	keeping := certs.Keeping(o.CA)
 	if keeping != certs.BuiltIn && keeping != certs.CertManager {
 		return fmt.Errorf("--ca: %q is none of %s, %s", o.CA, certs.BuiltIn, certs.CertManager)
+	}
+	if _, err := labels.Parse(o.PodNamespaces); err != nil {
+		return fmt.Errorf("--pod-namespaces: %w", err)
 	}
 	log := zap.New(zap.Level(level))
 	ctrl.SetLogger(log)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
@@ -89,6 +90,18 @@ func TestImportStories(t *testing.T) {
 			w.startJanitor()
 			assert.Empty(w.t, w.holderOf(mac(1)))
 			w.remove(podKind(), "poda")
+		},
+		"pods count everywhere but where their namespace opted out, if that is wanted": func(w *world) {
+			var err error
+			w.podNamespaces, err = labels.Parse(PodOptInLabel + "!=ignore")
+			require.NoError(w.t, err)
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			assert.Equal(w.t, poda, w.holderOf(mac(1)))
+			w.namespace(map[string]string{PodOptInLabel: "ignore"})
+			w.create(newPod("podb", "Running", mac(2)))
+			w.pass(2 * sweepInterval)
+			assert.Empty(w.t, w.holderOf(mac(2)))
 		},
 		"an address of the primary interface counts where the pod asks for it": func(w *world) {
 			w.alter = func(j *Janitor) {

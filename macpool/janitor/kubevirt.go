@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -254,8 +255,9 @@ func (v *vmi) holder() macpool.Object {
 
 // NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
 // apart from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
-func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme) (cache.Cache, error) {
-	pods, err := podsByObject()
+// podNamespaces selects the namespaces whose pods' addresses are kept in the ledger; nil selects those with PodOptInLabel.
+func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme, podNamespaces labels.Selector) (cache.Cache, error) {
+	pods, err := podsByObject(podNamespaces)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// PodOptInLabel on a namespace, with the value PodOptInValue, has the addresses of its pods kept in the ledger.
+	// PodOptInLabel on a namespace, with the value PodOptInValue, has the addresses of its pods kept in the ledger, where
+	// nothing else says whose are.
 	PodOptInLabel = "mutatepods.kubemacpool.io"
 	// PodOptInValue is the value of PodOptInLabel.
 	PodOptInValue = "allocate"
@@ -75,16 +76,19 @@ func podObject(key client.ObjectKey) macpool.Object {
 	return macpool.Object{Kind: macpool.KindPod, Namespace: key.Namespace, Name: key.Name}
 }
 
-// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces that opted
-// in.
-func podsByObject() (map[client.Object]cache.ByObject, error) {
+// podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces whose pods
+// count.
+func podsByObject(namespaces labels.Selector) (map[client.Object]cache.ByObject, error) {
+	if namespaces == nil {
+		namespaces = labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})
+	}
 	notOfVMs, err := labels.NewRequirement(nad.LauncherLabel, selection.NotEquals, []string{nad.Launcher})
 	if err != nil {
 		return nil, fmt.Errorf("select pods: %w", err)
 	}
 	return map[client.Object]cache.ByObject{
 		pod():               {Label: labels.NewSelector().Add(*notOfVMs), Field: mayHold(), Transform: stripPod},
-		namespaceMetadata(): {Label: labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})},
+		namespaceMetadata(): {Label: namespaces},
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
@@ -99,7 +100,13 @@ func (w *world) checkReservations() {
 
 func (w *world) optedIn(namespace string) bool {
 	var n corev1.Namespace
-	return w.client.Get(w.ctx, client.ObjectKey{Name: namespace}, &n) == nil && n.Labels[PodOptInLabel] == PodOptInValue
+	if w.client.Get(w.ctx, client.ObjectKey{Name: namespace}, &n) != nil {
+		return false
+	}
+	if w.podNamespaces != nil {
+		return w.podNamespaces.Matches(labels.Set(n.Labels))
+	}
+	return n.Labels[PodOptInLabel] == PodOptInValue
 }
 
 // pool returns pool default as it is now.

@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
@@ -62,6 +63,8 @@ type world struct {
 	// sharing are addresses that may have several holders.
 	sharing map[macpool.MAC]bool
 	failing atomic.Pointer[func(*http.Request) error]
+	// podNamespaces selects the namespaces whose pods count; nil those that opted in.
+	podNamespaces labels.Selector
 }
 
 // A replica is what lends in one process.
@@ -216,7 +219,7 @@ func (w *world) startJanitor() {
 	if r == nil {
 		r = w.start("r1")
 	}
-	vms, err := NewVMCache(w.api.Config(), w.scheme)
+	vms, err := NewVMCache(w.api.Config(), w.scheme, w.podNamespaces)
 	require.NoError(w.t, err)
 	w.janitor = &Janitor{
 		Ledger: r.ledger, VMs: vms, Client: w.newClient(), Namespace: system, Term: cluster.Term{Holder: "r1"},
