@@ -5,6 +5,7 @@ package webhooks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -67,10 +68,15 @@ func isVM(owner metav1.OwnerReference) bool {
 	return owner.Kind == macpool.KindVM && ptr.Deref(owner.Controller, false)
 }
 
-// judgeFixed returns what is wrong with addresses by themselves.
+// judgeFixed returns what is wrong with addresses by themselves, and with the names that they are to be recorded with:
+// KubeVirt refuses such, too, but not before us.
 func judgeFixed(path *field.Path, fixed []nic) field.ErrorList {
 	problems := tooManyBlocks(path, fixed)
 	for i, n := range fixed {
+		if len(n.name) > maxName {
+			problems = append(problems, field.Forbidden(
+				n.path, fmt.Sprintf("the name of the interface is longer than %d bytes: shorten it", maxName)))
+		}
 		if _, err := macpool.ParseInterfaceMAC(n.text); err != nil {
 			problems = append(problems, field.Invalid(n.path, n.text, err.Error()))
 			continue

@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,6 +58,10 @@ func TestInstancesWithoutAVM(t *testing.T) {
 		},
 		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm", holds: map[string]string{taken: own}},
 		"one that no interface can have is refused":        {object: instance("name: i", multicast, other, ""), denied: []string{first}},
+		"one of an interface whose name is too long to be recorded is": {
+			object: strings.ReplaceAll(instance("name: i", other, "", ""), "name: a,", "name: "+strings.Repeat("a", 254)+","),
+			denied: []string{first},
+		},
 		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
 		"one on the pod network is that network's":         {object: instance("name: i", "", "", taken)},
 		"a change is KubeVirt's":                           {object: instance("name: i", taken, "", ""), operation: admissionv1.Update},
