@@ -75,7 +75,7 @@ func TestWhichPodsAreLookedAt(t *testing.T) {
 			require.NoError(t, yaml.UnmarshalStrict([]byte(c.pod), p))
 			pods, kind := schema.GroupVersionResource{Version: "v1", Resource: "pods"}, corev1.SchemeGroupVersion.WithKind("Pod")
 			for path, want := range map[string]bool{
-				"/mutate-pods": c.looks, "/mutate-pods/macs": c.looks, "/validate-pods": c.again,
+				"/mutate-pods": c.looks, "/mutate-pods/macs": c.looks, "/validate-pods": c.again, "/validate-pods/macs": c.again,
 			} {
 				assert.Equal(t, want, looksAt(t, path, "alice", p, kind, pods), path)
 			}

@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,11 +11,16 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // PodChecker refuses pods that name networks and, when all webhooks are done, ask for less than the networks need: they
-// would be bound to nodes that lack it. It comes to that if another webhook names the networks after PodReviewer was
-// asked, or not asked, since the API server does not call again one that it did not call the first time.
+// would be bound to nodes that lack it; and, where the reviewer lends, for addresses that others have. It comes to that
+// if another webhook names the networks after PodReviewer was asked, or not asked, since the API server does not call
+// again one that it did not call the first time.
 type PodChecker struct {
 	// Reviewer is what the pod should have met.
 	Reviewer PodReviewer
@@ -45,10 +51,55 @@ func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	if len(short) > 0 {
 		slices.Sort(short)
 		return Verdict{Denied: field.ErrorList{field.Forbidden(field.NewPath("spec"), fmt.Sprintf(
-			"the networks of the pod need %s, which it does not request: another webhook added networks after bridgehead did; "+
-				"rename its configuration so that it sorts before zz-bridgehead",
-			strings.Join(short, ", "),
+			"the networks of the pod need %s, which it does not request: %s", strings.Join(short, ", "), namedLater,
 		))}}, nil
 	}
-	return Verdict{}, nil
+	verdict, err = w.judgeAddresses(ctx, request, networks)
+	if why := unchecked(verdict, err); why != "" { // the janitor sees what a pod asks for, too
+		return Verdict{Notes: []string{"not checked: " + why}}, nil
+	}
+	for _, problem := range verdict.Denied {
+		problem.Detail += "; if the manifest does not say so: " + namedLater
+	}
+	return verdict, nil
+}
+
+// namedLater says how a pod came to name networks that PodReviewer has not seen, and what to do about it.
+const namedLater = "another webhook added networks after bridgehead did; " +
+	"rename its configuration so that it sorts before zz-bridgehead"
+
+// judgeAddresses judges the addresses that a pod asks for, and holds none.
+func (w PodChecker) judgeAddresses(
+	ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks,
+) (Verdict, error) {
+	r, meta := w.Reviewer, networks.pod.Metadata
+	switch {
+	case r.Lending == nil:
+		return Verdict{}, nil
+	case !r.lends(networks.pod):
+		return r.checkLauncher(ctx, request.Namespace, networks, Verdict{})
+	case meta.GenerateName != "": // it has got its name by now, and holds what it was given without one
+		scope := claimScopeOf(macpool.KindPod, request, meta)
+		_, reviewed, err := r.Lending.Claims.Read(ctx, meta.Annotations[ClaimAnnotation], scope)
+		if err != nil || reviewed {
+			return Verdict{}, err
+		}
+	}
+	o := order{
+		holder: macpool.Object{Kind: macpool.KindPod, Namespace: request.Namespace, Name: cmp.Or(meta.Name, request.Name)},
+		path:   annotationPath(nad.NetworksAnnotation),
+	}
+	for _, n := range networks.nics() {
+		if n.name != "" && n.mac != (macpool.MAC{}) {
+			o.asking = append(o.asking, n)
+		}
+	}
+	var verdict Verdict
+	if len(o.asking) == 0 {
+		return verdict, nil
+	}
+	asked := *request
+	asked.DryRun = ptr.To(true) // what the pod may have was held for it by PodReviewer
+	_, err := r.Lending.lend(ctx, &asked, o, &verdict)
+	return verdict, err
 }

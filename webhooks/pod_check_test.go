@@ -3,10 +3,14 @@
 package webhooks
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 )
 
 // Whatever the webhook for pods lets in as it leaves it, the check lets in too; and what it would have changed is
@@ -32,6 +36,113 @@ func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 			if !unreviewed.Allowed {
 				assert.Contains(t, unreviewed.Result.Message, "which it does not request: another webhook added networks after bridgehead did")
 			}
+		})
+	}
+}
+
+// Where pods are given addresses, too, the check lets in what their review left, whether or not that is recorded yet.
+func TestTheCheckOfAddressesAgreesWithTheirReview(t *testing.T) {
+	checked := 0
+	for name, c := range readCases[podCase](t, "pods") {
+		if !c.Want.Allowed || c.Operation != "" || !c.Addresses || c.DryRun {
+			continue
+		}
+		checked++
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for mac, holder := range c.Ledger {
+				w.hold(mac, holder, "net1")
+			}
+			reviews := w.pods(c)
+			checks := Handler{Log: w.handler.Log, Reviewer: PodChecker{Reviewer: reviews.Reviewer.(PodReviewer)}}
+			reviewed := post(t, reviews, podReview(t, c, c.Object))
+			require.True(t, reviewed.Allowed)
+			left := podReview(t, c, named(t, patched(t, c.Object, reviewed)))
+			assert.True(t, post(t, checks, left).Allowed, "what was lent a moment ago")
+			w.flush()
+			assert.True(t, post(t, checks, left).Allowed, "what is recorded")
+		})
+	}
+	assert.Greater(t, checked, 5)
+}
+
+// named returns a pod with the name that the API server gives it, if it has none, before it validates it.
+func named(t *testing.T, pod []byte) []byte {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal(pod, &object))
+	metadata, _ := object["metadata"].(map[string]any)
+	if prefix, generated := metadata["generateName"].(string); generated && metadata["name"] == nil {
+		metadata["name"] = prefix + "x7k2p"
+	}
+	text, err := json.Marshal(object)
+	require.NoError(t, err)
+	return text
+}
+
+func TestAddressesThatAnotherWebhookGivesAPod(t *testing.T) {
+	const taken, free = "02:00:00:00:00:01", "02:00:00:00:00:02"
+	networks := func(mac string) string { return fmt.Sprintf(`[{"name":"l2","mac":%q}]`, mac) }
+	const launcher = `,"ownerReferences":[{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachineInstance","name":"other","controller":true}]`
+	for name, c := range map[string]struct {
+		metadata, networks string
+		elsewhere          bool // in a namespace whose pods are given no addresses
+		enforcement        v1alpha1.Enforcement
+		gone, away         bool // the VM that holds the address, and the API server
+		says               string
+		warns              bool
+	}{
+		"one that is free":  {networks: networks(free)},
+		"none":              {networks: "l2"},
+		"one that a VM has": {networks: networks(taken), says: "02:00:00:00:00:01 is held by VirtualMachine home/vm"},
+		"one that a VM has, and what is to be done": {networks: networks(taken), says: "another webhook added networks after bridgehead did"},
+		"one for a pod whose name is generated": {
+			metadata: `"name":"pod-x7k2p","generateName":"pod-"`, networks: networks(taken), says: "is held by VirtualMachine home/vm",
+		},
+		"one for a pod that brings the claim of another": {
+			metadata: `"name":"pod-x7k2p","generateName":"pod-","annotations":{"bridgehead.dev/claim":"a.b.c","k8s.v1.cni.cncf.io/networks":` +
+				fmt.Sprintf("%q", networks(taken)) + `}`, says: "is held by VirtualMachine home/vm",
+		},
+		"one twice":                               {networks: `[{"name":"l2","mac":"` + free + `"},{"name":"l2","mac":"` + free + `"}]`, says: "attachment 0 has the same address"},
+		"one for the pod of another VM":           {metadata: `"name":"pod"` + launcher, networks: networks(taken), says: "this is the pod of VirtualMachine home/other, which does not have"},
+		"where pods are given none":               {networks: networks(taken), elsewhere: true},
+		"where the pool warns":                    {networks: networks(taken), enforcement: v1alpha1.EnforcementWarn, warns: true},
+		"one whose VM went just now":              {networks: networks(taken), gone: true},
+		"while the API server is away, is let in": {networks: networks(taken), away: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.flush()
+			if c.enforcement != "" {
+				w.pool(c.enforcement, v1alpha1.MACRange{Start: "02:4a:be:00:00:00", End: "02:4a:be:ff:ff:ff"})
+			}
+			w.hold(taken, "home/vm", "net")
+			w.exists[object("home/vm")] = !c.gone
+			before := w.holds()
+			reviewer := w.pods(podCase{
+				Networks: map[string]networkSpec{"home/l2": {Config: `{"type":"macvlan"}`}}, Addresses: !c.elsewhere,
+				Ledger: map[string]string{taken: "home/vm"},
+			}).Reviewer.(PodReviewer)
+			w.away.Store(c.away)
+			defer w.away.Store(false)
+			metadata := c.metadata
+			if metadata == "" {
+				metadata = `"name":"pod"`
+			}
+			if c.networks != "" {
+				metadata += fmt.Sprintf(`,"annotations":{"k8s.v1.cni.cncf.io/networks":%q}`, c.networks)
+			}
+			pod := []byte(`{"metadata":{` + metadata + `},"spec":{"containers":[{"name":"a"}]}}`)
+			answer := post(t, Handler{Log: w.handler.Log, Reviewer: PodChecker{Reviewer: reviewer}}, podReview(t, podCase{}, pod))
+			assert.Empty(t, answer.Patch)
+			assert.Equal(t, before, w.holds(), "it only looks")
+			assert.Equal(t, c.warns, len(answer.Warnings) > 0, "%q", answer.Warnings)
+			if c.says == "" {
+				assert.True(t, answer.Allowed, "%v", answer.Result)
+				return
+			}
+			require.False(t, answer.Allowed)
+			assert.Contains(t, answer.Result.Message, c.says)
 		})
 	}
 }

@@ -53,6 +53,7 @@ func Routes(s Sources) []Route {
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
+		{"/validate-pods/macs", "pod", PodChecker{Reviewer: addressed}},
 		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
 		{"/validate-virtualmachineinstances", "instance", InstanceReviewer{s.Lending}},
 		{"/mutate-network-attachment-definitions", "nad", fills},
