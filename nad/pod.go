@@ -98,6 +98,24 @@ func primary(annotations map[string]string) []Interface {
 	return []Interface{{Ref: s.Ref, Name: PrimaryInterface, Asked: s.MAC, Primary: true}}
 }
 
+// HandedOn returns the interfaces that the pod of a machine in a namespace has beside those of the machine, and asks for
+// an address of. KubeVirt hands the annotations of an instance on to its pod. Where the machine has Multus networks
+// itself, additional ones or a standard one in place of the cluster's, KubeVirt writes them instead.
+func HandedOn(namespace string, annotations map[string]string, additional, standard bool) []Interface {
+	handed := map[string]string{}
+	if !additional {
+		handed[NetworksAnnotation] = annotations[NetworksAnnotation]
+	}
+	if !standard {
+		handed[DefaultNetworkAnnotation] = annotations[DefaultNetworkAnnotation]
+	}
+	return slices.DeleteFunc(Interfaces(namespace, handed), func(i Interface) bool { return i.Asked == "" })
+}
+
+// OfPod returns what an interface of the pod of a machine is called beside those of the machine, of which none can be
+// called so.
+func (i Interface) OfPod() string { return "pod:" + i.Name }
+
 // statusRef reads the name of a network in a status, which is <namespace>/<name>, or the name of a configuration that
 // is no NAD.
 func statusRef(name, namespace string) Ref {

@@ -47,6 +47,8 @@ type nic struct {
 	path *field.Path
 	// share says with whom the interface may have an address that is asked for.
 	share macpool.Sharing
+	// ofPod is true for an interface that the pod of a VM has beside those of the VM.
+	ofPod bool
 }
 
 // An order is all that the interfaces of one object ask for.

@@ -37,7 +37,8 @@ type virtualMachine struct {
 
 // A machineTemplate is what a VirtualMachineInstance is made from.
 type machineTemplate struct {
-	Spec struct {
+	Metadata json.RawMessage `json:"metadata"`
+	Spec     struct {
 		Domain struct {
 			Devices struct {
 				Interfaces []json.RawMessage `json:"interfaces"`

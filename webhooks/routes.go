@@ -2,7 +2,11 @@
 
 package webhooks
 
-import "time"
+import (
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/nad"
+)
 
 // A Route is the path of one webhook, and who reviews what the API server sends there.
 type Route struct {
@@ -45,7 +49,10 @@ func Routes(s Sources) []Route {
 		Unserved:     s.Cluster.Unserved,
 		Users:        s.Cluster.Users,
 	}
-	vms := VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare}
+	vms := VMReviewer{
+		Lending: s.Lending, MayShare: s.Access.MayShare,
+		TakesMAC: func(i nad.Interface) bool { return s.NADs.Cache.TakesMAC(i, s.MultusNamespace) },
+	}
 	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: time.Now}
 	return []Route{
 		{"/mutate-virtualmachines", "vm", vms},

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // A vmRule lists what is wrong with a VM in one respect. What the VM had before is not judged again.
@@ -36,6 +37,8 @@ type VMReviewer struct {
 	// MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change
 	// that one, or it names the newcomer in its macpool.ShareAnnotation. Nil never lets it.
 	MayShare func(ctx context.Context, user authenticationv1.UserInfo, holder, newcomer macpool.Object) (bool, error)
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
 }
 
 // Review implements Reviewer.
@@ -54,6 +57,7 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 		old = &stored
 	}
 	c := changeOf(&vm, old)
+	c.beside = w.beside(request.Namespace, c, old)
 	var verdict Verdict
 	for _, rule := range vmRules() {
 		verdict.deny(rule(c)...)
@@ -67,7 +71,7 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 		}
 	}
 	asking := c.asking()
-	if len(asking) == 0 {
+	if len(asking)+len(c.beside) == 0 {
 		return verdict, nil
 	}
 	return w.assign(ctx, request, c, asking, verdict)
@@ -82,6 +86,7 @@ func (w VMReviewer) assign(
 	for _, n := range asking {
 		o.asking = append(o.asking, n.nic)
 	}
+	o.asking = append(o.asking, c.beside...)
 	problems, err := w.identify(ctx, &o, macpool.KindVM, request, c.vm.Metadata, &verdict.Patch)
 	if err != nil || len(problems) > 0 {
 		return Verdict{Denied: problems}, err
@@ -106,9 +111,9 @@ func (w VMReviewer) assign(
 		}
 		return verdict, nil
 	}
-	for i, m := range macs {
+	for i, n := range asking {
 		if o.asking[i].text == "" {
-			asking[i].set(&verdict.Patch, m)
+			n.set(&verdict.Patch, macs[i])
 		}
 	}
 	return verdict, nil

@@ -29,6 +29,8 @@ type vmChange struct {
 	nics []vmNIC
 	// before are the interfaces of the VM that is stored, by name; there are none when a VM is created.
 	before map[string]vmNIC
+	// beside are the interfaces of its pod that are to have an address which they did not have before.
+	beside []nic
 }
 
 // A vmNIC is one interface of a VM.
@@ -127,15 +129,19 @@ func (c vmChange) kept() []macpool.MAC {
 }
 
 func validateInterfaceCount(c vmChange) field.ErrorList {
+	var problems field.ErrorList
 	if n := len(c.vm.interfaces); n > maxInterfaces {
-		return field.ErrorList{field.TooMany(interfacesPath(), n, maxInterfaces)}
+		problems = append(problems, field.TooMany(interfacesPath(), n, maxInterfaces))
 	}
-	return nil
+	if n := len(c.beside); n > maxInterfaces {
+		problems = append(problems, field.TooMany(c.beside[0].path, n, maxInterfaces))
+	}
+	return problems
 }
 
 // validateBlocks refuses more addresses, named in one request, than can be looked up in time.
 func validateBlocks(c vmChange) field.ErrorList {
-	var asking []nic
+	asking := slices.Clone(c.beside)
 	for _, n := range c.asking() {
 		asking = append(asking, n.nic)
 	}

@@ -152,7 +152,7 @@ func (w VMReviewer) resolve(
 			switch {
 			case shares:
 				n.share = macpool.Sharing{With: t.Holder.Object}
-			case o.strict:
+			case o.strict && !n.ofPod:
 				warnings.warn("interface %s: %s: another one is assigned", n.name, t)
 				n.text, n.mac, n.share = "", macpool.MAC{}, macpool.Sharing{}
 			default:

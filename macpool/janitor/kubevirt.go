@@ -58,10 +58,6 @@ type known struct {
 	beside []nad.Interface
 }
 
-// ofPod begins what an interface of the pod of a machine is called, as against one of the machine. No interface of a
-// machine can be called so.
-const ofPod = "pod:"
-
 // all returns the addresses of the machine and of its pod, not to be changed. takes reports whether an interface of a
 // pod has an address that can be given; nil says so of all.
 func (k known) all(takes func(nad.Interface) bool) map[macpool.MAC]string {
@@ -72,7 +68,7 @@ func (k known) all(takes func(nad.Interface) bool) map[macpool.MAC]string {
 	for _, i := range k.beside {
 		m, err := macpool.ParseInterfaceMAC(i.Asked)
 		if _, own := all[m]; err == nil && !own && (takes == nil || takes(i)) {
-			all[m] = ofPod + i.Name
+			all[m] = i.OfPod()
 		}
 	}
 	return all
@@ -200,24 +196,14 @@ func (v *vmi) know() known {
 	return k
 }
 
-// beside returns the interfaces that the pod of the machine has beside those of the machine, and asks for an address of:
-// KubeVirt hands the annotations of an instance on to its pod. Where the machine has Multus networks itself, KubeVirt
-// writes them in place of those annotations.
+// beside returns the interfaces that the pod of the machine has beside those of the machine, and asks for an address of.
 func (s instanceSpec) beside(namespace string, annotations map[string]string) []nad.Interface {
-	handedOn := map[string]string{
-		nad.NetworksAnnotation:       annotations[nad.NetworksAnnotation],
-		nad.DefaultNetworkAnnotation: annotations[nad.DefaultNetworkAnnotation],
-	}
+	var additional, standard bool
 	for _, n := range s.Networks {
-		switch {
-		case n.Multus == nil:
-		case n.Multus.Default:
-			delete(handedOn, nad.DefaultNetworkAnnotation)
-		default:
-			delete(handedOn, nad.NetworksAnnotation)
-		}
+		standard = standard || n.Multus != nil && n.Multus.Default
+		additional = additional || n.Multus != nil && !n.Multus.Default
 	}
-	return slices.DeleteFunc(nad.Interfaces(namespace, handedOn), func(i nad.Interface) bool { return i.Asked == "" })
+	return nad.HandedOn(namespace, annotations, additional, standard)
 }
 
 func (s instanceSpec) addTo(found map[macpool.MAC]string) {
