@@ -56,8 +56,8 @@ func TestInstancesWithoutAVM(t *testing.T) {
 		"one of a VM has no address that no interface can have": {
 			object: instance("name: vm"+owned, taken, multicast, ""), denied: []string{second},
 		},
-		"a pool that warns warns":                          {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm", holds: map[string]string{taken: own}},
-		"one that no interface can have is refused":        {object: instance("name: i", multicast, other, ""), denied: []string{first}},
+		"a pool that warns warns":                   {object: instance("name: i", taken, "", ""), enforcement: v1alpha1.EnforcementWarn, warning: "interface a: " + taken + " is held by VirtualMachine home/vm", holds: map[string]string{taken: own}},
+		"one that no interface can have is refused": {object: instance("name: i", multicast, other, ""), denied: []string{first}},
 		"one of an interface whose name is too long to be recorded is": {
 			object: strings.ReplaceAll(instance("name: i", other, "", ""), "name: a,", "name: "+strings.Repeat("a", 254)+","),
 			denied: []string{first},

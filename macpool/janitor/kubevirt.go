@@ -151,7 +151,9 @@ func (v *vmi) UnmarshalJSON(text []byte) error {
 // addresses returns the addresses of the VM's interfaces, and of those that its pod has beside them, with the
 // interfaces' names, not to be changed. What is no address is left out: such a VM cannot run. takes is that of
 // Objects.TakesMAC.
-func (v *vm) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string { return v.know().all(takes) }
+func (v *vm) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string {
+	return v.know().all(takes)
+}
 
 func (v *vm) know() known {
 	if v.known.addresses != nil {
@@ -175,7 +177,9 @@ func (v *vmi) migrates() bool {
 
 // addresses returns those the instance was started with, those it reports to have and those of its pod, as the
 // addresses of a VM.
-func (v *vmi) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string { return v.know().all(takes) }
+func (v *vmi) addresses(takes func(nad.Interface) bool) map[macpool.MAC]string {
+	return v.know().all(takes)
+}
 
 func (v *vmi) know() known {
 	if v.known.addresses != nil {

@@ -66,7 +66,9 @@ func newVM(name string, macs ...macpool.MAC) *unstructured.Unstructured {
 }
 
 // asking returns an annotation that asks for an address on a network.
-func asking(network string, m macpool.MAC) string { return fmt.Sprintf(`[{"name":%q,"mac":%q}]`, network, m) }
+func asking(network string, m macpool.MAC) string {
+	return fmt.Sprintf(`[{"name":%q,"mac":%q}]`, network, m)
+}
 
 // handsOn has a VM hand an annotation on to its pod that asks for an address on a network.
 func handsOn(vm *unstructured.Unstructured, annotation, network string, m macpool.MAC) *unstructured.Unstructured {
