@@ -349,3 +349,34 @@ func TestNetworksThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 	create(t, s, asks)
 	create(t, s, pod("on-the-node", "k8s.v1.cni.cncf.io/networks: l2", ", hostNetwork: true"))
 }
+
+func TestAddressesThatAreNamedBehindOurBackAreRefused(t *testing.T) {
+	t.Parallel()
+	s := suite.StartForTest(t, suite.Options{Replicas: 1})
+	_, err := s.Kubectl(t.Context(), "label", "namespace", "default", "mutatepods.kubemacpool.io=allocate")
+	require.NoError(t, err)
+	create(t, s, network("lan", "", `{"cniVersion":"0.3.1","type":"macvlan"}`))
+	taken := macpool.MAC{0x52, 0x54, 0, 0, 0, 1}
+	require.NoError(t, s.Client.Create(t.Context(), vmWith("vma", []macpool.MAC{taken})))
+	waitUntil(t, func() bool { return heldBy(t, s)[taken.String()] == "VirtualMachine default/vma" })
+
+	waitUntil(t, func() bool { // the label has come to the API server
+		generated := podFor("", "lan")
+		generated.GenerateName = "generated-"
+		require.NoError(t, s.Client.Create(t.Context(), generated), "what it was given before it had a name is its own")
+		return strings.Contains(generated.Annotations["k8s.v1.cni.cncf.io/networks"], `"mac"`)
+	})
+	create(t, s, pod("named", "k8s.v1.cni.cncf.io/networks: lan", ""))
+
+	// Another webhook names networks when ours was not called, as above.
+	_, err = s.Kubectl(t.Context(), "patch", "mutatingwebhookconfiguration", "zz-bridgehead-template", "--type=json", "-p",
+		`[{"op":"test","path":"/webhooks/1/name","value":"mutatepods.kubemacpool.io"},`+
+			`{"op":"add","path":"/webhooks/1/matchConditions/-","value":{"name":"nobody","expression":"false"}}]`)
+	require.NoError(t, err)
+	asks := pod("behind", `k8s.v1.cni.cncf.io/networks: '[{"name":"lan","mac":"`+taken.String()+`"}]'`, "")
+	waitUntil(t, func() bool {
+		out, err := kubectl(t, s, asks, "create", "--dry-run=server", "-f", "-")
+		return err != nil && strings.Contains(out, "is held by VirtualMachine default/vma") &&
+			strings.Contains(out, "another webhook added networks after bridgehead did")
+	})
+}
