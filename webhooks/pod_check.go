@@ -64,9 +64,13 @@ func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRe
 	return verdict, nil
 }
 
-// namedLater says how a pod came to name networks that PodReviewer has not seen, and what to do about it.
-const namedLater = "another webhook added networks after bridgehead did; " +
-	"rename its configuration so that it sorts before zz-bridgehead"
+const (
+	// namedLater says how a pod came to name networks that PodReviewer has not seen, and what to do about it.
+	namedLater = "another webhook added networks after bridgehead did; " + comeBefore
+	// comeBefore says what to do about a webhook that changes something after ours.
+	comeBefore = "rename its configuration so that it sorts before zz-bridgehead; " +
+		"or there is no MutatingWebhookConfiguration zz-bridgehead, which bridgehead makes as soon as it is ready"
+)
 
 // judgeAddresses judges the addresses that a pod asks for, and holds none.
 func (w PodChecker) judgeAddresses(

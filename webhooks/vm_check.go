@@ -25,8 +25,7 @@ func (w VMChecker) Review(ctx context.Context, request *admissionv1.AdmissionReq
 	if request.Operation != admissionv1.Update {
 		return Verdict{}, nil
 	}
-	const why = "another webhook changed the interfaces after bridgehead did; " +
-		"rename its configuration so that it sorts before zz-bridgehead"
+	const why = "another webhook changed the interfaces after bridgehead did; " + comeBefore
 	vm, problems := readVM(request.Object.Raw)
 	if len(problems) > 0 {
 		return Verdict{Denied: problems}, nil
