@@ -98,7 +98,7 @@ func primary(annotations map[string]string) []Interface {
 	return []Interface{{Ref: s.Ref, Name: PrimaryInterface, Asked: s.MAC, Primary: true}}
 }
 
-// HandedOn returns the interfaces that the pod of a machine in a namespace has beside those of the machine, and asks for
+// HandedOn returns the interfaces that the pod of a machine in a namespace has beside those of the machine and asks for
 // an address of. KubeVirt hands the annotations of an instance on to its pod. Where the machine has Multus networks
 // itself, additional ones or a standard one in place of the cluster's, KubeVirt writes them instead.
 func HandedOn(namespace string, annotations map[string]string, additional, standard bool) []Interface {

@@ -11,8 +11,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-// beside returns the interfaces that the pod of a VM has beside those of the VM, where they are to have an address which
-// the VM does not have and did not ask for before. What cannot be read of the annotations is refused where the pod is.
+// beside returns the interfaces that the pod of a VM has beside those of the VM, where they are to have an address
+// which the VM does not have and did not ask for before. What cannot be read of the annotations is refused where the
+// pod is.
 func (w VMReviewer) beside(namespace string, c vmChange, old *virtualMachine) []nic {
 	before := handedOn(namespace, old)
 	var beside []nic

@@ -69,8 +69,8 @@ func TestAddressesThatAVMAsksForItsPod(t *testing.T) {
 			want := map[string][]string{taken: {"home/other"}}
 			if c.denied {
 				require.False(t, answer.Allowed)
-				at := "spec.template.metadata.annotations[" + standard + "]: Forbidden: " + taken + " is held by VirtualMachine home/other"
-				assert.Contains(t, answer.Result.Message, at)
+				assert.Contains(t, answer.Result.Message, "spec.template.metadata.annotations["+standard+"]: Forbidden: "+
+					taken+" is held by VirtualMachine home/other")
 				assert.Equal(t, want, w.holds())
 				return
 			}

@@ -42,8 +42,8 @@ type Options struct {
 	DrainDelay time.Duration
 	// ConnectionMaxAge is how old a connection of the API server may become.
 	ConnectionMaxAge time.Duration
-	// PodNamespaces selects the namespaces whose pods are given addresses, as the webhook of pods in force does: those that
-	// pods have there are imported.
+	// PodNamespaces selects the namespaces whose pods are given addresses, as the webhook of pods in force does: those
+	// that pods have there are imported.
 	PodNamespaces string
 	// MultusNamespace is where Multus looks for default networks that are named without a namespace.
 	MultusNamespace string

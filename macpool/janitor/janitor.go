@@ -45,9 +45,9 @@ const (
 )
 
 // A Janitor keeps the ledger true to what exists: it imports the addresses of all VMs and instances, and of pods in the
-// namespaces that VMs selects for them, frees those whose holder is gone, and settles what dead replicas had reserved. One at a
-// time should run, but two at once do no harm: every change is decided on a fresh read and written on the version that
-// it was decided on.
+// namespaces that VMs selects for them, frees those whose holder is gone, and settles what dead replicas had reserved.
+// One at a time should run, but two at once do no harm: every change is decided on a fresh read and written on the
+// version that it was decided on.
 type Janitor struct {
 	Ledger *ledger.Ledger
 	// VMs is a cache of NewVMCache that is not started.
