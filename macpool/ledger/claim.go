@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -20,8 +21,14 @@ type claims struct {
 	// macs has the address of every ask that was answered, zero for the others.
 	macs []macpool.MAC
 	// fresh are the claims that made somebody a holder who was none before.
-	fresh      []macpool.Claim
+	fresh      []freshClaim
 	collisions []*macpool.TakenError
+}
+
+// A freshClaim made somebody a holder who was none before, by a write that began no earlier than this.
+type freshClaim struct {
+	macpool.Claim
+	begun time.Time
 }
 
 // claimAll holds the addresses that the request names and those its interfaces had before. It gives all back if one
@@ -82,7 +89,7 @@ func isRefusal(err error) bool {
 type outcome struct {
 	ask       int
 	renewal   bool // the object held the address before
-	fresh     *macpool.Claim
+	fresh     *freshClaim
 	collision *macpool.TakenError
 	err       error
 }
@@ -102,21 +109,24 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	if out.err = l.checkUnborn(ctx, c); out.err != nil {
 		return out
 	}
+	begun := l.clock.Now()
 	renewal, err := l.claimOrContest(ctx, &c)
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {
 		err = l.checkTaken(ctx, &c, taken, looks)
 		if r.Pool.Tolerate && isRefusal(err) {
+			_ = errors.As(err, &taken) // it may name another holder
 			out.collision, c.Regardless, err = taken, true, nil
 		}
 		if err != nil {
 			break
 		}
+		begun = l.clock.Now()
 		renewal, err = l.claimOrContest(ctx, &c)
 	}
 	out.err, out.renewal = err, err == nil && renewal
 	if err == nil && !renewal {
-		out.fresh = &c
+		out.fresh = &freshClaim{Claim: c, begun: begun}
 	}
 	return out
 }
@@ -173,8 +183,12 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 			return b.Claim(claim)
 		},
 		done: func(_ *macpool.Block, err error) {
-			if err == nil {
+			switch {
+			case err != nil:
+			case before:
 				l.noteRecorded(claim, begun)
+			default: // it is no answer before the request has all that it asks for
+				l.noteHeld(claim)
 			}
 			answers <- answer{renewal: before, err: err}
 		},
@@ -186,7 +200,7 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 		// Nobody waits for the answer any more. Should the write succeed all the same, it is undone.
 		go func() {
 			if a := <-answers; a.err == nil && !a.renewal {
-				l.takeBack([]macpool.Claim{claim})
+				l.takeBack([]freshClaim{{Claim: claim}})
 			}
 		}()
 		return false, fmt.Errorf("claim %s: %w", claim.MAC, ctx.Err())
@@ -242,9 +256,34 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		return nil // freed meanwhile
 	}
 	if age := l.clock.Since(hold.Seen); age < l.Grace {
+		if err := l.checkOthers(ctx, *c, hold); err != nil {
+			return err
+		}
 		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder)}
 	}
 	c.Gone = append(c.Gone, hold)
+	return nil
+}
+
+// checkOthers refuses a claim for good where another than one holder, which is gone but not for long enough, has the
+// address and keeps it: to wait would be in vain.
+func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.Hold) error {
+	known := l.cache.block(c.MAC.Prefix())
+	c.Gone = append(slices.Clone(c.Gone), gone)
+	for range maxGone {
+		var taken *macpool.TakenError
+		if !errors.As(known.Clone().Claim(c), &taken) {
+			return nil
+		}
+		switch has, err := l.objects.Has(ctx, taken.Holder.Object, c.MAC); {
+		case err != nil:
+			return fmt.Errorf("look whether %s has %s: %w", taken.Holder.Object, c.MAC, err)
+		case has:
+			return taken
+		}
+		other, _ := known.Entry(c.MAC).HoldOf(taken.Holder.Object)
+		c.Gone = append(c.Gone, other)
+	}
 	return nil
 }
 
@@ -311,11 +350,10 @@ func (l *Ledger) takeAnswer(e macpool.Entry, c macpool.Claim, began time.Time) b
 }
 
 // takeBack undoes claims of a request that failed.
-func (l *Ledger) takeBack(fresh []macpool.Claim) {
+func (l *Ledger) takeBack(fresh []freshClaim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range fresh {
-		delete(l.memory.recorded, c.MAC)
 		hold := macpool.Hold{Holder: c.Recipient(), Since: c.Since}
 		l.writer.enqueue(c.MAC.Prefix(), change{
 			apply: func(b *macpool.Block) error { b.Release(c.MAC, hold); return nil },

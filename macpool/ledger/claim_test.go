@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -71,6 +72,42 @@ func TestAnAddressWhoseHoldersAreAllGoneIsFree(t *testing.T) {
 		_, err = w.ledgers["r1"].Assign(t.Context(), request)
 		require.NoError(t, err)
 		assert.Equal(t, "52:54:00:00:00:01 vmc/net", w.holds())
+	})
+}
+
+func TestARefusalNamesTheHolderThatIsThereThoughAnotherWasDeletedJustNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4096, "r1")
+		ask := named(t, "net", "52:54:00:00:00:01")
+		w.pool.Tolerate = true
+		for _, vm := range []string{"vma", "vmb"} {
+			_, err := w.assign("r1", vm, ask)
+			require.NoError(t, err)
+		}
+		w.has("vmb", true)
+		request := macpool.Request{Holder: vmNamed("vmc"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+		answers := map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+			"in a dry run": w.ledgers["r1"].Preview, "created": w.ledgers["r1"].Assign,
+		}
+		request.Pool.Tolerate = false
+		for name, answer := range answers {
+			_, err := answer(t.Context(), request)
+			assert.EqualError(t, err, "52:54:00:00:00:01 is held by VirtualMachine default/vmb for its interface net", name)
+		}
+		shares := request
+		shares.Asks = []macpool.Ask{ask}
+		shares.Asks[0].Share = macpool.Sharing{With: vmNamed("vmb")}
+		_, err := w.ledgers["r1"].Assign(t.Context(), shares)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy, "it may have it with vmb once vma is gone for good")
+		request.Pool.Tolerate = true
+		for name, answer := range answers {
+			grant, err := answer(t.Context(), request)
+			require.NoError(t, err)
+			require.Len(t, grant.Collisions, 1)
+			assert.Equal(t, vmNamed("vmb"), grant.Collisions[0].Holder.Object, name)
+		}
+		w.finishWrites()
 	})
 }
 

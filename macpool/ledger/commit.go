@@ -39,10 +39,12 @@ type change struct {
 	// apply alters a copy of the block or, returning an error, leaves it as it is. It is called again, on a newer state,
 	// if the block turns out to have changed.
 	apply func(*macpool.Block) error
-	// lazy changes wait for others, up to busyDelay; they are tried again until they are written.
+	// lazy changes wait for others, up to busyDelay; unless once is set they are tried again until they are written.
 	lazy bool
 	// soon is true for lazy changes that wait no longer than batchDelay.
 	soon bool
+	// once is true for lazy changes that are not tried again.
+	once bool
 	// done is called once, with the block as written, or with the error of apply or of the write.
 	done func(*macpool.Block, error)
 }
@@ -184,7 +186,7 @@ func (c *committer) flush(ctx context.Context, batch []change) {
 	}
 	for i, ch := range batch {
 		switch {
-		case err != nil && ch.lazy && !noRoom && ctx.Err() == nil:
+		case err != nil && ch.lazy && !ch.once && !noRoom && ctx.Err() == nil:
 			c.add(ctx, ch)
 		case err != nil:
 			ch.done(nil, err)

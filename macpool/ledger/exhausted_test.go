@@ -85,6 +85,26 @@ func TestWhoAsksAnExhaustedPoolWaitsForWhatIsGivenUp(t *testing.T) {
 	})
 }
 
+func TestAPoolIsNotExhaustedOnWhatACacheSays(t *testing.T) {
+	for _, size := range []int{1, 3, 300} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			in(t, size, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				for i := range size {
+					vm := fmt.Sprint("vm", i)
+					_, err := w.assign("r1", vm, anyFor("net")...)
+					require.NoError(t, err)
+					w.has(vm, true)
+				}
+				w.pass(2 * MaxAdmission)
+				w.stall("r2")
+				w.free("r1", "vm0")
+				_, err := w.assign("r2", "vma", anyFor("net")...)
+				require.NoError(t, err, "it is free, though the replica does not know yet")
+			})
+		})
+	}
+}
+
 func TestARefusalIsFinalIfWhatMayComeBackIsTooLittle(t *testing.T) {
 	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
 		for _, vm := range []string{"vma", "vmb"} {

@@ -123,6 +123,9 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 		l.takeBack(claims.fresh)
 		return macpool.Grant{}, err
 	}
+	for _, c := range claims.fresh {
+		l.noteRecorded(c.Claim, c.begun)
+	}
 	for i := range claims.macs {
 		if claims.macs[i] == (macpool.MAC{}) {
 			claims.macs[i], lent = lent[0], lent[1:]

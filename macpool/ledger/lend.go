@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 
 // patience is how long who asks an exhausted pool waits for an address to be given up.
 const patience = time.Second
+
+// maxUnwritable is in how many blocks that cannot be written a window is tried to be filled from: one that somebody
+// spoiled keeps nobody from the others, and where the store is away none does better.
+const maxUnwritable = 3
 
 // maxReservations is how often addresses of one block are reserved in a row: should others take away each time what was
 // got, another block is tried.
@@ -152,46 +157,84 @@ func (l *Ledger) startFillingLocked(w *window) {
 
 // fill reserves addresses until nobody waits and the window has some ahead. Where the pool has too few for those who
 // wait, addresses that others give up within patience do as well: those of an object that was deleted just now, and
-// those that other replicas have reserved. Else it fails with an *ExhaustedError, although what it got is kept.
+// those that other replicas have reserved. Else it fails with an *ExhaustedError, although what it got is kept. That is
+// decided on a fresh read of blocks that seem to be full.
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	ctx, cancel := context.WithTimeout(l.writer.ctx, patience)
 	defer cancel()
 	for {
 		changed := l.cache.change()
-		if err := l.fillFromBlocks(w, pool); err != nil {
-			return err
-		}
+		err := l.fillFromBlocks(w, pool)
 		if l.takeOver(w); !l.waiting(w) {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		l.contestOthers(pool, w)
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			if l.fillFromFull(w, pool); !l.waiting(w) {
+				return nil
+			}
 			return l.exhausted(pool)
 		}
 	}
 }
 
-// fillFromBlocks reserves free addresses, block by block, as many as are wanted and there are.
+// fillFromBlocks reserves free addresses, block by block, as many as are wanted and there are. It passes over blocks
+// that cannot be written, and fails if there are too many of them.
 func (l *Ledger) fillFromBlocks(w *window, pool macpool.Pool) error {
 	allowance := l.allowance(pool, w)
+	failed := map[macpool.Prefix]error{}
 	for prefix := range l.candidates(pool, w, l.wanted(w, allowance)) {
-		for range maxReservations {
-			want := l.wanted(w, allowance)
-			if want <= 0 {
-				return nil
-			}
-			err := l.reserve(w, pool, prefix, min(want, maxWindow))
-			if errors.Is(err, errFull) {
-				break
-			}
-			if err != nil {
-				return err
-			}
+		if failed[prefix] != nil {
+			continue
+		}
+		enough, err := l.fillFromBlock(w, pool, prefix, allowance)
+		if err != nil {
+			failed[prefix] = err
+		}
+		if enough || len(failed) == maxUnwritable {
+			break
 		}
 	}
-	return nil
+	return errors.Join(slices.Collect(maps.Values(failed))...)
+}
+
+// fillFromBlock reserves free addresses of one block, and reports whether there are as many as are wanted.
+func (l *Ledger) fillFromBlock(
+	w *window, pool macpool.Pool, prefix macpool.Prefix, allowance int,
+) (enough bool, err error) {
+	for range maxReservations {
+		want := l.wanted(w, allowance)
+		if want <= 0 {
+			return true, nil
+		}
+		err := l.reserve(w, pool, prefix, min(want, maxWindow))
+		if errors.Is(err, errFull) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// fillFromFull looks again at blocks that seem to have no address left: what this process knows of them may be old.
+func (l *Ledger) fillFromFull(w *window, pool macpool.Pool) {
+	looks := 0
+	for prefix := range pool.Set.Prefixes(w.cursor) {
+		if l.cache.block(prefix).FreeIn(pool.Set) > 0 {
+			continue
+		}
+		enough, err := l.fillFromBlock(w, pool, prefix, 1)
+		if looks++; enough || err != nil || looks == maxLooks {
+			return
+		}
+	}
 }
 
 // takeOver gives a window the addresses of its pool that are in other windows of this replica: pools may overlap, and

@@ -128,13 +128,24 @@ func (l *Ledger) record(b *macpool.Block, c macpool.Claim) error {
 	return b.Claim(c)
 }
 
+// noteHeld takes in that the store knows of a hold: that the address was lent need not be remembered any more.
+func (l *Ledger) noteHeld(c macpool.Claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noteHeldLocked(c)
+}
+
+func (l *Ledger) noteHeldLocked(c macpool.Claim) {
+	if lent, ok := l.memory.lent[c.MAC]; ok && lent.holder.Object == c.Holder.Object {
+		l.memory.endLending(c.MAC)
+	}
+}
+
 // noteRecorded remembers that a hold is in the store, by a write that began then.
 func (l *Ledger) noteRecorded(c macpool.Claim, begun time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lent, ok := l.memory.lent[c.MAC]; ok && lent.holder.Object == c.Holder.Object {
-		l.memory.endLending(c.MAC)
-	}
+	l.noteHeldLocked(c)
 	l.memory.recorded[c.MAC] = recording{object: c.Holder.Object, replica: c.Replica, since: c.Since, at: begun}
 	if l.clock.Since(l.memory.pruned) < reuseWithin {
 		return

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -202,6 +203,46 @@ func TestWhatIsBeingTakenBackIsNoAnswerAnyMore(t *testing.T) {
 		require.NoError(t, <-answered)
 		w.finishWrites()
 		_, held := w.hold(free.MAC)
+		assert.True(t, held, "it was answered")
+	})
+}
+
+// A slowReader answers nothing before it may.
+type slowReader struct {
+	ObjectReader
+	may chan struct{}
+}
+
+func (s slowReader) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	<-s.may
+	return s.ObjectReader.Has(ctx, o, m)
+}
+
+// A client that is not answered in time asks again while its first request is still being decided, and is refused.
+func TestWhatARequestWasGivenIsNoAnswerBeforeTheWholeRequestIsGranted(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		free, taken := named(t, "a", "52:54:00:00:00:01"), named(t, "b", "52:54:00:00:01:01")
+		w.has("vmb", true)
+		_, err := w.assign("r1", "vmb", taken)
+		require.NoError(t, err)
+		w.finishWrites()
+		may := make(chan struct{})
+		w.ledgers["r1"].objects = slowReader{w, may}
+		refused := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vma", free, taken)
+			refused <- err
+		}()
+		synctest.Wait()
+		_, held := w.hold(free.MAC)
+		require.True(t, held, "the first address is written, and the second is being looked at")
+		w.pass(time.Second)
+		_, err = w.assign("r1", "vma", free)
+		require.NoError(t, err)
+		close(may)
+		require.Error(t, <-refused)
+		w.finishWrites()
+		_, held = w.hold(free.MAC)
 		assert.True(t, held, "it was answered")
 	})
 }

@@ -82,6 +82,7 @@ func (l *Ledger) previewClaim(
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {
 		if err = l.checkTaken(ctx, &c, taken, looks); r.Pool.Tolerate && isRefusal(err) {
+			_ = errors.As(err, &taken) // it may name another holder
 			return taken, nil
 		}
 		if err != nil {

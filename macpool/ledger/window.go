@@ -71,10 +71,13 @@ func (w *window) withdraw(m macpool.MAC) bool {
 }
 
 // windowOfLocked returns the window of a pool for the name this replica reserves by now. Addresses reserved by an
-// earlier name are forgotten: the janitor may have settled them.
+// earlier name are given up, unless the janitor was faster.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {
+		if w != nil {
+			l.giveBackLocked(w)
+		}
 		w = &window{replica: replica, size: minWindow, used: l.clock.Now()}
 		if size := pool.Set.Size(); size > 0 {
 			w.cursor = pool.Set.At(rand.Uint64N(size)).Prefix()
@@ -159,7 +162,7 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	}
 	w.cursor = prefix
 	l.writer.enqueue(prefix, change{
-		lazy: len(w.queue) == 0, soon: true,
+		lazy: len(w.queue) == 0, soon: true, once: true,
 		apply: func(b *macpool.Block) error {
 			got = l.take(b, w, pool, n, got)
 			if len(got) == 0 {
@@ -208,7 +211,7 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 			l.unreserveLocked(m, w.replica)
 		}
 	}
-	if l.closed {
+	if replica, _ := l.lease.Replica(); l.closed || replica != w.replica {
 		l.giveBackLocked(w)
 	}
 	l.serveLocked(w)

@@ -170,6 +170,35 @@ func TestNothingIsLentFromAWindowOfAnEarlierName(t *testing.T) {
 	})
 }
 
+func TestAWindowOfAnEarlierNameIsGivenUp(t *testing.T) {
+	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.finishWrites()
+		require.Len(t, w.reservedBy("r1"), 1)
+		w.leases["r1"].set("r1b", true)
+		_, err = w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err, "the janitor takes more than a minute to see that r1 is dead")
+	})
+}
+
+func TestAWindowThatIsFilledUnderAnEarlierNameIsGivenUp(t *testing.T) {
+	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
+		reachable := w.holdUp(nil)
+		failed := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vma", anyFor("net")...)
+			failed <- err
+		}()
+		synctest.Wait()
+		w.leases["r1"].set("r1b", true)
+		close(reachable)
+		require.ErrorIs(t, <-failed, macpool.ErrNotReady)
+		w.finishWrites()
+		assert.Empty(t, w.reservedBy("r1"))
+	})
+}
+
 func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
 	for name, ask := range map[string]macpool.Ask{
 		"for any address": {Interface: "net"},
