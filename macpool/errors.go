@@ -109,9 +109,14 @@ func (e *ExhaustedError) Error() string {
 // A NoPoolError says that no pool serves a namespace.
 type NoPoolError struct {
 	Namespace string
+	// None says that there is no pool at all, or none is known yet. One is made then: asking again helps.
+	None bool
 }
 
 func (e *NoPoolError) Error() string {
+	if e.None {
+		return "there is no MACPool now, or none is known yet; one is made where there is none: try again in a moment"
+	}
 	return fmt.Sprintf(
 		"no MACPool serves namespace %s: create one without spec.namespaceSelector, or one whose selector matches the namespace",
 		e.Namespace,

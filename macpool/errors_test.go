@@ -49,6 +49,10 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			want: "no MACPool serves namespace default: create one without spec.namespaceSelector, or one whose selector " +
 				"matches the namespace",
 		},
+		"no pool at all": {
+			err:  &NoPoolError{Namespace: "default", None: true},
+			want: "there is no MACPool now, or none is known yet; one is made where there is none: try again in a moment",
+		},
 		"busy for less than a second": {
 			err:  &BusyError{MAC: m, After: 300 * time.Millisecond, Why: "is being released"},
 			want: "02:00:00:00:00:01 is being released: try again in 1s",

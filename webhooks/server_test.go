@@ -252,6 +252,7 @@ func TestRefusalsOfTheLedger(t *testing.T) {
 		"busy and taken is final":        {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
 		"exhausted":                      {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
 		"no pool":                        {err: &macpool.NoPoolError{Namespace: "n"}, denied: []string{at}},
+		"no pool yet":                    {err: &macpool.NoPoolError{Namespace: "n", None: true}, denied: []string{at}, retry: 2},
 		"not ready is to be tried again": {err: macpool.ErrNotReady, denied: []string{at}, retry: 2},
 		"a failure beside a refusal":     {err: errors.Join(taken, errors.New("connection refused")), unknown: "connection refused"},
 		"out of time is no refusal":      {err: context.DeadlineExceeded, unknown: "deadline"},

@@ -170,7 +170,7 @@ func (v *Verdict) refuse(err error, o order) error {
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))
-		case errors.As(err, &exhausted) && exhausted.Passing():
+		case errors.As(err, &exhausted) && exhausted.Passing(), errors.As(err, &poolless) && poolless.None:
 			retry = max(retry, notReadyRetry)
 			denied.deny(field.Forbidden(o.path, err.Error()))
 		case errors.As(err, &exhausted), errors.As(err, &poolless):
@@ -196,7 +196,8 @@ func isFinal(err error) bool {
 	var taken *macpool.TakenError
 	var exhausted *macpool.ExhaustedError
 	var poolless *macpool.NoPoolError
-	return errors.As(err, &taken) || errors.As(err, &poolless) || errors.As(err, &exhausted) && !exhausted.Passing()
+	return errors.As(err, &taken) || errors.As(err, &poolless) && !poolless.None ||
+		errors.As(err, &exhausted) && !exhausted.Passing()
 }
 
 // response returns the verdict in the form of the admission API.
@@ -260,12 +261,13 @@ func undecided(request *admissionv1.AdmissionRequest, code int32, err error) *ad
 	return response
 }
 
-// passing reports whether an error is that the API server was slow, busy, starting or ending, or that something failed
-// in it, such as etcd that has just got another leader. What it has no room for, it never takes.
+// passing reports whether an error is that the API server was slow, busy, starting or ending, that something failed in
+// it, such as etcd that has just got another leader, or that others were faster too often. What it has no room for, it
+// never takes.
 func passing(err error) bool {
 	var status apierrors.APIStatus
 	failed := errors.As(err, &status) && status.Status().Code >= http.StatusInternalServerError
-	return failed && !errors.Is(err, macpool.ErrTooLarge) ||
+	return failed && !errors.Is(err, macpool.ErrTooLarge) || errors.Is(err, macpool.ErrConflict) ||
 		errors.Is(err, context.DeadlineExceeded) || apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }

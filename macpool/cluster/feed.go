@@ -125,7 +125,7 @@ func (f *Feed) poolChanged(o client.Object) {
 	rule, err := ReadPool(o.(*v1alpha1.MACPool))
 	if err != nil {
 		f.Log.Error(err, "Ignoring a MACPool that cannot be read", "pool", o.GetName())
-		f.Pools.DropPool(o.GetName())
+		f.Pools.SpoilPool(o.GetName())
 		return
 	}
 	f.Pools.SetPool(rule)

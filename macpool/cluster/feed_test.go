@@ -158,6 +158,12 @@ func TestFeedStories(t *testing.T) {
 			_, err := f.Pools.For("default")
 			var poolless *macpool.NoPoolError
 			require.ErrorAs(w.t, err, &poolless)
+			assert.False(w.t, poolless.None, "nobody makes another beside it")
+			require.NoError(w.t, w.client.Delete(w.ctx, odd))
+			w.pass(time.Second)
+			_, err = f.Pools.For("default")
+			require.ErrorAs(w.t, err, &poolless)
+			assert.True(w.t, poolless.None, "the janitor is about to make one")
 		},
 		"metrics count addresses, blocks that cannot be read, and collisions": func(w *world, f *Feed) {
 			w.create(pool("general", nil))

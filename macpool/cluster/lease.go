@@ -148,6 +148,7 @@ func (t *Lease) stamp(
 	for {
 		next := last.DeepCopy()
 		next.Spec.RenewTime = &at
+		mark(next)
 		err := t.Client.Patch(ctx, next, client.MergeFromWithOptions(last, client.MergeFromWithOptimisticLock{}))
 		if err == nil || !apierrors.IsConflict(err) {
 			return next, err
@@ -161,6 +162,12 @@ func (t *Lease) stamp(
 		}
 		last = stored
 	}
+}
+
+// mark says that a Lease is a replica's, and how that reads blocks: also where somebody took it away.
+func mark(lease *coordinationv1.Lease) {
+	metav1.SetMetaDataLabel(&lease.ObjectMeta, ReplicaLabel, "true")
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, ReadsAnnotation, readsRows)
 }
 
 // older reports whether a Lease is of an earlier version than another.
@@ -180,11 +187,8 @@ func (t *Lease) abandon(name string) {
 
 func (t *Lease) newLease(now metav1.MicroTime) *coordinationv1.Lease {
 	name := t.Pod + "-" + rand.String(8)
-	return &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: t.Namespace, Name: name, Labels: map[string]string{ReplicaLabel: "true"},
-			Annotations: map[string]string{ReadsAnnotation: readsRows},
-		},
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: name},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &name,
 			LeaseDurationSeconds: ptr.To(int32(LeaseDuration / time.Second)),
@@ -192,6 +196,8 @@ func (t *Lease) newLease(now metav1.MicroTime) *coordinationv1.Lease {
 			RenewTime:            &now,
 		},
 	}
+	mark(lease)
+	return lease
 }
 
 // End gives up the right and removes the Lease. Reservations should have been given back before.

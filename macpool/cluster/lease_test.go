@@ -73,6 +73,19 @@ func TestLeaseStories(t *testing.T) {
 			assert.Equal(w.t, before, after)
 			assert.Equal(w.t, "by hand", w.leases()[0].Annotations["note"])
 		},
+		"what says that a Lease is a replica's, and how that reads blocks, comes back": func(w *world) {
+			l, stop := w.lease()
+			defer stop()
+			changed := w.leases()[0]
+			changed.Labels, changed.Annotations = nil, nil
+			require.NoError(w.t, w.client.Update(w.ctx, &changed))
+			w.pass(LeaseDuration / renewalsPerLease)
+			require.Len(w.t, w.leases(), 1)
+			assert.Equal(w.t, readsRows, w.leases()[0].Annotations[ReadsAnnotation])
+			name, ok := l.Replica()
+			assert.True(w.t, ok)
+			assert.Equal(w.t, w.leases()[0].Name, name)
+		},
 		"a replica that has no Lease yet lends nothing": func(w *world) {
 			w.lost.Store(true)
 			l, stop := w.lease()

@@ -100,6 +100,7 @@ func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
 type Pools struct {
 	mu         sync.RWMutex        // guards what follows
 	rules      map[string]PoolRule // as they are written
+	unreadable map[string]bool     // those that cannot be read
 	lending    map[string]PoolRule // the same without what is foreign
 	foreign    []macpool.Range
 	namespaces map[string]labels.Set
@@ -117,7 +118,7 @@ func (p *Pools) For(namespace string) (PoolRule, error) {
 	}
 	rule, ok := ChoosePool(rules, has)
 	if !ok {
-		return PoolRule{}, &macpool.NoPoolError{Namespace: namespace}
+		return PoolRule{}, &macpool.NoPoolError{Namespace: namespace, None: len(p.rules)+len(p.unreadable) == 0}
 	}
 	return rule, nil
 }
@@ -153,6 +154,7 @@ func (p *Pools) SetPool(rule PoolRule) {
 	if p.rules == nil {
 		p.rules, p.lending = map[string]PoolRule{}, map[string]PoolRule{}
 	}
+	delete(p.unreadable, rule.Name)
 	p.rules[rule.Name] = rule
 	p.lending[rule.Name] = p.withoutForeignLocked(rule)
 }
@@ -179,8 +181,24 @@ func (p *Pools) withoutForeignLocked(rule PoolRule) PoolRule {
 func (p *Pools) DropPool(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.dropLocked(name)
+}
+
+// SpoilPool takes in that a pool is there and cannot be read. It lends nothing.
+func (p *Pools) SpoilPool(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropLocked(name)
+	if p.unreadable == nil {
+		p.unreadable = map[string]bool{}
+	}
+	p.unreadable[name] = true
+}
+
+func (p *Pools) dropLocked(name string) {
 	delete(p.rules, name)
 	delete(p.lending, name)
+	delete(p.unreadable, name)
 }
 
 // SetNamespace takes in the labels of a namespace; nil if it is gone.
