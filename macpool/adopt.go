@@ -27,10 +27,14 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 	b.Set(m, e)
 }
 
+// maxGenerated is how much of a generateName the API server makes a name of: the first 58 bytes, before five that are
+// random (k8s.io/apiserver/pkg/storage/names).
+const maxGenerated = 58
+
 // Becomes reports whether an object created by generateName may be the named one, now that it has its name.
 func (o Object) Becomes(named Object) bool {
 	return o.Name == "" && o.GenerateName != "" && o.Kind == named.Kind && o.Namespace == named.Namespace &&
-		strings.HasPrefix(named.Name, o.GenerateName)
+		strings.HasPrefix(named.Name, o.GenerateName[:min(len(o.GenerateName), maxGenerated)])
 }
 
 // EndReservations ends the reservations of a replica that is dead: its addresses go to those who have them, the others

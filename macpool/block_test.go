@@ -90,6 +90,25 @@ func TestBlockClaim(t *testing.T) {
 			claim: Claim{Holder: holderOf("vmc", "net"), Share: Sharing{With: vmNamed("vma")}}, want: "0a vma vmb(shared)",
 			err: "is held by VirtualMachine default/vmb",
 		},
+		"a VM is given what the instance has that it is about to take over": {
+			before: func(b *Block) {
+				b.Adopt(address, Holder{Object: Object{Kind: KindVMI, Namespace: "default", Name: "vma"}}, base)
+			},
+			claim: Claim{Holder: holderOf("vma", "net")}, want: "0a vma vma",
+		},
+		"a VM is not given what an instance of another name has": {
+			before: func(b *Block) {
+				b.Adopt(address, Holder{Object: Object{Kind: KindVMI, Namespace: "default", Name: "vma"}}, base)
+			},
+			claim: Claim{Holder: holderOf("vmb", "net")}, want: "0a vma",
+			err: "is held by VirtualMachineInstance default/vma",
+		},
+		"nor one in another namespace": {
+			before: func(b *Block) {
+				b.Adopt(address, Holder{Object: Object{Kind: KindVMI, Namespace: "other", Name: "vma"}}, base)
+			},
+			claim: Claim{Holder: holderOf("vma", "net")}, want: "0a vma", err: "in another namespace",
+		},
 		"the second of two that share it may ask again": {
 			before: func(b *Block) {
 				held(b)
@@ -177,11 +196,17 @@ func TestBlockReleaseEndsOneGiftOnly(t *testing.T) {
 func TestBlockAdopt(t *testing.T) {
 	m := MAC{2, 0, 0, 0, 0, 1}
 	nameless := Holder{Object: Object{Kind: KindVM, Namespace: "default", GenerateName: "vm-", Claim: "c"}}
+	long := nameless
+	long.GenerateName = strings.Repeat("x", 60) + "-"
+	cutOff := strings.Repeat("x", 58) + "abcde"
 	for name, tc := range map[string]struct {
 		before []Holder
 		adopt  Holder
 		want   string
 	}{
+		"the API server cuts off the end of a long generateName": {
+			before: []Holder{long}, adopt: holderOf(cutOff, "net"), want: "01 " + cutOff,
+		},
 		"a VM that passed admission by becomes a holder": {adopt: holderOf("vm-1", "net"), want: "01 vm-1"},
 		"beside another": {before: []Holder{holderOf("vma", "net")}, adopt: holderOf("vm-1", "net"), want: "01 vma vm-1"},
 		"a VM created by generateName takes over what it asked": {before: []Holder{nameless}, adopt: holderOf("vm-1", "net"), want: "01 vm-1"},
@@ -282,10 +307,11 @@ func TestCountsAreThoseOfTheEntries(t *testing.T) {
 	}
 	check(b, 2, 0, false)
 	check(before, 2, 3, true, "r1")
-	assert.Len(t, Collisions([]*Block{b}, func(Object) Condition { return Condition{Running: true} }), 1)
+	has, running := func(MAC, Object) bool { return true }, func(Object) Condition { return Condition{Running: true} }
+	assert.Len(t, Collisions([]*Block{b}, has, running), 1)
 	b.Set(MAC{2, 0, 0, 0, 0, 2}, Entry{})
 	check(b, 1, 0, false)
-	assert.Empty(t, Collisions([]*Block{b}, func(Object) Condition { return Condition{Running: true} }))
+	assert.Empty(t, Collisions([]*Block{b}, has, running))
 }
 
 func TestWhatABlockHadIsTakenInAgain(t *testing.T) {

@@ -48,6 +48,7 @@ func (b *Block) Claim(c Claim) error {
 	others := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
 		return h.Object == c.Holder.Object || slices.ContainsFunc(c.Gone, h.sameGift)
 	})
+	strangers := slices.DeleteFunc(slices.Clone(others), func(h Hold) bool { return h.isInstanceOf(c.Holder.Object) })
 	before, renewal := e.HoldOf(c.Holder.Object)
 	if !renewal && !c.Regardless {
 		if e.Unread != "" {
@@ -57,11 +58,11 @@ func (b *Block) Claim(c Claim) error {
 					"correct or remove that row",
 			}
 		}
-		if err := mayJoin(c, others, e.Reservation); err != nil {
+		if err := mayJoin(c, strangers, e.Reservation); err != nil {
 			return err
 		}
 	}
-	shared := before.Shared || len(others) > 0 && c.Share.allows(others) == nil
+	shared := before.Shared || len(strangers) > 0 && c.Share.allows(strangers) == nil
 	e.Holds = append(others, Hold{Holder: c.Recipient(), Shared: shared, Since: c.Since})
 	if e.Reservation.Replica == c.Replica {
 		e.Reservation = Reservation{}

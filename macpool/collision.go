@@ -33,20 +33,24 @@ type Condition struct {
 	Running, Migrating bool
 }
 
-// Collisions returns the addresses in these blocks that have several holders, by address. Two may have one on purpose,
-// as long as they do not both run without a live migration; a third may not.
-func Collisions(blocks []*Block, now func(Object) Condition) []Collision {
+// Collisions returns the addresses in these blocks that several holders have, by address. Two may have one on purpose,
+// as long as they do not both run without a live migration; a third may not. has reports whether an object is there and
+// has an address: one that holds it without may never have been created, or is gone.
+func Collisions(blocks []*Block, has func(MAC, Object) bool, now func(Object) Condition) []Collision {
 	var found []Collision
 	for _, b := range blocks {
 		if b.counts.several == 0 {
 			continue
 		}
 		for m, e := range b.Entries() {
-			if len(e.Holds) < 2 || len(e.Holds) == 2 && inTurn(e.Holds[0], e.Holds[1], now) {
+			holds := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
+				return !has(m, h.Object) || slices.ContainsFunc(e.Holds, func(of Hold) bool { return h.isInstanceOf(of.Object) })
+			})
+			if len(holds) < 2 || len(holds) == 2 && inTurn(holds[0], holds[1], now) {
 				continue
 			}
 			c := Collision{MAC: m}
-			for _, h := range e.Holds {
+			for _, h := range holds {
 				c.Holders = append(c.Holders, h.Holder)
 			}
 			found = append(found, c)

@@ -12,6 +12,7 @@ import (
 func TestCollisions(t *testing.T) {
 	m := MAC{2, 0, 0, 0, 0, 1}
 	vma, vmb, vmc := Holder{Object: vmNamed("vma")}, Holder{Object: vmNamed("vmb")}, Holder{Object: vmNamed("vmc")}
+	instance := Holder{Object: Object{Kind: KindVMI, Namespace: "default", Name: "vma"}}
 	anyone := Condition{Sharing: Sharing{Anyone: true}}
 	names := func(o Holder) Condition { return Condition{Sharing: Sharing{With: o.Object}} }
 	running := func(c Condition) Condition { c.Running = true; return c }
@@ -20,6 +21,7 @@ func TestCollisions(t *testing.T) {
 	for name, tc := range map[string]struct {
 		holds []Hold
 		now   map[Object]Condition
+		gone  []Object
 		want  []Holder
 	}{
 		"one holder":                      {holds: two[:1]},
@@ -51,7 +53,13 @@ func TestCollisions(t *testing.T) {
 		"one that names somebody else": {
 			holds: two, now: map[Object]Condition{vmb.Object: names(vmc)}, want: []Holder{vma, vmb},
 		},
-		"one that names itself": {holds: two, now: map[Object]Condition{vmb.Object: names(vmb)}, want: []Holder{vma, vmb}},
+		"one that names itself":                               {holds: two, now: map[Object]Condition{vmb.Object: names(vmb)}, want: []Holder{vma, vmb}},
+		"one that is not there, or does not have it any more": {holds: two, gone: []Object{vmb.Object}},
+		"two, and a third that is not there": {
+			holds: append(slices.Clone(two), Hold{Holder: vmc}), gone: []Object{vma.Object}, want: []Holder{vmb, vmc},
+		},
+		"a VM and the instance that it is about to take over": {holds: []Hold{{Holder: instance}, {Holder: vma}}},
+		"a VM and an instance of another name":                {holds: []Hold{{Holder: instance}, {Holder: vmb}}, want: []Holder{instance, vmb}},
 		"a third is one too many": {
 			holds: append(slices.Clone(consented), Hold{Holder: vmc, Shared: true}),
 			now:   map[Object]Condition{vmb.Object: anyone, vmc.Object: anyone}, want: []Holder{vma, vmb, vmc},
@@ -60,7 +68,8 @@ func TestCollisions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := NewBlock(m.Prefix())
 			b.Set(m, Entry{Holds: tc.holds})
-			found := Collisions([]*Block{b}, func(o Object) Condition { return tc.now[o] })
+			has := func(_ MAC, o Object) bool { return !slices.Contains(tc.gone, o) }
+			found := Collisions([]*Block{b}, has, func(o Object) Condition { return tc.now[o] })
 			if tc.want == nil {
 				assert.Empty(t, found)
 				return

@@ -45,6 +45,12 @@ func (o Object) NameFor(asker Object) string {
 	return "another VM, in another namespace"
 }
 
+// isInstanceOf reports whether an instance without a VM is what a VM of its name runs: KubeVirt takes over one that was
+// left behind (kubectl delete --cascade=orphan) once the VM is made again. There are never two of a name.
+func (o Object) isInstanceOf(vm Object) bool {
+	return o.Kind == KindVMI && vm.Kind == KindVM && o.Namespace == vm.Namespace && o.Name == vm.Name
+}
+
 // secondLook is added to the claim of an object whose creation was looked at again.
 const secondLook = "-2"
 

@@ -5,6 +5,7 @@ package janitor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,12 +63,15 @@ func (j *Janitor) applyAll(edits []edit, b *macpool.Block) {
 	}
 }
 
-// writeLater has the edits of a subject made together with others, and returns at once.
+// writeLater has the edits of a subject made together with others, and returns at once. Where addresses become free
+// they are made soon: who asks an exhausted pool waits no longer.
 func (j *Janitor) writeLater(who subject, edits []edit) {
 	for prefix, edits := range byBlock(edits) {
-		j.unwritten.add(who, 1)
-		j.Ledger.EditLater(prefix, func(b *macpool.Block) { j.applyAll(edits, b) }, func(err error) {
-			j.unwritten.add(who, -1)
+		w := write{who: who, prefix: prefix}
+		frees := slices.ContainsFunc(edits, func(e edit) bool { return e.release != (macpool.Hold{}) })
+		j.unwritten.add(w, 1)
+		j.Ledger.EditLater(prefix, frees, func(b *macpool.Block) { j.applyAll(edits, b) }, func(err error) {
+			j.unwritten.add(w, -1)
 			if err != nil {
 				j.Log.Error(err, "Cannot record the addresses of an object", "pod", who.pod, "key", who.key)
 			}
@@ -75,28 +79,34 @@ func (j *Janitor) writeLater(who subject, edits []edit) {
 	}
 }
 
-// A tally counts the writes under way for each subject, so that none is decided on again before. The zero tally is
+// A write is of what one subject has in one block.
+type write struct {
+	who    subject
+	prefix macpool.Prefix
+}
+
+// A tally counts the writes under way, so that what they are about is not decided on again before. The zero tally is
 // empty.
 type tally struct {
 	mu     sync.Mutex // guards writes
-	writes map[subject]int
+	writes map[write]int
 }
 
-func (t *tally) add(who subject, n int) {
+func (t *tally) add(w write, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.writes == nil {
-		t.writes = map[subject]int{}
+		t.writes = map[write]int{}
 	}
-	if t.writes[who] += n; t.writes[who] == 0 {
-		delete(t.writes, who)
+	if t.writes[w] += n; t.writes[w] == 0 {
+		delete(t.writes, w)
 	}
 }
 
-func (t *tally) has(who subject) bool {
+func (t *tally) has(w write) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.writes[who] > 0
+	return t.writes[w] > 0
 }
 
 // retry does something again and again until it succeeds, with the error of the last attempt in failed.

@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -89,6 +90,26 @@ func TestFreeingStories(t *testing.T) {
 			require.ErrorAs(w.t, err, &taken)
 			w.pass(grown)
 			assert.Equal(w.t, "VirtualMachineInstance default/vma", w.holderOf(mac(1)))
+		},
+		"a VM that is made again takes over the instance it left behind, with its addresses": func(w *world) {
+			w.startJanitor()
+			m := w.admitted("r1", "vma")
+			w.create(newVMI("vma", "Running", true, m))
+			w.pass(grown)
+			w.put(newVMI("vma", "Running", false, m)) // kubectl delete --cascade=orphan
+			w.remove(vmKind(), "vma")
+			w.pass(grown)
+			require.Equal(w.t, "VirtualMachineInstance default/vma", w.holderOf(m))
+			_, err := w.assign("r1", vmNamed("other"), m)
+			require.Error(w.t, err)
+			again, err := w.assign("r1", vmNamed("vma"), m)
+			require.NoError(w.t, err, "it is the VM's own")
+			w.create(newVM("vma", again))
+			w.pass(4 * sweepInterval)
+			assert.Empty(w.t, w.janitor.Collisions())
+			w.put(newVMI("vma", "Running", true, m)) // KubeVirt has taken it over
+			w.pass(grown)
+			assert.Equal(w.t, vma, w.holderOf(m))
 		},
 		"an instance that runs on the address its VM had before keeps it": func(w *world) {
 			w.create(newVM("vma", mac(1)))
@@ -187,6 +208,68 @@ func TestFreeingStories(t *testing.T) {
 			assert.NotEmpty(w.t, w.holderOf(m), "it may come yet")
 			w.pass(grown)
 			assert.Empty(w.t, w.holderOf(m))
+		},
+		"what was given to a generateName is free though objects of another kind cannot be listed": func(w *world) {
+			w.startJanitor()
+			for _, kind := range []string{macpool.KindVM, macpool.KindPod} {
+				for n := range byte(4) {
+					o := macpool.Object{Kind: kind, Namespace: "default", GenerateName: "gen-", Claim: fmt.Sprint(n)}
+					_, err := w.assign("r1", o, macpool.MAC{0x52, 0x54, 0, byte(len(kind)), n, n})
+					require.NoError(w.t, err)
+				}
+			}
+			w.fail(func(r *http.Request) error {
+				if strings.HasSuffix(r.URL.Path, "/virtualmachines") {
+					return errors.New("connection refused")
+				}
+				return nil
+			})
+			w.pass(grown)
+			for n := range byte(4) {
+				assert.Empty(w.t, w.holderOf(macpool.MAC{0x52, 0x54, 0, byte(len(macpool.KindPod)), n, n}))
+				assert.NotEmpty(w.t, w.holderOf(macpool.MAC{0x52, 0x54, 0, byte(len(macpool.KindVM)), n, n}))
+			}
+			w.fail(nil)
+		},
+		"a name that a long generateName made, which is cut off, takes over at once": func(w *world) {
+			w.startJanitor()
+			long := strings.Repeat("x", 62) + "-"
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: long, Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			name := long[:58] + "abcde"
+			w.create(newVM(name, m))
+			w.pass(2 * debounce)
+			assert.Equal(w.t, "VirtualMachine default/"+name, w.holderOf(m))
+		},
+		"what was given to a VM of a name that none can have is free after a while": func(w *world) {
+			w.startJanitor()
+			for _, name := range []string{"a/b", "..", "50%"} {
+				m, err := w.assign("r1", vmNamed(name), macpool.MAC{})
+				require.NoError(w.t, err)
+				_, err = w.assign("r1", vmNamed("other"), m)
+				var busy *macpool.BusyError
+				require.ErrorAs(w.t, err, &busy, name)
+			}
+			w.pass(grown)
+			assert.Empty(w.t, w.holders())
+		},
+		"an address in a block that cannot be written keeps no other of its VM": func(w *world) {
+			first, second, third := mac(1), macpool.MAC{0x52, 0x54, 0, 0, 1, 1}, macpool.MAC{0x52, 0x54, 0, 0, 2, 1}
+			w.create(newVM("vma", first, second))
+			w.startJanitor()
+			w.pass(grown)
+			w.refuseWrites(first.Prefix())
+			w.put(newVM("vma", second))
+			w.pass(2 * debounce)
+			w.put(newVM("vma", third))
+			w.pass(3 * debounce)
+			assert.Equal(w.t, vma, w.holderOf(first), "nobody could free it")
+			assert.Empty(w.t, w.holderOf(second))
+			assert.Equal(w.t, vma, w.holderOf(third))
+			w.fail(nil)
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(first))
 		},
 		"a cache that is behind frees nothing: the VM is looked at": func(w *world) {
 			w.startJanitor()

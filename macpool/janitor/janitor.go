@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -141,9 +142,6 @@ func (j *Janitor) work(ctx context.Context) {
 // an error, so that the others are seen to.
 func (j *Janitor) reconcile(ctx context.Context, who subject) (recheck time.Duration, err error) {
 	defer recovered(&err)
-	if j.unwritten.has(who) {
-		return debounce, nil
-	}
 	edits, recheck, err := j.decide(ctx, who)
 	if err != nil {
 		return 0, err
@@ -159,6 +157,15 @@ func recovered(err *error) {
 	}
 }
 
+// leaveOut takes out of a correction what is being written already, and reports whether there was any.
+func (j *Janitor) leaveOut(who subject, s correction) bool {
+	before := len(s.adopt) + len(s.release)
+	underWay := func(m macpool.MAC) bool { return j.unwritten.has(write{who: who, prefix: m.Prefix()}) }
+	maps.DeleteFunc(s.adopt, func(m macpool.MAC, _ string) bool { return underWay(m) })
+	maps.DeleteFunc(s.release, func(m macpool.MAC, _ macpool.Hold) bool { return underWay(m) })
+	return len(s.adopt)+len(s.release) < before
+}
+
 // decide returns what to change so that the ledger agrees with one subject, and when to look again.
 func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
@@ -172,6 +179,9 @@ func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, rechec
 	var live map[macpool.Object]map[macpool.MAC]string
 	for _, o := range who.holders() {
 		s := compare(cached[o], j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
+		if j.leaveOut(who, s) {
+			s.recheck = debounce
+		}
 		if s.recheck > 0 && (recheck == 0 || s.recheck < recheck) {
 			recheck = s.recheck
 		}

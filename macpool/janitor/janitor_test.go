@@ -17,7 +17,7 @@ func TestPanicsOfJobsAreErrors(t *testing.T) {
 	})
 	assert.NotPanics(t, func() {
 		j := &Janitor{VMs: &panicking{name: "odd"}}
-		_, err := j.reconcile(t.Context(), subject{key: types.NamespacedName{Name: "odd"}})
+		_, err := j.reconcile(t.Context(), subject{key: types.NamespacedName{Namespace: "default", Name: "odd"}})
 		assert.ErrorContains(t, err, "panic: odd")
 	})
 }

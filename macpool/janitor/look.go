@@ -43,20 +43,23 @@ func (f *finding) note(o macpool.Object, addresses map[macpool.MAC]string) {
 	}
 }
 
+// shows reports whether an object was found to have an address, or may have it and cannot be seen.
+func (f *finding) shows(m macpool.MAC, o macpool.Object) bool {
+	return f.unseen[o.Kind] || slices.ContainsFunc(f.has[m], func(h macpool.Holder) bool { return h.Object == o })
+}
+
 // all are the addresses of every VM, instance and pod of the cluster, in one consistent read of each kind. Kinds that
 // the API server does not know now are not seen: what they hold may be there all the same.
-func (c Objects) all(ctx context.Context) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
+func (c Objects) all(ctx context.Context) (*finding, error) {
 	found := newFinding(nil)
 	found.every = true
-	return found.has, found.unseen, c.listAll(ctx, found)
+	return found, c.listAll(ctx, found)
 }
 
 // who is all for a few addresses.
-func (c Objects) who(
-	ctx context.Context, macs []macpool.MAC,
-) (has map[macpool.MAC][]macpool.Holder, unseen map[string]bool, err error) {
+func (c Objects) who(ctx context.Context, macs []macpool.MAC) (*finding, error) {
 	found := newFinding(macs)
-	return found.has, found.unseen, c.listAll(ctx, found)
+	return found, c.listAll(ctx, found)
 }
 
 func (c Objects) listAll(ctx context.Context, found *finding) error {
@@ -68,6 +71,9 @@ func (c Objects) listAll(ctx context.Context, found *finding) error {
 
 // listLike finds what objects of the kind and the namespace of another have. Instances are looked at with their VMs.
 func (c Objects) listLike(ctx context.Context, found *finding, o macpool.Object) error {
+	if !named(o.Namespace) {
+		return nil
+	}
 	if o.Kind == macpool.KindPod {
 		return c.listPods(ctx, found, client.InNamespace(o.Namespace))
 	}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -82,8 +83,12 @@ func (s subject) holders() []macpool.Object {
 	return []macpool.Object{vmObject(s.key), {Kind: macpool.KindVMI, Namespace: s.key.Namespace, Name: s.key.Name}}
 }
 
-// addresses returns what a subject has now, by whom they are held.
+// addresses returns what a subject has now, by whom they are held. One that the API server cannot be asked for has
+// nothing: names are judged after admission, so a block may have any.
 func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]map[macpool.MAC]string, error) {
+	if !named(s.key.Namespace) || !named(s.key.Name) {
+		return nil, nil
+	}
 	if !s.pod {
 		return c.addressesOfVM(ctx, s.key)
 	}
@@ -99,6 +104,9 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	}
 	return map[macpool.Object]map[macpool.MAC]string{podObject(s.key): addressesOf(p, c.TakesMAC)}, nil
 }
+
+// named reports whether an object, or its namespace, can have a name.
+func named(name string) bool { return name != "" && len(path.IsValidPathSegmentName(name)) == 0 }
 
 // pod returns a pod that may have addresses of its own, nil if there is none.
 func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {

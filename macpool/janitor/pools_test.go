@@ -137,6 +137,25 @@ func TestReportStories(t *testing.T) {
 			assert.Empty(w.t, w.janitor.Collisions())
 			w.sharing[m] = false
 		},
+		"a creation that the pool tolerates, and that others reject, is no collision": func(w *world) {
+			pool := w.pool()
+			pool.Spec.Enforcement = v1alpha1.EnforcementWarn
+			require.NoError(w.t, w.client.Update(w.ctx, pool))
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.sharing[mac(1)] = true
+			for _, o := range []macpool.Object{
+				vmNamed("rejected"), {Kind: macpool.KindVM, Namespace: "default", GenerateName: "gen-", Claim: "c"},
+			} {
+				_, err := w.assign("r1", o, mac(1))
+				require.NoError(w.t, err)
+			}
+			for range grown / sweepInterval {
+				w.pass(sweepInterval)
+				assert.Empty(w.t, w.janitor.Collisions())
+			}
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		},
 		"a receiver shares with its source until both run and nothing migrates": func(w *world) {
 			w.sharing[mac(1)] = true
 			receiver := newVM("receiver", mac(1))

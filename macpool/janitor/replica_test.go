@@ -120,6 +120,62 @@ func TestReplicaStories(t *testing.T) {
 			w.pass(2 * sweepInterval)
 			assert.Empty(w.t, w.holderOf(m))
 		},
+		"what a dead replica had is settled in the sweep in which another block, or another dead replica, could not be": func(w *world) {
+			w.startJanitor()
+			w.start("r2")
+			w.start("r3")
+			w.admitted("r3", "vmc")
+			w.pass(time.Second)
+			names := map[string]string{}
+			for _, r := range []string{"r2", "r3"} {
+				names[r], _ = w.replicas[r].lease.Replica()
+			}
+			spoiled, good := mac(0).Prefix(), macpool.MAC{0x52, 0x54, 0, 0, 1}.Prefix()
+			for _, p := range []macpool.Prefix{spoiled, good} {
+				require.NoError(w.t, w.replicas["r1"].ledger.Edit(w.ctx, p, func(b *macpool.Block) {
+					for i := range byte(8) {
+						b.Set(p.Address(i), macpool.Entry{
+							Reservation: macpool.Reservation{Replica: names["r2"], Since: time.Now()},
+						})
+					}
+				}))
+			}
+			w.refuseWrites(spoiled)
+			w.replicas["r2"].kill()
+			w.replicas["r3"].kill()
+			w.pass(dead + sweepInterval)
+			assert.Len(w.t, w.reservedBy(names["r2"]), 8, "those of the block that cannot be written")
+			assert.Empty(w.t, w.reservedBy(names["r3"]))
+			gone := func(replica string) bool {
+				err := w.client.Get(w.ctx, w.leaseKey(names[replica]), &coordinationv1.Lease{})
+				return apierrors.IsNotFound(err)
+			}
+			assert.False(w.t, gone("r2"))
+			assert.True(w.t, gone("r3"))
+			w.fail(nil)
+			w.pass(2 * sweepInterval)
+			assert.Empty(w.t, w.reservedBy(names["r2"]))
+			assert.True(w.t, gone("r2"))
+		},
+		"a replica whose Lease lost its label by hand lives on": func(w *world) {
+			w.startJanitor()
+			r := w.start("r2")
+			w.admitted("r2", "vma")
+			w.pass(time.Second)
+			name, _ := r.lease.Replica()
+			unmark := func() {
+				var lease coordinationv1.Lease
+				require.NoError(w.t, w.client.Get(w.ctx, w.leaseKey(name), &lease))
+				lease.Labels = nil
+				require.NoError(w.t, w.client.Update(w.ctx, &lease))
+			}
+			for range 12 * sweepInterval / time.Second {
+				unmark()
+				w.pass(time.Second)
+			}
+			assert.NotEmpty(w.t, w.reservedBy(name), "its window is its own")
+			w.admitted("r2", "vmb")
+		},
 		"the Lease of a dead replica goes where nothing was reserved, too": func(w *world) {
 			w.startJanitor()
 			w.start("r2")

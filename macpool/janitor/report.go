@@ -24,8 +24,8 @@ const maxReported = 3
 // lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
 // One counts that was there the sweep before as well: at the end of a live migration source and target may both be seen
 // to run.
-func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block) {
-	seen := macpool.Collisions(blocks, func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) })
+func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block, all *finding) {
+	seen := macpool.Collisions(blocks, all.shows, func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) })
 	var found []macpool.Collision
 	suspected := map[string]bool{}
 	for _, c := range seen {

@@ -59,17 +59,17 @@ func (w *world) blocks() []*macpool.Block {
 // instances those that have not ended.
 func (w *world) check() {
 	w.t.Helper()
-	has, unseen, err := Objects{Reader: w.client}.all(w.ctx)
+	all, err := Objects{Reader: w.client}.all(w.ctx)
 	require.NoError(w.t, err)
 	held := w.holders()
 	for m, objects := range held {
 		assert.True(w.t, len(objects) == 1 || w.sharing[m], "%s has several holders: %v", m, objects)
 		for _, o := range objects {
-			there := slices.ContainsFunc(has[m], func(h macpool.Holder) bool { return h.Object == o })
-			assert.True(w.t, there || unseen[o.Kind], "%s leaks: %s does not have it", m, o)
+			there := slices.ContainsFunc(all.has[m], func(h macpool.Holder) bool { return h.Object == o })
+			assert.True(w.t, there || all.unseen[o.Kind], "%s leaks: %s does not have it", m, o)
 		}
 	}
-	for m, holders := range has {
+	for m, holders := range all.has {
 		for _, h := range holders {
 			if h.Kind == macpool.KindPod && !w.optedIn(h.Namespace) {
 				continue

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -49,27 +50,30 @@ func safely(ctx context.Context, do func(context.Context) error) (err error) {
 // that cannot be seen to, as a block that cannot be written, keeps it from none of the others.
 func (j *Janitor) sweep(ctx context.Context) error {
 	blocks := j.Ledger.Blocks()
-	err := errors.Join(j.queueDoubtful(ctx, blocks), j.endReservationsOfDead(ctx, blocks))
+	all, unlisted := j.cached().all(ctx)
+	var doubtful error
+	if unlisted == nil {
+		doubtful = j.queueDoubtful(ctx, blocks, all)
+	}
+	err := errors.Join(unlisted, doubtful, j.endReservationsOfDead(ctx, blocks))
 	j.dropEmpty(ctx, blocks)
-	j.lookForCollisions(ctx, blocks)
+	if unlisted == nil {
+		j.lookForCollisions(ctx, blocks, all)
+	}
 	return err
 }
 
 // queueDoubtful queues the holders of addresses that nobody has been seen to have for as long as an admission takes,
 // and the objects whose addresses the ledger lost: somebody deleted a block, or the store is older than it was.
-func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block) error {
-	has, unseen, err := j.cached().all(ctx)
-	if err != nil {
-		return err
-	}
-	for o := range unheld(blocks, has) {
+func (j *Janitor) queueDoubtful(ctx context.Context, blocks []*macpool.Block, all *finding) error {
+	for o := range unheld(blocks, all.has) {
 		who := subjectOf(o)
 		if adopts, err := j.adopts(ctx, who); err == nil && adopts { // an error is seen again by who looks at the subject
 			j.queue.Add(who)
 		}
 	}
 	var nameless []stray
-	for _, stray := range strays(blocks, has, unseen, j.Clock.Now(), j.Ledger.Grace) {
+	for _, stray := range strays(blocks, all.has, all.unseen, j.Clock.Now(), j.Ledger.Grace) {
 		if stray.hold.Name == "" {
 			nameless = append(nameless, stray)
 		} else {
@@ -89,20 +93,19 @@ func (j *Janitor) releaseNameless(ctx context.Context, nameless []stray) error {
 	for _, stray := range nameless {
 		macs = append(macs, stray.mac)
 	}
-	found, looked := newFinding(macs), map[macpool.Object]bool{}
+	found, looked := newFinding(macs), map[macpool.Object]error{}
 	var edits []edit
 	for _, stray := range nameless {
 		where := macpool.Object{Kind: stray.hold.Kind, Namespace: stray.hold.Namespace}
-		if !looked[where] {
+		err, done := looked[where]
+		if !done {
 			if len(looked) == maxLooks {
 				continue // the next sweep sees to it
 			}
-			if err := j.live().listLike(ctx, found, where); err != nil {
-				return err
-			}
-			looked[where] = true
+			err = j.live().listLike(ctx, found, where)
+			looked[where] = err
 		}
-		if found.unseen[stray.hold.Kind] {
+		if err != nil || found.unseen[stray.hold.Kind] {
 			continue
 		}
 		j.Log.Info("Address freed", "mac", stray.mac.String(), "holder", stray.hold.Object.String())
@@ -111,7 +114,7 @@ func (j *Janitor) releaseNameless(ctx context.Context, nameless []stray) error {
 		}
 		edits = append(edits, edit{mac: stray.mac, release: stray.hold})
 	}
-	var failures []error
+	failures := slices.Collect(maps.Values(looked))
 	for prefix, edits := range byBlock(edits) {
 		failures = append(failures, j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) }))
 	}
@@ -127,32 +130,32 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 			reserving[replica] = true
 		}
 	}
-	// This is a consistent read: a replica that it shows silent has not renewed.
+	// This is a consistent read: a replica that it shows silent has not renewed. One whose Lease lost its label lives on.
 	var leases coordinationv1.LeaseList
-	if err := j.Client.List(
-		ctx, &leases, client.InNamespace(j.Namespace), client.HasLabels{cluster.ReplicaLabel},
-	); err != nil {
+	if err := j.Client.List(ctx, &leases, client.InNamespace(j.Namespace)); err != nil {
 		return fmt.Errorf("list Leases of replicas: %w", err)
 	}
 	renewals := map[string]string{}
 	for _, lease := range leases.Items {
 		renewals[lease.Name] = renewal(lease)
-		reserving[lease.Name] = true // a dead replica's Lease goes even if it has nothing reserved
+		if _, marked := lease.Labels[cluster.ReplicaLabel]; marked {
+			reserving[lease.Name] = true // a dead replica's Lease goes even if it has nothing reserved
+		}
 	}
 	dead := j.monitor.dead(renewals, reserving, j.Clock.Now())
 	if len(dead) == 0 {
 		return nil
 	}
-	has, unseen, err := j.live().who(ctx, reservedByAny(dead, blocks))
+	who, err := j.live().who(ctx, reservedByAny(dead, blocks))
 	if err != nil {
 		return err
 	}
-	if len(unseen) > 0 && j.sawVMs.Load() {
+	if len(who.unseen) > 0 && j.sawVMs.Load() {
 		return errors.New("VMs cannot be listed now: reservations of dead replicas stay until they can")
 	}
 	var failures []error
 	for _, replica := range dead {
-		failures = append(failures, j.endReplica(ctx, replica, blocks, has))
+		failures = append(failures, j.endReplica(ctx, replica, blocks, who.has))
 	}
 	return errors.Join(failures...)
 }

@@ -24,11 +24,11 @@ func (l *Ledger) Edit(ctx context.Context, p macpool.Prefix, alter func(*macpool
 	}
 }
 
-// EditLater changes a block as the janitor sees fit together with others, and returns at once. It is tried until it
-// succeeds; done is called then, or with an error when the ledger ends before.
-func (l *Ledger) EditLater(p macpool.Prefix, alter func(*macpool.Block), done func(error)) {
+// EditLater changes a block as the janitor sees fit together with others, soon if somebody may wait for it, and returns
+// at once. It is tried until it succeeds; done is called then, or with an error when the ledger ends before.
+func (l *Ledger) EditLater(p macpool.Prefix, soon bool, alter func(*macpool.Block), done func(error)) {
 	l.writer.enqueue(p, change{
-		lazy:  true,
+		lazy: true, soon: soon,
 		apply: func(b *macpool.Block) error { alter(b); return nil },
 		done:  func(_ *macpool.Block, err error) { done(err) },
 	})
