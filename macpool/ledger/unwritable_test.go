@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -35,7 +36,10 @@ func TestABlockThatCannotBeWrittenKeepsNobodyFromTheOthers(t *testing.T) {
 				spoiled := w.spoil()
 				elsewhere := 0
 				for i := range 400 {
-					grant, err := w.assign(replicas[i%len(replicas)], fmt.Sprint("vm", i), anyFor("net")...)
+					ctx, cancel := context.WithTimeout(t.Context(), flushTimeout)
+					r := macpool.Request{Holder: vmNamed(fmt.Sprint("vm", i)), Pool: w.pool, Asks: anyFor("net")}
+					grant, err := w.ledgers[replicas[i%len(replicas)]].Assign(ctx, r)
+					cancel()
 					require.NoError(t, err)
 					if grant.MACs[0].Prefix() != spoiled {
 						elsewhere++
