@@ -110,6 +110,9 @@ func TestClientsAreToldToAskAgainWhereThatMayHelp(t *testing.T) {
 		"etcd has another leader": {err: &apierrors.StatusError{ErrStatus: metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: "etcdserver: leader changed",
 		}}, again: true},
+		"others were faster each time": {
+			err: fmt.Errorf("it changed 32 times meanwhile: %w", macpool.ErrConflict), again: true,
+		},
 		"the API server gave up": {err: apierrors.NewTimeoutError("request did not complete", 0), again: true},
 		"a block has no room": {err: fmt.Errorf(
 			"%w: %w", macpool.ErrTooLarge, apierrors.NewInternalError(errors.New("etcdserver: request is too large")),

@@ -41,19 +41,26 @@ func byBlock(edits []edit) map[macpool.Prefix][]edit {
 	return sorted
 }
 
-// write makes edits, in one write a block, and waits until that is done. Each block is tried again until it succeeds,
-// with the error of the last attempt in failed.
-func (j *Janitor) write(ctx context.Context, edits []edit, failed *atomic.Pointer[error]) error {
-	writes, ctx := errgroup.WithContext(ctx)
-	writes.SetLimit(importWorkers)
+// write makes edits, in one write a block, and returns when each block was tried. Those that could not be written are
+// tried again, with the error of the last attempt in failed; finish waits until all are.
+func (j *Janitor) write(ctx context.Context, edits []edit, failed *atomic.Pointer[error]) (finish func() error) {
+	again, ctx := errgroup.WithContext(ctx)
+	var first errgroup.Group
+	first.SetLimit(importWorkers)
 	for prefix, edits := range byBlock(edits) {
-		writes.Go(func() error {
-			return retry(ctx, failed, func(ctx context.Context) error {
-				return j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) })
-			})
+		edit := func(ctx context.Context) error {
+			return j.Ledger.Edit(ctx, prefix, func(b *macpool.Block) { j.applyAll(edits, b) })
+		}
+		first.Go(func() error {
+			if err := safely(ctx, edit); err != nil {
+				failed.Store(&err)
+				again.Go(func() error { return retry(ctx, failed, edit) })
+			}
+			return nil
 		})
 	}
-	return writes.Wait()
+	_ = first.Wait() // it never fails
+	return again.Wait
 }
 
 func (j *Janitor) applyAll(edits []edit, b *macpool.Block) {
@@ -120,20 +127,26 @@ func retry(ctx context.Context, failed *atomic.Pointer[error], do func(context.C
 	})
 }
 
-// importAll takes the addresses of many subjects into the ledger, and waits until that is written.
-func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) error {
+// importAll takes the addresses of many subjects into the ledger; finish waits until that is written. It returns
+// before, once all was tried: a block that cannot be written keeps nothing but the import from its end.
+func (j *Janitor) importAll(ctx context.Context, all map[subject]bool) (finish func() error, err error) {
 	begun := j.Clock.Now()
 	var failed atomic.Pointer[error] // the last error of any subject or block
-	defer j.sayWhile(ctx, fmt.Sprintf("Importing the addresses of %d objects", len(all)), &failed)()
+	said := j.sayWhile(ctx, fmt.Sprintf("Importing the addresses of %d objects", len(all)), &failed)
 	edits, err := j.decideAll(ctx, all, &failed)
-	if err == nil {
-		err = j.write(ctx, edits, &failed)
-	}
 	if err != nil {
-		return fmt.Errorf("import addresses: %w", err)
+		said()
+		return nil, fmt.Errorf("import addresses: %w", err)
 	}
-	j.Log.Info("Imported the addresses in use", "objects", len(all), "took", j.Clock.Since(begun).String())
-	return nil
+	written := j.write(ctx, edits, &failed)
+	return func() error {
+		defer said()
+		if err := written(); err != nil {
+			return fmt.Errorf("import addresses: %w", err)
+		}
+		j.Log.Info("Imported the addresses in use", "objects", len(all), "took", j.Clock.Since(begun).String())
+		return nil
+	}, nil
 }
 
 // decideAll decides about many subjects, a number of them at a time.

@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -19,27 +20,35 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// importWhatIsThere imports all VMs and pods. While KubeVirt is not installed there are no VMs; it is looked for until
-// it is.
-func (j *Janitor) importWhatIsThere(ctx context.Context) error {
-	if err := j.importPods(ctx); err != nil {
-		return err
+// importWhatIsThere imports all VMs and pods; finish waits until they are. While KubeVirt is not installed there are no
+// VMs; it is looked for until it is.
+func (j *Janitor) importWhatIsThere(ctx context.Context) (finish func() error, err error) {
+	defer recovered(&err)
+	finishPods, err := j.importPods(ctx)
+	if err != nil {
+		return nil, err
 	}
-	err := j.importVMs(ctx)
+	finishVMs, err := j.importVMs(ctx)
 	if meta.IsNoMatchError(err) {
 		j.Log.Info("KubeVirt is not installed: there is no VM to import; looking for it", "every", kubevirtPoll.String())
 		go j.importLater(ctx)
+		finishVMs = func() error { return nil }
 	} else if err != nil {
-		return err
+		return nil, err
 	}
 	debug.FreeOSMemory() // the lists took several times what is kept of them
-	j.imported.Store(true)
-	return nil
+	return func() error { return errors.Join(finishPods(), finishVMs()) }, nil
 }
 
 func (j *Janitor) importLater(ctx context.Context) {
 	_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
-		err := safely(ctx, j.importVMs)
+		err := safely(ctx, func(ctx context.Context) error {
+			finish, err := j.importVMs(ctx)
+			if err != nil {
+				return err
+			}
+			return finish()
+		})
 		if err != nil && !meta.IsNoMatchError(err) {
 			j.Log.Error(err, "Import of VMs failed, retrying")
 		}
@@ -49,22 +58,22 @@ func (j *Janitor) importLater(ctx context.Context) {
 
 // importVMs sees to it that the addresses of all VMs and instances are in the ledger, and has what changes from then on
 // queued.
-func (j *Janitor) importVMs(ctx context.Context) error {
+func (j *Janitor) importVMs(ctx context.Context) (finish func() error, err error) {
 	if err := j.watch(ctx, j.queueing(false), &vm{}, &vmi{}); err != nil {
-		return err
+		return nil, err
 	}
 	j.sawVMs.Store(true)
 	keys, err := j.everyVM(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return j.importAll(ctx, keys)
 }
 
 // importPods does for pods what importVMs does for VMs. A namespace that opts in later has its pods imported then.
-func (j *Janitor) importPods(ctx context.Context) error {
+func (j *Janitor) importPods(ctx context.Context) (finish func() error, err error) {
 	if err := j.watch(ctx, j.queueing(true), pod()); err != nil {
-		return err
+		return nil, err
 	}
 	optIn := toolscache.ResourceEventHandlerFuncs{AddFunc: func(o any) {
 		if namespace, ok := o.(client.Object); ok {
@@ -72,11 +81,11 @@ func (j *Janitor) importPods(ctx context.Context) error {
 		}
 	}}
 	if err := j.watch(ctx, optIn, namespaceMetadata()); err != nil {
-		return err
+		return nil, err
 	}
 	keys, err := j.podsIn(ctx, metav1.NamespaceAll)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return j.importAll(ctx, keys)
 }

@@ -216,6 +216,29 @@ func TestImportStories(t *testing.T) {
 			w.pass(grown)
 			assert.Equal(w.t, "VirtualMachine default/odd", w.holderOf(mac(2)), "a live read takes it as it is, too")
 		},
+		"a block that cannot be written keeps the import from its end, and nothing else from being done": func(w *world) {
+			other := func(n byte) macpool.MAC { return macpool.MAC{0x52, 0x54, 0, 0, 1, n} }
+			w.create(newVM("vma", mac(1)))
+			w.create(newVM("vmb", other(1)))
+			w.startJanitor()
+			w.stop()
+			w.create(newVM("vmc", mac(2)))
+			w.create(newVM("vmd", other(2)))
+			w.refuseWrites(mac(1).Prefix())
+			w.startJanitor()
+			assert.Equal(w.t, "VirtualMachine default/vmd", w.holderOf(other(2)))
+			w.create(newVM("vme", other(3)))
+			w.pass(grown)
+			assert.Equal(w.t, "VirtualMachine default/vme", w.holderOf(other(3)))
+			w.remove(vmKind(), "vmb")
+			w.pass(2 * debounce)
+			assert.Empty(w.t, w.holderOf(other(1)))
+			assert.False(w.t, w.janitor.Imported())
+			w.fail(nil)
+			w.pass(2 * debounce)
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, "VirtualMachine default/vmc", w.holderOf(mac(2)))
+		},
 		"a second janitor finds everything in place": func(w *world) {
 			w.create(newVM("vma", mac(1)))
 			w.startJanitor()

@@ -104,9 +104,15 @@ func (j *Janitor) Start(ctx context.Context) error {
 	jobs.Go(func() error { <-ctx.Done(); j.queue.ShutDown(); return nil })
 	jobs.Go(func() error { return j.VMs.Start(ctx) })
 	jobs.Go(func() error {
-		if err := safely(ctx, j.importWhatIsThere); err != nil {
+		finish, err := j.importWhatIsThere(ctx)
+		if err != nil {
 			return err
 		}
+		jobs.Go(func() error {
+			err := finish()
+			j.imported.Store(err == nil)
+			return err
+		})
 		for range importWorkers {
 			jobs.Go(func() error { j.work(ctx); return nil })
 		}

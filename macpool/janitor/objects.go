@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -106,7 +106,7 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 }
 
 // named reports whether an object, or its namespace, can have a name.
-func named(name string) bool { return name != "" && len(path.IsValidPathSegmentName(name)) == 0 }
+func named(name string) bool { return name != "" && len(content.IsPathSegmentName(name)) == 0 }
 
 // pod returns a pod that may have addresses of its own, nil if there is none.
 func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {

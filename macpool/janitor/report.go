@@ -25,7 +25,8 @@ const maxReported = 3
 // One counts that was there the sweep before as well: at the end of a live migration source and target may both be seen
 // to run.
 func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block, all *finding) {
-	seen := macpool.Collisions(blocks, all.shows, func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) })
+	now := func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) }
+	seen := macpool.Collisions(blocks, all.shows, now)
 	var found []macpool.Collision
 	suspected := map[string]bool{}
 	for _, c := range seen {
