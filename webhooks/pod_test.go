@@ -305,7 +305,7 @@ func TestPodsAreGivenAddressesByTheNamesTheirInterfacesWillHave(t *testing.T) {
 func TestPodsWithoutPoolAreTold(t *testing.T) {
 	w := newWorld(t)
 	defer w.flush()
-	w.pools.DropPool("default")
+	w.pools.SpoilPool("default")
 	handler := w.pods(podCase{Networks: map[string]networkSpec{"home/l2": {}}, Addresses: true})
 	object := func(networks string) []byte {
 		return fmt.Appendf(nil, `{"metadata":{"name":"pod","annotations":{"k8s.v1.cni.cncf.io/networks":%q}},"spec":{"containers":[{"name":"a"}]}}`, networks)

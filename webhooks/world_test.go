@@ -157,8 +157,8 @@ func (w *world) of(c corpus.Case) {
 	w.t.Helper()
 	switch {
 	case c.Pool == nil:
-	case c.Pool.None:
-		w.pools.DropPool(v1alpha1.DefaultPool)
+	case c.Pool.None: // it is there, and serves nobody: one that is not there is made
+		w.pools.SpoilPool(v1alpha1.DefaultPool)
 	default:
 		w.pools.DropPool(v1alpha1.DefaultPool)
 		rule, err := cluster.ReadPool(&v1alpha1.MACPool{
