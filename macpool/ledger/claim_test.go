@@ -101,8 +101,8 @@ func TestARefusalNamesTheHolderThatIsThereThoughAnotherWasDeletedJustNow(t *test
 		var busy *macpool.BusyError
 		require.ErrorAs(t, err, &busy, "it may have it with vmb once vma is gone for good")
 		request.Pool.Tolerate = true
-		for name, answer := range answers {
-			grant, err := answer(t.Context(), request)
+		for _, name := range []string{"in a dry run", "created"} {
+			grant, err := answers[name](t.Context(), request)
 			require.NoError(t, err)
 			require.Len(t, grant.Collisions, 1)
 			assert.Equal(t, vmNamed("vmb"), grant.Collisions[0].Holder.Object, name)
