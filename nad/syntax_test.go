@@ -114,8 +114,8 @@ func TestExcerptsOfLongLinesShowWhatIsAround(t *testing.T) {
 	assert.Equal(t, strings.Index(lines[0], `" "`)+1-len("…")+1, len(lines[1])-1)
 }
 
-// FuzzSyntax has encoding/json for its oracle: the parser takes what that takes, and nothing else. But for a string with
-// an object or a list in it, whose quotes are to go.
+// FuzzSyntax has encoding/json for its oracle: the parser takes what that takes, and nothing else, but for a string
+// with an object or a list in it, whose quotes are to go.
 func FuzzSyntax(f *testing.F) {
 	for _, seed := range []string{
 		`{"a": [1, -2.5e+3, true, null, "\u00e4\n"], "": {}}`, `[]`, `[1,]`, `{"a":}`, `"x`, "\"\x7f\"", `"\ud800"`, "\"\xff\"", `-`, `1.`, `nullx`, `true false`,

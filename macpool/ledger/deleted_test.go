@@ -130,7 +130,7 @@ func TestAnAddressThatIsBeingGivenUpIsNoOrphan(t *testing.T) {
 		w.down.Store(false)
 		w.finishWrites()
 		w.pass(maxRetry)
-		assert.NotContains(t, w.reservedBy("r1"), given)
+		assert.NotContains(t, w.reserved(), given)
 		assert.Empty(t, l.memory.leaving)
 	})
 }
@@ -161,7 +161,7 @@ func TestARecordThatIsGivenUpIsTold(t *testing.T) {
 		require.NoError(t, err)
 		w.finishWrites()
 		assert.Equal(t, map[macpool.MAC]string{grant.MACs[0]: "vma"}, told)
-		assert.Contains(t, w.reservedBy("r1"), grant.MACs[0], "nobody else is given it")
+		assert.Contains(t, w.reserved(), grant.MACs[0], "nobody else is given it")
 	})
 }
 

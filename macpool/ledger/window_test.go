@@ -146,7 +146,7 @@ func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
 			assert.True(t, w.pool.Set.Contains(grant.MACs[0]))
 		}
 		w.finishWrites()
-		for _, m := range w.reservedBy("r1") {
+		for _, m := range w.reserved() {
 			assert.True(t, w.pool.Set.Contains(m), "%s stays reserved", m)
 		}
 	})
@@ -175,7 +175,7 @@ func TestAWindowOfAnEarlierNameIsGivenUp(t *testing.T) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
 		require.NoError(t, err)
 		w.finishWrites()
-		require.Len(t, w.reservedBy("r1"), 1)
+		require.Len(t, w.reserved(), 1)
 		w.leases["r1"].set("r1b", true)
 		_, err = w.assign("r1", "vmb", anyFor("net")...)
 		require.NoError(t, err, "the janitor takes more than a minute to see that r1 is dead")
@@ -195,7 +195,7 @@ func TestAWindowThatIsFilledUnderAnEarlierNameIsGivenUp(t *testing.T) {
 		close(reachable)
 		require.ErrorIs(t, <-failed, macpool.ErrNotReady)
 		w.finishWrites()
-		assert.Empty(t, w.reservedBy("r1"))
+		assert.Empty(t, w.reserved())
 	})
 }
 

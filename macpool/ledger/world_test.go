@@ -232,11 +232,11 @@ func (w *world) checkReservations() {
 	}
 }
 
-// reservedBy returns the addresses that the store says are reserved by a replica and not held.
-func (w *world) reservedBy(replica string) (found []macpool.MAC) {
+// reserved returns the addresses that the store says are reserved by the first replica and not held.
+func (w *world) reserved() (found []macpool.MAC) {
 	for _, b := range w.store.Blocks() {
 		for m, e := range b.Entries() {
-			if e.LendableBy(replica) {
+			if e.LendableBy("r1") {
 				found = append(found, m)
 			}
 		}
