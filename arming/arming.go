@@ -226,7 +226,7 @@ func withWebhooks(
 		name, _ := h["name"].(string)
 		had, known := present[name]
 		if !known { // replicas may still serve what a CA before signed
-			had = present[anyName]
+			had = longest(present)
 		}
 		setBundle(h, s.Bundle(s.CA, had))
 		list = append(list, h)
@@ -247,22 +247,25 @@ func Bundles(c *unstructured.Unstructured) [][]byte {
 	return all
 }
 
-// anyName is the key of the longest bundle among those by name.
-const anyName = ""
-
 // bundles returns the caBundles of a configuration's webhooks, by their names.
 func bundles(c *unstructured.Unstructured) map[string][]byte {
 	byName := map[string][]byte{}
 	for _, h := range webhooksOf(c) {
-		bundle := bytes.Clone(bundleOf(h))
 		if name, ok := h["name"].(string); ok {
-			byName[name] = bundle
-		}
-		if len(bundle) > len(byName[anyName]) {
-			byName[anyName] = bundle
+			byName[name] = bytes.Clone(bundleOf(h))
 		}
 	}
 	return byName
+}
+
+// longest returns the bundle that has most; nil if there is none.
+func longest(bundles map[string][]byte) (most []byte) {
+	for _, b := range bundles {
+		if len(b) > len(most) {
+			most = b
+		}
+	}
+	return most
 }
 
 func webhooksOf(c *unstructured.Unstructured) []map[string]any {

@@ -4,16 +4,11 @@ package nad
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
-	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -81,158 +76,6 @@ func ParseNetworks(source, namespace string, path *field.Path) (Networks, field.
 		}
 	}
 	return networks, append(problems, interfacesTwice(networks.Selections, path)...)
-}
-
-func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
-	root, wrong := parse(n.source)
-	if wrong != nil {
-		_, without := parse("[" + n.source + "]")
-		if without == nil && strings.HasPrefix(strings.TrimSpace(n.source), "{") {
-			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "want a list: write [ before it and ] behind it")}
-		}
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not JSON: "+wrong.Error())}
-	}
-	if root.kind != list {
-		return field.ErrorList{
-			field.Invalid(
-				path, field.OmitValueType{},
-				fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind),
-			),
-		}
-	}
-	var problems field.ErrorList
-	for i := range root.elements {
-		if len(problems) >= maxTold {
-			break
-		}
-		e := &root.elements[i]
-		if e.kind != object {
-			problems = append(problems, field.Invalid(
-				path.Index(i),
-				field.OmitValueType{},
-				fmt.Sprintf(
-					"%s: want an object, {\"name\": \"...\"}, not %s %s", placeOf(n.source, e.start), article(e.kind), e.kind,
-				),
-			))
-			continue
-		}
-		n.warnKeys(*e)
-		// This is the type that Multus reads it into.
-		var selected netv1.NetworkSelectionElement
-		if err := json.Unmarshal([]byte(n.source[e.start:e.end]), &selected); err != nil {
-			problems = append(problems, n.mismatch(*e, path.Index(i), err))
-			continue
-		}
-		older, wrong := n.olderInterface(*e, path.Index(i))
-		problems = append(append(problems, wrong...), checkAddresses(selected, path.Index(i))...)
-		n.Selections = append(n.Selections, Selection{
-			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
-			Interface:  cmp.Or(selected.InterfaceRequest, older),
-			MAC:        selected.MacRequest,
-			Argument:   argumentOf(selected),
-			Infiniband: selected.InfinibandGUIDRequest != "" && !ofEthernet(selected.MacRequest),
-			element:    e,
-		})
-	}
-	return problems
-}
-
-// olderInterface returns the interface of an element by a key of before Multus 3.2, which it reads still.
-func (n *Networks) olderInterface(e value, path *field.Path) (name string, problems field.ErrorList) {
-	v := e.folded("interfaceRequest")
-	if v == nil || v.kind == null {
-		return "", nil
-	}
-	if v.kind != text {
-		said := fmt.Sprintf("%s: want a string, not %s %s", placeOf(n.source, v.start), article(v.kind), v.kind)
-		problems = append(problems, field.Invalid(path.Child("interfaceRequest"), field.OmitValueType{}, said))
-	}
-	return v.text, problems
-}
-
-// checkAddresses judges addresses beside that of the interface as Multus does, which attaches no pod with one that is
-// none.
-func checkAddresses(e netv1.NetworkSelectionElement, path *field.Path) field.ErrorList {
-	var problems field.ErrorList
-	if _, err := net.ParseMAC(e.InfinibandGUIDRequest); err != nil && e.InfinibandGUIDRequest != "" {
-		problems = append(problems, field.Invalid(
-			path.Child("infiniband-guid"), e.InfinibandGUIDRequest, "want a GUID such as 00:02:c9:03:00:00:00:01",
-		))
-	}
-	for i, ip := range e.IPRequest {
-		if _, _, err := net.ParseCIDR(ip); err != nil && net.ParseIP(ip) == nil {
-			problems = append(problems, field.Invalid(
-				path.Child("ips").Index(i), ip, "want an IP address such as 10.0.0.1 or 10.0.0.1/24",
-			))
-		}
-	}
-	return problems
-}
-
-// argumentOf returns the address in the arguments of the plugin, which reads their names in whatever case.
-func argumentOf(selected netv1.NetworkSelectionElement) string {
-	if selected.CNIArgs == nil {
-		return ""
-	}
-	for name, value := range *selected.CNIArgs {
-		if text, ok := value.(string); ok && text != "" && strings.EqualFold(name, "mac") {
-			return text
-		}
-	}
-	return ""
-}
-
-// ofEthernet reports whether a text is an address of six octets.
-func ofEthernet(address string) bool {
-	octets, err := net.ParseMAC(address)
-	return err == nil && len(octets) == 6
-}
-
-// mismatch returns which value of an element is not what Multus reads.
-func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
-	at, said := e, err.Error()
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		first, _, _ := strings.Cut(wrong.Field, ".")
-		if v := e.folded(first); v != nil {
-			at = *v
-		}
-		if wrong.Field != "" {
-			path = path.Child(wrong.Field)
-		}
-		said = mistaken(wrong, at)
-	}
-	return field.Invalid(path, field.OmitValueType{}, placeOf(n.source, at.start).String()+": "+said)
-}
-
-// mistaken says what is wanted in place of a value of another type. at is the value, or one that it is in.
-func mistaken(wrong *json.UnmarshalTypeError, at value) string {
-	want := wanted(wrong.Type.Kind().String())
-	found, written, _ := strings.Cut(wrong.Value, " ") // "number 5" is a number
-	switch {
-	case found == "number" && want == "a whole number":
-		return fmt.Sprintf("want %s, not %s", want, written)
-	case found == "array":
-		found = string(list)
-	case found == "bool":
-		found = string(boolean)
-	}
-	said := fmt.Sprintf("want %s, not %s %s", want, article(kind(found)), found)
-	if at.kind == text && unquoted(at.text) == want {
-		said += ": remove the quotes"
-	}
-	return said
-}
-
-// unquoted returns what a text would be without its quotes, in the words of wanted; empty for nothing else.
-func unquoted(written string) string {
-	if written == "true" || written == "false" {
-		return "true or false"
-	}
-	if _, err := strconv.Atoi(written); err == nil && json.Valid([]byte(written)) {
-		return "a whole number"
-	}
-	return ""
 }
 
 func (n *Networks) parseText(path *field.Path) field.ErrorList {
@@ -386,19 +229,4 @@ func article(noun kind) string {
 		return "an"
 	}
 	return "a"
-}
-
-// wanted returns a type of Go in the words of people who write JSON.
-func wanted(goKind string) string {
-	switch {
-	case goKind == "string":
-		return "a string"
-	case goKind == "bool":
-		return "true or false"
-	case slices.Contains([]string{"slice", "array"}, goKind):
-		return "a list"
-	case strings.HasPrefix(goKind, "int"), strings.HasPrefix(goKind, "uint"):
-		return "a whole number"
-	}
-	return "an object"
 }

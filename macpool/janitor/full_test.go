@@ -14,15 +14,7 @@ import (
 func TestTheAddressesOfVMsThatWereDeletedJustNowAtOnceAreLentThoughThePoolIsFull(t *testing.T) {
 	told(t, "of 200", func(w *world) {
 		const size, deleted = 200, 8
-		pool := w.pool()
-		pool.Spec.Ranges = []v1alpha1.MACRange{{Start: mac(1).String(), End: mac(size).String()}}
-		require.NoError(w.t, w.client.Update(w.ctx, pool))
-		for i := range size {
-			w.create(newVM(fmt.Sprint("vm", i), mac(byte(i+1))))
-		}
-		w.startJanitor()
-		w.start("r2")
-		w.pass(grown)
+		w.startFull(size)
 		for i := range deleted {
 			w.remove(vmKind(), fmt.Sprint("vm", i))
 		}
@@ -35,18 +27,23 @@ func TestTheAddressesOfVMsThatWereDeletedJustNowAtOnceAreLentThoughThePoolIsFull
 func TestTheAddressOfAVMThatWasDeletedJustNowIsLentThoughThePoolIsFull(t *testing.T) {
 	told(t, "of 64", func(w *world) {
 		const size = 64
-		pool := w.pool()
-		pool.Spec.Ranges = []v1alpha1.MACRange{{Start: mac(1).String(), End: mac(size).String()}}
-		require.NoError(w.t, w.client.Update(w.ctx, pool))
-		for i := range size {
-			w.create(newVM(fmt.Sprint("vm", i), mac(byte(i+1))))
-		}
-		w.startJanitor()
-		w.start("r2")
-		w.pass(grown)
+		w.startFull(size)
 		for i := range size {
 			w.remove(vmKind(), fmt.Sprint("vm", i))
 			w.admitted([]string{"r1", "r2"}[i%2], fmt.Sprint("next", i))
 		}
 	})
+}
+
+// startFull starts two replicas with a pool of so many addresses, which VMs vm0, vm1 and so on have had for long.
+func (w *world) startFull(size byte) {
+	pool := w.pool()
+	pool.Spec.Ranges = []v1alpha1.MACRange{{Start: mac(1).String(), End: mac(size).String()}}
+	require.NoError(w.t, w.client.Update(w.ctx, pool))
+	for i := range size {
+		w.create(newVM(fmt.Sprint("vm", i), mac(i+1)))
+	}
+	w.startJanitor()
+	w.start("r2")
+	w.pass(grown)
 }
