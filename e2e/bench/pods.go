@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -53,14 +54,14 @@ func (b *bench) measurePods(ctx context.Context) error {
 	if err := b.preparePods(ctx); err != nil {
 		return err
 	}
-	var err error
-	if b.anyway, err = b.idle(ctx); err != nil {
-		return err
-	}
 	for _, load := range loads() {
 		concurrency, n := load[0], podsForAVM*load[1]
 		if !slices.Contains(b.options.At, concurrency) {
 			continue
+		}
+		var err error
+		if b.anyway, err = b.idle(ctx); err != nil {
+			return err
 		}
 		for round := range b.options.Rounds {
 			fmt.Fprintf(os.Stderr, "\rpods, %d at a time: round %d of %d   ", concurrency, round+1, b.options.Rounds)
@@ -78,11 +79,12 @@ func (b *bench) podTurn(ctx context.Context, round, n, concurrency int) error {
 	all := podModes()
 	samples := make([]sample, len(all))
 	for _, i := range order(len(all), round) {
+		profiled := b.profile(ctx, fmt.Sprintf("%s, %d at a time", all[i].name, concurrency))
 		var err error
 		samples[i], err = b.watched(ctx, n, time.Second, func() (sample, error) {
 			return b.createPods(ctx, all[i], n, concurrency)
 		})
-		if err != nil {
+		if err := errors.Join(err, profiled()); err != nil {
 			return err
 		}
 	}

@@ -94,6 +94,12 @@ func (b *bench) idle(ctx context.Context) (usage, error) {
 	return after.since(before, usage{}).times(1 / idleTime.Seconds()), err
 }
 
+// collectGarbage has the API server collect its garbage.
+func (b *bench) collectGarbage(ctx context.Context) error {
+	_, err := b.suite.Kubectl(ctx, "get", "--raw", "/debug/pprof/heap?gc=1")
+	return err
+}
+
 // profile begins to take a profile of the API server. The function that it returns waits until it is written.
 func (b *bench) profile(ctx context.Context, name string) (done func() error) {
 	if b.options.Profiles == "" {
