@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -51,24 +52,38 @@ func (r *replica) election(lease string, lead func(ctx context.Context, leads fu
 	if err != nil {
 		return nil, fmt.Errorf("set up election: %w", err)
 	}
-	return func(ctx context.Context) error {
-		for ctx.Err() == nil {
-			var elector *leaderelection.LeaderElector
-			elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-				Lock: lock, Name: lease, ReleaseOnCancel: true,
-				LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: 2 * time.Second,
-				Callbacks: leaderelection.LeaderCallbacks{
-					OnStartedLeading: func(ctx context.Context) { lead(ctx, func() error { return stillLeads(elector) }) },
-					OnStoppedLeading: func() { r.log.Info("Not leading", "lease", lease) },
+	return func(ctx context.Context) error { return elect(ctx, lease, lock, r.log, lead) }, nil
+}
+
+// elect stands for election until ctx is done, and leads whenever it is elected. It stands again only when lead has
+// ended: what two do at once is what an election is against.
+func elect(
+	ctx context.Context, lease string, lock resourcelock.Interface, log logr.Logger,
+	lead func(ctx context.Context, leads func() error),
+) error {
+	for ctx.Err() == nil {
+		ended := make(chan struct{})
+		var elector *leaderelection.LeaderElector
+		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+			Lock: lock, Name: lease, ReleaseOnCancel: true,
+			LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: 2 * time.Second,
+			Callbacks: leaderelection.LeaderCallbacks{
+				OnStartedLeading: func(ctx context.Context) {
+					defer close(ended)
+					lead(ctx, func() error { return stillLeads(elector) })
 				},
-			})
-			if err != nil {
-				return fmt.Errorf("set up election: %w", err)
-			}
-			elector.Run(ctx)
+				OnStoppedLeading: func() { log.Info("Not leading", "lease", lease) },
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("set up election: %w", err)
 		}
-		return nil
-	}, nil
+		elector.Run(ctx)
+		if ctx.Err() == nil { // it was elected
+			<-ended
+		}
+	}
+	return nil
 }
 
 // stillLeads fails once the lease has not been renewed within the deadline, by this process's clock.
