@@ -42,7 +42,8 @@ type Keeper struct {
 	Configuration string
 	// Namespace has the Secret of the CA and the Service of the webhooks.
 	Namespace, Service string
-	Source             *certs.Source
+	// Trust is told the bundles of all webhooks in force: certs.Source.Trust.
+	Trust func(bundles ...[]byte)
 	// Bundle is Situation.Bundle: certs.MergeBundles, or certs.Injected if cert-manager's cainjector keeps the bundles.
 	Bundle func(ca, present []byte) []byte
 	// Paths are those that this replica answers at.
@@ -109,15 +110,19 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	var trusted [][]byte
 	var lacking []string
 	var failed []error
+	unread := false
 	for _, kind := range []string{Mutating, Validating} {
 		live, said, err := k.keep(ctx, kind, situation)
+		unread = unread || live == nil && err != nil
 		trusted = append(trusted, Bundles(live)...)
 		lacking, failed = append(lacking, said...), append(failed, err)
 		if kind == Mutating && live != nil && err == nil {
 			failed = append(failed, k.retire(ctx))
 		}
 	}
-	k.Source.Trust(trusted...)
+	if !unread { // a configuration that could not be read still trusts what it did
+		k.Trust(trusted...)
+	}
 	k.say(lacking)
 	if len(lacking) > 0 {
 		return reconcile.Result{RequeueAfter: wait}, errors.Join(failed...)

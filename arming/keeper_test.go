@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -35,12 +36,16 @@ import (
 )
 
 // caSecret returns a Secret with a CA that can sign.
-func caSecret(t *testing.T) *corev1.Secret {
+func caSecret(t *testing.T) *corev1.Secret { return secretOf(t, "bridgehead-ca") }
+
+// secretOf returns a Secret with a CA of a name.
+func secretOf(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	require.NoError(t, err)
@@ -89,7 +94,7 @@ func newStage(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) s
 	t.Helper()
 	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).WithInterceptorFuncs(funcs)
 	return stage{t: t, Keeper: &Keeper{
-		Client: server.Build(), Configuration: "bridgehead", Namespace: "ns", Service: "s", Source: &certs.Source{},
+		Client: server.Build(), Configuration: "bridgehead", Namespace: "ns", Service: "s", Trust: func(...[]byte) {},
 		Bundle: onlyCA, Paths: []string{"/a"}, Log: logr.Discard(),
 	}}
 }
@@ -186,5 +191,46 @@ func TestAReplicaThatIsSecondHasNotFailed(t *testing.T) {
 			require.ErrorIs(t, err, tc.err)
 			require.ErrorContains(t, err, "create MutatingWebhookConfiguration zz-bridgehead: ")
 		})
+	}
+}
+
+// inForce returns what is made of the template of a kind, with a bundle.
+func inForce(t *testing.T, kind string, bundle []byte) *unstructured.Unstructured {
+	t.Helper()
+	c := configuration(t, kind, NameOf(kind, "bridgehead"))
+	setBundle(webhooksOf(c)[0], bundle)
+	return c
+}
+
+// While a configuration cannot be read, the API server goes on trusting what it did: a replica that forgot of it would
+// serve what the next CA has signed, which nobody trusts yet.
+func TestATrustThatCannotBeReadIsNotForgotten(t *testing.T) {
+	for _, kind := range []string{Mutating, Validating} {
+		for _, name := range []string{NameOf(kind, "bridgehead"), NameOf(kind, "bridgehead") + TemplateSuffix} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				unreadable, overloaded := false, apierrors.NewTooManyRequestsError("later")
+				get := func(
+					ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption,
+				) error {
+					if unreadable && key.Name == name && o.GetObjectKind().GroupVersionKind().Kind == kind {
+						return overloaded
+					}
+					return c.Get(ctx, key, o, opts...)
+				}
+				s := newStage(t, interceptor.Funcs{Get: get}, append(
+					templates(t), caSecret(t), inForce(t, Mutating, []byte("CA")), inForce(t, Validating, []byte("CA")),
+				)...)
+				var told [][][]byte
+				s.Trust = func(bundles ...[]byte) { told = append(told, bundles) }
+				_, err := s.Reconcile(t.Context(), reconcile.Request{})
+				require.NoError(t, err)
+				require.Len(t, told, 1)
+				assert.Len(t, told[0], 2, "a bundle of each")
+				unreadable = true
+				_, err = s.Reconcile(t.Context(), reconcile.Request{})
+				require.ErrorIs(t, err, overloaded)
+				assert.Len(t, told, 1)
+			})
+		}
 	}
 }

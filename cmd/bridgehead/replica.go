@@ -144,7 +144,7 @@ func (r *replica) register(mgr manager.Manager) error {
 	}
 	keeper := &arming.Keeper{
 		Client: r.direct, Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace,
-		Service: r.options.Service, Source: r.source, Paths: r.paths(),
+		Service: r.options.Service, Trust: r.source.Trust, Paths: r.paths(),
 		Bundle: bundle, Log: r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
