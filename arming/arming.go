@@ -37,18 +37,20 @@ const (
 	Mutating = "MutatingWebhookConfiguration"
 	// Validating is the kind of those whose webhooks may not.
 	Validating = "ValidatingWebhookConfiguration"
-	// last begins the name of the mutating configuration.
-	last = "zz-"
+	// Configuration is the name of our validating configuration, and was that of the mutating one.
+	Configuration = "bridgehead"
+	// Service is the name of the Service that leads to the replicas.
+	Service = "bridgehead-webhook"
 )
 
-// NameOf returns the name of a configuration by its kind. The API server calls mutating webhooks in the order of the
+// NameOf returns the name of our configuration of a kind. The API server calls mutating webhooks in the order of the
 // names of their configurations. Ours comes last: what KubeVirt (virt-api-mutator) and policy engines add to a VM or a
 // pod is there when it is called, and nobody changes the object after, which would have it called twice.
-func NameOf(kind, configuration string) string {
+func NameOf(kind string) string {
 	if kind == Mutating {
-		return last + configuration
+		return "zz-" + Configuration
 	}
-	return configuration
+	return Configuration
 }
 
 // Retires reports whether a mutating configuration is ours by a name that we no longer use: all of its webhooks are

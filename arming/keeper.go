@@ -38,8 +38,6 @@ const wait = time.Second
 type Keeper struct {
 	// Client reads and writes past the cache.
 	Client client.Client
-	// Configuration is the name of the ValidatingWebhookConfiguration; NameOf makes that of the other kind of it.
-	Configuration string
 	// Namespace has the Secret of the CA and the Service of the webhooks.
 	Namespace, Service string
 	// Trust is told the bundles of all webhooks in force: certs.Source.Trust.
@@ -59,7 +57,7 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 	one := func(name string) predicate.Predicate {
 		return predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetName() == name })
 	}
-	mutating, validating := NameOf(Mutating, k.Configuration), NameOf(Validating, k.Configuration)
+	mutating, validating := NameOf(Mutating), NameOf(Validating)
 	named := func(name string) cache.ByObject {
 		return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name+TemplateSuffix)}
 	}
@@ -76,7 +74,7 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 		return fmt.Errorf("set up cache of templates: %w", err)
 	}
 	ours := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: k.Configuration}}}
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: Configuration}}}
 	})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("webhook-configurations").
@@ -135,7 +133,7 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 func (k *Keeper) keep(
 	ctx context.Context, kind string, s Situation,
 ) (live *unstructured.Unstructured, lacking []string, err error) {
-	name := NameOf(kind, k.Configuration)
+	name := NameOf(kind)
 	template, err := k.read(ctx, kind, name+TemplateSuffix)
 	if err != nil {
 		return nil, nil, err
@@ -164,7 +162,7 @@ func (k *Keeper) keep(
 // retire deletes the mutating configuration of an earlier release, which had another name, and first its template: its
 // replicas, where there are some still, make none without.
 func (k *Keeper) retire(ctx context.Context) error {
-	for _, name := range []string{k.Configuration + TemplateSuffix, k.Configuration} {
+	for _, name := range []string{Configuration + TemplateSuffix, Configuration} {
 		old, err := k.read(ctx, Mutating, name)
 		if err != nil {
 			return err

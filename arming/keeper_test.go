@@ -94,7 +94,7 @@ func newStage(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) s
 	t.Helper()
 	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).WithInterceptorFuncs(funcs)
 	return stage{t: t, Keeper: &Keeper{
-		Client: server.Build(), Configuration: "bridgehead", Namespace: "ns", Service: "s", Trust: func(...[]byte) {},
+		Client: server.Build(), Namespace: "ns", Service: "s", Trust: func(...[]byte) {},
 		Bundle: onlyCA, Paths: []string{"/a"}, Log: logr.Discard(),
 	}}
 }
@@ -197,7 +197,7 @@ func TestAReplicaThatIsSecondHasNotFailed(t *testing.T) {
 // inForce returns what is made of the template of a kind, with a bundle.
 func inForce(t *testing.T, kind string, bundle []byte) *unstructured.Unstructured {
 	t.Helper()
-	c := configuration(t, kind, NameOf(kind, "bridgehead"))
+	c := configuration(t, kind, NameOf(kind))
 	setBundle(webhooksOf(c)[0], bundle)
 	return c
 }
@@ -206,7 +206,7 @@ func inForce(t *testing.T, kind string, bundle []byte) *unstructured.Unstructure
 // serve what the next CA has signed, which nobody trusts yet.
 func TestATrustThatCannotBeReadIsNotForgotten(t *testing.T) {
 	for _, kind := range []string{Mutating, Validating} {
-		for _, name := range []string{NameOf(kind, "bridgehead"), NameOf(kind, "bridgehead") + TemplateSuffix} {
+		for _, name := range []string{NameOf(kind), NameOf(kind) + TemplateSuffix} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				unreadable, overloaded := false, apierrors.NewTooManyRequestsError("later")
 				get := func(

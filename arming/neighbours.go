@@ -19,9 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// DefaultConfiguration is the name of our own webhook configurations unless a flag says otherwise.
-const DefaultConfiguration = "bridgehead"
-
 // A Neighbour is a project whose work is ours, by an object that it has wherever it is installed. Beside it, two would
 // give addresses, write to nodes, or ask for bridges.
 type Neighbour struct {
@@ -103,8 +100,6 @@ func OnNodes() []Neighbour {
 type Watch struct {
 	// Reader reads past the cache.
 	Reader client.Reader
-	// Configuration is the name of our own webhook configurations. Where there is one, we were here first.
-	Configuration string
 	// Neighbours are who is looked for; Neighbours() if nil.
 	Neighbours []Neighbour
 
@@ -157,7 +152,7 @@ func (w *Watch) Look(ctx context.Context) ([]Neighbour, error) {
 // own reports whether there is a configuration of ours, by its name or by that of an earlier release.
 func (w *Watch) own(ctx context.Context) (bool, error) {
 	kind := admissionregistrationv1.SchemeGroupVersion.WithKind(Mutating)
-	for _, name := range []string{NameOf(Mutating, w.Configuration), w.Configuration} {
+	for _, name := range []string{NameOf(Mutating), Configuration} {
 		if there, err := w.exists(ctx, Neighbour{Kind: kind, Name: name}); there || err != nil {
 			return there, err
 		}

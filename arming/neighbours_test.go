@@ -40,16 +40,16 @@ func TestEveryNeighbourStandsInTheWay(t *testing.T) {
 		name := n.Kind.Kind + " " + strings.TrimPrefix(n.Namespace+"/"+n.Name, "/")
 		t.Run(name, func(t *testing.T) {
 			require.NotEmpty(t, n.Remove)
-			w := &Watch{Reader: clusterWith(t, n), Configuration: DefaultConfiguration}
+			w := &Watch{Reader: clusterWith(t, n)}
 			err := w.Check(t.Context())
 			require.ErrorContains(t, err, n.Project+" is installed: there is "+name+". To take over, "+n.Remove)
 
-			agents := &Watch{Reader: clusterWith(t, n), Configuration: DefaultConfiguration, Neighbours: OnNodes()}
+			agents := &Watch{Reader: clusterWith(t, n), Neighbours: OnNodes()}
 			assert.Equal(t, n.Nodes, agents.Check(t.Context()) != nil, "agents wait for who writes to nodes")
 
-			for _, own := range []string{NameOf(Mutating, DefaultConfiguration), DefaultConfiguration} {
+			for _, own := range []string{NameOf(Mutating), Configuration} {
 				ours := Neighbour{Kind: Neighbours()[1].Kind, Name: own}
-				first := &Watch{Reader: clusterWith(t, n, ours), Configuration: DefaultConfiguration}
+				first := &Watch{Reader: clusterWith(t, n, ours)}
 				assert.NoError(t, first.Check(t.Context()), "who was here first goes on, by whichever name")
 			}
 		})
@@ -58,7 +58,7 @@ func TestEveryNeighbourStandsInTheWay(t *testing.T) {
 
 func TestWhoComesLaterIsTheAdministratorsWish(t *testing.T) {
 	c := clusterWith(t)
-	w := &Watch{Reader: c, Configuration: DefaultConfiguration}
+	w := &Watch{Reader: c}
 	require.NoError(t, w.Check(t.Context()))
 	late := &metav1.PartialObjectMetadata{}
 	late.SetGroupVersionKind(Neighbours()[1].Kind)

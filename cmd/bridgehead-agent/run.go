@@ -180,7 +180,7 @@ func newAgent(ctx context.Context, o Options, cfg *rest.Config, h *host.Host, re
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
+	others := &arming.Watch{Reader: reader, Neighbours: arming.OnNodes()}
 	unit, err := bootUnit(o)
 	if err != nil {
 		return nil, err

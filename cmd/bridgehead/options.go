@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
@@ -31,11 +30,6 @@ type Options struct {
 	MetricsAddress string
 	// MetricsSecure has metrics served by TLS, to those whom the API server allows to get /metrics.
 	MetricsSecure bool
-	// Service is the name of the Service that the API server calls the webhooks by.
-	Service string
-	// WebhookConfiguration is the name of the validating webhook configuration that is ours to keep; arming.NameOf makes
-	// that of the mutating one of it.
-	WebhookConfiguration string
 	// CA is who keeps the CA of the webhooks.
 	CA string
 	// DrainDelay is how long to go on serving after SIGTERM.
@@ -63,22 +57,20 @@ func defaultOptions(namespace, pod string) Options {
 		hostname = "bridgehead"
 	}
 	return Options{
-		Namespace:            cmp.Or(namespace, "bridgehead-system"),
-		Pod:                  cmp.Or(pod, hostname),
-		WebhookAddress:       ":9443",
-		ProbeAddress:         ":8081",
-		MetricsAddress:       "0",
-		MetricsSecure:        true,
-		Service:              "bridgehead-webhook",
-		WebhookConfiguration: arming.DefaultConfiguration,
-		CA:                   string(certs.BuiltIn),
-		DrainDelay:           5 * time.Second,
-		ConnectionMaxAge:     time.Minute,
-		PodNamespaces:        janitor.PodOptInLabel + "=" + janitor.PodOptInValue,
-		MultusNamespace:      "kube-system",
-		ResourceNameKeys:     []string{nad.ResourceAnnotation},
-		RequestTimeout:       ledger.MaxAdmission,
-		LogLevel:             "info",
+		Namespace:        cmp.Or(namespace, "bridgehead-system"),
+		Pod:              cmp.Or(pod, hostname),
+		WebhookAddress:   ":9443",
+		ProbeAddress:     ":8081",
+		MetricsAddress:   "0",
+		MetricsSecure:    true,
+		CA:               string(certs.BuiltIn),
+		DrainDelay:       5 * time.Second,
+		ConnectionMaxAge: time.Minute,
+		PodNamespaces:    janitor.PodOptInLabel + "=" + janitor.PodOptInValue,
+		MultusNamespace:  "kube-system",
+		ResourceNameKeys: []string{nad.ResourceAnnotation},
+		RequestTimeout:   ledger.MaxAdmission,
+		LogLevel:         "info",
 	}
 }
 
@@ -111,8 +103,6 @@ reserved, and exits.
 	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "`address` to serve Prometheus metrics on, at /metrics; 0 for none")
 	flags.BoolVar(&o.MetricsSecure, "metrics-secure", o.MetricsSecure,
 		"serve metrics over TLS, with the webhooks' certificate, to clients that may get /metrics")
-	flags.StringVar(&o.Service, "service", o.Service, "`name` of the webhooks' Service, for which the certificate is issued")
-	flags.StringVar(&o.WebhookConfiguration, "webhook-configuration", o.WebhookConfiguration, "`name` of the validating webhook configuration, which is created from <name>-template; the mutating one is zz-<name>, so that it is called last")
 	flags.StringVar(&o.CA, "ca", o.CA, "who manages the webhooks' CA in the Secret bridgehead-ca: built-in (the replicas do) or cert-manager (whose cainjector then manages the caBundles)")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM, until no more requests are routed to this replica")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "maximum age of a connection before it is closed after an answer, so that replicas share the load; 0 for no limit")

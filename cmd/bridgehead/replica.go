@@ -68,7 +68,7 @@ func newReplica(
 		drain:      &webhooks.Drain{MaxAge: o.ConnectionMaxAge},
 		counts:     newCounts(),
 		events:     mgr.GetEventRecorder("bridgehead"),
-		neighbours: &arming.Watch{Reader: direct, Configuration: o.WebhookConfiguration},
+		neighbours: &arming.Watch{Reader: direct},
 	}
 	r.nodes = &webhooks.NodeAddresses{Changed: r.pools.SetForeign}
 	r.makeLeases()
@@ -143,8 +143,8 @@ func (r *replica) register(mgr manager.Manager) error {
 		bundle = certs.Injected
 	}
 	keeper := &arming.Keeper{
-		Client: r.direct, Configuration: r.options.WebhookConfiguration, Namespace: r.options.Namespace,
-		Service: r.options.Service, Trust: r.source.Trust, Paths: r.paths(),
+		Client: r.direct, Namespace: r.options.Namespace,
+		Service: arming.Service, Trust: r.source.Trust, Paths: r.paths(),
 		Bundle: bundle, Log: r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {

@@ -58,7 +58,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	source := certs.NewSource(cfg, keeping, o.Namespace, o.Service+"."+o.Namespace+".svc")
+	source := certs.NewSource(cfg, keeping, o.Namespace, arming.Service+"."+o.Namespace+".svc")
 	mgr, err := ctrl.NewManager(cfg, managerOptions(o, scheme, source, log))
 	if err != nil {
 		return fmt.Errorf("set up: %w", err)
@@ -90,7 +90,7 @@ func run(ctx context.Context, o Options) error {
 func managerOptions(o Options, scheme *runtime.Scheme, source *certs.Source, log logr.Logger) ctrl.Options {
 	ca := fields.OneTermEqualSelector("metadata.name", certs.SecretName)
 	named := func(kind string) fields.Selector {
-		return fields.OneTermEqualSelector("metadata.name", arming.NameOf(kind, o.WebhookConfiguration))
+		return fields.OneTermEqualSelector("metadata.name", arming.NameOf(kind))
 	}
 	watched := map[client.Object]cache.ByObject{
 		&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.Namespace: {FieldSelector: ca}}},

@@ -78,7 +78,7 @@ func (a *hollowAgent) start(t *testing.T, network nodeagent.Network) {
 	t.Helper()
 	reader, err := client.New(a.config, client.Options{})
 	require.NoError(t, err)
-	others := &arming.Watch{Reader: reader, Configuration: arming.DefaultConfiguration, Neighbours: arming.OnNodes()}
+	others := &arming.Watch{Reader: reader, Neighbours: arming.OnNodes()}
 	ctx, cancel := context.WithCancel(context.Background())
 	event, err := tell.Events(ctx, a.config, a.name)
 	require.NoError(t, err)

@@ -112,7 +112,7 @@ func TestTheNotesNameWhatThereIs(t *testing.T) {
 	require.NoError(t, err)
 	files, err := engine.Render(c, all)
 	require.NoError(t, err)
-	live := "mutatingwebhookconfiguration/" + arming.NameOf(arming.Mutating, arming.DefaultConfiguration)
+	live := "mutatingwebhookconfiguration/" + arming.NameOf(arming.Mutating)
 	assert.Regexp(t, live+`\b`, files[notes])
 }
 
@@ -234,7 +234,7 @@ func assertWebhooksGoFirst(t *testing.T, hooks []*release.Hook) {
 	}
 	require.Len(t, first, 4)
 	for _, kind := range []string{arming.Mutating, arming.Validating} {
-		live := kind + "/" + arming.NameOf(kind, arming.DefaultConfiguration)
+		live := kind + "/" + arming.NameOf(kind)
 		require.Contains(t, first, live)
 		require.Contains(t, first, live+arming.TemplateSuffix)
 		assert.Less(t, first[live+arming.TemplateSuffix], first[live], "a replica would make it again of its template")

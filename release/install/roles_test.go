@@ -87,8 +87,8 @@ func TestOthersMayBeLookedForByThoseWhoWaitForThem(t *testing.T) {
 			resource := strings.ToLower(n.Kind.Kind) + "s" // true of all of them
 			assert.Contains(t, may, "get "+n.Kind.Group+"/"+resource+"/"+n.Name, role)
 		}
-		mutating := arming.NameOf(arming.Mutating, arming.DefaultConfiguration)
-		for _, own := range []string{arming.DefaultConfiguration, mutating} {
+		mutating := arming.NameOf(arming.Mutating)
+		for _, own := range []string{arming.Configuration, mutating} {
 			assert.Contains(t, may, "get admissionregistration.k8s.io/mutatingwebhookconfigurations/"+own, role)
 		}
 	}
