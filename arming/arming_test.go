@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -122,7 +123,7 @@ func TestDecide(t *testing.T) {
 		},
 		"what cainjector wrote is left alone": {
 			template: template, live: strings.ReplaceAll(made, "Q0E=", "b3RoZXI="),
-			situation: with(func(s *Situation) { s.Bundle = certs.Injected }),
+			situation: with(func(s *Situation) { s.Bundle = injectedBundle }),
 		},
 		"nothing is made without a template": {situation: ready, lacking: "there is no template"},
 		"what is as it should be is left alone": {
@@ -192,6 +193,8 @@ func injected(template string) string {
 }
 
 func onlyCA(ca, _ []byte) []byte { return slices.Clone(ca) }
+
+func injectedBundle(ca, present []byte) []byte { return certs.Injected(ca, present, time.Time{}) }
 
 func bothCAs(ca, present []byte) []byte { return slices.Concat(ca, present) }
 

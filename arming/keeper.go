@@ -42,8 +42,9 @@ type Keeper struct {
 	Namespace, Service string
 	// Trust is told the bundles of all webhooks in force: certs.Source.Trust.
 	Trust func(bundles ...[]byte)
-	// Bundle is Situation.Bundle: certs.MergeBundles, or certs.Injected if cert-manager's cainjector keeps the bundles.
-	Bundle func(ca, present []byte) []byte
+	// Bundle is Situation.Bundle, told when the Secret was written: certs.MergeBundles, or certs.Injected if
+	// cert-manager's cainjector keeps the bundles.
+	Bundle func(ca, present []byte, written time.Time) []byte
 	// Paths are those that this replica answers at.
 	Paths []string
 	Log   logr.Logger
@@ -95,13 +96,16 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile implements reconcile.Reconciler.
 func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	situation := Situation{Bundle: k.Bundle, Paths: k.Paths}
 	var secret corev1.Secret
 	err := k.Client.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: certs.SecretName}, &secret)
 	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("read the CA: %w", err)
 	}
-	situation.CA = certs.CAIn(&secret) // what cannot sign is replaced, and is no reason to forget the CA before
+	situation := Situation{
+		CA:     certs.CAIn(&secret), // what cannot sign is replaced, and is no reason to forget the CA before
+		Bundle: func(ca, present []byte) []byte { return k.Bundle(ca, present, certs.Written(&secret)) },
+		Paths:  k.Paths,
+	}
 	if situation.Answered, err = k.answered(ctx); err != nil {
 		return reconcile.Result{}, err
 	}

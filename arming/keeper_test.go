@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,8 @@ func newStage(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) s
 	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).WithInterceptorFuncs(funcs)
 	return stage{t: t, Keeper: &Keeper{
 		Client: server.Build(), Namespace: "ns", Service: "s", Trust: func(...[]byte) {},
-		Bundle: onlyCA, Paths: []string{"/a"}, Log: logr.Discard(),
+		Bundle: func(ca, present []byte, _ time.Time) []byte { return onlyCA(ca, present) },
+		Paths:  []string{"/a"}, Log: logr.Discard(),
 	}}
 }
 
@@ -200,6 +202,39 @@ func inForce(t *testing.T, kind string, bundle []byte) *unstructured.Unstructure
 	c := configuration(t, kind, NameOf(kind))
 	setBundle(webhooksOf(c)[0], bundle)
 	return c
+}
+
+// bundleInForce returns the bundle of the only webhook of the validating configuration.
+func (s stage) bundleInForce() string {
+	s.t.Helper()
+	c, err := s.read(s.t.Context(), Validating, NameOf(Validating))
+	require.NoError(s.t, err)
+	return string(Bundles(c)[0])
+}
+
+// Replicas still serve what the CA before signed, whatever its name is.
+func TestACAByAnotherNameIsTrustedForAWhileAfterTheSecretWasWritten(t *testing.T) {
+	before := string(secretOf(t, "somebody else").Data[corev1.TLSCertKey])
+	for name, tc := range map[string]struct {
+		ago   time.Duration
+		stays bool
+	}{
+		"the Secret was written just now":    {ago: time.Minute, stays: true},
+		"the Secret was written a while ago": {ago: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			secret := caSecret(t)
+			secret.CreationTimestamp = metav1.NewTime(time.Now().Add(-tc.ago))
+			s := newStage(t, interceptor.Funcs{}, append(templates(t), secret, inForce(t, Validating, []byte(before)))...)
+			s.Bundle = certs.MergeBundles
+			for range 2 {
+				_, err := s.Reconcile(t.Context(), reconcile.Request{})
+				require.NoError(t, err)
+				assert.Contains(t, s.bundleInForce(), string(secret.Data[corev1.TLSCertKey]))
+				assert.Equal(t, tc.stays, strings.Contains(s.bundleInForce(), before))
+			}
+		})
+	}
 }
 
 // While a configuration cannot be read, the API server goes on trusting what it did: a replica that forgot of it would

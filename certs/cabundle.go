@@ -8,16 +8,21 @@ import (
 	"encoding/pem"
 	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 const (
 	// maxBefore is how many CAs are trusted beside the current one, should it be replaced again and again.
 	maxBefore = 5
 	// recentTime is how long a CA does not count among those: replicas serve what one before it signed until API servers
-	// have heard of another, see spreadTime.
-	recentTime = 10 * spreadTime
+	// have heard of another, see spreadTime. It may say of itself that it is valid from maxSkew before it was made.
+	recentTime = maxSkew + 10*spreadTime
 	// maxRecent is how many are trusted that do not count.
 	maxRecent = 50
+	// changeTime is how long after the Secret of the CA was written a CA by another name may be the one before: longer
+	// than replicas serve what that one signed.
+	changeTime = 3 * maxSkew
 )
 
 // maxBehind is how many newer CAs may be trusted beside that of a certificate which is still served: two less than are
@@ -26,15 +31,18 @@ const maxBehind = maxBefore - 2
 
 // MergeBundles returns the caBundle of a webhook that has present: the current CA, and those before it while they last,
 // for replicas may still serve certificates that they signed. CAs before have the subject of the current one, whoever
-// made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped. All are in
-// PEM.
-func MergeBundles(current, present []byte) []byte { return mergeBundles(current, present, time.Now()) }
+// made them: one in the Secret replaces the other. CAs of another subject are somebody else's and dropped, but for the
+// time when the Secret was written of late: until then, one of them was the CA. All are in PEM.
+func MergeBundles(current, present []byte, written time.Time) []byte {
+	return mergeBundles(current, present, written, time.Now())
+}
 
-func mergeBundles(current, present []byte, now time.Time) []byte {
+func mergeBundles(current, present []byte, written, now time.Time) []byte {
 	merged := bytes.TrimSpace(current)
 	latest := certificatesIn(current)
 	ours := func(ca *x509.Certificate) bool {
-		return slices.ContainsFunc(latest, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, ca.RawSubject) })
+		return now.Sub(written) < changeTime ||
+			slices.ContainsFunc(latest, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, ca.RawSubject) })
 	}
 	kept, recent := 0, 0
 	for _, ca := range certificatesIn(present) {
@@ -64,11 +72,29 @@ func certificatesIn(bundle []byte) []*x509.Certificate {
 	return found
 }
 
+// Written returns when a Secret was last written, as the API server says.
+func Written(secret *corev1.Secret) time.Time {
+	last := secret.CreationTimestamp.Time
+	for _, entry := range secret.ManagedFields {
+		if entry.Time != nil {
+			last = later(last, entry.Time.Time)
+		}
+	}
+	return last
+}
+
 // Injected returns the caBundle of a webhook whose bundle cert-manager's cainjector keeps: what is present, and the
 // current CA where there is none yet, so that a webhook can be called from the moment when it is in force.
-func Injected(current, present []byte) []byte {
+func Injected(current, present []byte, _ time.Time) []byte {
 	if len(bytes.TrimSpace(present)) > 0 { // manifests that wait for cainjector may have a line break there
 		return present
 	}
 	return current
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

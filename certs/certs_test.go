@@ -18,7 +18,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -28,14 +27,15 @@ import (
 type testCA struct {
 	key     *ecdsa.PrivateKey
 	ca      *x509.Certificate
-	changed chan<- struct{}
+	changed chan struct{}
 	made    time.Duration // how long ago
 	signed  time.Duration // how long ago, of the leaves
 	uses    x509.KeyUsage // if not of certificates
 }
 
 func newCA(t *testing.T, name string, life time.Duration) *testCA {
-	a := &testCA{made: time.Hour, signed: time.Hour}
+	a := &testCA{made: time.Hour, signed: time.Hour, changed: make(chan struct{}, 1)}
+	notify(a.changed)
 	a.replace(t, name, life)
 	return a
 }
@@ -60,24 +60,22 @@ func (a *testCA) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.ca.Raw})
 }
 
-// Run implements cert-manager's Authority.
+// Run implements issuer.
 func (a *testCA) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
-// WatchRotation implements cert-manager's Authority.
-func (a *testCA) WatchRotation(c chan<- struct{}) { a.changed = c }
+// Changed implements issuer.
+func (a *testCA) Changed() <-chan struct{} { return a.changed }
 
-// StopWatchingRotation implements cert-manager's Authority.
-func (a *testCA) StopWatchingRotation(chan<- struct{}) {}
-
-// Sign implements cert-manager's Authority.
-func (a *testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
+// Sign implements issuer.
+func (a *testCA) Sign(template *x509.Certificate) ([]*x509.Certificate, error) {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	template.NotBefore, template.NotAfter = time.Now().Add(-a.signed), time.Now().Add(time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.ca, template.PublicKey, a.key)
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	signed, err := x509.ParseCertificate(der)
+	return []*x509.Certificate{signed}, err
 }
 
 func TestMergeBundles(t *testing.T) {
@@ -107,7 +105,7 @@ func TestMergeBundles(t *testing.T) {
 		"white space around the bundle makes no difference": {present: "\n" + bundle(current) + "\n", want: bundle(current)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tc.want, string(mergeBundles(current.pem(), []byte(tc.present), now)))
+			assert.Equal(t, tc.want, string(mergeBundles(current.pem(), []byte(tc.present), time.Time{}, now)))
 		})
 	}
 	t.Run("no more than five CAs before are kept", func(t *testing.T) {
@@ -116,7 +114,7 @@ func TestMergeBundles(t *testing.T) {
 			many = append(many, newCA(t, caName, time.Hour))
 		}
 		want := bundle(many[:maxBefore+1]...)
-		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)), now)))
+		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)), time.Time{}, now)))
 	})
 	t.Run("CAs that were made just now are kept beside them, up to fifty", func(t *testing.T) {
 		many := []*testCA{current}
@@ -127,18 +125,28 @@ func TestMergeBundles(t *testing.T) {
 		}
 		old := []*testCA{previous, older}
 		want := bundle(many[:maxRecent+1]...) + bundle(old...)
-		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)+bundle(old...)), now)))
+		assert.Equal(t, want, string(mergeBundles(current.pem(), []byte(bundle(many...)+bundle(old...)), time.Time{}, now)))
 	})
 	t.Run("CAs of an issuer that names them as it likes overlap as well", func(t *testing.T) {
 		before, after := newCA(t, "ca of example.org", time.Hour), newCA(t, "ca of example.org", time.Hour)
-		assert.Equal(t, bundle(after, before), string(mergeBundles(after.pem(), before.pem(), now)))
-		assert.Equal(t, bundle(after), string(mergeBundles(after.pem(), current.pem(), now)), "ours is not its")
+		assert.Equal(t, bundle(after, before), string(mergeBundles(after.pem(), before.pem(), time.Time{}, now)))
+		assert.Equal(t, bundle(after), string(mergeBundles(after.pem(), current.pem(), time.Time{}, now)), "ours is not its")
+	})
+	t.Run("a CA by another name was the CA until just now if the Secret was written", func(t *testing.T) {
+		for ago, want := range map[time.Duration]string{
+			maxSkew: bundle(foreign, current), 2 * maxSkew: bundle(foreign, current), changeTime: bundle(foreign),
+		} {
+			got := string(mergeBundles(foreign.pem(), current.pem(), now.Add(-ago), now))
+			assert.Equal(t, want, got, "written %s ago", ago)
+			again := string(mergeBundles(foreign.pem(), []byte(got), now.Add(-ago), now))
+			assert.Equal(t, want, again, "written %s ago, and looked at again", ago)
+		}
 	})
 }
 
 func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	ca := newCA(t, caName, time.Hour)
-	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
+	source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
 	_, err := source.GetCertificate(nil)
 	require.Error(t, err, "there is none yet")
 	assert.False(t, source.Ready())
@@ -184,7 +192,7 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 		for told, bundles := range map[string]bool{"before the first bundle is seen": false, "with bundles": true} {
 			t.Run(name+", "+told, func(t *testing.T) {
 				ca := newCA(t, caName, time.Hour)
-				source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
+				source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
 				assert.Zero(t, source.NotAfter(), "nothing is served yet")
 				ended := make(chan error, 1)
 				ctx, stop := context.WithCancel(t.Context())
@@ -200,8 +208,8 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 				ca.changed <- struct{}{}
 				var latest *tls.Certificate
 				waitFor(t, func() bool {
-					latest, err = source.leaf.GetCertificate(nil)
-					return err == nil && latest != first
+					latest = source.newest()
+					return latest != first
 				})
 				assert.Equal(t, tc.taken, source.nextLocked(latest, time.Now().Add(spreadTime)) != first)
 				stop()
@@ -214,7 +222,7 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 // started returns a source that runs until the end of the test, and what it serves first.
 func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
 	t.Helper()
-	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
+	source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
 	ended := make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { ended <- source.Start(ctx) }()
@@ -228,16 +236,22 @@ func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
 	return source, first
 }
 
+// newest returns the certificate that was signed last.
+func (s *Source) newest() *tls.Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest
+}
+
 // replaced replaces the CA of a source, and returns the certificate that the new one has signed.
 func replaced(t *testing.T, ca *testCA, source *Source) (latest *tls.Certificate) {
 	t.Helper()
-	before, err := source.leaf.GetCertificate(nil)
-	require.NoError(t, err)
+	before := source.newest()
 	ca.replace(t, caName, time.Hour)
 	ca.changed <- struct{}{}
 	waitFor(t, func() bool {
-		latest, err = source.leaf.GetCertificate(nil)
-		return err == nil && latest != before
+		latest = source.newest()
+		return latest != before
 	})
 	return latest
 }
@@ -272,7 +286,7 @@ func TestSourceDoesNotWaitForClocksUntilItsCAIsForgotten(t *testing.T) {
 	ca.signed = 0
 	for times := 1; times <= maxBefore+1; times++ {
 		latest := replaced(t, ca, source)
-		bundle = MergeBundles(ca.pem(), bundle)
+		bundle = MergeBundles(ca.pem(), bundle, time.Time{})
 		source.Trust(bundle, bundle)
 		now := time.Now()
 		assert.Equal(t, times > maxBefore, source.nextLocked(latest, now) != first, "replaced %d times", times)
@@ -301,7 +315,7 @@ func replaceEvery(t *testing.T, pace time.Duration) {
 	<-time.After(spreadTime)
 	for times := range 40 {
 		replaced(t, ca, source)
-		bundle = MergeBundles(ca.pem(), bundle)
+		bundle = MergeBundles(ca.pem(), bundle, time.Time{})
 		source.Trust(bundle, bundle)
 		told[string(ca.ca.SubjectKeyId)] = time.Now()
 		served, err := source.GetCertificate(nil)
@@ -317,8 +331,9 @@ func replaceEvery(t *testing.T, pace time.Duration) {
 func TestSourceReplacesWhatExpiresForClocksAhead(t *testing.T) {
 	ca := newCA(t, caName, time.Hour)
 	signedBy := func(ends time.Duration) *tls.Certificate {
-		leaf, err := ca.Sign(&x509.Certificate{PublicKey: ca.key.Public()})
+		chain, err := ca.Sign(&x509.Certificate{PublicKey: ca.key.Public()})
 		require.NoError(t, err)
+		leaf := chain[0]
 		leaf.NotBefore, leaf.NotAfter = time.Now(), time.Now().Add(ends)
 		return &tls.Certificate{Leaf: leaf}
 	}
@@ -345,34 +360,6 @@ func waitFor(t *testing.T, what func() bool) {
 	t.Helper()
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true,
 		func(context.Context) (bool, error) { return what(), nil }))
-}
-
-func TestACertificateIsTakenByClocksThatAreBehind(t *testing.T) {
-	ca := newCA(t, caName, 24*time.Hour)
-	ca.signed = 0
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		PublicKey: key.Public(), DNSNames: []string{"webhook.ns.svc"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	signed, err := ca.Sign(template)
-	require.NoError(t, err)
-	behind := time.Now().Add(-maxSkew + time.Minute)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.ca)
-	options := x509.VerifyOptions{Roots: roots, DNSName: "webhook.ns.svc", CurrentTime: behind}
-	_, err = signed.Verify(options)
-	require.Error(t, err)
-
-	backdated, err := backdate(signed, template, tls.Certificate{Leaf: ca.ca, PrivateKey: ca.key})
-	require.NoError(t, err)
-	_, err = backdated.Verify(options)
-	require.NoError(t, err)
-	assert.Equal(t, signed.NotAfter, backdated.NotAfter)
-
-	other := newCA(t, caName, 24*time.Hour)
-	_, err = backdate(signed, template, tls.Certificate{Leaf: other.ca, PrivateKey: other.key})
-	assert.ErrorContains(t, err, "being replaced")
 }
 
 func TestSkewIsScaledToShortLives(t *testing.T) {
