@@ -5,7 +5,6 @@ package webhooks
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 const (
@@ -39,7 +40,9 @@ const (
 )
 
 // errNoClaimKey says that a creation by generateName cannot be told from others yet.
-var errNoClaimKey = errors.New("sign a claim: the key in Secret " + ClaimSecretName + " is not read yet")
+var errNoClaimKey = fmt.Errorf(
+	"sign a claim: the key in Secret %s is not read yet: %w", ClaimSecretName, macpool.ErrNotReady,
+)
 
 // ClaimKeys are the keys of claims, as the Secret has them. Every replica keeps it: whoever finds that it is not there,
 // cannot be read or is old replaces the key.
@@ -170,7 +173,8 @@ func (c *ClaimKeys) readOnce(ctx context.Context) ([]ClaimKey, error) {
 	if err != nil && !missing {
 		return nil, fmt.Errorf("read Secret %s: %w", ClaimSecretName, err)
 	}
-	if keys := keysIn(&s); !missing && len(keys) > 0 && !c.old(&s) {
+	keys := keysIn(&s)
+	if len(keys) > 0 && !c.old(&s) {
 		return keys, nil
 	}
 	c.renew(&s)
@@ -178,7 +182,12 @@ func (c *ClaimKeys) readOnce(ctx context.Context) ([]ClaimKey, error) {
 	if missing {
 		write, done = func() error { return c.Client.Create(ctx, &s) }, "Made the key that claims are signed with"
 	}
-	if err := write(); err != nil {
+	err = write()
+	if len(keys) > 0 && err != nil && !apierrors.IsConflict(err) {
+		c.Log.Error(err, "The key that claims are signed with is old, and goes on to be used", "secret", ClaimSecretName)
+		return keys, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("write Secret %s: %w", ClaimSecretName, err)
 	}
 	c.Log.Info(done, "secret", ClaimSecretName)

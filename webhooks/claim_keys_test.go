@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
@@ -24,6 +26,7 @@ import (
 // A keyWorld is an API server in memory, in a bubble, with replicas that keep the key of claims.
 type keyWorld struct {
 	t      *testing.T
+	api    *apimodel.Server
 	client client.Client
 }
 
@@ -38,7 +41,7 @@ func tellOfKeys(t *testing.T, story func(w *keyWorld)) {
 		api := apimodel.New(kind("", "v1", "Secret", "secrets"))
 		c, err := client.New(api.Config(), client.Options{Scheme: clientgoscheme.Scheme})
 		require.NoError(t, err)
-		story(&keyWorld{t: t, client: c})
+		story(&keyWorld{t: t, api: api, client: c})
 	})
 }
 
@@ -131,6 +134,21 @@ func TestAKeyIsReplacedAndTheOneBeforeIsTaken(t *testing.T) {
 		assert.Equal(t, s.Data, w.secret().Data, "it is new")
 		later()
 		assert.False(t, w.takes(a, before), "a key outlived the one after it")
+	})
+}
+
+func TestAnOldKeyThatCannotBeReplacedGoesOn(t *testing.T) {
+	tellOfKeys(t, func(w *keyWorld) {
+		a := &ClaimKeys{Client: w.client, Namespace: "system", Clock: clock.RealClock{}, Log: logr.Discard()}
+		require.NoError(t, a.look(t.Context()))
+		before := w.give(a)
+		w.api.Validate = func(apimodel.Kind, map[string]any) error {
+			return apierrors.NewForbidden(corev1.Resource("secrets"), ClaimSecretName, errors.New("it is immutable"))
+		}
+		pass(2 * claimKeyLife)
+		b := w.replica()
+		assert.True(t, b.Ready(), "no replica could start")
+		assert.True(t, w.takes(b, before))
 	})
 }
 

@@ -117,6 +117,10 @@ func TestClientsAreToldToAskAgainWhereThatMayHelp(t *testing.T) {
 		"a block has no room": {err: fmt.Errorf(
 			"%w: %w", macpool.ErrTooLarge, apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
 		)},
+		"a namespace is so new that its pool is not known": {
+			err: fmt.Errorf("its labels are not known yet: %w", macpool.ErrNotReady), again: true,
+		},
+		"a replica has just started":     {err: errNoClaimKey, again: true},
 		"the API server is busy":         {err: apierrors.NewTooManyRequests("busy", 1), again: true},
 		"the API server is starting":     {err: &url.Error{Op: "Put", Err: syscall.ECONNREFUSED}, again: true},
 		"the API server was just killed": {err: &url.Error{Op: "Put", Err: syscall.ECONNRESET}, again: true},

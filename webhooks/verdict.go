@@ -261,13 +261,13 @@ func undecided(request *admissionv1.AdmissionRequest, code int32, err error) *ad
 	return response
 }
 
-// passing reports whether an error is that the API server was slow, busy, starting or ending, that something failed in
-// it, such as etcd that has just got another leader, or that others were faster too often. What it has no room for, it
-// never takes.
+// passing reports whether an error is that this replica has just started, that the API server was slow, busy, starting
+// or ending, that something failed in it, such as etcd that has just got another leader, or that others were faster too
+// often. What it has no room for, it never takes.
 func passing(err error) bool {
 	var status apierrors.APIStatus
 	failed := errors.As(err, &status) && status.Status().Code >= http.StatusInternalServerError
 	return failed && !errors.Is(err, macpool.ErrTooLarge) || errors.Is(err, macpool.ErrConflict) ||
-		errors.Is(err, context.DeadlineExceeded) || apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
+		errors.Is(err, macpool.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) || apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }
