@@ -42,7 +42,8 @@ func moveHint(to macpool.Object, taken []*macpool.TakenError) string {
 	for _, t := range taken {
 		if t.Holder.Kind == macpool.KindVM && t.Holder.Namespace == to.Namespace && t.Holder.Name != "" {
 			return "; to move it here, remove it from VirtualMachine " + t.Holder.Name +
-				" first: apply that VM before this one, or apply both again; two that swap need a third address in between"
+				" first (apply that VM before this one, or apply both again), and restart that VM if it runs, as it has the " +
+				"address until then; two that swap need a third address in between"
 		}
 	}
 	return ""

@@ -38,9 +38,9 @@ func TestARefusalSaysHowToMoveAnAddressBetweenVMs(t *testing.T) {
 			refused := w.post(body)
 			require.False(t, refused.Allowed)
 			assert.NotContains(t, refused.Result.Message, OnTakenAnnotation, "it does nothing to a VM that exists")
-			hint := "remove it from VirtualMachine from first: apply that VM before this one, or apply both again; two that swap "
 			if c.says {
-				assert.Contains(t, refused.Result.Message, hint)
+				assert.Contains(t, refused.Result.Message, "remove it from VirtualMachine from first (apply that VM before "+
+					"this one, or apply both again), and restart that VM if it runs, as it has the address until then; two that swap ")
 			} else {
 				assert.NotContains(t, refused.Result.Message, "from")
 			}
