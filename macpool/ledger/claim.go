@@ -114,7 +114,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {
 		err = l.checkTaken(ctx, &c, taken, looks)
-		if r.Pool.Tolerate && isRefusal(err) {
+		if r.Tolerates(r.Asks[ask]) && isRefusal(err) {
 			_ = errors.As(err, &taken) // it may name another holder
 			out.collision, c.Regardless, err = taken, true, nil
 		}

@@ -111,6 +111,31 @@ func TestARefusalNamesTheHolderThatIsThereThoughAnotherWasDeletedJustNow(t *test
 	})
 }
 
+func TestWhoAsksForAnyAddressIsGivenNoneThatAnotherHasWhateverThePoolTolerates(t *testing.T) {
+	in(t, 64, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		w.pool.Tolerate = true
+		before, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.finishWrites()
+		w.stall("r2") // it goes on to think that vma has the address
+		w.free("r1", "vma")
+		_, err = w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: before.MACs[0]})
+		require.NoError(t, err)
+		w.has("vmb", true)
+
+		request := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("net")}
+		for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+			"in a dry run": w.ledgers["r2"].Preview, "created": w.ledgers["r2"].Assign,
+		} {
+			grant, err := answer(t.Context(), request)
+			require.NoError(t, err, name)
+			assert.Empty(t, grant.Collisions, name)
+			assert.NotEqual(t, before.MACs, grant.MACs, name)
+		}
+	})
+}
+
 func TestARefusalNamesNoHolderThatWasNotLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4096, "r1")

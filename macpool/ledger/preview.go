@@ -53,7 +53,7 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 		if grant.MACs[i] != (macpool.MAC{}) {
 			continue
 		}
-		m, ok := l.previewFree(r.Pool, chosen)
+		m, ok := l.previewFree(ctx, r.Pool, chosen)
 		if !ok {
 			exhausted := l.exhausted(r.Pool)
 			exhausted.Needed = uint64(missing)
@@ -81,7 +81,7 @@ func (l *Ledger) previewClaim(
 	err = l.previewOn(current, c)
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {
-		if err = l.checkTaken(ctx, &c, taken, looks); r.Pool.Tolerate && isRefusal(err) {
+		if err = l.checkTaken(ctx, &c, taken, looks); r.Tolerates(a) && isRefusal(err) {
 			_ = errors.As(err, &taken) // it may name another holder
 			return taken, nil
 		}
@@ -108,21 +108,57 @@ func (l *Ledger) previewOn(b *macpool.Block, c macpool.Claim) error {
 	return b.Clone().Claim(c)
 }
 
-// previewFree returns an address that could be lent next and is not among those already chosen.
-func (l *Ledger) previewFree(pool macpool.Pool, chosen map[macpool.MAC]bool) (macpool.MAC, bool) {
+// previewFree returns an address that could be lent next and is not among those already chosen: one that is free, or
+// else one that is set aside, which is given up to who needs it. Blocks that seem to have neither are looked at again.
+func (l *Ledger) previewFree(
+	ctx context.Context, pool macpool.Pool, chosen map[macpool.MAC]bool,
+) (macpool.MAC, bool) {
 	if m, ok := l.previewWindow(pool, chosen); ok {
 		return m, true
 	}
-	for prefix := range pool.Set.Prefixes(macpool.Prefix{}) {
-		b := l.cache.block(prefix)
-		for suffix := range 256 {
-			m := prefix.Address(byte(suffix))
-			if b.Entry(m).Free() && pool.Set.Contains(m) && !chosen[m] {
+	free := func(_ macpool.MAC, e macpool.Entry) bool { return e.Free() }
+	for _, suits := range []func(macpool.MAC, macpool.Entry) bool{free, l.isSetAside} {
+		for prefix := range pool.Set.Prefixes(macpool.Prefix{}) {
+			if m, ok := firstOf(l.cache.block(prefix), pool, chosen, suits); ok {
 				return m, true
 			}
 		}
 	}
+	looks := 0
+	for prefix := range pool.Set.Prefixes(macpool.Prefix{}) {
+		fresh, err := l.store.Get(ctx, prefix)
+		if err != nil {
+			break
+		}
+		if m, ok := firstOf(fresh, pool, chosen, free); ok {
+			return m, true
+		}
+		if looks++; looks == maxLooks {
+			break
+		}
+	}
 	return macpool.MAC{}, false
+}
+
+// firstOf returns the first address of a block that is in the pool, not among those already chosen, and suits.
+func firstOf(
+	b *macpool.Block, pool macpool.Pool, chosen map[macpool.MAC]bool, suits func(macpool.MAC, macpool.Entry) bool,
+) (macpool.MAC, bool) {
+	for suffix := range 256 {
+		m := b.Prefix.Address(byte(suffix))
+		if pool.Set.Contains(m) && !chosen[m] && suits(m, b.Entry(m)) {
+			return m, true
+		}
+	}
+	return macpool.MAC{}, false
+}
+
+// isSetAside reports whether an address is reserved and, as far as is known, not lent.
+func (l *Ledger) isSetAside(m macpool.MAC, e macpool.Entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, lent := l.memory.lent[m]
+	return e.Reservation.Replica != "" && len(e.Holds) == 0 && !lent
 }
 
 // previewWindow returns an address of a window, of the pool's own if that has one.
