@@ -73,6 +73,9 @@ func NewSet(include, exclude []Range) Set {
 // Ranges returns the ranges of the set, ascending and disjoint.
 func (s Set) Ranges() []Range { return slices.Clone(s.ranges) }
 
+// Equal reports whether two sets have the same addresses.
+func (s Set) Equal(other Set) bool { return slices.Equal(s.ranges, other.ranges) }
+
 // Contains reports whether the address is in the set.
 func (s Set) Contains(m MAC) bool {
 	i, found := slices.BinarySearchFunc(s.ranges, m, func(r Range, m MAC) int { return r.First.Compare(m) })

@@ -131,6 +131,27 @@ func TestARefusalIsFinalIfWhatMayComeBackIsTooLittle(t *testing.T) {
 	})
 }
 
+func TestNobodyIsRefusedForWhatThePoolWasBeforeItGrew(t *testing.T) {
+	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
+		for _, vm := range []string{"vma", "vmb"} {
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * MaxAdmission)
+		refused := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vmc", anyFor("net")...)
+			refused <- err
+		}()
+		w.pass(patience / 2)
+		w.pool.Set = macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, 0, 0, 7}}}, nil)
+		_, err := w.assign("r1", "vmd", anyFor("net")...)
+		require.NoError(t, err)
+		require.NoError(t, <-refused)
+	})
+}
+
 func TestARowThatCannotBeReadIsNotSaidToBeReserved(t *testing.T) {
 	for _, size := range []int{1, 256} {
 		in(t, size, []string{"r1"}, func(t *testing.T, w *world) {

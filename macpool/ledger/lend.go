@@ -146,6 +146,9 @@ func (l *Ledger) startFillingLocked(w *window) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		w.filling = false
+		if !w.pool.Set.Equal(pool.Set) { // the pool was changed meanwhile
+			err = nil
+		}
 		for l.serveLocked(w); err != nil && len(w.queue) > 0; l.serveLocked(w) {
 			w.refuseFirst(err)
 		}
@@ -192,7 +195,7 @@ func (l *Ledger) fillFromBlocks(w *window, pool macpool.Pool) error {
 		if failed[prefix] != nil {
 			continue
 		}
-		enough, err := l.fillFromBlock(w, pool, prefix, allowance)
+		enough, err := l.fillFromBlock(w, prefix, allowance)
 		if err != nil {
 			failed[prefix] = err
 		}
@@ -204,15 +207,13 @@ func (l *Ledger) fillFromBlocks(w *window, pool macpool.Pool) error {
 }
 
 // fillFromBlock reserves free addresses of one block, and reports whether there are as many as are wanted.
-func (l *Ledger) fillFromBlock(
-	w *window, pool macpool.Pool, prefix macpool.Prefix, allowance int,
-) (enough bool, err error) {
+func (l *Ledger) fillFromBlock(w *window, prefix macpool.Prefix, allowance int) (enough bool, err error) {
 	for range maxReservations {
 		want := l.wanted(w, allowance)
 		if want <= 0 {
 			return true, nil
 		}
-		err := l.reserve(w, pool, prefix, min(want, maxWindow))
+		err := l.reserve(w, prefix, min(want, maxWindow))
 		if errors.Is(err, errFull) {
 			return false, nil
 		}
@@ -230,7 +231,7 @@ func (l *Ledger) fillFromFull(w *window, pool macpool.Pool) {
 		if l.cache.block(prefix).FreeIn(pool.Set) > 0 {
 			continue
 		}
-		enough, err := l.fillFromBlock(w, pool, prefix, 1)
+		enough, err := l.fillFromBlock(w, prefix, 1)
 		if looks++; enough || err != nil || looks == maxLooks {
 			return
 		}
@@ -255,14 +256,18 @@ func (l *Ledger) takeOver(w *window) {
 	l.serveLocked(w)
 }
 
-// contestOthers asks the other replicas for addresses of the pool that they have reserved: as many as are waited for.
+// contestOthers asks the other replicas for addresses of the pool that they have reserved: as many as are waited for,
+// and as many more each time, since a replica that was asked may be dead.
 func (l *Ledger) contestOthers(pool macpool.Pool, w *window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	needed := w.waiting()
 	for _, b := range l.cache.all() {
+		if _, some := pool.Set.Covers(b.Prefix); !some || !l.sharedWithOthers(b, w) {
+			continue
+		}
 		for m, e := range b.Entries() {
-			other := e.Reservation.Replica != "" && e.Reservation.Replica != w.replica
+			other := e.Reservation.Replica != "" && e.Reservation.Replica != w.replica && !e.Reservation.Contested
 			if needed <= 0 || !other || len(e.Holds) > 0 || !pool.Set.Contains(m) {
 				continue
 			}

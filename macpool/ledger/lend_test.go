@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,5 +66,23 @@ func TestWhoWaitsIsRefusedWhenTheReplicaLosesItsLease(t *testing.T) {
 		require.ErrorIs(t, <-failed, macpool.ErrNotReady)
 		w.finishWrites()
 		assert.Empty(t, w.holds())
+	})
+}
+
+func TestAnExhaustedPoolIsNoReasonToReadTheBlocksOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, "r1")
+		l, starved := w.ledgers["r1"], &window{pool: w.pool, replica: "r1"}
+		starved.queue = []*waiter{{holders: make([]macpool.Holder, 1)}}
+		look := func() float64 { return testing.AllocsPerRun(3, func() { l.contestOthers(w.pool, starved) }) }
+		alone := look()
+		for i := range byte(100) {
+			b := macpool.NewBlock(macpool.Prefix{4, 0, 0, 0, i})
+			b.Reserve(maxWindow, macpool.NewSet([]macpool.Range{{First: b.Prefix.Address(0), Last: b.Prefix.Address(255)}}, nil),
+				"r2", time.Now())
+			b.Version = "1"
+			l.Observe(b)
+		}
+		assert.Less(t, look()-alone, 50.0, "that is at each change of any block, while who lends waits")
 	})
 }

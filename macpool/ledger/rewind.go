@@ -67,8 +67,11 @@ func older(a, b string) bool {
 	return err == nil && order < 0
 }
 
-// lookAgain reads a block of which the watch says that it is deleted, although this process knows a later state: a
-// watch that was cut off tells of the last state that it had seen.
+// LookAgain has a block read of which the watch does not tell what it has. It returns at once.
+func (l *Ledger) LookAgain(p macpool.Prefix) { go l.lookAgain(p) }
+
+// lookAgain reads a block of which the watch does not tell what it has, or says that it is deleted, although this
+// process knows a later state: a watch that was cut off tells of the last state that it had seen.
 func (l *Ledger) lookAgain(p macpool.Prefix) {
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()

@@ -152,7 +152,7 @@ func (l *Ledger) sharedWithOthers(b *macpool.Block, w *window) bool {
 }
 
 // reserve adds up to n addresses of one block to the window.
-func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n int) error {
+func (l *Ledger) reserve(w *window, prefix macpool.Prefix, n int) error {
 	result := make(chan error, 1)
 	var got []macpool.MAC
 	l.mu.Lock()
@@ -164,7 +164,7 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 	l.writer.enqueue(prefix, change{
 		lazy: len(w.queue) == 0, soon: true, once: true,
 		apply: func(b *macpool.Block) error {
-			got = l.take(b, w, pool, n, got)
+			got = l.take(b, w, n, got)
 			if len(got) == 0 {
 				return errFull
 			}
@@ -181,22 +181,22 @@ func (l *Ledger) reserve(w *window, pool macpool.Pool, prefix macpool.Prefix, n 
 
 // take reserves up to n addresses of a block, orphans first, and notes that they are on their way into the window.
 // Those that an earlier attempt got are not any more.
-func (l *Ledger) take(b *macpool.Block, w *window, pool macpool.Pool, n int, earlier []macpool.MAC) []macpool.MAC {
+func (l *Ledger) take(b *macpool.Block, w *window, n int, earlier []macpool.MAC) []macpool.MAC {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range earlier {
 		delete(l.memory.filling, m)
 	}
 	got := l.orphansLocked(b, w)
-	got = append(got, b.Reserve(n-len(got), pool.Set, w.replica, l.Now())...)
+	got = append(got, b.Reserve(n-len(got), w.pool.Set, w.replica, l.Now())...)
 	for _, m := range got {
 		l.memory.filling[m] = true
 	}
 	return got
 }
 
-// addToWindow adds addresses that were reserved, unless somebody took them since, and lends them to those who wait.
-// What is reserved and does not go into the window is given back.
+// addToWindow adds addresses that were reserved, unless somebody took them since or the pool has them no more, and lends
+// them to those who wait. What is reserved and does not go into the window is given back.
 func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -205,7 +205,7 @@ func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 		e := l.cache.block(m.Prefix()).Entry(m)
 		switch {
 		case !written || l.spokenForLocked(m):
-		case e.LendableBy(w.replica):
+		case e.LendableBy(w.replica) && w.pool.Set.Contains(m):
 			w.free = append(w.free, m)
 		case e.Reservation.Replica == w.replica:
 			l.unreserveLocked(m, w.replica)

@@ -101,6 +101,20 @@ func TestTheWindowOfAnotherReplicaIsAskedForWhenThePoolIsEmpty(t *testing.T) {
 	})
 }
 
+func TestTheWindowOfAReplicaThatLivesIsAskedForBesideThatOfADeadOne(t *testing.T) {
+	in(t, 4, []string{"r1", "r2", "r3"}, func(t *testing.T, w *world) {
+		for _, replica := range []string{"r2", "r3"} {
+			_, err := w.assign(replica, "vm-"+replica, anyFor("net")...)
+			require.NoError(t, err)
+			w.has("vm-"+replica, true)
+			w.finishWrites()
+		}
+		w.stall("r2") // as a dead one, it gives nothing up
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+	})
+}
+
 func TestAnAddressOfTheOwnWindowThatIsAskedForLeavesIt(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", anyFor("net")...)
@@ -148,6 +162,29 @@ func TestAPoolThatShrinksLendsNothingOutside(t *testing.T) {
 		w.finishWrites()
 		for _, m := range w.reserved() {
 			assert.True(t, w.pool.Set.Contains(m), "%s stays reserved", m)
+		}
+	})
+}
+
+func TestAPoolThatIsReplacedWhileAddressesOfItAreReservedLendsNoneOfThem(t *testing.T) {
+	in(t, 64, []string{"r1"}, func(t *testing.T, w *world) {
+		reachable := w.holdUp(nil)
+		grants := make(chan macpool.Grant, 2)
+		ask := func(vm string) {
+			grant, err := w.assign("r1", vm, anyFor("net")...)
+			assert.NoError(t, err)
+			grants <- grant
+		}
+		go ask("vma")
+		w.pass(0)
+		w.pool.Set = macpool.NewSet([]macpool.Range{{First: macpool.MAC{4}, Last: macpool.MAC{4, 0, 0, 0, 0, 7}}}, nil)
+		go ask("vmb")
+		w.pass(0)
+		close(reachable)
+		for range 2 {
+			for _, m := range (<-grants).MACs {
+				assert.True(t, w.pool.Set.Contains(m), "%s", m)
+			}
 		}
 	})
 }
