@@ -9,10 +9,19 @@ import (
 	"time"
 )
 
+const (
+	// maxInterface is how much of the name of an interface is recorded of an object that passed admission by, in bytes.
+	maxInterface = 253
+	// maxBeside is how many holders of that kind a block records beside the first of each address.
+	maxBeside = 1024
+)
+
 // Adopt makes an object that is known to have an address its holder, whoever else has it: admission was passed by, or
 // the object was created by generateName and has got its name. A replica that has reserved the address keeps the
-// reservation until it notices.
+// reservation until it notices. What would make the block too large to be stored is left out: the end of a long name,
+// and holders that come when there are many already. The address is taken all the same.
 func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
+	to.Interface = to.Interface[:min(len(to.Interface), maxInterface)]
 	e := b.Entry(m)
 	if _, held := e.HoldOf(to.Object); held {
 		return
@@ -22,6 +31,9 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 			b.Rename(m, h, to)
 			return
 		}
+	}
+	if len(e.Holds) > 0 && b.counts.holds-b.counts.held >= maxBeside {
+		return
 	}
 	e.Holds = append(append([]Hold{}, e.Holds...), Hold{Holder: to, Since: now})
 	b.Set(m, e)

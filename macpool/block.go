@@ -68,6 +68,7 @@ type Block struct {
 // counts are kept up with the entries of a block, so that who looks for one block among many need not read them all.
 type counts struct {
 	held       int
+	holds      int
 	several    int // addresses with more than one hold
 	contested  int
 	both       int            // addresses that are held and reserved
@@ -77,6 +78,7 @@ type counts struct {
 
 // note takes in that an entry came, by 1, or went, by -1.
 func (c *counts) note(e Entry, by int) {
+	c.holds += by * len(e.Holds)
 	if len(e.Holds) > 0 {
 		c.held += by
 	}

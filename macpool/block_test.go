@@ -3,6 +3,7 @@
 package macpool
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,21 @@ func TestBlockAdopt(t *testing.T) {
 			assert.Equal(t, tc.want, show(b))
 		})
 	}
+}
+
+func TestABlockIsNotMadeTooLargeByWhoPassedAdmissionBy(t *testing.T) {
+	b, long := NewBlock(Prefix{2}), strings.Repeat("x", 1<<20)
+	for i := range 2 * maxBeside {
+		b.Adopt(b.Prefix.Address(byte(i%3)), holderOf(fmt.Sprint("vm", i), long), time.Unix(1, 0))
+	}
+	b.Adopt(b.Prefix.Address(9), holderOf("vma", "net"), time.Unix(1, 0))
+	holds := 0
+	for _, h := range b.Holds() {
+		holds++
+		assert.LessOrEqual(t, len(h.Interface), maxInterface)
+	}
+	assert.Equal(t, 4+maxBeside, holds)
+	assert.Len(t, b.Entry(b.Prefix.Address(9)).Holds, 1, "an address that nobody had is always taken")
 }
 
 func TestReservationsOfADeadReplicaEnd(t *testing.T) {

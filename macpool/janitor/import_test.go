@@ -3,6 +3,7 @@
 package janitor
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,6 +21,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster/apimodel"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
@@ -215,6 +218,28 @@ func TestImportStories(t *testing.T) {
 			assert.Equal(w.t, vma, w.holderOf(mac(3)))
 			w.pass(grown)
 			assert.Equal(w.t, "VirtualMachine default/odd", w.holderOf(mac(2)), "a live read takes it as it is, too")
+		},
+		"names of interfaces that no block has room for keep no import from its end": func(w *world) {
+			w.api.Validate = func(k apimodel.Kind, o map[string]any) error {
+				text, err := json.Marshal(o)
+				require.NoError(w.t, err)
+				if k == blockKind() && len(text) > 64<<10 {
+					return apierrors.NewRequestEntityTooLargeError("etcd takes no more")
+				}
+				return nil
+			}
+			w.optIn()
+			name := strings.Repeat("x", 20<<10)
+			for n := range byte(5) {
+				p := newPod(fmt.Sprint("pod", n), "Running", mac(n))
+				p.SetAnnotations(map[string]string{
+					nad.StatusAnnotation: fmt.Sprintf(`[{"name":"default/l2","interface":%q,"mac":%q}]`, name, mac(n)),
+				})
+				w.create(p)
+			}
+			w.startJanitor()
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, "Pod default/pod4", w.holderOf(mac(4)))
 		},
 		"a block that cannot be written keeps the import from its end, and nothing else from being done": func(w *world) {
 			other := func(n byte) macpool.MAC { return macpool.MAC{0x52, 0x54, 0, 0, 1, n} }
