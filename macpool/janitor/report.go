@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// maxReported is how many collisions the condition of a pool names.
+// maxReported is how many collisions the condition of a pool names, and how many holders of each.
 const maxReported = 3
 
 // lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
@@ -40,7 +40,7 @@ func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block
 	for _, c := range found {
 		told[c.String()] = true
 		if !j.reported[c.String()] {
-			j.Log.Info("MAC address has several holders", "mac", c.MAC.String(), "holders", c.String())
+			j.Log.Info("MAC address has several holders", "mac", c.MAC.String(), "holders", short(c))
 			j.report(c)
 		}
 	}
@@ -119,6 +119,16 @@ func readable(unreadable []string, generation int64) metav1.Condition {
 	}
 }
 
+// short names the first of those who have an address: a condition has no room for hundreds of them.
+func short(c macpool.Collision) string {
+	more := len(c.Holders) - maxReported
+	if more <= 0 {
+		return c.String()
+	}
+	c.Holders = c.Holders[:maxReported]
+	return fmt.Sprintf("%s and of %d more", c, more)
+}
+
 // collided returns the condition of a pool about the collisions among its addresses.
 func collided(pool macpool.Pool, all []macpool.Collision, generation int64) metav1.Condition {
 	ours := slices.DeleteFunc(slices.Clone(all), func(c macpool.Collision) bool { return !pool.Set.Contains(c.MAC) })
@@ -130,7 +140,7 @@ func collided(pool macpool.Pool, all []macpool.Collision, generation int64) meta
 	}
 	var texts []string
 	for _, c := range ours[:min(maxReported, len(ours))] {
-		texts = append(texts, c.String())
+		texts = append(texts, short(c))
 	}
 	if more := len(ours) - maxReported; more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))

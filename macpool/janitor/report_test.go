@@ -3,6 +3,7 @@
 package janitor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,4 +28,16 @@ func TestConditionOfAPoolNamesItsCollisions(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(condition.Message, " is the address of "))
 	assert.Contains(t, condition.Message, "and 7 more", "those of other pools do not count")
 	assert.Equal(t, metav1.ConditionFalse, collided(pool, all[10:], 7).Status)
+}
+
+func TestAnAddressThatHundredsHaveFitsIntoACondition(t *testing.T) {
+	const most = 32768 // bytes of a message, by the schema of metav1.Condition
+	pool := macpool.Pool{Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0xff}}}, nil)}
+	c := macpool.Collision{MAC: macpool.MAC{2, 1}}
+	for i := range 1000 {
+		c.Holders = append(c.Holders, macpool.Holder{Object: vmNamed(fmt.Sprint("vm", i))})
+	}
+	condition := collided(pool, []macpool.Collision{c}, 7)
+	assert.Less(t, len(condition.Message), most, "the status of the pool would not be written any more")
+	assert.Contains(t, condition.Message, vmNamed("vm2").String()+" and of 997 more")
 }
