@@ -59,6 +59,9 @@ func (c Objects) all(ctx context.Context) (*finding, error) {
 // who is all for a few addresses.
 func (c Objects) who(ctx context.Context, macs []macpool.MAC) (*finding, error) {
 	found := newFinding(macs)
+	if len(macs) == 0 {
+		return found, nil
+	}
 	return found, c.listAll(ctx, found)
 }
 

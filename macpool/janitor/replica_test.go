@@ -185,6 +185,21 @@ func TestReplicaStories(t *testing.T) {
 			err := w.client.Get(w.ctx, w.leaseKey(name), &coordinationv1.Lease{})
 			assert.True(w.t, apierrors.IsNotFound(err), "%v", err)
 		},
+		"nothing is listed for a dead replica that had reserved nothing": func(w *world) {
+			w.startJanitor()
+			w.start("r2")
+			name, _ := w.replicas["r2"].lease.Replica()
+			w.replicas["r2"].kill()
+			w.fail(func(r *http.Request) error {
+				if r.URL.Query().Has("limit") && strings.Contains(r.URL.Path, "/kubevirt.io/") {
+					return errors.New("a list of everything")
+				}
+				return nil
+			})
+			w.pass(dead)
+			err := w.client.Get(w.ctx, w.leaseKey(name), &coordinationv1.Lease{})
+			assert.True(w.t, apierrors.IsNotFound(err), "%v", err)
+		},
 		"a replica that was cut off and comes back goes by another name": func(w *world) {
 			w.startJanitor()
 			r := w.start("r2")
