@@ -15,18 +15,25 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
+// A noRowsError says that a block must have rows and shows none: the API server hides them, or somebody removed them.
+type noRowsError struct{ block *v1alpha1.MACBlock }
+
+func (e *noRowsError) Error() string {
+	return fmt.Sprintf("MACBlock %s: %d addresses are held and %d reserved, but there are no rows: "+
+		"apply the CRD of this release, or delete the block", e.block.Name, e.block.Held, e.block.Reserved)
+}
+
 // DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
 // it is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the
 // holders of both. The block is nil if the object's name is no prefix, or if there must be rows and the API server
-// shows none: the CRD of an earlier release hides them.
+// shows none, as it does by the CRD of an earlier release.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.Rows) == 0 && o.Addresses.Structures == nil && o.Held+o.Reserved > 0 {
-		return nil, fmt.Errorf("MACBlock %s: %d addresses are held and %d reserved, but there are no rows: "+
-			"apply the CRD of this release, or delete the block", o.Name, o.Held, o.Reserved)
+		return nil, &noRowsError{o}
 	}
 	b := macpool.NewBlock(prefix)
 	b.Version, b.ID = o.ResourceVersion, string(o.UID)

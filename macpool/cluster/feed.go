@@ -92,6 +92,10 @@ func (f *Feed) blockChanged(o client.Object) {
 	f.setUnreadable(o.GetName(), err != nil)
 	if b != nil {
 		f.Ledger.Observe(b)
+		return
+	}
+	if p, invalid := macpool.ParsePrefix(o.GetName()); invalid == nil { // rows are hidden, or somebody removed them
+		f.Ledger.LookAgain(p)
 	}
 }
 

@@ -31,8 +31,10 @@ func (w *world) feed() (*Feed, func()) {
 	ctx, stop := context.WithCancel(w.ctx)
 	watched, err := cache.New(w.api.Config(), cache.Options{Scheme: w.scheme})
 	require.NoError(w.t, err)
+	store := KubeStore{Client: w.client, Format: &Format{Client: w.client}}
+	store.Format.rows.Store(true)
 	f := &Feed{
-		Ledger: ledger.New(ctx, ledger.Options{Store: KubeStore{Client: w.client}, Clock: clock.RealClock{}}),
+		Ledger: ledger.New(ctx, ledger.Options{Store: store, Clock: clock.RealClock{}}),
 		Pools:  &Pools{}, Cache: watched, Log: logr.Discard(),
 	}
 	require.NoError(w.t, f.Register(ctx))
@@ -115,6 +117,47 @@ func TestFeedStories(t *testing.T) {
 			require.NoError(w.t, w.client.Update(w.ctx, o))
 			w.pass(time.Second)
 			assert.Empty(w.t, f.Unreadable())
+		},
+		"rows that somebody removes are written again": func(w *world, f *Feed) {
+			o := held(w)
+			w.create(o)
+			w.pass(time.Second)
+			rows := o.Rows
+			o.Rows = nil
+			require.NoError(w.t, w.client.Update(w.ctx, o))
+			w.pass(time.Second)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
+			require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKeyFromObject(o), o))
+			assert.Equal(w.t, rows, o.Rows)
+			assert.Empty(w.t, f.Unreadable())
+		},
+		"a block whose rows somebody removed before is written like any other": func(w *world, f *Feed) {
+			o := held(w)
+			o.Rows = nil
+			w.create(o)
+			w.pass(time.Second)
+			assert.Equal(w.t, []string{o.Name}, f.Unreadable())
+			ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+			defer cancel()
+			require.NoError(w.t, f.Ledger.Edit(ctx, m.Prefix(), func(b *macpool.Block) {
+				b.Adopt(m, holderOf("vmb", "net"), time.Unix(1, 0))
+			}))
+			w.pass(time.Second)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vmb", "").Object), m)
+			assert.Empty(w.t, f.Unreadable())
+		},
+		"rows that the API server hides are not taken for removed": func(w *world, f *Feed) {
+			o := held(w)
+			w.create(o)
+			w.pass(time.Second)
+			w.formerSchema()
+			o.Rows, o.Addresses.Structures, o.Reserved = nil, nil, 1
+			f.blockChanged(o)
+			w.pass(time.Minute)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
+			w.api.Hide(blockKind(), "")
+			require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKeyFromObject(o), o))
+			assert.Len(w.t, o.Rows, 1, "it was not written")
 		},
 		"a block of a name that is no prefix is left out, and forgotten": func(w *world, f *Feed) {
 			o := held(w)

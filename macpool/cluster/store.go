@@ -6,6 +6,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,8 +29,27 @@ type KubeStore struct {
 
 var _ ledger.Store = KubeStore{}
 
-// Get implements Store by a quorum read.
+// Get implements Store by a quorum read. A block whose rows somebody removed has none, and counts as one that was deleted
+// and made anew: what is known of it is written again.
 func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, error) {
+	b, err := s.read(ctx, p)
+	var bare *noRowsError
+	if !errors.As(err, &bare) || s.Format == nil {
+		return b, err
+	}
+	if takes, failed := s.Format.takesRows(ctx); failed != nil || !takes { // it may hide them
+		return nil, errors.Join(err, failed)
+	}
+	if b, err = s.read(ctx, p); !errors.As(err, &bare) {
+		return b, err
+	}
+	b = macpool.NewBlock(p)
+	b.Version = bare.block.ResourceVersion
+	b.ID = string(bare.block.UID) + " without the rows of before " + b.Version
+	return b, nil
+}
+
+func (s KubeStore) read(ctx context.Context, p macpool.Prefix) (*macpool.Block, error) {
 	var o v1alpha1.MACBlock
 	err := s.Client.Get(ctx, types.NamespacedName{Name: p.String()}, &o)
 	if apierrors.IsNotFound(err) {
