@@ -80,20 +80,17 @@ func readRanges(path string, in []v1alpha1.MACRange) ([]macpool.Range, error) {
 	return ranges, errors.Join(problems...)
 }
 
-// ChoosePool returns the pool that serves a namespace with these labels: the first by name whose selector matches, else
-// the first without a selector.
-func ChoosePool(rules []PoolRule, namespace labels.Set) (PoolRule, bool) {
-	sorted := slices.SortedFunc(slices.Values(rules), func(a, b PoolRule) int { return cmp.Compare(a.Name, b.Name) })
-	for _, rule := range sorted {
-		if rule.Selector != nil && rule.Selector.Matches(namespace) {
-			return rule, true
-		}
+// choosePool returns the pool that serves a namespace with these labels: the first whose selector matches, else the
+// first without a selector. The pools are in the order of their names.
+func choosePool(byName []PoolRule, namespace labels.Set) (PoolRule, bool) {
+	i := slices.IndexFunc(byName, func(r PoolRule) bool { return r.Selector != nil && r.Selector.Matches(namespace) })
+	if i < 0 {
+		i = slices.IndexFunc(byName, func(r PoolRule) bool { return r.Selector == nil })
 	}
-	i := slices.IndexFunc(sorted, func(r PoolRule) bool { return r.Selector == nil })
 	if i < 0 {
 		return PoolRule{}, false
 	}
-	return sorted[i], true
+	return byName[i], true
 }
 
 // Pools are the pools and the labels of namespaces, kept up by watch events. The zero Pools knows none.
@@ -101,7 +98,7 @@ type Pools struct {
 	mu         sync.RWMutex        // guards what follows
 	rules      map[string]PoolRule // as they are written
 	unreadable map[string]bool     // those that cannot be read
-	lending    map[string]PoolRule // the same without what is foreign
+	lending    []PoolRule          // the same without what is foreign, in the order of their names
 	foreign    []macpool.Range
 	namespaces map[string]labels.Set
 }
@@ -111,12 +108,11 @@ type Pools struct {
 func (p *Pools) For(namespace string) (PoolRule, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	rules := slices.Collect(maps.Values(p.lending))
 	has, known := p.namespaces[namespace]
-	if !known && slices.ContainsFunc(rules, func(r PoolRule) bool { return r.Selector != nil }) {
+	if !known && slices.ContainsFunc(p.lending, func(r PoolRule) bool { return r.Selector != nil }) {
 		return PoolRule{}, fmt.Errorf("the labels of namespace %s are not known yet: %w", namespace, macpool.ErrNotReady)
 	}
-	rule, ok := ChoosePool(rules, has)
+	rule, ok := choosePool(p.lending, has)
 	if !ok {
 		return PoolRule{}, &macpool.NoPoolError{Namespace: namespace, None: len(p.rules)+len(p.unreadable) == 0}
 	}
@@ -127,13 +123,12 @@ func (p *Pools) For(namespace string) (PoolRule, error) {
 func (p *Pools) Serving() map[string]int {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	serving := make(map[string]int, len(p.rules))
-	rules := slices.Collect(maps.Values(p.rules))
-	for _, r := range rules {
+	serving := make(map[string]int, len(p.lending))
+	for _, r := range p.lending {
 		serving[r.Name] = 0
 	}
 	for _, l := range p.namespaces {
-		if rule, ok := ChoosePool(rules, l); ok {
+		if rule, ok := choosePool(p.lending, l); ok {
 			serving[rule.Name]++
 		}
 	}
@@ -152,11 +147,20 @@ func (p *Pools) SetPool(rule PoolRule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rules == nil {
-		p.rules, p.lending = map[string]PoolRule{}, map[string]PoolRule{}
+		p.rules = map[string]PoolRule{}
 	}
 	delete(p.unreadable, rule.Name)
 	p.rules[rule.Name] = rule
-	p.lending[rule.Name] = p.withoutForeignLocked(rule)
+	i, known := p.findLocked(rule.Name)
+	if !known {
+		p.lending = slices.Insert(p.lending, i, PoolRule{})
+	}
+	p.lending[i] = p.withoutForeignLocked(rule)
+}
+
+// findLocked returns the place of a pool among those that lend, and whether it is there.
+func (p *Pools) findLocked(name string) (int, bool) {
+	return slices.BinarySearchFunc(p.lending, name, func(r PoolRule, name string) int { return cmp.Compare(r.Name, name) })
 }
 
 // SetForeign takes in the addresses that others have who are no holders, such as the NICs of nodes: no pool lends them.
@@ -167,8 +171,8 @@ func (p *Pools) SetForeign(macs []macpool.MAC) {
 	for _, m := range macs {
 		p.foreign = append(p.foreign, macpool.Range{First: m, Last: m})
 	}
-	for name, rule := range p.rules {
-		p.lending[name] = p.withoutForeignLocked(rule)
+	for i, rule := range p.lending {
+		p.lending[i] = p.withoutForeignLocked(p.rules[rule.Name])
 	}
 }
 
@@ -197,8 +201,10 @@ func (p *Pools) SpoilPool(name string) {
 
 func (p *Pools) dropLocked(name string) {
 	delete(p.rules, name)
-	delete(p.lending, name)
 	delete(p.unreadable, name)
+	if i, known := p.findLocked(name); known {
+		p.lending = slices.Delete(p.lending, i, i+1)
+	}
 }
 
 // SetNamespace takes in the labels of a namespace; nil if it is gone.

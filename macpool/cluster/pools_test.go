@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +42,30 @@ func TestANamespaceWhoseLabelsAreNotKnownYetGetsNoOthersPool(t *testing.T) {
 	pools.SetNamespace("plain", nil)
 	_, err = pools.For("plain")
 	assert.ErrorIs(t, err, macpool.ErrNotReady)
+}
+
+func TestThePoolOfANamespaceIsFoundAmongAnyNumberOfPools(t *testing.T) {
+	var pools Pools
+	pools.SetNamespace("home", labels.Set{"tenant": "50"})
+	tenant := func(i int) string { return fmt.Sprintf("tenant-%02d", i) }
+	cost := map[int]float64{}
+	for i := range 100 {
+		pools.SetPool(PoolRule{
+			Pool:     macpool.Pool{Name: tenant(99 - i)},
+			Selector: labels.SelectorFromSet(labels.Set{"tenant": fmt.Sprint(99 - i)}),
+		})
+		cost[i] = testing.AllocsPerRun(3, func() { _, _ = pools.For("home") })
+	}
+	assert.Equal(t, cost[60], cost[99], "each admission asks")
+	rule, err := pools.For("home")
+	require.NoError(t, err)
+	assert.Equal(t, tenant(50), rule.Name)
+	assert.Len(t, pools.Serving(), 100)
+	assert.Equal(t, 1, pools.Serving()[tenant(50)])
+	for i := range 100 {
+		pools.DropPool(tenant(i))
+	}
+	assert.Empty(t, pools.Serving())
 }
 
 func TestNoPoolLendsAnAddressThatSomethingElseHasEverywhere(t *testing.T) {
