@@ -31,8 +31,8 @@ type Request struct {
 	Kept []MAC
 }
 
-// Tolerates reports whether an interface may have what another has: the address that it asks for, where the pool lets it.
-// One that asks for any gets one that nobody has.
+// Tolerates reports whether an interface may have what another has: the address that it asks for, where the pool lets
+// it. One that asks for any gets one that nobody has.
 func (r Request) Tolerates(a Ask) bool { return r.Pool.Tolerate && a.MAC != (MAC{}) }
 
 // A Grant is the answer to a request.

@@ -268,6 +268,7 @@ func passing(err error) bool {
 	var status apierrors.APIStatus
 	failed := errors.As(err, &status) && status.Status().Code >= http.StatusInternalServerError
 	return failed && !errors.Is(err, macpool.ErrTooLarge) || errors.Is(err, macpool.ErrConflict) ||
-		errors.Is(err, macpool.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) || apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
+		errors.Is(err, macpool.ErrNotReady) || errors.Is(err, context.DeadlineExceeded) ||
+		apierrors.IsTooManyRequests(err) || utilnet.IsTimeout(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }

@@ -29,8 +29,8 @@ type KubeStore struct {
 
 var _ ledger.Store = KubeStore{}
 
-// Get implements Store by a quorum read. A block whose rows somebody removed has none, and counts as one that was deleted
-// and made anew: what is known of it is written again.
+// Get implements Store by a quorum read. A block whose rows somebody removed has none, and counts as one that was
+// deleted and made anew: what is known of it is written again.
 func (s KubeStore) Get(ctx context.Context, p macpool.Prefix) (*macpool.Block, error) {
 	b, err := s.read(ctx, p)
 	var bare *noRowsError

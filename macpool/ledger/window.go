@@ -195,8 +195,8 @@ func (l *Ledger) take(b *macpool.Block, w *window, n int, earlier []macpool.MAC)
 	return got
 }
 
-// addToWindow adds addresses that were reserved, unless somebody took them since or the pool has them no more, and lends
-// them to those who wait. What is reserved and does not go into the window is given back.
+// addToWindow adds addresses that were reserved, unless somebody took them since or the pool has them no more, and
+// lends them to those who wait. What is reserved and does not go into the window is given back.
 func (l *Ledger) addToWindow(w *window, macs []macpool.MAC, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
