@@ -23,7 +23,7 @@ func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
 		for m, h := range b.Holds() {
 			switch {
 			case !pool.Set.Contains(m):
-			case l.clock.Since(h.Seen) < l.Grace:
+			case h.Name == "" || l.clock.Since(h.Seen) < l.Grace: // the janitor frees or names what has no name
 				if !young.find(ctx, h, m, true) {
 					e.Young++
 				}
