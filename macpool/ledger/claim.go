@@ -25,6 +25,21 @@ type claims struct {
 	collisions []*macpool.TakenError
 }
 
+// leaveOut has an *ExhaustedError count what the request itself was given, and gives back, as needed and not as used.
+func (c claims) leaveOut(err error, pool macpool.Pool) {
+	var exhausted *macpool.ExhaustedError
+	if !errors.As(err, &exhausted) {
+		return
+	}
+	for _, given := range c.fresh {
+		if pool.Set.Contains(given.MAC) {
+			exhausted.Used -= min(exhausted.Used, 1)
+			exhausted.Young -= min(exhausted.Young, 1)
+			exhausted.Needed++
+		}
+	}
+}
+
 // A freshClaim made somebody a holder who was none before, by a write that began no earlier than this.
 type freshClaim struct {
 	macpool.Claim

@@ -131,6 +131,31 @@ func TestARefusalIsFinalIfWhatMayComeBackIsTooLittle(t *testing.T) {
 	})
 }
 
+func TestWhatARequestTookItselfIsNotWhatMayComeBack(t *testing.T) {
+	for _, size := range []int{1, 2} {
+		in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
+			if size > 1 {
+				w.warm()
+				w.has("vma", true)
+				w.pass(2 * MaxAdmission)
+			}
+			last := macpool.Ask{Interface: "a", MAC: w.pool.Set.At(uint64(size - 1))}
+			r := macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: append(anyFor("b"), last)}
+			for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+				"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
+			} {
+				_, err := answer(t.Context(), r)
+				var exhausted *macpool.ExhaustedError
+				require.ErrorAs(t, err, &exhausted, name)
+				assert.False(t, exhausted.Passing(), "%s: %v", name, err)
+				assert.EqualValues(t, 2, exhausted.Needed, name)
+				assert.EqualValues(t, size-1, exhausted.Used, name)
+				w.finishWrites()
+			}
+		})
+	}
+}
+
 func TestNobodyIsRefusedForWhatThePoolWasBeforeItGrew(t *testing.T) {
 	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
 		for _, vm := range []string{"vma", "vmb"} {

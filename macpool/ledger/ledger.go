@@ -121,6 +121,7 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 	lent, err := l.lend(ctx, r.Pool, newcomers, r.Kept)
 	if err != nil {
 		l.takeBack(claims.fresh)
+		claims.leaveOut(err, r.Pool)
 		return macpool.Grant{}, err
 	}
 	for _, c := range claims.fresh {

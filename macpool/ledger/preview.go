@@ -43,10 +43,11 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 	if len(failures) > 0 {
 		return macpool.Grant{}, errors.Join(failures...)
 	}
-	missing := 0
+	needed := uint64(0) // of what nobody holds
 	for _, m := range grant.MACs {
-		if m == (macpool.MAC{}) {
-			missing++
+		anew := r.Pool.Set.Contains(m) && len(l.cache.block(m.Prefix()).Entry(m).Holds) == 0
+		if m == (macpool.MAC{}) || anew {
+			needed++
 		}
 	}
 	for i := range grant.MACs {
@@ -56,7 +57,7 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 		m, ok := l.previewFree(ctx, r.Pool, chosen)
 		if !ok {
 			exhausted := l.exhausted(r.Pool)
-			exhausted.Needed = uint64(missing)
+			exhausted.Needed = needed
 			return macpool.Grant{}, exhausted
 		}
 		grant.MACs[i], chosen[m] = m, true
