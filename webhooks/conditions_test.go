@@ -77,7 +77,7 @@ func TestWhichPodsAreLookedAt(t *testing.T) {
 			for path, want := range map[string]bool{
 				"/mutate-pods": c.looks, "/mutate-pods/macs": c.looks, "/validate-pods": c.again, "/validate-pods/macs": c.again,
 			} {
-				assert.Equal(t, want, looksAt(t, path, "alice", p, kind, pods), path)
+				assert.Equal(t, want, looksAt(t, path, "alice", p, nil, kind, pods), path)
 			}
 		})
 	}
@@ -102,26 +102,72 @@ func TestWhichInstancesAreLookedAt(t *testing.T) {
 		"one of a user that brings no address":   {"{metadata: {name: i}, spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: ''}]}}}}", "alice", false},
 		"one of a user that has no interface":    {"{metadata: {name: i}, spec: {domain: {devices: {}}}}", "alice", false},
 		"one of a user that says nothing at all": {"{metadata: {name: i}}", "alice", false},
+		"one that names networks for its pod":    {"{metadata: {name: i, annotations: {k8s.v1.cni.cncf.io/networks: l2}}}", "alice", true},
+		"one that names a default network for it": {
+			"{metadata: {name: i, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {}}", "alice", true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := &unstructured.Unstructured{}
 			require.NoError(t, yaml.Unmarshal([]byte(c.instance), &i.Object))
 			kind := schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: macpool.KindVMI}
 			instances := kind.GroupVersion().WithResource("virtualmachineinstances")
-			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", c.user, i, kind, instances))
+			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", c.user, i, nil, kind, instances))
 		})
 	}
 }
 
-// looksAt reports whether the API server calls the webhook at a path as a user creates an object.
+func TestWhichUpdatesOfVMsAreLookedAt(t *testing.T) {
+	const nics = "spec: {domain: {devices: {interfaces: [{name: a}]}}, networks: [{name: a, pod: {}}]}"
+	of := func(template string) string { return "{metadata: {name: vm}, spec: {template: {" + template + "}}}" }
+	annotated := func(annotations string) string { return of("metadata: {annotations: {" + annotations + "}}, " + nics) }
+	const networks, standard = "k8s.v1.cni.cncf.io/networks: ", "v1.multus-cni.io/default-network: "
+	for name, c := range map[string]struct {
+		old, vm string
+		looks   bool
+	}{
+		"nothing of the template":         {of(nics), "{metadata: {name: vm, labels: {a: b}}, spec: {running: true, template: {" + nics + "}}}", false},
+		"other annotations":               {annotated("a: b"), annotated("a: c"), false},
+		"networks of its pod that stay":   {annotated(networks + "l2, " + standard + "l3"), annotated(networks + "l2, " + standard + "l3, a: b"), false},
+		"networks of its pod":             {annotated(networks + "l2"), annotated(networks + "l3"), true},
+		"the first networks of its pod":   {of(nics), annotated(networks + "l2"), true},
+		"no networks of its pod any more": {annotated(networks + "l2"), annotated(""), true},
+		"the default network of its pod":  {annotated(standard + "l2"), annotated(standard + "l3"), true},
+		"an interface":                    {of(nics), of("spec: {domain: {devices: {interfaces: [{name: b}]}}, networks: [{name: a, pod: {}}]}"), true},
+		"a network":                       {of(nics), of("spec: {domain: {devices: {interfaces: [{name: a}]}}, networks: [{name: a, multus: {}}]}"), true},
+		"metadata that say nothing":       {of(nics), of("metadata: null, " + nics), false},
+		"annotations that say nothing":    {of("metadata: {}, " + nics), of("metadata: {annotations: null}, " + nics), false},
+		"a template that has nothing":     {of(""), "{metadata: {name: vm}, spec: {template: null}}", false},
+		"nothing at all":                  {"{metadata: {name: vm}}", "{metadata: {name: vm}, spec: null}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm, old := &unstructured.Unstructured{}, &unstructured.Unstructured{}
+			require.NoError(t, yaml.Unmarshal([]byte(c.vm), &vm.Object))
+			require.NoError(t, yaml.Unmarshal([]byte(c.old), &old.Object))
+			kind := schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: macpool.KindVM}
+			vms := kind.GroupVersion().WithResource("virtualmachines")
+			for _, path := range []string{"/mutate-virtualmachines", "/validate-virtualmachines"} {
+				assert.Equal(t, c.looks, looksAt(t, path, "alice", vm, old, kind, vms), path)
+			}
+		})
+	}
+}
+
+// looksAt reports whether the API server calls the webhook at a path as a user creates an object, or updates an old
+// one.
 func looksAt(
-	t *testing.T, path, name string, o runtime.Object, kind schema.GroupVersionKind, resource schema.GroupVersionResource,
+	t *testing.T, path, name string, o, old runtime.Object, kind schema.GroupVersionKind,
+	resource schema.GroupVersionResource,
 ) bool {
 	t.Helper()
-	by := &user.DefaultInfo{Name: name}
-	attributes := admission.NewAttributesRecord(o, nil, kind, home, "o", resource, "", admission.Create, nil, false, by)
+	by, operation := &user.DefaultInfo{Name: name}, admission.Create
+	if old != nil {
+		operation = admission.Update
+	}
+	attributes := admission.NewAttributesRecord(o, old, kind, home, "o", resource, "", operation, nil, false, by)
 	versioned := &admission.VersionedAttributes{
 		Attributes: attributes, VersionedObject: admission.NewLazyObject(o), VersionedKind: kind,
+		VersionedOldObject: admission.NewLazyObject(old),
 	}
 	looks := true
 	for condition, evaluator := range conditionsOf(t, path) {

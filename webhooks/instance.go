@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // InstanceReviewer reviews VirtualMachineInstances as somebody other than KubeVirt creates them, or as it does for
@@ -21,7 +22,11 @@ import (
 // cannot be told from the next of its kind: the janitor holds what it has once it exists. An instance that says it is
 // of a VM, which anybody can write, may have what is held for the VM of its name. Those that bring no address, which
 // the network gives one, are let in.
-type InstanceReviewer struct{ Lending }
+type InstanceReviewer struct {
+	Lending
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
+}
 
 // Review implements Reviewer.
 func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
@@ -43,7 +48,7 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 	if slices.ContainsFunc(instance.Metadata.OwnerReferences, isVM) {
 		o.holder.Kind = macpool.KindVM
 	}
-	o.asking = instance.fixed(o.path)
+	o.asking = instance.fixed(request.Namespace, instance.Metadata.Annotations, nil, w.TakesMAC)
 	verdict := Verdict{Denied: judgeFixed(o.path, o.asking)}
 	if len(verdict.Denied) > 0 || len(o.asking) == 0 {
 		return verdict, nil

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // instance returns a VirtualMachineInstance with two interfaces on Multus networks and one on the pod network.
@@ -29,6 +30,10 @@ func TestInstancesWithoutAVM(t *testing.T) {
 	const taken, other, multicast = "52:54:00:00:00:01", "52:54:00:00:00:02", "53:54:00:00:00:01"
 	const owned = `, ownerReferences: [{apiVersion: kubevirt.io/v1, kind: VirtualMachine, name: vm, uid: u, controller: true}]`
 	const own = "VirtualMachineInstance home/i"
+	asking := func(annotation, network, mac string) string {
+		return `name: i, annotations: {` + annotation + `: '[{"name":"` + network + `","mac":"` + mac + `"}]'}`
+	}
+	const standard = "metadata.annotations[v1.multus-cni.io/default-network]"
 	const first, second = "spec.domain.devices.interfaces[1].macAddress", "spec.domain.devices.interfaces[2].macAddress"
 	for name, c := range map[string]struct {
 		object      string
@@ -62,6 +67,14 @@ func TestInstancesWithoutAVM(t *testing.T) {
 			object: strings.ReplaceAll(instance("name: i", other, "", ""), "name: a,", "name: "+strings.Repeat("a", 254)+","),
 			denied: []string{first},
 		},
+		"one that its pod asks for is held": {
+			object: instance(asking(nad.DefaultNetworkAnnotation, "l2", other), "", "", ""), holds: map[string]string{other: own},
+		},
+		"one that its pod asks for and a VM has is refused": {
+			object: instance(asking(nad.DefaultNetworkAnnotation, "l2", taken), other, "", ""), denied: []string{standard},
+		},
+		"one of its pod's that the network gives is that network's": {object: instance(asking(nad.DefaultNetworkAnnotation, "udn", taken), "", "", "")},
+		"one on networks that KubeVirt writes instead is nobody's":  {object: instance(asking(nad.NetworksAnnotation, "l2", taken), "", "", "")},
 		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
 		"one on the pod network is that network's":         {object: instance("name: i", "", "", taken)},
 		"a change is KubeVirt's":                           {object: instance("name: i", taken, "", ""), operation: admissionv1.Update},
@@ -89,7 +102,9 @@ func TestInstancesWithoutAVM(t *testing.T) {
 			if c.operation != "" {
 				request.Operation = c.operation
 			}
-			verdict, err := InstanceReviewer{w.lending()}.Review(t.Context(), request)
+			verdict, err := InstanceReviewer{
+				Lending: w.lending(), TakesMAC: func(i nad.Interface) bool { return i.Ref.Name != "udn" },
+			}.Review(t.Context(), request)
 			require.NoError(t, err)
 			if !c.notReady {
 				w.flush()

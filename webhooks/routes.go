@@ -49,10 +49,10 @@ func Routes(s Sources) []Route {
 		Unserved:     s.Cluster.Unserved,
 		Users:        s.Cluster.Users,
 	}
-	vms := VMReviewer{
-		Lending: s.Lending, MayShare: s.Access.MayShare,
-		TakesMAC: func(i nad.Interface) bool { return s.NADs.Cache.TakesMAC(i, s.MultusNamespace) },
-	}
+	takes := func(i nad.Interface) bool { return s.NADs.Cache.TakesMAC(i, s.MultusNamespace) }
+	vms := VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare, TakesMAC: takes}
+	templates := TemplateReviewer{PoolFor: s.Lending.PoolFor, TakesMAC: takes}
+	instances := InstanceReviewer{Lending: s.Lending, TakesMAC: takes}
 	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: time.Now}
 	return []Route{
 		{"/mutate-virtualmachines", "vm", vms},
@@ -61,8 +61,8 @@ func Routes(s Sources) []Route {
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
 		{"/validate-pods/macs", "pod", PodChecker{Reviewer: addressed}},
-		{"/validate-virtualmachine-templates", "template", TemplateReviewer{PoolFor: s.Lending.PoolFor}},
-		{"/validate-virtualmachineinstances", "instance", InstanceReviewer{s.Lending}},
+		{"/validate-virtualmachine-templates", "template", templates},
+		{"/validate-virtualmachineinstances", "instance", instances},
 		{"/mutate-network-attachment-definitions", "nad", fills},
 		{"/validate-network-attachment-definitions", "nad", nads},
 		{"/mutate-nodenetworkconfigurationpolicies", "policy", PolicyPlanner{Source: s.Cluster, Now: time.Now}},

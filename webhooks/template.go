@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // TemplateReviewer reviews templates that many machines are made from (VirtualMachineInstanceReplicaSet,
@@ -24,6 +26,8 @@ import (
 type TemplateReviewer struct {
 	// PoolFor is the pool that serves a namespace; *macpool.NoPoolError if there is none.
 	PoolFor func(namespace string) (cluster.PoolRule, error)
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
 }
 
 // Review implements Reviewer.
@@ -31,9 +35,9 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
 		return Verdict{}, nil
 	}
-	fixed := fixedAddresses(request.Kind.Kind, request.Object.Raw)
+	fixed := w.fixed(request, request.Object.Raw)
 	if request.Operation == admissionv1.Update {
-		before := fixedAddresses(request.Kind.Kind, request.OldObject.Raw)
+		before := w.fixed(request, request.OldObject.Raw)
 		fixed = slices.DeleteFunc(fixed, func(n nic) bool { // what was let in before stays, wherever in the list it is
 			return slices.ContainsFunc(before, func(was nic) bool {
 				return was.name == n.name && sameAddress(was.text, n.text)
@@ -62,9 +66,8 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 			"every machine made from this template would have the address %s: leave it out", n.text))
 		switch rule.Enforcement {
 		case v1alpha1.EnforcementWarn:
-			verdict.warn(
-				"%s: all machines of this template have the address %s", path[strings.LastIndex(path, "interfaces["):], n.text,
-			)
+			_, short, _ := strings.Cut(path, "spec.domain.devices.")
+			verdict.warn("%s: all machines of this template have the address %s", cmp.Or(short, path), n.text)
 		case v1alpha1.EnforcementAudit:
 			verdict.Notes = append(verdict.Notes, problem.Error())
 		default:
@@ -74,9 +77,9 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	return verdict, nil
 }
 
-// fixedAddresses returns the interfaces of a template that bring an address which is ours to look after. What cannot be
-// read has none: its own API says what is wrong with it.
-func fixedAddresses(kind string, raw []byte) []nic {
+// fixed returns the interfaces of the template in an object that bring an address which is ours to look after, those of
+// the pods among them. What cannot be read has none: its own API says what is wrong with it.
+func (w TemplateReviewer) fixed(request *admissionv1.AdmissionRequest, raw []byte) []nic {
 	var set struct {
 		Spec struct {
 			Template               machineTemplate `json:"template"`
@@ -89,18 +92,22 @@ func fixedAddresses(kind string, raw []byte) []nic {
 	}
 	_ = decode(raw, &set, nil)
 	template, at := set.Spec.Template, field.NewPath("spec", "template")
-	if kind == "VirtualMachinePool" {
+	if request.Kind.Kind == "VirtualMachinePool" {
 		template, at = set.Spec.VirtualMachineTemplate.Spec.Template, field.NewPath(
 			"spec", "virtualMachineTemplate", "spec", "template",
 		)
 	}
-	return template.fixed(at.Child("spec", "domain", "devices", "interfaces"))
+	return template.fixed(request.Namespace, template.annotations(), at, w.TakesMAC)
 }
 
-// fixed returns the interfaces at a path that bring an address which is ours to look after. What cannot be read brings
+// fixed returns the interfaces of a machine in a namespace that bring an address which is ours to look after, and those
+// that its pod has beside them. at is where the machine is described; takes is as in ofPod. What cannot be read brings
 // none.
-func (t machineTemplate) fixed(path *field.Path) []nic {
+func (t machineTemplate) fixed(
+	namespace string, annotations map[string]string, at *field.Path, takes func(nad.Interface) bool,
+) []nic {
 	var machine virtualMachine
+	path := at.Child("spec", "domain", "devices", "interfaces")
 	_ = readEntries(t.Spec.Domain.Devices.Interfaces, path, "an interface", &machine.interfaces)
 	_ = readEntries(t.Spec.Networks, nil, "a network", &machine.networks)
 	var fixed []nic
@@ -110,5 +117,5 @@ func (t machineTemplate) fixed(path *field.Path) []nic {
 			fixed = append(fixed, n.nic)
 		}
 	}
-	return fixed
+	return append(fixed, ofPod(handedOn(namespace, annotations, machine.networks), fixed, at, takes)...)
 }

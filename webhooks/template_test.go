@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 // machine returns a template with an interface on a Multus network and one on the pod network, with their addresses.
@@ -30,6 +32,12 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 		return `{"spec":{"virtualMachineTemplate":{"spec":{"template":` + template + `}}}}`
 	}
 	const inReplicas = "spec.template.spec.domain.devices.interfaces[1].macAddress"
+	const networks = "spec.template.metadata.annotations[k8s.v1.cni.cncf.io/networks]"
+	asking := func(annotation, network, address, template string) string {
+		asked := fmt.Sprintf(`[{"name":%q,"mac":%q}]`, network, address)
+		return fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},`, annotation, asked) + template[1:]
+	}
+	const onPod = `{"spec":{"networks":[{"name":"pod","pod":{}}]}}`
 	for name, c := range map[string]struct {
 		kind, object, old       string
 		enforcement             v1alpha1.Enforcement
@@ -59,10 +67,37 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 		},
 		"another one than before is judged": {kind: "VirtualMachineInstanceReplicaSet", object: replicas(machine(other, "")), old: replicas(machine(mac, "")), denied: []string{inReplicas}},
 		"what cannot be read has none":      {kind: "VirtualMachinePool", object: `{"spec":[]}`},
+		"one that the pods ask for is refused": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.NetworksAnnotation, "l2", mac, onPod)), denied: []string{networks},
+		},
+		"one that the pods ask for on their default network is, too": {
+			kind: "VirtualMachinePool", object: pool(asking(nad.DefaultNetworkAnnotation, "l2", mac, onPod)),
+			denied: []string{"spec.virtualMachineTemplate.spec.template.metadata.annotations[v1.multus-cni.io/default-network]"},
+		},
+		"one that the pods ask for is warned of where the pool warns": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.NetworksAnnotation, "l2", mac, onPod)),
+			enforcement: v1alpha1.EnforcementWarn,
+			warnings:    []string{networks + ": all machines of this template have the address", "    " + mac},
+		},
+		"one that the pods ask for and that the machine has is told once": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.DefaultNetworkAnnotation, "l2", mac, machine(mac, ""))),
+			denied: []string{inReplicas},
+		},
+		"one on networks that KubeVirt replaces is none": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.NetworksAnnotation, "l2", mac, machine("", ""))),
+		},
+		"one that the network gives is none": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.DefaultNetworkAnnotation, "udn", mac, onPod)),
+		},
+		"one that the pods asked for before stays": {
+			kind: "VirtualMachineInstanceReplicaSet", object: replicas(asking(nad.NetworksAnnotation, "l2", mac, onPod)),
+			old: replicas(asking(nad.NetworksAnnotation, "l2", mac, onPod)),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reviewer := TemplateReviewer{
-				PoolFor: func(string) (cluster.PoolRule, error) { return cluster.PoolRule{Enforcement: c.enforcement}, nil },
+				PoolFor:  func(string) (cluster.PoolRule, error) { return cluster.PoolRule{Enforcement: c.enforcement}, nil },
+				TakesMAC: func(i nad.Interface) bool { return i.Ref.Name != "udn" },
 			}
 			request := &admissionv1.AdmissionRequest{
 				Kind:      metav1.GroupVersionKind{Kind: c.kind},

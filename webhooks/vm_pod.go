@@ -12,42 +12,61 @@ import (
 )
 
 // beside returns the interfaces that the pod of a VM has beside those of the VM, where they are to have an address
-// which the VM does not have and did not ask for before. What cannot be read of the annotations is refused where the
-// pod is.
+// which the VM does not have and did not ask for before.
 func (w VMReviewer) beside(namespace string, c vmChange, old *virtualMachine) []nic {
-	before := handedOn(namespace, old)
+	before := old.handedOn(namespace)
+	handed := slices.DeleteFunc(c.vm.handedOn(namespace), func(i nad.Interface) bool {
+		return slices.ContainsFunc(before, func(was nad.Interface) bool {
+			return was.Ref == i.Ref && sameAddress(was.Asked, i.Asked)
+		})
+	})
+	var own []nic
+	for _, n := range c.nics {
+		if n.served {
+			own = append(own, n.nic)
+		}
+	}
+	return ofPod(handed, own, field.NewPath("spec", "template"), w.TakesMAC)
+}
+
+// ofPod returns, of interfaces that the pod of a machine has beside those of the machine, the ones with an address that
+// is ours to look after and that none of the machine's own has. at is where the machine is described, takes whether an
+// interface has an address that can be given; nil says so of all. An address that no interface can have is refused
+// where the pod is.
+func ofPod(handed []nad.Interface, own []nic, at *field.Path, takes func(nad.Interface) bool) []nic {
 	var beside []nic
-	for _, i := range handedOn(namespace, c.vm) {
+	for _, i := range handed {
 		m, err := macpool.ParseInterfaceMAC(i.Asked)
-		own := slices.ContainsFunc(c.nics, func(n vmNIC) bool { return n.served && n.mac == m }) ||
-			slices.ContainsFunc(beside, func(n nic) bool { return n.mac == m })
-		same := func(was nad.Interface) bool { return was.Ref == i.Ref && sameAddress(was.Asked, i.Asked) }
-		if err != nil || own || slices.ContainsFunc(before, same) || w.TakesMAC != nil && !w.TakesMAC(i) {
+		known := slices.ContainsFunc(slices.Concat(own, beside), func(n nic) bool { return n.mac == m })
+		if err != nil || known || takes != nil && !takes(i) {
 			continue
 		}
 		key := nad.NetworksAnnotation
 		if i.Primary {
 			key = nad.DefaultNetworkAnnotation
 		}
-		path := field.NewPath("spec", "template", "metadata", "annotations").Key(key)
+		path := at.Child("metadata", "annotations").Key(key)
 		beside = append(beside, nic{name: i.OfPod(), text: i.Asked, mac: m, path: path, ofPod: true})
 	}
 	return beside
 }
 
-// handedOn returns the interfaces that the pod of a VM has beside those of the VM, and asks for an address of. There
-// are none where there is no VM.
-func handedOn(namespace string, vm *virtualMachine) []nad.Interface {
+// handedOn is handedOn of a VM. There are no interfaces where there is no VM.
+func (vm *virtualMachine) handedOn(namespace string) []nad.Interface {
 	if vm == nil || vm.Spec.Template == nil {
 		return nil
 	}
-	var of metadata
-	_ = decode(vm.Spec.Template.Metadata, &of, nil) // what is wrong with it is KubeVirt's to say
-	if len(of.Annotations) == 0 {
+	return handedOn(namespace, vm.Spec.Template.annotations(), vm.networks)
+}
+
+// handedOn returns the interfaces that the pod of a machine with these annotations and networks has beside those of the
+// machine, and asks for an address of. What cannot be read of the annotations is refused where the pod is.
+func handedOn(namespace string, annotations map[string]string, networks []*vmNetwork) []nad.Interface {
+	if len(annotations) == 0 {
 		return nil
 	}
 	var additional, standard bool
-	for _, n := range vm.networks {
+	for _, n := range networks {
 		if n == nil || !present(n.Multus) {
 			continue
 		}
@@ -57,5 +76,12 @@ func handedOn(namespace string, vm *virtualMachine) []nad.Interface {
 		_ = decode(n.Multus, &multus, nil)
 		standard, additional = standard || multus.Default, additional || !multus.Default
 	}
-	return nad.HandedOn(namespace, of.Annotations, additional, standard)
+	return nad.HandedOn(namespace, annotations, additional, standard)
+}
+
+// annotations returns those that instances made from a template have.
+func (t machineTemplate) annotations() map[string]string {
+	var of metadata
+	_ = decode(t.Metadata, &of, nil) // what is wrong with it is KubeVirt's to say
+	return of.Annotations
 }
