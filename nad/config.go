@@ -115,8 +115,8 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	r.identity(root)
-	// As Multus decides it: one plugin if there is a type, else a list.
-	kind := root.exactly("type")
+	// As Multus decides it: one plugin if there is a type, in whatever case, else a list.
+	kind := root.folded("type")
 	if kind != nil && (kind.kind != text || kind.text != "") {
 		return Config{Plugins: r.plugin(root, "")}
 	}
@@ -132,6 +132,9 @@ func (r *configReader) config(root value) Config {
 	if len(plugins.elements) == 0 {
 		r.wrong(*plugins, "plugins is empty: want a list of at least one plugin, [{\"type\": ...}]")
 		return Config{}
+	}
+	for _, name := range []string{"disableCheck", "disableGC"} {
+		r.typed(root.exactly(name), name, boolean)
 	}
 	r.beside(root)
 	var config Config
@@ -220,9 +223,12 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	}
 	r.nearlyKnown(*kind, prefix)
 	plugin := Plugin{Type: kind.text}
+	fits := r.common(v, prefix)
 	switch kind.text {
 	case "bridge", "cnv-bridge":
-		plugin.Bridge = r.bridge(v, prefix)
+		if fits {
+			plugin.Bridge = r.bridge(v, prefix)
+		}
 	case "macvlan":
 		r.mode(v, prefix, "macvlan", []string{"bridge", "private", "vepa", "passthru"})
 	case "ipvlan":

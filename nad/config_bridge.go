@@ -69,7 +69,8 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 			at("disableContainerInterface"), "%sdisableContainerInterface excludes addresses: leave out ipam.type", prefix,
 		)
 	}
-	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: o.IsGateway || o.IsDefaultGateway}
+	gateway := (o.IsGateway || o.IsDefaultGateway) && o.IPAM.Type != "" // without addresses there is none for the bridge
+	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: gateway}
 	for i, t := range o.VLANTrunk {
 		element := at("vlanTrunk").elements[i]
 		ranges, wrong := t.ranges()

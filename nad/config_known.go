@@ -3,6 +3,7 @@
 package nad
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +52,9 @@ func (r *configReader) misplaced(v value, prefix, plugin string) {
 		return
 	}
 	own, _ := options(plugin)
+	own = slices.DeleteFunc(own, func(key string) bool { // plugins for addresses have these, too
+		return slices.Contains([]string{"configuration_path", "logFile", "logLevel"}, key)
+	})
 	for _, m := range ipam.members {
 		if slices.ContainsFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) }) {
 			r.warn(m.value, "%sipam.%s means nothing: it is an option of the %s plugin: write it beside ipam", prefix, m.key, plugin)
@@ -95,15 +99,58 @@ func (r *configReader) mistyped(v value, prefix, plugin string) {
 			continue
 		}
 		want := kindOf(own[i])
-		switch {
-		case want == "" || want == m.value.kind:
-			r.unfit(m, prefix, own[i])
-		case m.value.kind == text && unquoted(m.value.text) == inWords(want):
-			r.warn(m.value, "%s%s: want %s, not a string: remove the quotes", prefix, m.key, inWords(want))
-		default:
-			r.warn(m.value, "%s%s: want %s, not %s %s", prefix, m.key, inWords(want), article(m.value.kind), m.value.kind)
+		if said := m.value.instead(want); want != "" && said != "" {
+			r.warn(m.value, "%s%s: %s", prefix, m.key, said)
+			continue
+		}
+		r.unfit(m, prefix, own[i])
+	}
+}
+
+// instead says what is wanted in place of a value of another kind; empty if it is of that kind.
+func (v *value) instead(want kind) string {
+	switch {
+	case v.kind == want:
+		return ""
+	case v.kind == text && unquoted(v.text) == inWords(want):
+		return fmt.Sprintf("want %s, not a string: remove the quotes", inWords(want))
+	}
+	return fmt.Sprintf("want %s, not %s %s", inWords(want), article(v.kind), v.kind)
+}
+
+// typed refuses a value that is there and of another kind than it is read as, and returns it if it is of that kind.
+func (r *configReader) typed(v *value, name string, want kind) *value {
+	if v == nil || v.kind == null { // which says nothing
+		return nil
+	}
+	if said := v.instead(want); said != "" {
+		r.wrong(*v, "%s: %s", name, said)
+		return nil
+	}
+	return v
+}
+
+// common refuses what is read of every plugin, by libcni, where it is of another kind than that reads. It reports
+// whether all of it is fine.
+func (r *configReader) common(v value, prefix string) bool {
+	before := len(r.problems)
+	if ipam := r.typed(v.folded("ipam"), prefix+"ipam", object); ipam != nil {
+		r.typed(ipam.folded("type"), prefix+"ipam.type", text)
+	}
+	if capabilities := r.typed(v.folded("capabilities"), prefix+"capabilities", object); capabilities != nil {
+		for _, m := range capabilities.members {
+			r.typed(&m.value, prefix+"capabilities."+m.key, boolean)
 		}
 	}
+	if dns := r.typed(v.folded("dns"), prefix+"dns", object); dns != nil {
+		r.typed(dns.folded("domain"), prefix+"dns.domain", text)
+		for _, name := range []string{"nameservers", "search", "options"} {
+			for _, e := range listed(r.typed(dns.folded(name), prefix+"dns."+name, list)) {
+				r.typed(&e, prefix+"dns."+name, text)
+			}
+		}
+	}
+	return len(r.problems) == before
 }
 
 // kindOf returns what plugins other than the bridge plugin read an option as; empty if it is not known.
@@ -142,7 +189,11 @@ func (r *configReader) unfit(m member, prefix, option string) {
 			r.warn(m.value, "%s%s is %s: want 0 to %d", prefix, m.key, m.value.text, maxVID)
 		}
 	case "master", "device", "bridge":
-		if wrong := checkInterface(m.value.text); wrong != "" {
+		longest := maxInterfaceName
+		if option != "bridge" { // which is made if there is none; others are looked for by their other names, too
+			longest = maxAlternativeName
+		}
+		if wrong := checkLink(m.value.text, longest); wrong != "" {
 			r.warn(m.value, "%s%s is %q: it %s", prefix, m.key, m.value.text, wrong)
 		}
 	case "sysctl":

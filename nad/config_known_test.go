@@ -22,27 +22,29 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"vxlan"}`:        nil,
 		`{"type":"ib-sriov"}`:     nil,
 
-		`{"type":"macvlan","mtu":"9000"}`:                {"line 1, column 25: mtu: want a whole number, not a string: remove the quotes"},
-		`{"type":"macvlan","master":["eth1"]}`:           {"master: want a string, not a list"},
-		`{"type":"macvlan","master":"0123456789abcde"}`:  nil,
-		`{"type":"macvlan","master":"0123456789abcdef"}`: {`master is "0123456789abcdef": it is longer than the 15 characters`},
-		`{"type":"macvlan","mtu":null}`:                  nil,
-		`{"type":"macvlan","bridge":"eth1"}`:             {"did you mean master?"},
-		`{"type":"macvlan","macAddr":"x"}`:               {"did you mean mac?"},
-		`{"type":"vlan","vlanId":"5"}`:                   {"vlanId: want a whole number, not a string: remove the quotes"},
-		`{"type":"vlan","vlanId":4095}`:                  {"vlanId is 4095: want 0 to 4094"},
-		`{"type":"vlan","vlanId":4094}`:                  nil,
-		`{"type":"ovs","bridge":"br1","vlan":1.5}`:       {"vlan is 1.5: want 0 to 4094"},
-		`{"type":"ovs","bridge":"br1","trunk":{}}`:       {"trunk: want a list, not an object"},
-		`{"type":"sriov","spoofchk":true}`:               {"spoofchk: want a string, not a boolean"},
-		`{"type":"sriov","vlan":"five"}`:                 {"vlan: want a whole number, not a string"},
-		`{"type":"tap","multiQueue":"true"}`:             {"multiQueue: want true or false, not a string: remove the quotes"},
-		`{"type":"host-device","interface":"eth1"}`:      {"did you mean device?"},
-		`{"type":"host-device","pciAddress":"x"}`:        {"did you mean pciBusID?"},
-		`{"type":"tuning","sysctls":{}}`:                 {"did you mean sysctl?"},
-		`{"type":"cnv-tuning","promiscuous":true}`:       {"did you mean promisc?"},
-		`{"type":"tuning","macAddress":"x"}`:             {"did you mean mac?"},
-		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:   {"sysctl: a.b is to be a string: write it in double quotes"},
+		`{"type":"macvlan","mtu":"9000"}`:                                    {"line 1, column 25: mtu: want a whole number, not a string: remove the quotes"},
+		`{"type":"macvlan","master":["eth1"]}`:                               {"master: want a string, not a list"},
+		`{"type":"macvlan","master":"0123456789abcde"}`:                      nil,
+		`{"type":"ovs","bridge":"0123456789abcdef"}`:                         {`bridge is "0123456789abcdef": it is longer than the 15 characters`},
+		`{"type":"macvlan","master":"enP32807p1s0f0np0"}`:                    nil,
+		`{"type":"host-device","device":"` + strings.Repeat("x", 128) + `"}`: {"it is longer than the 127 characters"},
+		`{"type":"macvlan","mtu":null}`:                                      nil,
+		`{"type":"macvlan","bridge":"eth1"}`:                                 {"did you mean master?"},
+		`{"type":"macvlan","macAddr":"x"}`:                                   {"did you mean mac?"},
+		`{"type":"vlan","vlanId":"5"}`:                                       {"vlanId: want a whole number, not a string: remove the quotes"},
+		`{"type":"vlan","vlanId":4095}`:                                      {"vlanId is 4095: want 0 to 4094"},
+		`{"type":"vlan","vlanId":4094}`:                                      nil,
+		`{"type":"ovs","bridge":"br1","vlan":1.5}`:                           {"vlan is 1.5: want 0 to 4094"},
+		`{"type":"ovs","bridge":"br1","trunk":{}}`:                           {"trunk: want a list, not an object"},
+		`{"type":"sriov","spoofchk":true}`:                                   {"spoofchk: want a string, not a boolean"},
+		`{"type":"sriov","vlan":"five"}`:                                     {"vlan: want a whole number, not a string"},
+		`{"type":"tap","multiQueue":"true"}`:                                 {"multiQueue: want true or false, not a string: remove the quotes"},
+		`{"type":"host-device","interface":"eth1"}`:                          {"did you mean device?"},
+		`{"type":"host-device","pciAddress":"x"}`:                            {"did you mean pciBusID?"},
+		`{"type":"tuning","sysctls":{}}`:                                     {"did you mean sysctl?"},
+		`{"type":"cnv-tuning","promiscuous":true}`:                           {"did you mean promisc?"},
+		`{"type":"tuning","macAddress":"x"}`:                                 {"did you mean mac?"},
+		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:                       {"sysctl: a.b is to be a string: write it in double quotes"},
 
 		`{"type":"bridge","promiscuous":true}`:                              {"did you mean promiscMode?"},
 		`{"type":"host-device","master":"eth1"}`:                            {"did you mean device?"},
@@ -58,6 +60,8 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"bridge","gateway":true}`:                    {"did you mean isGateway?"},
 		`{"type":"bridge","ipam":{"VLAN":5,"type":"x"}}`:      {"ipam.VLAN means nothing: it is an option of the bridge plugin: write it beside ipam"},
 		`{"type":"ours","ipam":{"vlan":5},"vlan":"5"}`:        nil,
+		`{"type":"ovs","ipam":{"configuration_path":"/a"}}`:   nil,
+		`{"type":"sriov","ipam":{"logLevel":"debug"}}`:        nil,
 		`{"type":"bridge","vlan":5,"VLAN":6}`:                 {"line 1, column 25: VLAN is written again further on"},
 		`{"cniversion":"1.0.0","plugins":[{"type":"x"}]}`:     {"cniversion means nothing beside plugins: write cniVersion"},
 		`{"plugins":[{"type":"x"}],"plugins":[{"type":"y"}]}`: {"plugins is written again further on, which is what counts: remove one"},
@@ -97,6 +101,12 @@ func TestNoAbsurdGuessIsMade(t *testing.T) {
 			assert.NotContains(t, config.Warnings[0], "did you mean")
 		})
 	}
+}
+
+func TestALongKeyIsComparedWithNoOption(t *testing.T) {
+	known, _ := options("bridge")
+	long := strings.Repeat("x", 1<<10)
+	assert.Zero(t, testing.AllocsPerRun(1, func() { closest(long, known) }))
 }
 
 func TestOfOneTextNotEverythingIsTold(t *testing.T) {

@@ -33,7 +33,11 @@ func TestConfigsThatAreRead(t *testing.T) {
 		"a VLAN":                          {bridgeConfig(`, "bridge": "br0", "vlan": 4094`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", VLAN: 4094}}}},
 		"a trunk": {bridgeConfig(`, "bridge": "br0", "vlanTrunk": [{"id": 7}, {"minID": 10, "maxID": 12}]`),
 			[]Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Trunk: []VLANRange{{7, 7}, {10, 12}}}}}},
-		"a bridge that the plugin makes":    {bridgeConfig(`, "bridge": "br0", "isGateway": true`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Gateway: true}}}},
+		"a type in another case":            {`{"Type": "bridge", "bridge": "br0"}`, []Plugin{br0}},
+		"a gateway that has no address":     {bridgeConfig(`, "bridge": "br0", "isGateway": true, "ipam": {}`), []Plugin{br0}},
+		"what all plugins have":             {bridgeConfig(`, "bridge": "br0", "ipam": null, "capabilities": {"mac": true, "ips": null}, "dns": {"search": ["a"]}`), []Plugin{br0}},
+		"a list that is not checked":        {`{"disableCheck": true, "disableGC": null, "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"a bridge that the plugin makes":    {bridgeConfig(`, "bridge": "br0", "isGateway": true, "ipam": {"type": "host-local"}`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Gateway: true}}}},
 		"options of a newer plugin":         {bridgeConfig(`, "bridge": "br0", "newer": {"a": 1}`), []Plugin{br0}},
 		"several versions":                  {`{"cniVersions": ["0.4.0", "1.1.0"], "type": "ours"}`, []Plugin{{Type: "ours"}}},
 		"nulls, which say nothing":          {bridgeConfig(`, "bridge": "br0", "vlan": null, "vlanTrunk": null, "mtu": null`), []Plugin{br0}},
@@ -90,6 +94,15 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"an MTU too small":              {bridgeConfig(`, "mtu": 67`), []string{"mtu is 67: want 68 to 65535"}},
 		"an MTU too large":              {bridgeConfig(`, "mtu": 65536`), []string{"mtu is 65536"}},
 		"addresses on no interface":     {bridgeConfig(`, "disableContainerInterface": true, "ipam": {"type": "static"}`), []string{"disableContainerInterface excludes addresses"}},
+		"ipam that is a word":           {`{"type": "macvlan", "ipam": "dhcp"}`, []string{"line 1, column 29: ipam: want an object, not a string"}},
+		"ipam of a bridge":              {bridgeConfig(`, "ipam": [{"type": "static"}]`), []string{"ipam: want an object, not a list"}},
+		"ipam of a number":              {`{"plugins": [{"type": "ours", "ipam": {"type": 5}}]}`, []string{"plugins[0].ipam.type: want a string, not a number"}},
+		"capabilities that are a list":  {`{"type": "sriov", "capabilities": ["mac", "ips"]}`, []string{"capabilities: want an object, not a list"}},
+		"a capability in quotes":        {`{"type": "ours", "capabilities": {"ips": "true"}}`, []string{"capabilities.ips: want true or false, not a string: remove the quotes"}},
+		"a name server":                 {`{"type": "ours", "dns": "10.0.0.1"}`, []string{"dns: want an object, not a string"}},
+		"name servers that are no list": {`{"type": "ours", "dns": {"nameservers": "10.0.0.1"}}`, []string{"dns.nameservers: want a list, not a string"}},
+		"search domains of numbers":     {`{"type": "ours", "dns": {"search": ["a", 1]}}`, []string{"dns.search: want a string, not a number"}},
+		"a check in quotes":             {`{"disableCheck": "true", "plugins": [{"type": "ours"}]}`, []string{"line 1, column 18: disableCheck: want true or false, not a string: remove the quotes"}},
 		"every problem is told":         {`{"cniVersion": "9", "plugins": [{"type": "bridge", "vlan": 5000, "mtu": 1}, {}]}`, []string{"cniVersion", "plugins[0].vlan", "plugins[0].mtu", "plugins[1].type"}},
 		"the missing comma of the commonest": {"{\n    \"cniVersion\": \"0.3.1\"\n    \"name\": \"br0-l2\"\n}", []string{
 			"spec.config: Invalid value: line 2, column 26: a comma is missing after \"0.3.1\"\n      \"cniVersion\": \"0.3.1\"\n                           ^"}},
@@ -121,7 +134,7 @@ func TestResourcesThatNetworksWant(t *testing.T) {
 		"not the plugin's own bridge":       {config: bridgeConfig(``)},
 		"not cni0":                          {config: bridgeConfig(`, "bridge": "cni0"`)},
 		"not a bridge of libvirt":           {config: bridgeConfig(`, "bridge": "virbr0"`)},
-		"not one that is made as a gateway": {config: bridgeConfig(`, "bridge": "br0", "isDefaultGateway": true`)},
+		"not one that is made as a gateway": {config: bridgeConfig(`, "bridge": "br0", "isDefaultGateway": true, "ipam": {"type": "dhcp"}`)},
 		"not another plugin's":              {config: `{"type": "macvlan", "bridge": "br0"}`},
 		"not a file's on the node":          {},
 		"not that of a broken config":       {config: `{"type": "bridge" "bridge": "br0"}`},
@@ -194,6 +207,25 @@ func TestNetworksThatTakeAddresses(t *testing.T) {
 				Spec: netv1.NetworkAttachmentDefinitionSpec{Config: config},
 			}, nil)
 			assert.Equal(t, takes, d.TakesMAC())
+		})
+	}
+}
+
+func TestAMistakeIsToldOnce(t *testing.T) {
+	_, problems := ParseConfig(bridgeConfig(`, "bridge": "br0", "ipam": "dhcp"`))
+	assert.Len(t, problems, 1)
+}
+
+func TestNetworksOfMeshesTakeNoAddresses(t *testing.T) {
+	for name, takes := range map[string]bool{
+		"istio-cni": false, "v2-6-istio-cni": false, "linkerd-cni": false, "kuma-cni": false,
+		"l2": true, "istio": true, "istio-cni-2": true, "vlan": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Read(&netv1.NetworkAttachmentDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}, nil)
+			assert.Equal(t, takes, d.TakesMAC())
+			d.Plugins = []string{"macvlan"}
+			assert.True(t, d.TakesMAC(), "what the network says is its configuration")
 		})
 	}
 }
@@ -330,7 +362,7 @@ func FuzzConfig(f *testing.F) {
 		require.NotEmpty(t, config.Plugins)
 		root, wrong := parse(source)
 		require.Nil(t, wrong)
-		if root.exactly("type") != nil && root.exactly("type").text != "" {
+		if root.folded("type") != nil && root.folded("type").text != "" {
 			one, err := libcni.NetworkPluginConfFromBytes([]byte(source))
 			require.NoError(t, err)
 			require.Equal(t, one.Network.Type, config.Plugins[0].Type)

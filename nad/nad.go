@@ -85,17 +85,28 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 // not known to take none, and where a file on the node has the configuration, it is assumed.
 func (d Definition) TakesMAC() bool {
 	if len(d.Plugins) == 0 {
-		return true
+		// Those of meshes are called as their plugins, which make no interface.
+		return !slices.ContainsFunc(meshes(), func(mesh string) bool { return strings.HasSuffix(d.Name, mesh) })
 	}
 	// These make no interface, or one that lives on the address of its master, or on one that is made from a GUID.
-	without := []string{
-		"ipvlan", "ib-sriov", "ib-sriov-cni", "ipoib", "rdma", "loopback", "istio-cni", "linkerd-cni", "kuma-cni",
-	}
+	without := append(meshes(), "ipvlan", "ib-sriov", "ib-sriov-cni", "ipoib", "rdma", "loopback")
 	// These take none, but tuning, further on in the list, can give their interfaces one. That of a VLAN has the address
 	// of its master else, as all others on that master have.
 	untuned := []string{"ptp", "vlan", "dummy"}
 	first, tuned := d.Plugins[0], slices.ContainsFunc(d.Plugins, isTuning)
 	return !slices.Contains(without, first) && (tuned || !slices.Contains(untuned, first))
+}
+
+// meshes returns the plugins of meshes, which redirect what other interfaces carry.
+func meshes() []string { return []string{"istio-cni", "linkerd-cni", "kuma-cni"} }
+
+// Maker returns the plugin that makes the interface, or the name of the network where a file on the node has its
+// configuration.
+func (d Definition) Maker() string {
+	if len(d.Plugins) == 0 {
+		return d.Name
+	}
+	return d.Plugins[0]
 }
 
 // TakesPrimaryMAC is TakesMAC of an interface in place of the cluster's. One of OVN-Kubernetes is on the primary

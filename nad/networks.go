@@ -13,8 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxInterfaceName is the longest name of an interface that Linux takes (IFNAMSIZ less its terminator).
-const maxInterfaceName = 15
+const (
+	// maxInterfaceName is the longest name of an interface that Linux takes (IFNAMSIZ less its terminator).
+	maxInterfaceName = 15
+	// maxAlternativeName is that of other names that an interface has beside it (ALTIFNAMSIZ).
+	maxAlternativeName = 127
+)
 
 // A Selection is one attachment that a pod asks for.
 type Selection struct {
@@ -186,10 +190,13 @@ func oneKey(s Selection) string {
 }
 
 // checkInterface applies the kernel's rules for names of interfaces.
-func checkInterface(name string) string {
+func checkInterface(name string) string { return checkLink(name, maxInterfaceName) }
+
+// checkLink is checkInterface for names that may be so long.
+func checkLink(name string, longest int) string {
 	switch {
-	case len(name) > maxInterfaceName:
-		return fmt.Sprintf("is longer than the %d characters of an interface name", maxInterfaceName)
+	case len(name) > longest:
+		return fmt.Sprintf("is longer than the %d characters of an interface name", longest)
 	case name == "." || name == "..", strings.ContainsAny(name, "/:"), strings.ContainsFunc(name, unsuited):
 		return "is not an interface name: blanks, slashes and colons are not allowed"
 	}

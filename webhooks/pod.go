@@ -134,7 +134,7 @@ func (w PodReviewer) judge(
 			verdict.warn("network %s: no policy declares bridge %s and no node has it: the pod does not request it", a.Ref, unoffered)
 		}
 		if a.MAC != "" && !a.network.TakesMAC() {
-			verdict.warn("network %s: plugin %s does not set MAC addresses: %s is not used", a.Ref, a.network.Plugins[0], a.MAC)
+			verdict.warn("network %s: plugin %s does not set MAC addresses: %s is not used", a.Ref, a.network.Maker(), a.MAC)
 		}
 	}
 	rules := podRules()
