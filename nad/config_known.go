@@ -56,6 +56,10 @@ func (r *configReader) misplaced(v value, prefix, plugin string) {
 		return slices.Contains([]string{"configuration_path", "logFile", "logLevel"}, key)
 	})
 	for _, m := range ipam.members {
+		if strings.EqualFold(m.key, "ipam") {
+			r.warn(m.value, "%sipam.%s is a level too many: write what is in it into ipam", prefix, m.key)
+			continue
+		}
 		if slices.ContainsFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) }) {
 			r.warn(m.value, "%sipam.%s means nothing: it is an option of the %s plugin: write it beside ipam", prefix, m.key, plugin)
 		}

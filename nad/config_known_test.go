@@ -59,6 +59,7 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"bridge","gateway":"10.0.0.1"}`:              {"gateway means nothing to the bridge plugin: write it into ipam"},
 		`{"type":"bridge","gateway":true}`:                    {"did you mean isGateway?"},
 		`{"type":"bridge","ipam":{"VLAN":5,"type":"x"}}`:      {"ipam.VLAN means nothing: it is an option of the bridge plugin: write it beside ipam"},
+		`{"type":"bridge","ipam":{"ipam":{}}}`:                {"ipam.ipam is a level too many: write what is in it into ipam"},
 		`{"type":"ours","ipam":{"vlan":5},"vlan":"5"}`:        nil,
 		`{"type":"ovs","ipam":{"configuration_path":"/a"}}`:   nil,
 		`{"type":"sriov","ipam":{"logLevel":"debug"}}`:        nil,
@@ -76,6 +77,11 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"macvlan","master":"'eth1'"}`:            {"has quotes around it: remove them"},
 		`{"type":"bridge","vlan\u00a0":5}`:                {`the name "vlan\u00a0" has a no-break space (U+00A0)`},
 		`{"vlan\u00a0":5,"plugins":[{"type":"x"}]}`:       {`the name "vlan\u00a0" has a no-break space (U+00A0)`},
+		`{"type":"bridge","bridge":"<bridge>"}`:           {`line 1, column 27: "<bridge>" is a placeholder that nothing filled in: write its value`},
+		`{"type":"host-device","device":"$DEVICE"}`:       {`"$DEVICE" is a placeholder`},
+		`{"type":"macvlan","master":"${MASTER}"}`:         {`"${MASTER}" is a placeholder`},
+		`{"type":"ours","a":"{{ .Values.a }}/24"}`:        {`is a placeholder`},
+		`{"type":"ours","a":"a<b>","b":"$","c":"5$"}`:     nil,
 		`{"type":"ours","a":"nodes' \u201cinner\u201d."}`: nil,
 	} {
 		t.Run(source, func(t *testing.T) {

@@ -19,8 +19,8 @@ func selectionKeys() []string {
 // selectionWords returns words that people write, in small letters, for keys that Multus calls otherwise.
 func selectionWords() map[string]string {
 	return map[string]string{
-		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac",
-		"ip": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
+		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac", "macrequest": "mac",
+		"ip": "ips", "iprequest": "ips", "ipaddress": "ips", "ipaddresses": "ips", "addresses": "ips",
 		"interfacename": "interface", "ifname": "interface",
 		"iface": "interface", "ns": "namespace",
 		"gateway": "default-route", "guid": "infiniband-guid",

@@ -22,6 +22,7 @@ func TestKeysThatMultusPassesOver(t *testing.T) {
 		"the key of VMs":             {`[{"name":"l2","macAddress":"x"}]`, []string{"line 1, column 28: macAddress means nothing to Multus: did you mean mac?"}},
 		"a word for another":         {`[{"name":"l2","ip":["10.0.0.1"]}]`, []string{"ip means nothing to Multus: did you mean ips?"}},
 		"keys that only Multus has":  {source: `[{"name":"l2","interfaceRequest":"x","deviceID":"y"}]`},
+		"words of before":            {`[{"name":"l2","macRequest":"x","ipRequest":"y"}]`, []string{"did you mean mac?", "did you mean ips?"}},
 		"a short word":               {`[{"name":"l2","macAddr":"x"}]`, []string{"did you mean mac?"}},
 		"a letter too few":           {`[{"name":"l2","namespce":"far"}]`, []string{"did you mean namespace?"}},
 		"a dash too few":             {`[{"name":"l2","cniargs":{}}]`, []string{"did you mean cni-args?"}},

@@ -62,6 +62,11 @@ func (p *parser) number() (value, *SyntaxError) {
 	for p.at < len(p.source) && strings.IndexByte("+-.0123456789eE", p.source[p.at]) >= 0 {
 		p.at++
 	}
+	if p.letters() != "" || strings.HasPrefix(p.source[p.at:], ":") { // as in 0x64, 1_500, 10M and 02:00:00:00:00:01
+		end := start + strings.IndexAny(p.source[start:]+" ", " \t\r\n,}]")
+		return value{}, p.fail(start, "%s is not a number as JSON writes them; strings are written in double quotes",
+			string(printable([]rune(p.source[start:end]))))
+	}
 	written := p.source[start:p.at]
 	if short := strings.TrimLeft(written, "0"); short != "" && short != written && json.Valid([]byte(short)) {
 		return value{}, p.fail(start, "%s begins with a zero, which JSON does not have: write %s", written, short)

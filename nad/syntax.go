@@ -249,8 +249,17 @@ func unlike(text string) string {
 	return ""
 }
 
-// strange is unlike for a text that may be of any characters but those that do not show, and has no quotes around it.
+// placeholder returns how a text is that is one of a template, a shell or an example.
+func placeholder() *regexp.Regexp {
+	return regexp.MustCompile(`^\$\w+$|^\$\{[^{}]+\}$|^\$\([^()]+\)$|^<[^<>]+>$|\{\{.*\}\}`)
+}
+
+// strange is unlike for a text that may be of any characters but those that do not show, has no quotes around it, and
+// is no placeholder.
 func strange(text string) string {
+	if placeholder().MatchString(text) {
+		return "is a placeholder that nothing filled in: write its value"
+	}
 	for _, r := range text {
 		if name, _ := unseen(r); name != "" {
 			return unlike(string(r))
