@@ -119,7 +119,7 @@ func TestMergeBundles(t *testing.T) {
 	t.Run("CAs that were made just now are kept beside them, up to fifty", func(t *testing.T) {
 		many := []*testCA{current}
 		for range maxRecent + 1 {
-			fresh := &testCA{}
+			fresh := &testCA{made: maxSkew} // as replicas make them
 			fresh.replace(t, caName, time.Hour)
 			many = append(many, fresh)
 		}
