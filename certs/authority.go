@@ -15,9 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -58,22 +56,19 @@ func (a *authority) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	one := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", SecretName).String()
-	}
-	factory := informers.NewSharedInformerFactoryWithOptions(
-		clients, time.Minute, informers.WithNamespace(a.namespace), informers.WithTweakListOptions(one),
-	)
-	_, err = factory.Core().V1().Secrets().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    a.take,
-		UpdateFunc: func(_, o any) { a.take(o) },
-		DeleteFunc: func(any) { notify(a.heard) },
+	one := fields.OneTermEqualSelector("metadata.name", SecretName)
+	_, secrets := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(clients.CoreV1().RESTClient(), "secrets", a.namespace, one),
+		ObjectType:    &corev1.Secret{}, ResyncPeriod: time.Minute,
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    a.take,
+			UpdateFunc: func(_, o any) { a.take(o) },
+			DeleteFunc: func(any) { notify(a.heard) },
+		},
 	})
-	if err != nil {
-		return fmt.Errorf("follow the Secret of the CA: %w", err)
-	}
-	factory.Start(ctx.Done())
-	defer factory.Shutdown()
+	var following sync.WaitGroup
+	defer following.Wait()
+	following.Go(func() { secrets.RunWithContext(ctx) })
 	for a.makes && ctx.Err() == nil {
 		if err := a.keep(ctx, clients, time.Now()); err != nil && ctx.Err() == nil {
 			ctrllog.FromContext(ctx).Error(err, "Cannot keep the CA, trying again")
