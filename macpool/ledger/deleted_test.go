@@ -146,6 +146,23 @@ func TestAnOrphanThatIsAskedForIsGivenUp(t *testing.T) {
 	})
 }
 
+func TestAnOrphanInAFullBlockIsTakenUpAtOnce(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(0)
+		require.NoError(t, w.ledgers["r1"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) {
+			b.Set(m, macpool.Entry{Reservation: macpool.Reservation{Replica: "r1", Since: w.ledgers["r1"].Now()}})
+		}))
+		answer := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vma", anyFor("net")...)
+			answer <- err
+		}()
+		w.pass(patience / 2)
+		require.Len(t, answer, 1, "what nobody else has is waited for")
+		require.NoError(t, <-answer)
+	})
+}
+
 func TestARecordThatIsGivenUpIsTold(t *testing.T) {
 	in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
 		l := w.ledgers["r1"]
