@@ -78,8 +78,9 @@ func (o *Options) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("bridgehead", pflag.ContinueOnError)
 	flags.SortFlags = false
 	flags.Usage = func() {
-		fmt.Fprintf(os.Stderr, `bridgehead serves the admission webhooks that give every NIC of a KubeVirt VM a
-cluster-unique MAC address, and runs the controllers that keep the books.
+		fmt.Fprintf(os.Stderr, `bridgehead serves the admission webhooks for KubeVirt VMs, pods,
+NetworkAttachmentDefinitions and NodeNetworkConfigurationPolicies, and runs the
+controllers that keep the ledger of MAC addresses and roll policies out to nodes.
 
 Any number of replicas serve at once. Who holds which address is in MACBlock
 objects; see 'kubectl get macpools,macblocks'.
@@ -96,8 +97,8 @@ reserved, and exits.
 `, flags.FlagUsages())
 	}
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file`; not needed inside a cluster")
-	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of this program, for its CA and its Leases (default from POD_NAMESPACE)")
-	flags.StringVar(&o.Pod, "pod-name", o.Pod, "`name` of this replica, unique among them (default from POD_NAME, else the host's)")
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "`namespace` of this program, for its CA and its Leases; POD_NAMESPACE if that is set")
+	flags.StringVar(&o.Pod, "pod-name", o.Pod, "`name` of this replica, unique among them; POD_NAME if that is set, else that of the host")
 	flags.StringVar(&o.WebhookAddress, "webhook-address", o.WebhookAddress, "`address` to serve webhooks on, over TLS")
 	flags.StringVar(&o.ProbeAddress, "probe-address", o.ProbeAddress, "`address` to serve /readyz and /healthz on")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "`address` to serve Prometheus metrics on, at /metrics; 0 for none")

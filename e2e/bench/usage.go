@@ -77,8 +77,8 @@ func processorTime(pid int) (time.Duration, error) {
 	return time.Duration(stat.CPUTime() * float64(time.Second)), nil
 }
 
-// idleTime is how long it is looked what the programs use when nobody asks them for anything: half a sweep is in it
-// for each that is done meanwhile.
+// idleTime is how long it is looked what the programs use when nobody asks them for anything: one sweep of the janitor
+// is in it.
 const idleTime = 10 * time.Second
 
 // idle is what the programs use in a second in which nobody asks them for anything.

@@ -235,7 +235,7 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 	return nil
 }
 
-// webhookManifest is ours but for the namespace and the Service, so that the API server does the same work.
+// webhookManifest has the rules and the conditions of ours, so that the API server does the same work.
 const webhookManifest = `
 apiVersion: v1
 kind: Service
@@ -266,7 +266,8 @@ webhooks:
   - name: interfaces-differ
     expression: >-
       request.operation == 'CREATE' ||
-      object.?spec.template.spec.domain.devices.interfaces != oldObject.?spec.template.spec.domain.devices.interfaces
+      object.?spec.template.spec.domain.devices.interfaces != oldObject.?spec.template.spec.domain.devices.interfaces ||
+      object.?spec.template.spec.networks != oldObject.?spec.template.spec.networks
   namespaceSelector:
     matchExpressions:
     - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}

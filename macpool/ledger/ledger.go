@@ -72,7 +72,7 @@ type Options struct {
 	Lease   ReplicaLease
 	Objects ObjectReader
 	Clock   clock.Clock
-	// MaxAdmission replaces the constant of that name, for tests on a shorter scale; zero leaves it.
+	// MaxAdmission replaces the constant of that name where the API server gives up after another time; zero leaves it.
 	MaxAdmission time.Duration
 	// GaveUp, if set, is told of each record that the store has no room for: the address stays reserved for this replica,
 	// which remembers who has it for as long as it lives.
