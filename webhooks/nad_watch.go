@@ -73,12 +73,11 @@ func (w *NADWatch) await(ctx context.Context) bool {
 	defer ticker.Stop()
 	for {
 		_, err := w.client.Discovery().ServerResourcesForGroupVersion(netv1.SchemeGroupVersion.String())
-		absent := apierrors.IsNotFound(err)
-		if !absent && err == nil {
+		if err == nil {
 			w.absent.Store(false)
 			return true
 		}
-		if absent && !w.absent.Swap(true) {
+		if apierrors.IsNotFound(err) && !w.absent.Swap(true) {
 			w.log.Info("NetworkAttachmentDefinitions are not installed: pods that name one are refused until they are")
 		}
 		select {

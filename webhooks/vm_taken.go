@@ -111,9 +111,6 @@ func (w VMReviewer) mayShare(
 // not free yet.
 func takenOf(err error) []*macpool.TakenError {
 	var all []*macpool.TakenError
-	if err == nil {
-		return nil
-	}
 	for _, part := range parts(err) {
 		var taken *macpool.TakenError
 		var busy *macpool.BusyError

@@ -66,11 +66,7 @@ func (j *Janitor) conditionOf(ctx context.Context, o macpool.Object) macpool.Con
 	}
 	var v vm
 	if o.Kind == macpool.KindVM && j.VMs.Get(ctx, key, &v) == nil {
-		share, err := macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations)
-		if err != nil {
-			share = macpool.Sharing{Anyone: share.Anyone}
-		}
-		c.Sharing = share
+		c.Sharing, _ = macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations) // an annotation that names no VM says nothing
 	}
 	var i vmi
 	if j.VMs.Get(ctx, key, &i) == nil && i.holder() == o {
