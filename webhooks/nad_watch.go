@@ -29,18 +29,20 @@ type NADWatch struct {
 	// Cache has every NAD there is once Ready.
 	Cache  *nad.Cache
 	client netclient.Interface
+	multus string
 	log    logr.Logger
 	// absent is true while the cluster is known to have no kind for NADs.
 	absent atomic.Bool
 }
 
-// NewNADWatch makes a watch; Run begins it. resourceKeys are the annotations of NADs that name resources.
-func NewNADWatch(cfg *rest.Config, resourceKeys []string, log logr.Logger) (*NADWatch, error) {
+// NewNADWatch makes a watch; Run begins it. resourceKeys are the annotations of NADs that name resources, multus is the
+// namespace of default networks that are named without.
+func NewNADWatch(cfg *rest.Config, resourceKeys []string, multus string, log logr.Logger) (*NADWatch, error) {
 	nads, err := netclient.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make client for NADs: %w", err)
 	}
-	w := &NADWatch{client: nads, log: log}
+	w := &NADWatch{client: nads, multus: multus, log: log}
 	w.Cache = nad.NewCache(resourceKeys, w.get)
 	return w, nil
 }
@@ -102,6 +104,9 @@ func (w *NADWatch) listWatch() toolscache.ListerWatcher {
 
 // Ready reports whether every NAD there is has been read.
 func (w *NADWatch) Ready() bool { return w.Cache.Synced() || w.absent.Load() }
+
+// TakesMAC reports whether an interface of a pod can have an address that is asked for, as far as the cache knows.
+func (w *NADWatch) TakesMAC(i nad.Interface) bool { return w.Cache.TakesMAC(i, w.multus) }
 
 // OnBridge names the networks that attach to a bridge, as <namespace>/<name>.
 func (w *NADWatch) OnBridge(bridge string) []string {

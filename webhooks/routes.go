@@ -2,11 +2,7 @@
 
 package webhooks
 
-import (
-	"time"
-
-	"github.com/bridgehead-dev/bridgehead/nad"
-)
+import "time"
 
 // A Route is the path of one webhook, and who reviews what the API server sends there.
 type Route struct {
@@ -25,8 +21,6 @@ type Sources struct {
 	Bridges *Bridges
 	Cluster Cluster
 	Access  Access
-	// MultusNamespace is where default networks are that a pod names without a namespace.
-	MultusNamespace string
 	// ResourceKeys are the annotations of NADs that name resources.
 	ResourceKeys []string
 }
@@ -35,7 +29,7 @@ type Sources struct {
 func Routes(s Sources) []Route {
 	pods := PodReviewer{
 		Networks:        s.NADs.Cache,
-		MultusNamespace: s.MultusNamespace,
+		MultusNamespace: s.Cluster.MultusNamespace,
 		MayRead:         s.Access.MayReadNADs,
 		Offered:         s.Bridges.Offered,
 	}
@@ -49,10 +43,9 @@ func Routes(s Sources) []Route {
 		Unserved:     s.Cluster.Unserved,
 		Users:        s.Cluster.Users,
 	}
-	takes := func(i nad.Interface) bool { return s.NADs.Cache.TakesMAC(i, s.MultusNamespace) }
-	vms := VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare, TakesMAC: takes}
-	templates := TemplateReviewer{PoolFor: s.Lending.PoolFor, TakesMAC: takes}
-	instances := InstanceReviewer{Lending: s.Lending, TakesMAC: takes}
+	vms := VMReviewer{Lending: s.Lending, MayShare: s.Access.MayShare, TakesMAC: s.NADs.TakesMAC}
+	templates := TemplateReviewer{PoolFor: s.Lending.PoolFor, TakesMAC: s.NADs.TakesMAC}
+	instances := InstanceReviewer{Lending: s.Lending, TakesMAC: s.NADs.TakesMAC}
 	policies := PolicyReviewer{Source: s.Cluster, Networks: s.NADs.OnBridge, Now: time.Now}
 	return []Route{
 		{"/mutate-virtualmachines", "vm", vms},

@@ -20,7 +20,6 @@ import (
 	"github.com/bridgehead-dev/bridgehead/arming"
 	"github.com/bridgehead-dev/bridgehead/certs"
 	"github.com/bridgehead-dev/bridgehead/macpool"
-	"github.com/bridgehead-dev/bridgehead/nad"
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
@@ -72,11 +71,11 @@ func newReplica(
 	}
 	r.nodes = &webhooks.NodeAddresses{Changed: r.pools.SetForeign}
 	r.makeLeases()
-	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, log)
+	nads, err := webhooks.NewNADWatch(r.config, o.ResourceNameKeys, o.MultusNamespace, log)
 	if err != nil {
 		return nil, err
 	}
-	objects := janitor.Objects{Reader: direct, TakesMAC: o.takesMAC(nads)}
+	objects := janitor.Objects{Reader: direct, TakesMAC: nads.TakesMAC}
 	// The ledger writes until it is closed, which is after everything else has ended.
 	r.ledger = ledger.New(context.WithoutCancel(ctx), ledger.Options{
 		Store: cluster.CountedStore{
@@ -116,23 +115,17 @@ func (r *replica) makeLeases() {
 	}
 }
 
-// takesMAC returns what reports whether an interface of a pod can have an address that is asked for.
-func (o Options) takesMAC(nads *webhooks.NADWatch) func(nad.Interface) bool {
-	return func(i nad.Interface) bool { return nads.Cache.TakesMAC(i, o.MultusNamespace) }
-}
-
 // sourcesOf returns what the webhooks know of the cluster.
 func (r *replica) sourcesOf(nads *webhooks.NADWatch, objects janitor.Objects) webhooks.Sources {
 	return webhooks.Sources{
 		Lending: webhooks.Lending{
 			Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node, Has: objects.Has,
 		},
-		NADs:            nads,
-		Bridges:         &webhooks.Bridges{},
-		Cluster:         webhooks.Cluster{Reader: r.looking, MultusNamespace: r.options.MultusNamespace},
-		Access:          webhooks.Access{Client: r.looking},
-		MultusNamespace: r.options.MultusNamespace,
-		ResourceKeys:    r.options.ResourceNameKeys,
+		NADs:         nads,
+		Bridges:      &webhooks.Bridges{},
+		Cluster:      webhooks.Cluster{Reader: r.looking, MultusNamespace: r.options.MultusNamespace},
+		Access:       webhooks.Access{Client: r.looking},
+		ResourceKeys: r.options.ResourceNameKeys,
 	}
 }
 
