@@ -205,7 +205,7 @@ func (c *chaos) startJanitor() {
 			}
 			janitor := &janitor.Janitor{
 				Ledger: ledger, VMs: vms, Client: c.client, Namespace: "default", Term: cluster.Term{Holder: "janitor"},
-				Clock: c.clock, Log: logr.Discard(), Patience: cluster.LeaseDuration + chaosSpeed*chaosAdmission,
+				Clock: c.clock, Log: logr.Discard(),
 			}
 			_ = janitor.Start(c.t.Context())
 		}

@@ -5,7 +5,6 @@
 package janitor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -61,9 +60,6 @@ type Janitor struct {
 	Term  cluster.Term
 	Log   logr.Logger
 	Clock clock.WithTicker
-	// Patience is how long a replica must not have renewed its Lease to be dead: as long as the Lease lasts, and an
-	// admission may take. Zero is LeaseDuration + MaxAdmission.
-	Patience time.Duration
 	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
 	TakesMAC func(nad.Interface) bool
 	// Unreadable are the names of blocks that have rows which cannot be read; nil says that there are none.
@@ -94,7 +90,8 @@ func (j *Janitor) Imported() bool { return j.imported.Load() }
 
 // Start keeps the ledger until ctx is done. A Janitor is started once.
 func (j *Janitor) Start(ctx context.Context) error {
-	j.monitor = leaseMonitor{patience: cmp.Or(j.Patience, cluster.LeaseDuration+ledger.MaxAdmission)}
+	// A replica is dead that has not renewed its Lease for as long as that lasts and an admission may take.
+	j.monitor = leaseMonitor{patience: cluster.LeaseDuration + j.Ledger.MaxAdmission}
 	j.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[subject]())
 	defer j.queue.ShutDown()
 	if err := cluster.EnsureDefaultPool(ctx, j.Client, j.Log); err != nil {

@@ -49,6 +49,8 @@ type Ledger struct {
 	lease   ReplicaLease
 	objects ObjectReader
 	clock   clock.Clock
+	// MaxAdmission is how long after a claim the object it is for may still come to exist.
+	MaxAdmission time.Duration
 	// Grace is how long a hold is left alone although its object is not there: it may be about to come to exist.
 	Grace  time.Duration
 	cache  *blockCache
@@ -81,9 +83,10 @@ type Options struct {
 
 // New returns a ledger that knows no block yet. Cancelling ctx stops its writes at once; call Close before.
 func New(ctx context.Context, o Options) *Ledger {
+	maxAdmission := cmp.Or(o.MaxAdmission, MaxAdmission)
 	l := &Ledger{
 		store: o.Store, lease: o.Lease, objects: o.Objects, clock: o.Clock,
-		Grace:   cmp.Or(o.MaxAdmission, MaxAdmission) + reuseWithin,
+		MaxAdmission: maxAdmission, Grace: maxAdmission + reuseWithin,
 		cache:   newBlockCache(o.Clock),
 		windows: map[string]*window{},
 		memory:  newMemory(),
