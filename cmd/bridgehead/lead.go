@@ -13,7 +13,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -130,11 +129,7 @@ func (r *replica) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	podNamespaces, err := labels.Parse(r.options.PodNamespaces)
-	if err != nil {
-		return fmt.Errorf("--pod-namespaces: %w", err)
-	}
-	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme(), podNamespaces)
+	vms, err := janitor.NewVMCache(r.config, r.direct.Scheme(), r.podNamespaces)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func defaultOptions(namespace, pod string) Options {
 		CA:               string(certs.BuiltIn),
 		DrainDelay:       5 * time.Second,
 		ConnectionMaxAge: time.Minute,
-		PodNamespaces:    janitor.PodOptInLabel + "=" + janitor.PodOptInValue,
+		PodNamespaces:    janitor.OptedIn().String(),
 		MultusNamespace:  "kube-system",
 		ResourceNameKeys: []string{nad.ResourceAnnotation},
 		RequestTimeout:   ledger.MaxAdmission,

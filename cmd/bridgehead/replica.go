@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/rest"
@@ -48,6 +49,8 @@ type replica struct {
 	drain    *webhooks.Drain
 	counts   counts
 	events   events.EventRecorder
+	// podNamespaces are those of Options, parsed.
+	podNamespaces labels.Selector
 	// neighbours are looked for before anything is done that others do as well.
 	neighbours *arming.Watch
 	janitor    atomic.Pointer[janitor.Janitor] // nil while another replica's is at work

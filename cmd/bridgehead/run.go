@@ -44,7 +44,8 @@ func run(ctx context.Context, o Options) error {
 	if keeping != certs.BuiltIn && keeping != certs.CertManager {
 		return fmt.Errorf("--ca: %q is none of %s, %s", o.CA, certs.BuiltIn, certs.CertManager)
 	}
-	if _, err := labels.Parse(o.PodNamespaces); err != nil {
+	podNamespaces, err := labels.Parse(o.PodNamespaces)
+	if err != nil {
 		return fmt.Errorf("--pod-namespaces: %w", err)
 	}
 	log := zap.New(zap.Level(level))
@@ -74,6 +75,7 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	r.podNamespaces = podNamespaces
 	if err := errors.Join(r.register(mgr), r.registerMetrics()); err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func start(ctx context.Context, url string) (*replica, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	vms, err := janitor.NewVMCache(cfg, scheme, nil)
+	vms, err := janitor.NewVMCache(cfg, scheme, janitor.OptedIn())
 	if err != nil {
 		return nil, err
 	}

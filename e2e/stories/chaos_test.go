@@ -199,7 +199,7 @@ func (c *chaos) startJanitor() {
 	c.feed(c.t.Context(), c.plane.Config, ledger)
 	go func() {
 		for c.t.Context().Err() == nil {
-			vms, err := janitor.NewVMCache(c.plane.Config, c.scheme, nil)
+			vms, err := janitor.NewVMCache(c.plane.Config, c.scheme, janitor.OptedIn())
 			if err != nil {
 				continue // the API server is away now and then
 			}

@@ -96,12 +96,12 @@ func TestImportStories(t *testing.T) {
 		},
 		"pods count everywhere but where their namespace opted out, if that is wanted": func(w *world) {
 			var err error
-			w.podNamespaces, err = labels.Parse(PodOptInLabel + "!=ignore")
+			w.podNamespaces, err = labels.Parse("mutatepods.kubemacpool.io!=ignore")
 			require.NoError(w.t, err)
 			w.create(newPod("poda", "Running", mac(1)))
 			w.startJanitor()
 			assert.Equal(w.t, poda, w.holderOf(mac(1)))
-			w.namespace(map[string]string{PodOptInLabel: "ignore"})
+			w.namespace(map[string]string{"mutatepods.kubemacpool.io": "ignore"})
 			w.create(newPod("podb", "Running", mac(2)))
 			w.pass(2 * sweepInterval)
 			assert.Empty(w.t, w.holderOf(mac(2)))

@@ -245,8 +245,7 @@ func (v *vmi) holder() macpool.Object {
 
 // NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
 // apart from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
-// podNamespaces selects the namespaces whose pods' addresses are kept in the ledger; nil selects those with
-// PodOptInLabel.
+// podNamespaces selects the namespaces whose pods' addresses are kept in the ledger.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme, podNamespaces labels.Selector) (cache.Cache, error) {
 	pods, err := podsByObject(podNamespaces)
 	if err != nil {

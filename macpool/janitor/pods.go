@@ -17,13 +17,11 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-const (
-	// PodOptInLabel on a namespace, with the value PodOptInValue, has the addresses of its pods kept in the ledger, where
-	// nothing else says whose are.
-	PodOptInLabel = "mutatepods.kubemacpool.io"
-	// PodOptInValue is the value of PodOptInLabel.
-	PodOptInValue = "allocate"
-)
+// OptedIn returns what selects, where nobody says otherwise, the namespaces whose pods have their addresses kept in the
+// ledger.
+func OptedIn() labels.Selector {
+	return labels.SelectorFromSet(labels.Set{"mutatepods.kubemacpool.io": "allocate"})
+}
 
 // pod returns what the janitor reads of a Pod: its metadata.
 func pod() *metav1.PartialObjectMetadata {
@@ -79,9 +77,6 @@ func podObject(key client.ObjectKey) macpool.Object {
 // podsByObject has the pods that are not VMs' cached with no more than their addresses, and the namespaces whose pods
 // count.
 func podsByObject(namespaces labels.Selector) (map[client.Object]cache.ByObject, error) {
-	if namespaces == nil {
-		namespaces = labels.SelectorFromSet(labels.Set{PodOptInLabel: PodOptInValue})
-	}
 	notOfVMs, err := labels.NewRequirement(nad.LauncherLabel, selection.NotEquals, []string{nad.Launcher})
 	if err != nil {
 		return nil, fmt.Errorf("select pods: %w", err)

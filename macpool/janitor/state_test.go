@@ -103,10 +103,7 @@ func (w *world) optedIn(namespace string) bool {
 	if w.client.Get(w.ctx, client.ObjectKey{Name: namespace}, &n) != nil {
 		return false
 	}
-	if w.podNamespaces != nil {
-		return w.podNamespaces.Matches(labels.Set(n.Labels))
-	}
-	return n.Labels[PodOptInLabel] == PodOptInValue
+	return w.podNamespaces.Matches(labels.Set(n.Labels))
 }
 
 // pool returns pool default as it is now.

@@ -63,7 +63,7 @@ type world struct {
 	// sharing are addresses that may have several holders.
 	sharing map[macpool.MAC]bool
 	failing atomic.Pointer[func(*http.Request) error]
-	// podNamespaces selects the namespaces whose pods count; nil those that opted in.
+	// podNamespaces selects the namespaces whose pods count.
 	podNamespaces labels.Selector
 }
 
@@ -130,7 +130,7 @@ func newWorld(t *testing.T, kubevirt ...apimodel.Kind) *world {
 	}, kubevirt...)
 	w := &world{
 		t: t, api: apimodel.New(kinds...), scheme: runtime.NewScheme(), replicas: map[string]*replica{},
-		events: events.NewFakeRecorder(1000), sharing: map[macpool.MAC]bool{},
+		events: events.NewFakeRecorder(1000), sharing: map[macpool.MAC]bool{}, podNamespaces: OptedIn(),
 	}
 	w.ctx = t.Context()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -313,7 +313,7 @@ func (w *world) namespace(labels map[string]string) {
 }
 
 // optIn has the pods of namespace default served.
-func (w *world) optIn() { w.namespace(map[string]string{PodOptInLabel: PodOptInValue}) }
+func (w *world) optIn() { w.namespace(map[string]string{"mutatepods.kubemacpool.io": "allocate"}) }
 
 // assign has a replica answer an admission of a VM with one interface on a network; no address asks for any.
 func (w *world) assign(replica string, o macpool.Object, asked macpool.MAC) (macpool.MAC, error) {
