@@ -24,7 +24,8 @@ type bench struct {
 	options   Options
 	suite     *suite.Suite
 	client    *http.Client
-	processes []*exec.Cmd
+	processes []*exec.Cmd // the webhooks that are not ours
+	services  []string    // theirs, as <namespace>/<name>
 	names     atomic.Int64
 	report    *report
 	anyway    usage // in a second in which nothing is asked for
@@ -207,11 +208,7 @@ func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, 
 
 // dials returns how many connections the API server has made to webhooks.
 func (b *bench) dials() (n int) {
-	services := []string{suite.Service}
-	for _, kind := range []string{allowing, patching, durable, mutating, following} {
-		services = append(services, "default/"+serviceName(kind))
-	}
-	for _, service := range services {
+	for _, service := range append(b.services, suite.Service) {
 		for _, accepted := range b.suite.Connections(service) {
 			n += accepted
 		}

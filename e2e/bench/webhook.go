@@ -148,8 +148,6 @@ func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 	return nil
 }
 
-func serviceName(kind string) string { return "bench-" + kind }
-
 // issueCertificate is a certificate for every Service, with the CA that signed it, in PEM. Both are of the kind that
 // ours are, of P-256: to check them costs the API server as much at every connection.
 func issueCertificate() (leaf tls.Certificate, ca []byte, err error) {
@@ -214,7 +212,7 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 		return fmt.Errorf("start webhook: %w", err)
 	}
 	address, ca, _ := strings.Cut(strings.TrimSpace(line), " ")
-	name, again := serviceName(kind), "IfNeeded"
+	name, again := "bench-"+kind, "IfNeeded"
 	switch kind { // the order of webhooks is that of their names
 	case mutating:
 		name, again = "virt-api-mutator", "Never" // as KubeVirt calls it
@@ -231,7 +229,9 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 	if _, err := b.suite.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
 		return err
 	}
-	b.suite.Route("default/"+serviceName(kind), address)
+	service := "default/bench-" + kind
+	b.suite.Route(service, address)
+	b.services = append(b.services, service)
 	return nil
 }
 
