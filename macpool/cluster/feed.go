@@ -87,7 +87,7 @@ func (f *Feed) Synced() bool {
 func (f *Feed) blockChanged(o client.Object) {
 	b, err := DecodeBlock(o.(*v1alpha1.MACBlock))
 	if err != nil {
-		f.Log.Error(err, "Ignoring rows of a MACBlock that cannot be read", "block", o.GetName())
+		f.Log.Error(err, "A MACBlock has rows that cannot be read", "block", o.GetName())
 	}
 	f.setUnreadable(o.GetName(), err != nil)
 	if b != nil {

@@ -84,7 +84,7 @@ func TestReportStories(t *testing.T) {
 			w.pass(2 * reportInterval)
 			assert.Equal(w.t, metav1.ConditionTrue, w.serving("chosen").Status)
 		},
-		"rows that cannot be read are left out, logged, counted, told and taken in again": func(w *world) {
+		"rows that cannot be read are logged, counted, told and taken in again": func(w *world) {
 			w.create(newVM("vma", mac(1), mac(2)))
 			w.startJanitor()
 			block := w.block(mac(1).Prefix())
@@ -95,7 +95,7 @@ func TestReportStories(t *testing.T) {
 			assert.Equal(w.t, "RowsLeftOut", condition.Reason)
 			assert.Contains(w.t, condition.Message, block.Name)
 			assert.Equal(w.t, []string{block.Name}, w.replicas["r1"].feed.Unreadable())
-			assert.Contains(w.t, w.logged(), "Ignoring rows of a MACBlock that cannot be read")
+			assert.Contains(w.t, w.logged(), "A MACBlock has rows that cannot be read")
 			w.pass(2 * sweepInterval)
 			assert.Equal(w.t, vma, w.holderOf(mac(1)))
 			w.pass(2 * reportInterval)
