@@ -235,7 +235,7 @@ func conflictsOfRoutes(ours, theirs netstate.State) []conflict {
 				continue
 			}
 			all = append(all, conflict{
-				ours: at.Index(n), theirs: at.Index(m), wantOurs: wantedRoute(our), wantTheirs: wantedRoute(their),
+				ours: at.Index(n), theirs: at.Index(m), wantOurs: wanted(our.State, our), wantTheirs: wanted(their.State, their),
 				removal: our.State == netstate.StateAbsent || their.State == netstate.StateAbsent,
 			})
 		}
@@ -251,7 +251,7 @@ func conflictsOfRules(ours, theirs netstate.State) []conflict {
 		for m, their := range theirs.RouteRules.Config {
 			if our.Contradicts(their) {
 				all = append(all, conflict{
-					ours: at.Index(n), theirs: at.Index(m), wantOurs: wantedRule(our), wantTheirs: wantedRule(their),
+					ours: at.Index(n), theirs: at.Index(m), wantOurs: wanted(our.State, our), wantTheirs: wanted(their.State, their),
 					removal: our.State == netstate.StateAbsent || their.State == netstate.StateAbsent,
 				})
 			}
@@ -260,15 +260,9 @@ func conflictsOfRules(ours, theirs netstate.State) []conflict {
 	return all
 }
 
-func wantedRule(r netstate.RouteRule) string {
-	if r.State == netstate.StateAbsent {
-		return "it gone"
-	}
-	return r.String()
-}
-
-func wantedRoute(r netstate.Route) string {
-	if r.State == netstate.StateAbsent {
+// wanted returns what is wanted where a route or a rule is in a state.
+func wanted(state netstate.LinkState, r fmt.Stringer) string {
+	if state == netstate.StateAbsent {
 		return "it gone"
 	}
 	return r.String()
