@@ -76,7 +76,9 @@ func (c Cluster) Advertising(ctx context.Context, resource string) (int, error) 
 
 // Unserved returns the nodes whose bridge does not take the VLANs of a network to its uplink, each with the reason.
 func (c Cluster) Unserved(ctx context.Context, b nad.Bridge) ([]string, error) {
-	view, failed := c.Look(ctx) // without it a veth that a policy made a port counts as some pod's
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	view, failed := c.Look(looking) // without it a veth that a policy made a port counts as some pod's
 	var reasons []string
 	unreadable := []error{failed}
 	err := c.each(ctx, &v1beta1.NodeNetworkStateList{}, func(o client.Object) bool {
