@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestFlagsThatMakeNoSenseAreRefusedBeforeAnythingIsDone(t *testing.T) {
+	for name, tc := range map[string]struct{ flag, want string }{
+		"a level that no log has":                {"--log-level=loud", "--log-level: "},
+		"a time in which nothing can be created": {"--request-timeout=999ms", "--request-timeout: 999ms is too short"},
+		"a keeper of the CA that there is not":   {"--ca=vault", `--ca: "vault" is none of built-in, cert-manager`},
+		"namespaces that are no selector":        {"--pod-namespaces=a b", "--pod-namespaces: "},
+		"no way to reach an API server":          {"--kubeconfig=/nowhere", "read how to reach the API server (--kubeconfig): "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := defaultOptions("", "")
+			require.NoError(t, options.flags().Parse([]string{tc.flag}))
+			assert.ErrorContains(t, run(t.Context(), options), tc.want)
+		})
+	}
+}
+
+func TestTheEnvironmentNamesAReplica(t *testing.T) {
+	options := defaultOptions("here", "replica-1")
+	require.NoError(t, options.flags().Parse([]string{"--pod-name=replica-2"}))
+	assert.Equal(t, "here", options.Namespace)
+	assert.Equal(t, "replica-2", options.Pod, "a flag has the last word")
+	assert.Equal(t, "bridgehead-system", defaultOptions("", "").Namespace)
+	assert.NotEmpty(t, defaultOptions("", "").Pod)
+}
