@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -27,15 +28,14 @@ import (
 type testCA struct {
 	key     *ecdsa.PrivateKey
 	ca      *x509.Certificate
-	changed chan struct{}
+	changed chan<- struct{}
 	made    time.Duration // how long ago
 	signed  time.Duration // how long ago, of the leaves
 	uses    x509.KeyUsage // if not of certificates
 }
 
 func newCA(t *testing.T, name string, life time.Duration) *testCA {
-	a := &testCA{made: time.Hour, signed: time.Hour, changed: make(chan struct{}, 1)}
-	notify(a.changed)
+	a := &testCA{made: time.Hour, signed: time.Hour}
 	a.replace(t, name, life)
 	return a
 }
@@ -60,22 +60,24 @@ func (a *testCA) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.ca.Raw})
 }
 
-// Run implements issuer.
+// Run implements cert-manager's Authority.
 func (a *testCA) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
-// Changed implements issuer.
-func (a *testCA) Changed() <-chan struct{} { return a.changed }
+// WatchRotation implements cert-manager's Authority.
+func (a *testCA) WatchRotation(c chan<- struct{}) { a.changed = c }
 
-// Sign implements issuer.
-func (a *testCA) Sign(template *x509.Certificate) ([]*x509.Certificate, error) {
+// StopWatchingRotation implements cert-manager's Authority.
+func (a *testCA) StopWatchingRotation(chan<- struct{}) {}
+
+// Sign implements cert-manager's Authority.
+func (a *testCA) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	template.NotBefore, template.NotAfter = time.Now().Add(-a.signed), time.Now().Add(time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.ca, template.PublicKey, a.key)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := x509.ParseCertificate(der)
-	return []*x509.Certificate{signed}, err
+	return x509.ParseCertificate(der)
 }
 
 func TestMergeBundles(t *testing.T) {
@@ -119,7 +121,7 @@ func TestMergeBundles(t *testing.T) {
 	t.Run("CAs that were made just now are kept beside them, up to fifty", func(t *testing.T) {
 		many := []*testCA{current}
 		for range maxRecent + 1 {
-			fresh := &testCA{made: maxSkew} // as replicas make them
+			fresh := &testCA{}
 			fresh.replace(t, caName, time.Hour)
 			many = append(many, fresh)
 		}
@@ -146,7 +148,7 @@ func TestMergeBundles(t *testing.T) {
 
 func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	ca := newCA(t, caName, time.Hour)
-	source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
+	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
 	_, err := source.GetCertificate(nil)
 	require.Error(t, err, "there is none yet")
 	assert.False(t, source.Ready())
@@ -192,7 +194,7 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 		for told, bundles := range map[string]bool{"before the first bundle is seen": false, "with bundles": true} {
 			t.Run(name+", "+told, func(t *testing.T) {
 				ca := newCA(t, caName, time.Hour)
-				source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
+				source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
 				assert.Zero(t, source.NotAfter(), "nothing is served yet")
 				ended := make(chan error, 1)
 				ctx, stop := context.WithCancel(t.Context())
@@ -208,8 +210,8 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 				ca.changed <- struct{}{}
 				var latest *tls.Certificate
 				waitFor(t, func() bool {
-					latest = source.newest()
-					return latest != first
+					latest, err = source.leaf.GetCertificate(nil)
+					return err == nil && latest != first
 				})
 				assert.Equal(t, tc.taken, source.nextLocked(latest, time.Now().Add(spreadTime)) != first)
 				stop()
@@ -222,7 +224,7 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 // started returns a source that runs until the end of the test, and what it serves first.
 func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
 	t.Helper()
-	source := &Source{issuer: ca, dnsNames: []string{"webhook.ns.svc"}}
+	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
 	ended := make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { ended <- source.Start(ctx) }()
@@ -236,22 +238,16 @@ func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
 	return source, first
 }
 
-// newest returns the certificate that was signed last.
-func (s *Source) newest() *tls.Certificate {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.latest
-}
-
 // replaced replaces the CA of a source, and returns the certificate that the new one has signed.
 func replaced(t *testing.T, ca *testCA, source *Source) (latest *tls.Certificate) {
 	t.Helper()
-	before := source.newest()
+	before, err := source.leaf.GetCertificate(nil)
+	require.NoError(t, err)
 	ca.replace(t, caName, time.Hour)
 	ca.changed <- struct{}{}
 	waitFor(t, func() bool {
-		latest = source.newest()
-		return latest != before
+		latest, err = source.leaf.GetCertificate(nil)
+		return err == nil && latest != before
 	})
 	return latest
 }
@@ -331,9 +327,8 @@ func replaceEvery(t *testing.T, pace time.Duration) {
 func TestSourceReplacesWhatExpiresForClocksAhead(t *testing.T) {
 	ca := newCA(t, caName, time.Hour)
 	signedBy := func(ends time.Duration) *tls.Certificate {
-		chain, err := ca.Sign(&x509.Certificate{PublicKey: ca.key.Public()})
+		leaf, err := ca.Sign(&x509.Certificate{PublicKey: ca.key.Public()})
 		require.NoError(t, err)
-		leaf := chain[0]
 		leaf.NotBefore, leaf.NotAfter = time.Now(), time.Now().Add(ends)
 		return &tls.Certificate{Leaf: leaf}
 	}
@@ -360,6 +355,34 @@ func waitFor(t *testing.T, what func() bool) {
 	t.Helper()
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true,
 		func(context.Context) (bool, error) { return what(), nil }))
+}
+
+func TestACertificateIsTakenByClocksThatAreBehind(t *testing.T) {
+	ca := newCA(t, caName, 24*time.Hour)
+	ca.signed = 0
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		PublicKey: key.Public(), DNSNames: []string{"webhook.ns.svc"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	signed, err := ca.Sign(template)
+	require.NoError(t, err)
+	behind := time.Now().Add(-maxSkew + time.Minute)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.ca)
+	options := x509.VerifyOptions{Roots: roots, DNSName: "webhook.ns.svc", CurrentTime: behind}
+	_, err = signed.Verify(options)
+	require.Error(t, err)
+
+	backdated, err := backdate(signed, template, tls.Certificate{Leaf: ca.ca, PrivateKey: ca.key})
+	require.NoError(t, err)
+	_, err = backdated.Verify(options)
+	require.NoError(t, err)
+	assert.Equal(t, signed.NotAfter, backdated.NotAfter)
+
+	other := newCA(t, caName, 24*time.Hour)
+	_, err = backdate(signed, template, tls.Certificate{Leaf: other.ca, PrivateKey: other.key})
+	assert.ErrorContains(t, err, "being replaced")
 }
 
 func TestSkewIsScaledToShortLives(t *testing.T) {

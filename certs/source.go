@@ -9,19 +9,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
+	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
 	"k8s.io/client-go/rest"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 const (
@@ -41,9 +37,6 @@ const (
 	skewShare = 6
 )
 
-// renewalTime is how often it is asked whether the certificate is to be renewed.
-const renewalTime = 10 * time.Second
-
 // spreadTime is how long ago a bundle that we see must have trusted a certificate, so that API servers see it, too.
 const spreadTime = 2 * time.Second
 
@@ -57,117 +50,60 @@ const (
 	CertManager Keeping = "cert-manager"
 )
 
-// An issuer signs certificates. Only tests have another one than an authority.
-type issuer interface {
-	// Run keeps up with the CA until ctx is done.
-	Run(ctx context.Context) error
-	// Changed has a value when certificates should be signed anew.
-	Changed() <-chan struct{}
-	// Sign returns a certificate as the template says, and behind it what is to be shown with it.
-	Sign(template *x509.Certificate) ([]*x509.Certificate, error)
-}
-
 // A Source is the certificate of this replica, signed by the CA that all replicas share. When the CA is replaced, the
 // Source keeps serving the certificate signed by the old one until it is told, by Trust, that the API server knows the
 // new one.
 type Source struct {
-	issuer   issuer
-	dnsNames []string
+	leaf *cmtls.DynamicSource
 
 	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu         sync.Mutex
-	latest     *tls.Certificate   // nil while there is none
 	candidates []*tls.Certificate // those that were trusted when they were the latest, the latest last
 	served     *tls.Certificate
 	bundles    [][]byte
 	trusted    [][]*x509.Certificate                      // the CAs of every bundle
 	known      []*x509.Certificate                        // those of all bundles
-	since      map[string]time.Time                       // when a CA was first seen in every bundle, by what it is in DER
+	since      map[string]time.Time                       // when a CA was first seen in every bundle, by the ID of its key
 	signers    map[*tls.Certificate][][]*x509.Certificate // those of every bundle that signed a certificate
 }
 
 // NewSource returns the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA
-// is BuiltIn, it is made where there is none.
+// is BuiltIn, the Secret is made if it is not there.
 func NewSource(cfg *rest.Config, keeping Keeping, namespace string, dnsNames ...string) *Source {
-	return &Source{issuer: newAuthority(cfg, keeping, namespace), dnsNames: dnsNames}
+	var ca cmtls.Authority = &follower{config: cfg, namespace: namespace, name: SecretName}
+	if keeping == BuiltIn {
+		ca = backdating{&authority.DynamicAuthority{
+			RESTConfig:      cfg,
+			SecretNamespace: namespace,
+			SecretName:      SecretName,
+			SecretLabels:    map[string]string{"app.kubernetes.io/part-of": "bridgehead"},
+			CommonName:      caName,
+			LeafDuration:    leafLife,
+			CADuration:      caLife,
+		}}
+	}
+	return &Source{leaf: &cmtls.DynamicSource{DNSNames: dnsNames, Authority: ca}}
 }
 
 // Start implements manager.Runnable: it keeps the certificate fresh until ctx is done.
-func (s *Source) Start(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() { ended <- s.issuer.Run(ctx) }()
-	// The time is asked for now and then, for a timer knows nothing of the time that a machine was suspended for.
-	ticks := time.NewTicker(renewalTime)
-	defer ticks.Stop()
-	for {
-		select {
-		case err := <-ended:
-			return err
-		case <-s.issuer.Changed():
-		case <-ticks.C:
-			if !s.renewalDue(time.Now()) {
-				continue
-			}
-		}
-		if err := s.renew(); err != nil {
-			ctrllog.FromContext(ctx).Error(err, "Cannot renew the certificate of the webhooks, trying again")
-		}
-	}
-}
-
-// renewalDue reports whether two thirds of the life of the latest certificate are over, or there is none.
-func (s *Source) renewalDue(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.latest == nil {
-		return true
-	}
-	leaf := s.latest.Leaf
-	return leaf.NotAfter.Sub(now) < leaf.NotAfter.Sub(leaf.NotBefore)/3
-}
-
-// renew has a new certificate signed.
-func (s *Source) renew() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("make key: %w", err)
-	}
-	chain, err := s.issuer.Sign(&x509.Certificate{
-		PublicKey: key.Public(), DNSNames: s.dnsNames, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-	if err != nil {
-		return err
-	}
-	latest := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, c := range chain {
-		latest.Certificate = append(latest.Certificate, c.Raw)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.latest = latest
-	return nil
-}
+func (s *Source) Start(ctx context.Context) error { return s.leaf.Start(ctx) }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has a certificate.
 func (*Source) NeedLeaderElection() bool { return false }
 
 // Ready reports whether there is a certificate to serve.
-func (s *Source) Ready() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.latest != nil
-}
+func (s *Source) Ready() bool { return s.leaf.Healthy() }
 
 // GetCertificate is to be tls.Config.GetCertificate.
-func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	latest, err := s.leaf.GetCertificate(hello)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.latest == nil {
-		return nil, errors.New("there is no certificate yet")
-	}
-	if s.served != s.latest {
-		s.served = s.nextLocked(s.latest, time.Now())
+	if s.served != latest {
+		s.served = s.nextLocked(latest, time.Now())
 	}
 	return s.served, nil
 }
@@ -187,7 +123,7 @@ func (s *Source) Trust(bundles ...[]byte) {
 	since := map[string]time.Time{}
 	for _, ca := range s.known {
 		lacks := func(bundle []*x509.Certificate) bool { return !slices.ContainsFunc(bundle, ca.Equal) }
-		if id := string(ca.Raw); !slices.ContainsFunc(s.trusted, lacks) {
+		if id := string(ca.SubjectKeyId); !slices.ContainsFunc(s.trusted, lacks) {
 			since[id] = cmp.Or(s.since[id], time.Now())
 		}
 	}
@@ -230,17 +166,14 @@ func last(of []*tls.Certificate, wanted func(*tls.Certificate) bool) *tls.Certif
 // spreadLocked reports whether API servers have had the time to hear of the CA that signed a certificate. While nobody
 // told which CAs they trust, nobody is waited for.
 func (s *Source) spreadLocked(c *tls.Certificate, now time.Time) bool {
-	heard := func(ca *x509.Certificate) bool {
-		since, seen := s.since[string(ca.Raw)]
-		return seen && now.Sub(since) >= spreadTime
-	}
-	return len(s.bundles) == 0 || slices.ContainsFunc(slices.Concat(s.signersLocked(c)...), heard)
+	since, seen := s.since[string(c.Leaf.AuthorityKeyId)]
+	return len(s.bundles) == 0 || seen && now.Sub(since) >= spreadTime
 }
 
 // behindLocked returns how many CAs are trusted that are not older than the one that signed a certificate.
 func (s *Source) behindLocked(c *tls.Certificate) (newer int) {
-	signers := slices.Concat(s.signersLocked(c)...)
-	own := slices.IndexFunc(s.known, func(ca *x509.Certificate) bool { return slices.ContainsFunc(signers, ca.Equal) })
+	signed := func(ca *x509.Certificate) bool { return bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) }
+	own := slices.IndexFunc(s.known, signed)
 	if own < 0 {
 		return 0 // it is not trusted at all
 	}
@@ -267,20 +200,14 @@ func (s *Source) trustsLocked(c *tls.Certificate, now time.Time) bool {
 	})
 }
 
-// signersLocked returns the CAs of every bundle that signed a certificate, or what is shown with it. A signature is
-// checked once: that takes a while, and is asked for with every connection.
+// signersLocked returns the CAs of every bundle that signed a certificate. A signature is checked once: that takes
+// milliseconds, and is asked for with every connection.
 func (s *Source) signersLocked(c *tls.Certificate) [][]*x509.Certificate {
 	if signers, known := s.signers[c]; known {
 		return signers
 	}
-	var shown []*x509.Certificate
-	for _, der := range c.Certificate {
-		if one, err := x509.ParseCertificate(der); err == nil {
-			shown = append(shown, one)
-		}
-	}
 	other := func(ca *x509.Certificate) bool {
-		return !slices.ContainsFunc(shown, func(c *x509.Certificate) bool { return signs(ca, c) })
+		return !bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) || c.Leaf.CheckSignatureFrom(ca) != nil
 	}
 	signed := slices.DeleteFunc(slices.Clone(s.known), other)
 	var signers [][]*x509.Certificate
@@ -293,13 +220,6 @@ func (s *Source) signersLocked(c *tls.Certificate) [][]*x509.Certificate {
 		s.signers[c] = signers
 	}
 	return signers
-}
-
-// signs reports whether a CA signed a certificate. Those that say of themselves that it is another one are not
-// looked at.
-func signs(ca, c *x509.Certificate) bool {
-	named := len(c.AuthorityKeyId) > 0 && len(ca.SubjectKeyId) > 0
-	return !(named && !bytes.Equal(c.AuthorityKeyId, ca.SubjectKeyId)) && c.CheckSignatureFrom(ca) == nil
 }
 
 // NotAfter returns when the certificate expires that a connection made now is served; the zero time while there is

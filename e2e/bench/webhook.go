@@ -149,13 +149,13 @@ func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 }
 
 // issueCertificate is a certificate for every Service, with the CA that signed it, in PEM. Both are of the kind that
-// ours are, of P-256: to check them costs the API server as much at every connection.
+// ours are, of P-384 signed by P-256: to check them costs the API server as much at every connection.
 func issueCertificate() (leaf tls.Certificate, ca []byte, err error) {
 	root := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench-ca"},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	rootKey, rootDER, err := sign(root, root, nil)
+	rootKey, rootDER, err := sign(root, root, elliptic.P256(), nil)
 	if err != nil {
 		return leaf, nil, err
 	}
@@ -163,7 +163,7 @@ func issueCertificate() (leaf tls.Certificate, ca []byte, err error) {
 		SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: []string{"*.default.svc"},
 	}
-	key, der, err := sign(served, root, rootKey)
+	key, der, err := sign(served, root, elliptic.P384(), rootKey)
 	if err != nil {
 		return leaf, nil, err
 	}
@@ -171,9 +171,11 @@ func issueCertificate() (leaf tls.Certificate, ca []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER}), nil
 }
 
-// sign makes a key and a certificate for it, which another key signs; nil has it sign itself.
-func sign(template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// sign makes a key on a curve and a certificate for it, which another key signs; nil has it sign itself.
+func sign(
+	template, parent *x509.Certificate, curve elliptic.Curve, by *ecdsa.PrivateKey,
+) (*ecdsa.PrivateKey, []byte, error) {
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make key: %w", err)
 	}
