@@ -51,6 +51,11 @@ func (e Entry) HoldOf(o Object) (Hold, bool) {
 	return e.Holds[i], true
 }
 
+// HeldBeside reports whether somebody else than an object, and the instance that it runs, holds the address.
+func (e Entry) HeldBeside(o Object) bool {
+	return slices.ContainsFunc(e.Holds, func(h Hold) bool { return h.Object != o && !h.isInstanceOf(o) })
+}
+
 // A Block is the state of the 256 addresses that share a prefix: a plain value whose methods decide what may become of
 // it. A method that returns an error has changed nothing. A Block is not safe for concurrent use; Clone it to keep a
 // state while another goroutine changes it.
@@ -60,7 +65,9 @@ type Block struct {
 	Version string
 	// ID is that of the object in the store, empty if that is not known. A block that was deleted and made anew has
 	// another.
-	ID      string
+	ID string
+	// Lacking is true for a state, as it was read, that has fewer addresses than it says: somebody removed some by hand.
+	Lacking bool
 	entries map[byte]Entry
 	counts  counts
 }
@@ -111,7 +118,9 @@ func NewBlock(p Prefix) *Block {
 
 // Clone returns a copy that changes apart from b.
 func (b *Block) Clone() *Block {
-	c := &Block{Prefix: b.Prefix, Version: b.Version, ID: b.ID, entries: maps.Clone(b.entries), counts: b.counts}
+	c := &Block{
+		Prefix: b.Prefix, Version: b.Version, ID: b.ID, Lacking: b.Lacking, entries: maps.Clone(b.entries), counts: b.counts,
+	}
 	c.counts.reservedBy = maps.Clone(b.counts.reservedBy)
 	return c
 }
@@ -168,6 +177,17 @@ func (b *Block) StampSeen(older *Block, now time.Time) {
 // Counts returns the numbers of addresses that are held, and that are not, but reserved or could not be read.
 func (b *Block) Counts() (held, reserved int) {
 	return b.counts.held, len(b.entries) - b.counts.held
+}
+
+// WithoutUnread returns a copy without the addresses that could not be read.
+func (b *Block) WithoutUnread() *Block {
+	c := b.Clone()
+	for m, e := range b.Entries() {
+		if e.Unread != "" {
+			c.Set(m, Entry{})
+		}
+	}
+	return c
 }
 
 // Unread returns the number of addresses that could not be read.

@@ -355,3 +355,25 @@ func TestWhatABlockHadIsTakenInAgain(t *testing.T) {
 	b.Restore(lost)
 	assert.True(t, b.Equal(before), "once more changes nothing")
 }
+
+func TestWhetherAnAddressIsHeldBesideAnObject(t *testing.T) {
+	vm := Hold{Holder: Holder{Object: vmNamed("vma")}}
+	other := Hold{Holder: Holder{Object: vmNamed("vmb")}, Shared: true}
+	instance := Hold{Holder: Holder{Object: Object{Kind: KindVMI, Namespace: "default", Name: "vma"}}}
+	for name, c := range map[string]struct {
+		holds []Hold
+		want  bool
+	}{
+		"it alone":                      {holds: []Hold{vm}},
+		"it, and the instance it runs":  {holds: []Hold{instance, vm}},
+		"it, and one that shares it":    {holds: []Hold{vm, other}, want: true},
+		"another":                       {holds: []Hold{other}, want: true},
+		"the instance it runs":          {holds: []Hold{instance}},
+		"nobody":                        {},
+		"it, its instance, and another": {holds: []Hold{vm, instance, other}, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.want, Entry{Holds: c.holds}.HeldBeside(vm.Object))
+		})
+	}
+}

@@ -159,6 +159,19 @@ func TestFeedStories(t *testing.T) {
 			require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKeyFromObject(o), o))
 			assert.Len(w.t, o.Rows, 1, "it was not written")
 		},
+		"a row that somebody removes by hand is written again": func(w *world, f *Feed) {
+			o := held(w)
+			o.Rows = append(o.Rows, strings.Replace(strings.ReplaceAll(o.Rows[0], "vma", "vmb"), m.String(), other.String(), 1))
+			o.Held++
+			w.create(o)
+			w.pass(time.Second)
+			o.Rows = o.Rows[1:]
+			require.NoError(w.t, w.client.Update(w.ctx, o))
+			w.pass(time.Second)
+			assert.Contains(w.t, f.Ledger.HoldsOf(holderOf("vma", "").Object), m)
+			require.NoError(w.t, w.client.Get(w.ctx, client.ObjectKeyFromObject(o), o))
+			assert.Len(w.t, o.Rows, 2)
+		},
 		"a block of a name that is no prefix is left out, and forgotten": func(w *world, f *Feed) {
 			o := held(w)
 			o.Name = "x"

@@ -39,7 +39,7 @@ func newBlockCache(c clock.PassiveClock) *blockCache {
 }
 
 // put notes a state of a block and says whether it was news: an older state than the one known is not. If the block was
-// deleted and made anew meanwhile, what it had is lost, and kept aside.
+// deleted and made anew meanwhile, or somebody removed rows from it, what it had is lost, and kept aside.
 func (k *blockCache) put(b *macpool.Block) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -49,6 +49,9 @@ func (k *blockCache) put(b *macpool.Block) bool {
 	}
 	if old != nil && old.ID != "" && b.ID != "" && old.ID != b.ID {
 		k.loseLocked(old)
+	}
+	if b.Lacking && old != nil {
+		k.loseLocked(old.WithoutUnread())
 	}
 	b.StampSeen(old, k.clock.Now())
 	k.replaceLocked(b.Prefix, old, b)

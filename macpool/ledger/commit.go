@@ -203,6 +203,7 @@ func (c *committer) write(ctx context.Context, batch []change) (*macpool.Block, 
 	live := false
 	for range maxConflicts {
 		next := current.Clone()
+		next.Lacking = false
 		if lost != nil {
 			next.Restore(lost)
 		}

@@ -102,6 +102,70 @@ func TestABlockThatIsDeletedByHandIsBackBeforeAnybodyAsks(t *testing.T) {
 	})
 }
 
+// removeRow has somebody remove the row of an address from its block by hand.
+func (w *world) removeRow(m macpool.MAC) {
+	w.t.Helper()
+	b, err := w.store.Get(w.t.Context(), m.Prefix())
+	require.NoError(w.t, err)
+	b.Set(m, macpool.Entry{})
+	b.Lacking = true
+	_, err = w.store.Put(w.t.Context(), b)
+	require.NoError(w.t, err)
+}
+
+func TestARowThatIsRemovedByHandTakesNoAddressFromItsHolder(t *testing.T) {
+	for name, blind := range map[string]bool{"and the watch tells at once": false, "and the watch is cut off": true} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 16, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				grant, err := w.assign("r1", "vma", anyFor("net")...)
+				require.NoError(t, err)
+				w.has("vma", true)
+				_, err = w.assign("r1", "vmb", anyFor("net")...)
+				require.NoError(t, err)
+				w.finishWrites()
+				if blind {
+					w.stall("r1")
+					w.stall("r2")
+				}
+				w.removeRow(grant.MACs[0])
+				if !blind {
+					w.pass(batchDelay)
+					assert.Contains(t, w.holds(), "vma/net", "it is back before anybody asks")
+				}
+				for i := range 10 {
+					other, err := w.assign([]string{"r1", "r2"}[i%2], fmt.Sprint("late", i), anyFor("net")...)
+					require.NoError(t, err)
+					assert.NotEqual(t, grant.MACs, other.MACs)
+				}
+				w.free("r1", "vmb")
+				w.finishWrites()
+				assert.Contains(t, w.holds(), "vma/net")
+				assert.NotContains(t, w.holds(), "vmb", "what is freed later stays free")
+			})
+		})
+	}
+}
+
+func TestARowThatCannotBeReadMayBeRemovedByHand(t *testing.T) {
+	in(t, 16, []string{"r1"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(3)
+		_, err := w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: w.pool.Set.At(4)})
+		require.NoError(t, err)
+		b, err := w.store.Get(t.Context(), m.Prefix())
+		require.NoError(t, err)
+		b.Set(m, macpool.Entry{Unread: m.String() + " ?"})
+		_, err = w.store.Put(t.Context(), b)
+		require.NoError(t, err)
+		w.finishWrites()
+		w.removeRow(m)
+		w.finishWrites()
+		b, err = w.store.Get(t.Context(), m.Prefix())
+		require.NoError(t, err)
+		assert.True(t, b.Entry(m).Free())
+		assert.Contains(t, w.holds(), "vma/net")
+	})
+}
+
 func TestABlockThatTheJanitorDeletesStaysDeleted(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		_, err := w.assign("r1", "vma", named(t, "net", "52:54:00:00:00:01"))

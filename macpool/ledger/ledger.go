@@ -152,7 +152,8 @@ func (l *Ledger) mayLendLocked() (replica string, ok bool) {
 }
 
 // recall returns which address each interface that asks for any had before, so that a request that is made again gets
-// the same answer. Addresses that another interface of the object has or asks for are left out.
+// the same answer. Addresses that another interface of the object has or asks for are left out, and those that others
+// have, too: who asks for any address shares none, whatever an earlier object of that name did.
 func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	known := map[string]macpool.MAC{}
 	if r.Holder.Name == "" {
@@ -165,15 +166,16 @@ func (l *Ledger) recall(r macpool.Request) map[string]macpool.MAC {
 	for _, a := range r.Asks {
 		spoken[a.MAC] = true
 	}
+	theirs := func(m macpool.MAC) bool { return l.cache.block(m.Prefix()).Entry(m).HeldBeside(r.Holder) }
 	for m, iface := range l.cache.heldBy(r.Holder) {
-		if before, ok := known[iface]; !spoken[m] && (!ok || m.Compare(before) < 0) {
+		if before, ok := known[iface]; !spoken[m] && !theirs(m) && (!ok || m.Compare(before) < 0) {
 			known[iface] = m
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for m := range l.memory.lentTo[r.Holder] {
-		if !spoken[m] {
+		if !spoken[m] && !theirs(m) {
 			known[l.memory.lent[m].holder.Interface] = m
 		}
 	}

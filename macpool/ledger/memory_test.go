@@ -246,3 +246,56 @@ func TestWhatARequestWasGivenIsNoAnswerBeforeTheWholeRequestIsGranted(t *testing
 		assert.True(t, held, "it was answered")
 	})
 }
+
+func TestAnAddressThatOthersHaveIsNoneToComeBackTo(t *testing.T) {
+	for name, c := range map[string]struct {
+		tolerate bool
+		share    macpool.Sharing
+	}{
+		"it was shared on purpose":  {share: macpool.Sharing{With: vmNamed("vmb")}},
+		"the pool had tolerated it": {tolerate: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				ask := named(t, "net", "52:54:00:00:00:01")
+				_, err := w.assign("r1", "vmb", ask)
+				require.NoError(t, err)
+				w.has("vmb", true)
+				w.pool.Tolerate, ask.Share = c.tolerate, c.share
+				_, err = w.assign("r1", "vma", ask)
+				require.NoError(t, err)
+				w.finishWrites()
+				for _, replica := range []string{"r1", "r2"} { // vma was deleted, and is made anew
+					r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("net")}
+					told, err := w.ledgers[replica].Preview(t.Context(), r)
+					require.NoError(t, err)
+					assert.NotEqual(t, ask.MAC, told.MACs[0])
+					grant, err := w.ledgers[replica].Assign(t.Context(), r)
+					require.NoError(t, err)
+					assert.NotEqual(t, ask.MAC, grant.MACs[0], "nobody asked to share it")
+				}
+				w.finishWrites()
+				w.free("r1", "vma")
+			})
+		})
+	}
+}
+
+func TestAnAddressThatWasLentAndThatAnotherTookIsNoneToComeBackTo(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		w.warm()
+		grant, err := w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
+		m := grant.MACs[0]
+		other := macpool.Holder{Object: vmNamed("other")} // it passed admission by
+		require.NoError(t, w.ledgers["r2"].Edit(t.Context(), m.Prefix(), func(b *macpool.Block) {
+			b.Adopt(m, other, w.ledgers["r2"].Now())
+		}))
+		synctest.Wait()
+		again, err := w.assign("r1", "vmb", anyFor("net")...)
+		require.NoError(t, err)
+		assert.NotEqual(t, m, again.MACs[0])
+		w.finishWrites()
+		w.free("r1", "vmb")
+	})
+}
