@@ -3,6 +3,7 @@
 package macpool
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // it, or those who shared it on purpose are both at work with it.
 type Collision struct {
 	MAC MAC
-	// Holders are at least two.
+	// Holders are at least two, in an order that stays the same when one of them renews its hold.
 	Holders []Holder
 }
 
@@ -43,6 +44,9 @@ func Collisions(blocks []*Block, has func(MAC, Object) bool, now func(Object) Co
 			continue
 		}
 		for m, e := range b.Entries() {
+			if len(e.Holds) < 2 {
+				continue
+			}
 			holds := slices.DeleteFunc(slices.Clone(e.Holds), func(h Hold) bool {
 				return !has(m, h.Object) || slices.ContainsFunc(e.Holds, func(of Hold) bool { return h.isInstanceOf(of.Object) })
 			})
@@ -53,6 +57,9 @@ func Collisions(blocks []*Block, has func(MAC, Object) bool, now func(Object) Co
 			for _, h := range holds {
 				c.Holders = append(c.Holders, h.Holder)
 			}
+			slices.SortFunc(c.Holders, func(a, b Holder) int {
+				return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+			})
 			found = append(found, c)
 		}
 	}

@@ -26,6 +26,7 @@ func TestCollisions(t *testing.T) {
 	}{
 		"one holder":                      {holds: two[:1]},
 		"two holders":                     {holds: two, want: []Holder{vma, vmb}},
+		"the same, once the first renews": {holds: []Hold{two[1], two[0]}, want: []Holder{vma, vmb}},
 		"a receiver waits for its source": {holds: two, now: map[Object]Condition{vma.Object: {Running: true}, vmb.Object: anyone}},
 		"a receiver runs, and its source does no more": {
 			holds: two, now: map[Object]Condition{vmb.Object: running(anyone)},

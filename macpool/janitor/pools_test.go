@@ -17,6 +17,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 func TestReportStories(t *testing.T) {
@@ -136,6 +137,23 @@ func TestReportStories(t *testing.T) {
 			w.pass(grown)
 			assert.Empty(w.t, w.janitor.Collisions())
 			w.sharing[m] = false
+		},
+		"a pod that says later that it is of a VM collides all the same": func(w *world) {
+			w.sharing[mac(1)] = true
+			w.optIn()
+			w.create(newPod("poda", "Running", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			said := newPod("poda", "Running", mac(1))
+			said.SetLabels(map[string]string{nad.LauncherLabel: nad.Launcher})
+			w.put(said)
+			w.create(newVM("vma", mac(1)))
+			w.pass(4 * sweepInterval)
+			assert.Len(w.t, w.janitor.Collisions(), 1)
+			w.remove(podKind(), "poda")
+			w.pass(grown)
+			assert.Empty(w.t, w.janitor.Collisions())
+			w.sharing[mac(1)] = false
 		},
 		"a creation that the pool tolerates, and that others reject, is no collision": func(w *world) {
 			pool := w.pool()

@@ -26,7 +26,8 @@ const maxReported = 3
 // to run.
 func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block, all *finding) {
 	now := func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) }
-	seen := macpool.Collisions(blocks, all.shows, now)
+	has := func(m macpool.MAC, o macpool.Object) bool { return all.shows(m, o) || j.hasUncached(ctx, m, o) }
+	seen := macpool.Collisions(blocks, has, now)
 	var found []macpool.Collision
 	suspected := map[string]bool{}
 	for _, c := range seen {
@@ -46,6 +47,15 @@ func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block
 	}
 	j.reported = told
 	j.collisions.Store(&found)
+}
+
+// hasUncached reports whether a pod that has an address says by now that it is of a VM: the cache has no such pods.
+func (j *Janitor) hasUncached(ctx context.Context, m macpool.MAC, o macpool.Object) bool {
+	if o.Kind != macpool.KindPod || o.Name == "" {
+		return false
+	}
+	has, err := j.live().Has(ctx, o, m)
+	return err == nil && has
 }
 
 // Collisions returns those that were found last.
