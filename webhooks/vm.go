@@ -82,7 +82,8 @@ func (w VMReviewer) assign(
 	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict,
 ) (Verdict, error) {
 	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint(request.Operation)}
-	o.strict = c.replaces(request.Operation)
+	replaces := c.replaces(request.Operation)
+	o.strict = replaces || c.receives()
 	for _, n := range asking {
 		o.asking = append(o.asking, n.nic)
 	}
@@ -95,14 +96,13 @@ func (w VMReviewer) assign(
 		return Verdict{}, err
 	}
 	macs, err := w.ask(ctx, request, &o, &verdict)
-	if taken := takenOf(err); len(taken) > 0 {
-		resolved, failed := w.resolve(ctx, request, c, &o, taken, &verdict)
-		if failed != nil {
-			return Verdict{}, failed
-		}
-		if resolved {
-			macs, err = w.ask(ctx, request, &o, &verdict)
-		}
+	resolved, failed := w.resolve(ctx, request, c, &o, takenOf(err), &verdict)
+	if failed != nil {
+		return Verdict{}, failed
+	}
+	if resolved || err != nil && o.strict != replaces { // a receiver that may not share has what the pool tolerates
+		o.strict = replaces
+		macs, err = w.ask(ctx, request, &o, &verdict)
 	}
 	if err != nil {
 		o.hint = moveHint(o.holder, takenOf(err)) + o.hint

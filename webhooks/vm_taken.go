@@ -5,6 +5,7 @@ package webhooks
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -35,6 +36,9 @@ func takenHint(operation admissionv1.Operation) string {
 func (c vmChange) replaces(operation admissionv1.Operation) bool {
 	return operation == admissionv1.Create && c.vm.Metadata.Annotations[OnTakenAnnotation] == OnTakenReplace
 }
+
+// receives reports whether a VM waits for a live migration: it is to share the addresses of its source.
+func (c vmChange) receives() bool { return c.vm.Spec.RunStrategy == receiver }
 
 // moveHint returns in which order a manifest moves an address from one VM to another: kubectl applies the objects of a
 // file one by one, goes on after a refusal, and does not try again.
@@ -86,8 +90,12 @@ func (w VMReviewer) shareNamed(ctx context.Context, request *admissionv1.Admissi
 		return err
 	}
 	if !allowed {
-		o.hint = "; to share it with " + share.With.String() + " on purpose you must be allowed to update that VM, " +
-			"or it must have annotation " + macpool.ShareAnnotation + ": " + o.holder.Namespace + "/" + o.holder.Name
+		consent := "you must be allowed to update that VM, or it must have"
+		if actsForOthers(request.UserInfo) {
+			consent = "that VM must have"
+		}
+		o.hint = fmt.Sprintf("; to share it with %s on purpose %s annotation %s: %s/%s",
+			share.With, consent, macpool.ShareAnnotation, o.holder.Namespace, o.holder.Name)
 		return nil
 	}
 	for i := range o.asking {
@@ -126,7 +134,7 @@ func takenOf(err error) []*macpool.TakenError {
 
 // resolve changes an order so that it can be fulfilled although some of its addresses are taken: the receiver of a live
 // migration shares those of its source, if that is consented to, and a copy that asks for it is given others. It
-// reports whether that does for every one of them.
+// reports whether that does for every one of them, if there are any.
 func (w VMReviewer) resolve(
 	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order, taken []*macpool.TakenError,
 	verdict *Verdict,
@@ -141,7 +149,7 @@ func (w VMReviewer) resolve(
 				continue
 			}
 			shares := false
-			if c.vm.Spec.RunStrategy == receiver {
+			if c.receives() {
 				var err error
 				if shares, err = w.mayShare(ctx, request, t.Holder.Object, o.holder); err != nil {
 					return false, err
@@ -150,7 +158,7 @@ func (w VMReviewer) resolve(
 			switch {
 			case shares:
 				n.share = macpool.Sharing{With: t.Holder.Object}
-			case o.strict && !n.ofPod:
+			case c.replaces(request.Operation) && !n.ofPod:
 				warnings.warn("interface %s: %s: another one is assigned", n.name, t)
 				n.text, n.mac, n.share = "", macpool.MAC{}, macpool.Sharing{}
 			default:
@@ -159,5 +167,5 @@ func (w VMReviewer) resolve(
 		}
 	}
 	verdict.Warnings = append(verdict.Warnings, warnings.Warnings...)
-	return true, nil
+	return len(taken) > 0, nil
 }
