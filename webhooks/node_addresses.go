@@ -32,6 +32,9 @@ func (n *NodeAddresses) Run(ctx context.Context, c client.WithWatch) {
 	n.store.keep(ctx, c, &v1beta1.NodeNetworkState{}, &v1beta1.NodeNetworkStateList{})
 }
 
+// Ready reports whether the states of all nodes have been read.
+func (n *NodeAddresses) Ready() bool { return n.store.ready() }
+
 // Node returns a node that has a NIC with the address; empty if there is none.
 func (n *NodeAddresses) Node(m macpool.MAC) string {
 	n.store.mu.RLock()

@@ -29,7 +29,9 @@ func TestAddressesOfNodes(t *testing.T) {
 	var n NodeAddresses
 	calls := 0
 	n.store.changed = func() { calls++ }
+	assert.False(t, n.Ready(), "it is not known yet what no pool may lend")
 	require.NoError(t, n.store.Replace([]any{stateOf(t, "node01", state)}, ""))
+	assert.True(t, n.Ready())
 	assert.Equal(t, "node01", n.Node(nic))
 	assert.Empty(t, n.Node(tap), "the other end of a pod's interface is not the node's")
 	assert.Equal(t, []macpool.MAC{nic}, n.all())
