@@ -7,17 +7,18 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // DefaultPool is the name of the MACPool that the manager creates when there is none.
 const DefaultPool = "default"
 
-// Enforcement says what happens to a VM that asks for an address another VM holds.
+// Enforcement says what happens to a VM or a pod that asks for an address which another one holds, and to a template of
+// VMs that has one.
 //
 // +kubebuilder:validation:Enum=Deny;Warn;Audit
 type Enforcement string
 
 const (
-	// EnforcementDeny refuses the VM and names the holder. This is the default.
+	// EnforcementDeny refuses it and names the holder. This is the default.
 	EnforcementDeny Enforcement = "Deny"
-	// EnforcementWarn admits the VM with an admission warning that names the holder.
+	// EnforcementWarn admits it with an admission warning that names the holder.
 	EnforcementWarn Enforcement = "Warn"
-	// EnforcementAudit admits the VM and writes the holder to the manager's log only.
+	// EnforcementAudit admits it and writes the holder to the manager's log only.
 	EnforcementAudit Enforcement = "Audit"
 )
 
@@ -134,7 +135,8 @@ func (s *NamespaceSelector) LabelSelector() *metav1.LabelSelector {
 // +kubebuilder:validation:XValidation:rule="!has(self.exclude) || !self.ranges.all(r, self.exclude.exists(x, x.start.lowerAscii().replace('-', ':') <= r.start.lowerAscii().replace('-', ':') && r.end.lowerAscii().replace('-', ':') <= x.end.lowerAscii().replace('-', ':')))",message="exclude leaves no address of ranges: exclude less, or add a range"
 type MACPoolSpec struct {
 	// ranges are the addresses of the pool. They may be changed at any time: an address in use stays with its holder.
-	// Those that are of VRRP routers (00:00:5e:00:01 and 00:00:5e:00:02) are never lent.
+	// Those of VRRP routers (00:00:5e:00:01 and 00:00:5e:00:02) are never lent, nor is the one that KubeVirt's bridge for
+	// masquerade has (02:00:00:00:00:00).
 	//
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -151,7 +153,8 @@ type MACPoolSpec struct {
 	//
 	// +optional
 	NamespaceSelector *NamespaceSelector `json:"namespaceSelector,omitempty"`
-	// enforcement says what happens to a VM in a namespace of this pool that asks for an address another VM holds.
+	// enforcement says what happens to a VM or a pod in a namespace of this pool that asks for an address which another
+	// one holds, and to a template of VMs that has one.
 	//
 	// +optional
 	// +kubebuilder:default=Deny
