@@ -165,7 +165,9 @@ func (l *Ledger) startFillingLocked(w *window) {
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	ctx, cancel := context.WithTimeout(l.writer.ctx, patience)
 	defer cancel()
-	for {
+	pause := l.clock.NewTimer(batchDelay)
+	defer pause.Stop()
+	for due := true; ; {
 		changed := l.cache.change()
 		err := l.fillFromBlocks(w, pool)
 		if l.takeOver(w); !l.waiting(w) {
@@ -174,9 +176,15 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 		if err != nil {
 			return err
 		}
-		l.contestOthers(pool, w)
+		if due { // not at each change: replicas that wait for the same would take it from one another in turns
+			l.contestOthers(pool, w)
+			pause.Reset(batchDelay)
+		}
+		due = false
 		select {
 		case <-changed:
+		case <-pause.C():
+			due = true
 		case <-ctx.Done():
 			if l.fillFromFull(w, pool); !l.waiting(w) {
 				return nil
