@@ -4,7 +4,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -175,39 +174,6 @@ func TestNobodyIsRefusedForWhatThePoolWasBeforeItGrew(t *testing.T) {
 		_, err := w.assign("r1", "vmd", anyFor("net")...)
 		require.NoError(t, err)
 		require.NoError(t, <-refused)
-	})
-}
-
-func TestThoseWhoWaitForEachOthersAddressesDoNotTakeThemInTurns(t *testing.T) {
-	in(t, 4, []string{"r1", "r2"}, func(t *testing.T, w *world) {
-		for _, replica := range []string{"r1", "r2"} {
-			_, err := w.assign(replica, "vm-"+replica, anyFor("net")...)
-			require.NoError(t, err)
-			w.has("vm-"+replica, true)
-			w.finishWrites()
-		}
-		w.pass(2 * MaxAdmission)
-		writes := 0
-		w.store.Fail(func(op string, _ macpool.Prefix) error {
-			if op == "put" {
-				writes++
-			}
-			if writes > 100 {
-				return errors.New("they would go on for ever")
-			}
-			return nil
-		})
-		var waiting sync.WaitGroup
-		for _, replica := range []string{"r1", "r2"} {
-			waiting.Go(func() {
-				_, err := w.assign(replica, "vma-"+replica, anyFor("a", "b", "c")...)
-				var exhausted *macpool.ExhaustedError
-				assert.ErrorAs(t, err, &exhausted, "there are two")
-			})
-		}
-		waiting.Wait()
-		w.store.Fail(nil)
-		assert.LessOrEqual(t, writes, 100, "each of them waits for a second")
 	})
 }
 

@@ -165,9 +165,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 	ctx, cancel := context.WithTimeout(l.writer.ctx, patience)
 	defer cancel()
-	pause := l.clock.NewTimer(batchDelay)
-	defer pause.Stop()
-	for due := true; ; {
+	for {
 		changed := l.cache.change()
 		err := l.fillFromBlocks(w, pool)
 		if l.takeOver(w); !l.waiting(w) {
@@ -176,15 +174,9 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 		if err != nil {
 			return err
 		}
-		if due { // not at each change: replicas that wait for the same would take it from one another in turns
-			l.contestOthers(pool, w)
-			pause.Reset(batchDelay)
-		}
-		due = false
+		l.contestOthers(pool, w)
 		select {
 		case <-changed:
-		case <-pause.C():
-			due = true
 		case <-ctx.Done():
 			if l.fillFromFull(w, pool); !l.waiting(w) {
 				return nil
