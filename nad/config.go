@@ -4,6 +4,7 @@ package nad
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -100,13 +101,15 @@ func (r *configReader) warn(v value, format string, args ...any) {
 	r.warnings = append(r.warnings, placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...))
 }
 
-// wrong notes a problem at a value.
+// wrong notes a problem at a value, once.
 func (r *configReader) wrong(v value, format string, args ...any) {
 	if len(r.problems) == maxTold {
 		return
 	}
-	r.problems = append(r.problems, field.Invalid(r.path, field.OmitValueType{},
-		placeOf(r.source, v.start).String()+": "+fmt.Sprintf(format, args...)))
+	said := placeOf(r.source, v.start).String() + ": " + fmt.Sprintf(format, args...)
+	if !slices.ContainsFunc(r.problems, func(problem *field.Error) bool { return problem.Detail == said }) {
+		r.problems = append(r.problems, field.Invalid(r.path, field.OmitValueType{}, said))
+	}
 }
 
 func (r *configReader) config(root value) Config {
@@ -134,7 +137,9 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	for _, name := range []string{"disableCheck", "disableGC"} {
-		r.typed(root.exactly(name), name, boolean)
+		if v := root.exactly(name); v != nil {
+			r.read(*v, name, reflect.TypeFor[bool]())
+		}
 	}
 	r.beside(root)
 	var config Config
@@ -223,7 +228,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	}
 	r.nearlyKnown(*kind, prefix)
 	plugin := Plugin{Type: kind.text}
-	fits := r.common(v, prefix)
+	fits := r.decodable(v, prefix, kind.text)
 	switch kind.text {
 	case "bridge", "cnv-bridge":
 		if fits {
@@ -236,7 +241,8 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	}
 	r.unknownKeys(v, prefix, kind.text)
 	r.misplaced(v, prefix, kind.text)
-	r.mistyped(v, prefix, kind.text)
+	r.unfit(v, prefix, kind.text)
+	r.lacking(v, prefix, kind.text)
 	r.odd(v, prefix, strings.ToLower)
 	r.addresses(v, prefix, kind.text)
 	return []Plugin{plugin}

@@ -4,10 +4,7 @@ package nad
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 )
 
 // bridgeOptions are the options of the bridge plugin, in its types.
@@ -17,6 +14,7 @@ type bridgeOptions struct {
 	IsDefaultGateway bool        `json:"isDefaultGateway"`
 	ForceAddress     bool        `json:"forceAddress"`
 	IPMasq           bool        `json:"ipMasq"`
+	IPMasqBackend    string      `json:"ipMasqBackend"`
 	MTU              int         `json:"mtu"`
 	HairpinMode      bool        `json:"hairpinMode"`
 	PromiscMode      bool        `json:"promiscMode"`
@@ -30,19 +28,22 @@ type bridgeOptions struct {
 	IPAM             struct {
 		Type string `json:"type"`
 	} `json:"ipam"`
+	Args struct {
+		CNI macOptions `json:"cni"`
+	} `json:"args"`
+	RuntimeConfig macOptions `json:"runtimeConfig"`
 }
 
 type trunking struct {
-	MinID *int `json:"minID"`
-	MaxID *int `json:"maxID"`
-	ID    *int `json:"id"`
+	MinID *uint `json:"minID"`
+	MaxID *uint `json:"maxID"`
+	ID    *uint `json:"id"`
 }
 
 // bridge reads and judges the options of the bridge plugin as the plugin does when a pod is attached.
 func (r *configReader) bridge(v value, prefix string) *Bridge {
 	var o bridgeOptions
-	if err := json.Unmarshal([]byte(r.source[v.start:v.end]), &o); err != nil {
-		r.mismatch(v, prefix, err)
+	if json.Unmarshal([]byte(r.source[v.start:v.end]), &o) != nil { // decodable has told it
 		return nil
 	}
 	// at is the value of an option that is there.
@@ -96,10 +97,10 @@ func (t *trunking) ranges() ([]VLANRange, string) {
 	case t.MinID != nil && *t.MinID > *t.MaxID:
 		return nil, fmt.Sprintf("minID %d is above maxID %d", *t.MinID, *t.MaxID)
 	case t.MinID != nil:
-		ranges = append(ranges, VLANRange{First: *t.MinID, Last: *t.MaxID})
+		ranges = append(ranges, VLANRange{First: int(*t.MinID), Last: int(*t.MaxID)})
 	}
 	if t.ID != nil {
-		ranges = append(ranges, VLANRange{First: *t.ID, Last: *t.ID})
+		ranges = append(ranges, VLANRange{First: int(*t.ID), Last: int(*t.ID)})
 	}
 	for _, vlans := range ranges {
 		if vlans.First < 1 || vlans.Last > maxVID {
@@ -107,22 +108,4 @@ func (t *trunking) ranges() ([]VLANRange, string) {
 		}
 	}
 	return ranges, ""
-}
-
-// mismatch notes an option that has another type than the plugin reads.
-func (r *configReader) mismatch(v value, prefix string, err error) {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) || wrong.Field == "" {
-		r.wrong(v, "%s: %v", strings.TrimSuffix(prefix, "."), err)
-		return
-	}
-	first, _, _ := strings.Cut(wrong.Field, ".")
-	if found := v.folded(first); found != nil {
-		v = *found
-	}
-	if wrong.Type == reflect.TypeFor[trunking]() {
-		r.wrong(v, "%s%s: want [{\"id\": 100}, {\"minID\": 200, \"maxID\": 210}]", prefix, wrong.Field)
-		return
-	}
-	r.wrong(v, "%s%s: %s", prefix, wrong.Field, mistaken(wrong, v))
 }

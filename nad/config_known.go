@@ -90,27 +90,6 @@ func (r *configReader) odd(v value, prefix string, spell func(key string) string
 // exactly spells a key as it is.
 func exactly(key string) string { return key }
 
-// mistyped warns of options that another plugin than the bridge plugin cannot read, or has no use for. It is no
-// refusal: others than we have a say in what their plugins take.
-func (r *configReader) mistyped(v value, prefix, plugin string) {
-	own, _ := options(plugin)
-	if plugin == "bridge" || plugin == "cnv-bridge" || len(own) == 0 {
-		return
-	}
-	for _, m := range v.members {
-		i := slices.IndexFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) })
-		if i < 0 || m.value.kind == null {
-			continue
-		}
-		want := kindOf(own[i])
-		if said := m.value.instead(want); want != "" && said != "" {
-			r.warn(m.value, "%s%s: %s", prefix, m.key, said)
-			continue
-		}
-		r.unfit(m, prefix, own[i])
-	}
-}
-
 // instead says what is wanted in place of a value of another kind; empty if it is of that kind.
 func (v *value) instead(want kind) string {
 	switch {
@@ -120,59 +99,6 @@ func (v *value) instead(want kind) string {
 		return fmt.Sprintf("want %s, not a string: remove the quotes", inWords(want))
 	}
 	return fmt.Sprintf("want %s, not %s %s", inWords(want), article(v.kind), v.kind)
-}
-
-// typed refuses a value that is there and of another kind than it is read as, and returns it if it is of that kind.
-func (r *configReader) typed(v *value, name string, want kind) *value {
-	if v == nil || v.kind == null { // which says nothing
-		return nil
-	}
-	if said := v.instead(want); said != "" {
-		r.wrong(*v, "%s: %s", name, said)
-		return nil
-	}
-	return v
-}
-
-// common refuses what is read of every plugin, by libcni, where it is of another kind than that reads. It reports
-// whether all of it is fine.
-func (r *configReader) common(v value, prefix string) bool {
-	before := len(r.problems)
-	if ipam := r.typed(v.folded("ipam"), prefix+"ipam", object); ipam != nil {
-		r.typed(ipam.folded("type"), prefix+"ipam.type", text)
-	}
-	if capabilities := r.typed(v.folded("capabilities"), prefix+"capabilities", object); capabilities != nil {
-		for _, m := range capabilities.members {
-			r.typed(&m.value, prefix+"capabilities."+m.key, boolean)
-		}
-	}
-	if dns := r.typed(v.folded("dns"), prefix+"dns", object); dns != nil {
-		r.typed(dns.folded("domain"), prefix+"dns.domain", text)
-		for _, name := range []string{"nameservers", "search", "options"} {
-			for _, e := range listed(r.typed(dns.folded(name), prefix+"dns."+name, list)) {
-				r.typed(&e, prefix+"dns."+name, text)
-			}
-		}
-	}
-	return len(r.problems) == before
-}
-
-// kindOf returns what plugins other than the bridge plugin read an option as; empty if it is not known.
-func kindOf(option string) kind {
-	switch option {
-	case "mtu", "vlan", "vlanId", "vlanQoS", "bcqueuelen", "min_tx_rate", "max_tx_rate", "owner", "group", "txQLen":
-		return number
-	case "linkInContainer", "multiQueue", "promisc", "allmulti", "useInterfaceNetwork":
-		return boolean
-	case "master", "mode", "mac", "bridge", "device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "vlanProto",
-		"spoofchk", "trust", "link_state":
-		return text
-	case "trunk":
-		return list
-	case "sysctl":
-		return object
-	}
-	return ""
 }
 
 func inWords(k kind) string {
@@ -185,26 +111,57 @@ func inWords(k kind) string {
 	return article(k) + " " + string(k)
 }
 
-// unfit warns of an option of the right kind with a value that cannot be.
-func (r *configReader) unfit(m member, prefix, option string) {
-	switch option {
-	case "vlan", "vlanId":
-		if vid, err := strconv.Atoi(m.value.text); err != nil || vid < 0 || vid > maxVID {
-			r.warn(m.value, "%s%s is %s: want 0 to %d", prefix, m.key, m.value.text, maxVID)
+// unfit judges options of other plugins than the bridge plugin whose values cannot be.
+func (r *configReader) unfit(v value, prefix, plugin string) {
+	own, _ := options(plugin)
+	if plugin == "bridge" || plugin == "cnv-bridge" {
+		return
+	}
+	for _, m := range v.members {
+		i := slices.IndexFunc(own, func(key string) bool { return strings.EqualFold(key, m.key) })
+		if i < 0 {
+			continue
 		}
-	case "master", "device", "bridge":
-		longest := maxInterfaceName
-		if option != "bridge" { // which is made if there is none; others are looked for by their other names, too
-			longest = maxAlternativeName
-		}
-		if wrong := checkLink(m.value.text, longest); wrong != "" {
-			r.warn(m.value, "%s%s is %q: it %s", prefix, m.key, m.value.text, wrong)
-		}
-	case "sysctl":
-		for _, setting := range m.value.members {
-			if setting.value.kind != text {
-				r.warn(setting.value, "%ssysctl: %s is to be a string: write it in double quotes", prefix, setting.key)
+		switch option := own[i]; {
+		case option == "vlan" || option == "vlanId":
+			r.vlan(m, prefix, plugin)
+		case slices.Contains([]string{"master", "device", "bridge"}, option) && m.value.kind == text:
+			longest := maxInterfaceName
+			if option != "bridge" { // which is made if there is none; others are looked for by their other names, too
+				longest = maxAlternativeName
+			}
+			if wrong := checkLink(m.value.text, longest); wrong != "" {
+				r.warn(m.value, "%s%s is %q: it %s", prefix, m.key, m.value.text, wrong)
 			}
 		}
+	}
+}
+
+// vlan judges the VLAN of a plugin. Open vSwitch is asked for whatever it is.
+func (r *configReader) vlan(m member, prefix, plugin string) {
+	vid, err := strconv.Atoi(m.value.text)
+	switch {
+	case m.value.kind != number || err != nil || 0 <= vid && vid <= maxVID:
+	case plugin == "ovs":
+		r.warn(m.value, "%s%s is %d: want 0 to %d", prefix, m.key, vid, maxVID)
+	default:
+		r.wrong(m.value, "%s%s is %d: want 0 to %d", prefix, m.key, vid, maxVID)
+	}
+}
+
+// lacking refuses a plugin without an option that it fails without.
+func (r *configReader) lacking(v value, prefix, plugin string) {
+	written := func(of *value, name string) *value {
+		if of == nil || of.folded(name) == nil || of.folded(name).kind == null {
+			return nil
+		}
+		return of.folded(name)
+	}
+	if master := written(&v, "master"); plugin == "vlan" && (master == nil || master.kind == text && master.text == "") {
+		r.wrong(v, "%smaster is missing: it is the interface of the node that the VLAN is on, such as \"eth1\"", prefix)
+	}
+	set := written(written(written(&v, "args"), "cni"), "sysctl")
+	if isTuning(plugin) && set != nil && len(set.members) > 0 && written(&v, "sysctl") == nil {
+		r.wrong(*set, "%sargs.cni.sysctl: the plugin fails unless there is a sysctl beside args: write what is in it there", prefix)
 	}
 }

@@ -22,29 +22,20 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"vxlan"}`:        nil,
 		`{"type":"ib-sriov"}`:     nil,
 
-		`{"type":"macvlan","mtu":"9000"}`:                                    {"line 1, column 25: mtu: want a whole number, not a string: remove the quotes"},
-		`{"type":"macvlan","master":["eth1"]}`:                               {"master: want a string, not a list"},
 		`{"type":"macvlan","master":"0123456789abcde"}`:                      nil,
 		`{"type":"ovs","bridge":"0123456789abcdef"}`:                         {`bridge is "0123456789abcdef": it is longer than the 15 characters`},
 		`{"type":"macvlan","master":"enP32807p1s0f0np0"}`:                    nil,
 		`{"type":"host-device","device":"` + strings.Repeat("x", 128) + `"}`: {"it is longer than the 127 characters"},
+		`{"type":"ovs","bridge":"br1","vlan":4095}`:                          {"vlan is 4095: want 0 to 4094"},
+		`{"type":"vlan","master":"eth1","vlanId":4094,"mtu":1500}`:           nil,
 		`{"type":"macvlan","mtu":null}`:                                      nil,
 		`{"type":"macvlan","bridge":"eth1"}`:                                 {"did you mean master?"},
 		`{"type":"macvlan","macAddr":"x"}`:                                   {"did you mean mac?"},
-		`{"type":"vlan","vlanId":"5"}`:                                       {"vlanId: want a whole number, not a string: remove the quotes"},
-		`{"type":"vlan","vlanId":4095}`:                                      {"vlanId is 4095: want 0 to 4094"},
-		`{"type":"vlan","vlanId":4094}`:                                      nil,
-		`{"type":"ovs","bridge":"br1","vlan":1.5}`:                           {"vlan is 1.5: want 0 to 4094"},
-		`{"type":"ovs","bridge":"br1","trunk":{}}`:                           {"trunk: want a list, not an object"},
-		`{"type":"sriov","spoofchk":true}`:                                   {"spoofchk: want a string, not a boolean"},
-		`{"type":"sriov","vlan":"five"}`:                                     {"vlan: want a whole number, not a string"},
-		`{"type":"tap","multiQueue":"true"}`:                                 {"multiQueue: want true or false, not a string: remove the quotes"},
 		`{"type":"host-device","interface":"eth1"}`:                          {"did you mean device?"},
 		`{"type":"host-device","pciAddress":"x"}`:                            {"did you mean pciBusID?"},
 		`{"type":"tuning","sysctls":{}}`:                                     {"did you mean sysctl?"},
 		`{"type":"cnv-tuning","promiscuous":true}`:                           {"did you mean promisc?"},
 		`{"type":"tuning","macAddress":"x"}`:                                 {"did you mean mac?"},
-		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:                       {"sysctl: a.b is to be a string: write it in double quotes"},
 
 		`{"type":"bridge","promiscuous":true}`:                              {"did you mean promiscMode?"},
 		`{"type":"host-device","master":"eth1"}`:                            {"did you mean device?"},
@@ -95,10 +86,89 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 	}
 }
 
+func TestWhatPluginsCannotReadIsRefused(t *testing.T) {
+	for source, problem := range map[string]string{
+		`{"type":"macvlan","mtu":"9000"}`:                                               "line 1, column 25: mtu: want a whole number, not a string: remove the quotes",
+		`{"type":"macvlan","mtu":1500.0}`:                                               "mtu: want a whole number, not 1500.0",
+		`{"type":"macvlan","bcqueuelen":-1}`:                                            "bcqueuelen: want a whole number that is not negative, not -1",
+		`{"type":"macvlan","master":["eth1"]}`:                                          "master: want a string, not a list",
+		`{"type":"ipvlan","MODE":3}`:                                                    "MODE: want a string, not a number",
+		`{"type":"vlan","master":"eth1","vlanId":"5"}`:                                  "vlanId: want a whole number, not a string: remove the quotes",
+		`{"type":"vlan","master":"eth1","vlanId":4095}`:                                 "vlanId is 4095: want 0 to 4094",
+		`{"type":"vlan","vlanId":5}`:                                                    "line 1, column 1: master is missing: it is the interface of the node that the VLAN is on",
+		`{"plugins":[{"type":"vlan","master":""}]}`:                                     "line 1, column 13: plugins[0].master is missing",
+		`{"type":"vlan","master":null}`:                                                 "master is missing",
+		`{"type":"ovs","vlan":1.5}`:                                                     "vlan: want a whole number, not 1.5",
+		`{"type":"ovs","vlan":-1}`:                                                      "vlan: want a whole number that is not negative, not -1",
+		`{"type":"ovs","mtu":1.5e3}`:                                                    "mtu: want a whole number, not 1.5e3",
+		`{"type":"ovs","trunk":{}}`:                                                     `trunk: want [{"id": 100}, {"minID": 200, "maxID": 210}]`,
+		`{"type":"ovs","trunk":[100]}`:                                                  `trunk[0]: want {"id": 100} or {"minID": 200, "maxID": 210}`,
+		`{"type":"ovs","trunk":[{"id":1},{"id":"2"}]}`:                                  "line 1, column 39: trunk[1].id: want a whole number, not a string: remove the quotes",
+		`{"type":"ovs","trunk":[{"minID":1.5}]}`:                                        "trunk[0].minID: want a whole number, not 1.5",
+		`{"type":"ovs","ofport_request":"1"}`:                                           "ofport_request: want a whole number",
+		`{"type":"sriov","vlan":4095}`:                                                  "vlan is 4095: want 0 to 4094",
+		`{"type":"sriov","spoofchk":true}`:                                              "spoofchk: want a string, not a boolean",
+		`{"type":"sriov","vlan":"five"}`:                                                "vlan: want a whole number, not a string",
+		`{"type":"sriov","vlan_trunk":[1,2]}`:                                           "vlan_trunk: want a string, not a list",
+		`{"type":"tap","multiQueue":"true"}`:                                            "multiQueue: want true or false, not a string: remove the quotes",
+		`{"type":"tap","args":[]}`:                                                      "args: want an object, not a list",
+		`{"type":"host-device","device":5}`:                                             "device: want a string, not a number",
+		`{"type":"host-device","runtimeConfig":{"deviceID":5}}`:                         "runtimeConfig.deviceID: want a string",
+		`{"type":"tuning","sysctl":{"a.b":1,"c":"1"}}`:                                  "sysctl.a.b: want a string, not a number",
+		`{"type":"tuning","sysctl":["a.b=1"]}`:                                          "sysctl: want an object, not a list",
+		`{"type":"tuning","args":{"cni":{"promisc":"true"}}}`:                           "args.cni.promisc: want true or false",
+		`{"type":"tuning","args":{"cni":{"sysctl":{"a.b":"1"}}}}`:                       "args.cni.sysctl: the plugin fails unless there is a sysctl beside args",
+		`{"type":"bridge","args":{"cni":[]}}`:                                           "args.cni: want an object, not a list",
+		`{"type":"bridge","args":{"cni":{"mac":5}}}`:                                    "args.cni.mac: want a string, not a number",
+		`{"type":"bridge","runtimeConfig":{"mac":["a"]}}`:                               "runtimeConfig.mac: want a string, not a list",
+		`{"type":"bridge","ipMasqBackend":true}`:                                        "ipMasqBackend: want a string",
+		`{"type":"bridge","vlanTrunk":[{"id":-1}]}`:                                     "vlanTrunk[0].id: want a whole number that is not negative",
+		`{"type":"ptp","ipMasq":"yes"}`:                                                 "ipMasq: want true or false",
+		`{"plugins":[{"type":"x"},{"type":"sbr","table":"5"}]}`:                         "plugins[1].table: want a whole number",
+		`{"plugins":[{"type":"x"},{"type":"vrf","vrfname":5}]}`:                         "plugins[1].vrfname: want a string",
+		`{"type":"ours","ipam":{"type":"static"},"args":{"cni":{"ips":[1]}}}`:           "args.cni.ips[0]: want a string, not a number",
+		`{"type":"ours","ipam":{"type":"host-local"},"args":{"cni":{"ips":"1.2.3.4"}}}`: "args.cni.ips: want a list, not a string",
+		`{"type":"bridge","ipam":{"type":"host-local"},"args":[]}`:                      "args: want an object, not a list",
+		`{"type":"ours","ipam":{"type":"static","addresses":["10.0.0.1/24"]}}`:          "ipam.addresses[0]: want an object, not a string",
+		`{"type":"ours","ipam":{"type":"static","addresses":[{"address":"10.0.0.1/24","gateway":"10.0.0"}]}}`: `ipam.addresses[0].gateway is "10.0.0": want an address such as 10.0.0.1`,
+		`{"type":"ours","ipam":{"type":"static","routes":{"dst":"0.0.0.0/0"}}}`:                               "ipam.routes: want a list, not an object",
+		`{"type":"ours","ipam":{"type":"host-local","subnet":"10.0.0.0"}}`:                                    `ipam.subnet is "10.0.0.0": want a subnet such as 10.0.0.0/24`,
+		`{"type":"ours","ipam":{"type":"host-local","routes":[{"dst":"0/0"}]}}`:                               `ipam.routes[0].dst is "0/0": want a subnet`,
+		`{"type":"ours","ipam":{"type":"host-local","ranges":[{"subnet":"10.0.0.0/24"}]}}`:                    `ipam.ranges[0]: want a list in the list, [[{"subnet": "10.0.0.0/24"}]]`,
+		`{"type":"ours","ipam":{"type":"dhcp","provide":[{"option":12}]}}`:                                    "ipam.provide[0].option: want a string, not a number",
+	} {
+		t.Run(source, func(t *testing.T) {
+			_, problems := ParseConfig(source)
+			require.Len(t, problems, 1)
+			assert.Contains(t, problems[0].Error(), problem)
+		})
+	}
+}
+
+func TestWhatPluginsCanReadIsLetIn(t *testing.T) {
+	for _, source := range []string{
+		`{"type":"ovs","bridge":"br1","vlan":100,"mtu":9000,"trunk":[{"id":42},{"minID":1000,"maxID":1010},null]}`,
+		`{"type":"sriov","vlan":0,"spoofchk":"off","min_tx_rate":null,"vlan_trunk":"2,4-6","runtimeConfig":{}}`,
+		`{"type":"tap","multiQueue":true,"owner":0,"args":{"cni":{"x":[1]}}}`,
+		`{"type":"tuning","sysctl":{},"args":{"cni":{"sysctl":{"a.b":"1"}}}}`,
+		`{"type":"tuning","sysctl":{"a.b":"1"},"args":{"cni":{"sysctl":{},"mtu":null}}}`,
+		`{"type":"host-device","device":"eth1","deviceID":5}`,
+		`{"type":"bridge","bridge":"br0","args":{"cni":{"ips":5}},"ipam":{"type":"whereabouts","range":5}}`,
+		`{"type":"macvlan","ipam":{"type":"host-local","subnet":"fd00::/64","rangeStart":"","routes":[{"dst":"::/0","gw":"fd00::1"}],"ranges":[[{"subnet":"10.0.0.0/24"}]]}}`,
+		`{"type":"macvlan","ipam":{"type":"static","addresses":[{"address":"10.0.0.1/24","gateway":"10.0.0.2"}],"dns":{"search":["a"]}},"args":{"cni":{"ips":["10.0.0.1/24"]}}}`,
+		`{"type":"macvlan","ipam":{"type":"dhcp","provide":[{"option":"12","fromArg":"K8S_POD_NAME"}],"request":[{"skipDefault":true}]}}`,
+	} {
+		t.Run(source, func(t *testing.T) {
+			_, problems := ParseConfig(source)
+			assert.Empty(t, problems)
+		})
+	}
+}
+
 func TestNoAbsurdGuessIsMade(t *testing.T) {
 	for _, options := range []string{
 		`"type":"bridge","enabled":true`, `"type":"bridge","disabled":true`, `"type":"macvlan","txqueuelen":5`,
-		`"type":"macvlan","node":"a"`, `"type":"vlan","vlans":[5]`, `"type":"bridge","device":"eth1"`,
+		`"type":"macvlan","node":"a"`, `"type":"vlan","master":"eth1","vlans":[5]`, `"type":"bridge","device":"eth1"`,
 	} {
 		t.Run(options, func(t *testing.T) {
 			config, problems := ParseConfig("{" + options + "}")

@@ -55,39 +55,18 @@ func silentKeys() []string {
 // options returns those of a plugin beside what every plugin has; none if it is not known. all says whether they are
 // all that it has: of plugins that change often only what is nearly one of them is told.
 func options(plugin string) (known []string, all bool) {
-	switch plugin {
-	case "bridge", "cnv-bridge":
-		fields := reflect.TypeFor[bridgeOptions]()
-		for i := range fields.NumField() {
-			known = append(known, fields.Field(i).Tag.Get("json"))
-		}
-		return append(known, "ipMasqBackend"), true
-	case "macvlan":
-		return []string{"master", "mode", "mtu", "mac", "linkInContainer", "bcqueuelen"}, true
-	case "ipvlan":
-		return []string{"master", "mode", "mtu", "linkInContainer"}, true
-	case "vlan":
-		return []string{"master", "vlanId", "mtu", "linkInContainer"}, true
-	case "tuning", "cnv-tuning":
-		return []string{"dataDir", "sysctl", "mac", "promisc", "mtu", "allmulti", "txQLen"}, false
-	case "tap":
-		return []string{"multiQueue", "mtu", "mac", "owner", "group", "selinuxContext", "bridge"}, true
-	case "host-device":
-		return []string{
-			"device", "hwaddr", "kernelpath", "pciBusID", "deviceID", "DPDKMode", "useInterfaceNetwork",
-		}, true
-	case "sriov":
-		return []string{
-			"vlan", "vlanQoS", "vlanProto", "vlan_trunk", "deviceID", "min_tx_rate", "max_tx_rate", "spoofchk", "trust",
-			"link_state", "mac", "logLevel", "logFile",
-		}, false
-	case "ovs":
-		return []string{
-			"bridge", "vlan", "mtu", "trunk", "deviceID", "ofport_request", "interface_type", "configuration_path",
-			"socket_file", "link_state_check_retries", "link_state_check_interval",
-		}, false
+	t := typeOf(plugin)
+	if t == nil {
+		return nil, false
 	}
-	return nil, false
+	for _, f := range reflect.VisibleFields(t) {
+		if name := f.Tag.Get("json"); !slices.Contains(commonKeys(), name) {
+			known = append(known, name)
+		}
+	}
+	return known, slices.Contains(
+		[]string{"bridge", "cnv-bridge", "macvlan", "ipvlan", "vlan", "tap", "host-device"}, plugin,
+	)
 }
 
 // unknownKeys warns of options that the plugin does not know. It reads them in whatever case.

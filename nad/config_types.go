@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nad
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"strings"
+)
+
+// What follows are options in the types that plugins read them as: those of containernetworking/plugins 1.10, ovs-cni
+// and sriov-cni. A plugin fails if one is of another type.
+type (
+	// commonOptions are read by libcni, of every plugin.
+	commonOptions struct {
+		Capabilities map[string]bool `json:"capabilities"`
+		IPAM         struct {
+			Type string `json:"type"`
+		} `json:"ipam"`
+		DNS dnsOptions `json:"dns"`
+	}
+	dnsOptions struct {
+		Nameservers []string `json:"nameservers"`
+		Domain      string   `json:"domain"`
+		Search      []string `json:"search"`
+		Options     []string `json:"options"`
+	}
+	macOptions struct {
+		MAC string `json:"mac"`
+	}
+	macvlanOptions struct {
+		Master          string     `json:"master"`
+		Mode            string     `json:"mode"`
+		MTU             int        `json:"mtu"`
+		MAC             string     `json:"mac"`
+		LinkInContainer bool       `json:"linkInContainer"`
+		BcQueueLen      uint32     `json:"bcqueuelen"`
+		RuntimeConfig   macOptions `json:"runtimeConfig"`
+	}
+	ipvlanOptions struct {
+		Master          string `json:"master"`
+		Mode            string `json:"mode"`
+		MTU             int    `json:"mtu"`
+		LinkInContainer bool   `json:"linkInContainer"`
+	}
+	vlanOptions struct {
+		Master          string `json:"master"`
+		VLANID          int    `json:"vlanId"`
+		MTU             int    `json:"mtu"`
+		LinkInContainer bool   `json:"linkInContainer"`
+	}
+	tapOptions struct {
+		MultiQueue     bool       `json:"multiQueue"`
+		MTU            int        `json:"mtu"`
+		MAC            string     `json:"mac"`
+		Owner          uint32     `json:"owner"`
+		Group          uint32     `json:"group"`
+		SELinuxContext string     `json:"selinuxContext"`
+		Bridge         string     `json:"bridge"`
+		Args           struct{}   `json:"args"`
+		RuntimeConfig  macOptions `json:"runtimeConfig"`
+	}
+	hostDeviceOptions struct {
+		Device              string `json:"device"`
+		HWAddr              string `json:"hwaddr"`
+		KernelPath          string `json:"kernelpath"`
+		PCIBusID            string `json:"pciBusID"`
+		DeviceID            any    `json:"deviceID"` // Multus writes it
+		DPDKMode            bool   `json:"DPDKMode"`
+		UseInterfaceNetwork bool   `json:"useInterfaceNetwork"`
+		RuntimeConfig       struct {
+			DeviceID string `json:"deviceID"`
+		} `json:"runtimeConfig"`
+	}
+	tuningOptions struct {
+		DataDir       string            `json:"dataDir"`
+		Sysctl        map[string]string `json:"sysctl"`
+		MAC           string            `json:"mac"`
+		Promisc       bool              `json:"promisc"`
+		MTU           int               `json:"mtu"`
+		AllMulti      bool              `json:"allmulti"`
+		TxQLen        int               `json:"txQLen"`
+		RuntimeConfig macOptions        `json:"runtimeConfig"`
+		Args          struct {
+			CNI struct {
+				Sysctl   map[string]string `json:"sysctl"`
+				MAC      string            `json:"mac"`
+				Promisc  bool              `json:"promisc"`
+				MTU      int               `json:"mtu"`
+				AllMulti bool              `json:"allmulti"`
+				TxQLen   int               `json:"txQLen"`
+			} `json:"cni"`
+		} `json:"args"`
+	}
+	sriovOptions struct {
+		VLAN          int        `json:"vlan"`
+		VLANQoS       int        `json:"vlanQoS"`
+		VLANProto     string     `json:"vlanProto"`
+		VLANTrunk     string     `json:"vlan_trunk"`
+		DeviceID      string     `json:"deviceID"`
+		MinTxRate     int        `json:"min_tx_rate"`
+		MaxTxRate     int        `json:"max_tx_rate"`
+		SpoofChk      string     `json:"spoofchk"`
+		Trust         string     `json:"trust"`
+		LinkState     string     `json:"link_state"`
+		MAC           string     `json:"mac"`
+		LogLevel      string     `json:"logLevel"`
+		LogFile       string     `json:"logFile"`
+		RuntimeConfig macOptions `json:"runtimeConfig"`
+	}
+	ovsOptions struct {
+		Bridge                 string      `json:"bridge"`
+		VLAN                   uint        `json:"vlan"`
+		MTU                    int         `json:"mtu"`
+		Trunk                  []*trunking `json:"trunk"`
+		DeviceID               string      `json:"deviceID"`
+		OfportRequest          uint        `json:"ofport_request"`
+		InterfaceType          string      `json:"interface_type"`
+		ConfigurationPath      string      `json:"configuration_path"`
+		SocketFile             string      `json:"socket_file"`
+		LinkStateCheckRetries  int         `json:"link_state_check_retries"`
+		LinkStateCheckInterval int         `json:"link_state_check_interval"`
+	}
+	ptpOptions struct {
+		IPMasq        bool   `json:"ipMasq"`
+		IPMasqBackend string `json:"ipMasqBackend"`
+		MTU           int    `json:"mtu"`
+	}
+	sbrOptions struct {
+		Table          int      `json:"table"`
+		Gateways       []string `json:"gateways"`
+		AddSourceHints bool     `json:"addSourceHints"`
+	}
+	vrfOptions struct {
+		VRFName string `json:"vrfname"`
+		Table   uint32 `json:"table"`
+	}
+)
+
+// Plugins for addresses are given all of the configuration that they are named in.
+type (
+	hostLocalOptions struct {
+		IPAM struct {
+			addressRange
+			Routes     []route          `json:"routes"`
+			DataDir    string           `json:"dataDir"`
+			ResolvConf string           `json:"resolvConf"`
+			Ranges     [][]addressRange `json:"ranges"`
+		} `json:"ipam"`
+		Args          ipArgs `json:"args"`
+		RuntimeConfig struct {
+			IPRanges [][]addressRange `json:"ipRanges"`
+			IPs      []string         `json:"ips"`
+		} `json:"runtimeConfig"`
+	}
+	staticOptions struct {
+		IPAM struct {
+			Routes    []route    `json:"routes"`
+			DNS       dnsOptions `json:"dns"`
+			Addresses []struct {
+				Address string `json:"address"`
+				Gateway ip     `json:"gateway"`
+			} `json:"addresses"`
+		} `json:"ipam"`
+		Args          ipArgs `json:"args"`
+		RuntimeConfig struct {
+			IPs []string `json:"ips"`
+		} `json:"runtimeConfig"`
+	}
+	dhcpOptions struct {
+		IPAM struct {
+			DaemonSocketPath string `json:"daemonSocketPath"`
+			Priority         int    `json:"priority"`
+			Provide          []struct {
+				Option  string `json:"option"`
+				Value   string `json:"value"`
+				FromArg string `json:"fromArg"`
+			} `json:"provide"`
+			Request []struct {
+				SkipDefault bool   `json:"skipDefault"`
+				Option      string `json:"option"`
+			} `json:"request"`
+		} `json:"ipam"`
+	}
+	ipArgs struct {
+		CNI struct {
+			IPs []string `json:"ips"`
+		} `json:"cni"`
+	}
+	addressRange struct {
+		RangeStart ip     `json:"rangeStart"`
+		RangeEnd   ip     `json:"rangeEnd"`
+		Subnet     subnet `json:"subnet"`
+		Gateway    ip     `json:"gateway"`
+	}
+	route struct {
+		Dst      subnet `json:"dst"`
+		GW       ip     `json:"gw"`
+		MTU      int    `json:"mtu"`
+		AdvMSS   int    `json:"advmss"`
+		Priority int    `json:"priority"`
+		Table    int    `json:"table"`
+		Scope    int    `json:"scope"`
+	}
+)
+
+// An ip is an address, or empty; a subnet is one with the length of its prefix.
+type (
+	ip     struct{}
+	subnet struct{}
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (*ip) UnmarshalText(text []byte) error {
+	if len(text) > 0 && net.ParseIP(string(text)) == nil {
+		return errors.New("want an address such as 10.0.0.1")
+	}
+	return nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (*subnet) UnmarshalText(text []byte) error {
+	if _, _, err := net.ParseCIDR(string(text)); err != nil {
+		return errors.New("want a subnet such as 10.0.0.0/24")
+	}
+	return nil
+}
+
+// typeOf returns the type that a plugin reads its options as; nil if it is not known.
+func typeOf(plugin string) reflect.Type {
+	switch plugin {
+	case "bridge", "cnv-bridge":
+		return reflect.TypeFor[bridgeOptions]()
+	case "macvlan":
+		return reflect.TypeFor[macvlanOptions]()
+	case "ipvlan":
+		return reflect.TypeFor[ipvlanOptions]()
+	case "vlan":
+		return reflect.TypeFor[vlanOptions]()
+	case "tap":
+		return reflect.TypeFor[tapOptions]()
+	case "host-device":
+		return reflect.TypeFor[hostDeviceOptions]()
+	case "tuning", "cnv-tuning":
+		return reflect.TypeFor[tuningOptions]()
+	case "sriov":
+		return reflect.TypeFor[sriovOptions]()
+	case "ovs":
+		return reflect.TypeFor[ovsOptions]()
+	case "ptp":
+		return reflect.TypeFor[ptpOptions]()
+	case "sbr":
+		return reflect.TypeFor[sbrOptions]()
+	case "vrf":
+		return reflect.TypeFor[vrfOptions]()
+	}
+	return nil
+}
+
+// typeOfIPAM is typeOf of plugins for addresses.
+func typeOfIPAM(plugin string) reflect.Type {
+	switch plugin {
+	case "host-local":
+		return reflect.TypeFor[hostLocalOptions]()
+	case "static":
+		return reflect.TypeFor[staticOptions]()
+	case "dhcp":
+		return reflect.TypeFor[dhcpOptions]()
+	}
+	return nil
+}
+
+// decodable refuses what libcni, the plugin or the one for its addresses cannot read. It reports whether all of it is
+// fine. prefix begins the names of options.
+func (r *configReader) decodable(v value, prefix, plugin string) bool {
+	before := len(r.problems)
+	types := []reflect.Type{reflect.TypeFor[commonOptions](), typeOf(plugin)}
+	if ipam := v.folded("ipam"); ipam != nil {
+		if kind := ipam.folded("type"); kind != nil {
+			types = append(types, typeOfIPAM(kind.text))
+		}
+	}
+	for _, t := range types {
+		if t != nil {
+			r.members(v, prefix, t)
+		}
+	}
+	return len(r.problems) == before
+}
+
+// members refuses those of an object that a struct is not read of, in whatever case, as encoding/json does.
+func (r *configReader) members(v value, prefix string, t reflect.Type) {
+	for _, m := range v.members {
+		for _, f := range reflect.VisibleFields(t) {
+			if name := f.Tag.Get("json"); name != "" && strings.EqualFold(name, m.key) {
+				r.read(m.value, prefix+m.key, f.Type)
+			}
+		}
+	}
+}
+
+// read refuses a value that is not read as a type, or has one in it that is not. name is what messages call it.
+func (r *configReader) read(v value, name string, t reflect.Type) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if v.kind == null || t.Kind() == reflect.Interface { // null says nothing
+		return
+	}
+	if said := v.instead(kindOf(t)); said != "" {
+		r.wrong(v, "%s: %s", name, exampleOf(t, said))
+		return
+	}
+	switch {
+	case isText(t) || t.Kind() == reflect.String:
+		if err := json.Unmarshal([]byte(r.source[v.start:v.end]), reflect.New(t).Interface()); err != nil {
+			r.wrong(v, "%s is %q: %v", name, v.text, err)
+		}
+	case t.Kind() == reflect.Struct:
+		r.members(v, name+".", t)
+	case t.Kind() == reflect.Map:
+		for _, m := range v.members {
+			r.read(m.value, name+"."+m.key, t.Elem())
+		}
+	case t.Kind() == reflect.Slice:
+		for i, e := range v.elements {
+			r.read(e, fmt.Sprintf("%s[%d]", name, i), t.Elem())
+		}
+	case v.kind == number && json.Unmarshal([]byte(v.text), reflect.New(t).Interface()) != nil:
+		want := inWords(number)
+		if strings.HasPrefix(v.text, "-") && strings.HasPrefix(t.Kind().String(), "uint") {
+			want += " that is not negative"
+		}
+		r.wrong(v, "%s: want %s, not %s", name, want, v.text)
+	}
+}
+
+// isText reports whether a type is read of a string that it parses.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// kindOf returns the kind of value that a type is read of.
+func kindOf(t reflect.Type) kind {
+	switch {
+	case isText(t) || t.Kind() == reflect.String:
+		return text
+	case t.Kind() == reflect.Bool:
+		return boolean
+	case t.Kind() == reflect.Slice:
+		return list
+	case t.Kind() == reflect.Map || t.Kind() == reflect.Struct:
+		return object
+	}
+	return number
+}
+
+// exampleOf returns an example of a type that is not written as people expect, or else what is said of it.
+func exampleOf(t reflect.Type, said string) string {
+	switch t {
+	case reflect.TypeFor[[]*trunking]():
+		return `want [{"id": 100}, {"minID": 200, "maxID": 210}]`
+	case reflect.TypeFor[trunking]():
+		return `want {"id": 100} or {"minID": 200, "maxID": 210}`
+	case reflect.TypeFor[[]addressRange]():
+		return `want a list in the list, [[{"subnet": "10.0.0.0/24"}]]`
+	}
+	return said
+}
