@@ -45,6 +45,8 @@ type BusyError struct {
 	After time.Duration
 	// Why completes the sentence "the address ...".
 	Why string
+	// Holder is the object that may be about to have the address; zero where it waits for something else.
+	Holder Object
 }
 
 func (e *BusyError) Error() string {

@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -207,4 +208,36 @@ func TestACopyWithAClaimThatHoldsNothingItAsksForIsACreationOfItsOwn(t *testing.
 		require.True(t, response.Allowed, "%v", response.Result)
 		assert.NotEqual(t, claim, claimIn(t, response))
 	}
+}
+
+// Two creations that ask for one address are never taken for one, though another webhook removed the claim of the first
+// between two looks at it: that is told.
+func TestACreationWhoseClaimAnotherWebhookRemovesIsToldWhy(t *testing.T) {
+	const hint = "another webhook removes annotation bridgehead.dev/claim"
+	for name, mac := range map[string]string{"with an address": "52:54:00:00:00:01", "without one": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.flush()
+			looked := w.post(generated(t, "alice", mac, "", false))
+			require.True(t, looked.Allowed)
+			if mac == "" {
+				mac, _ = changes(t, looked.Patch)["/spec/template/spec/domain/devices/interfaces/0/macAddress"].(string)
+			}
+			refused := w.post(generated(t, "alice", mac, "", false))
+			require.False(t, refused.Allowed, "two objects have %s", mac)
+			assert.EqualValues(t, http.StatusTooManyRequests, refused.Result.Code)
+			assert.Contains(t, refused.Result.Message, hint)
+		})
+	}
+	t.Run("but not if an object of another kind of name was given the address", func(t *testing.T) {
+		for _, holder := range []string{"default/other-*", "default/gen-x"} {
+			w := newWorld(t)
+			defer w.flush()
+			w.hold("52:54:00:00:00:01", holder, "net")
+			w.exists[object(holder)] = false
+			refused := w.post(generated(t, "alice", "52:54:00:00:00:01", "", false))
+			require.False(t, refused.Allowed)
+			assert.NotContains(t, refused.Result.Message, hint)
+		}
+	})
 }

@@ -79,6 +79,17 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 	return o.path
 }
 
+// claimHint completes the refusal of an address that another creation like this one, which brings no claim, was given a
+// moment ago: the two may be one creation that lost its claim between two looks, and is refused at every attempt then.
+func (o order) claimHint(other macpool.Object) string {
+	other.Claim = o.holder.Claim
+	if o.holder.Name != "" || o.again || other != o.holder {
+		return ""
+	}
+	return "; if that never helps, another webhook removes annotation " + ClaimAnnotation +
+		", by which bridgehead knows an object without a name again: have it keep the annotation, or set metadata.name"
+}
+
 // lend has the ledger answer an order. Addresses are in the order of the interfaces. There are none if the verdict
 // comes to deny.
 func (l Lending) lend(

@@ -169,7 +169,7 @@ func (v *Verdict) refuse(err error, o order) error {
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Later()))
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
-			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()))
+			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()+o.claimHint(busy.Holder)))
 		case errors.As(err, &exhausted) && exhausted.Passing(), errors.As(err, &poolless) && poolless.None:
 			retry = max(retry, notReadyRetry)
 			denied.deny(field.Forbidden(o.path, err.Error()))

@@ -265,7 +265,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 	}
 	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
 	if !ok && l.isLent(c.MAC, holder) {
-		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: why(c.Holder.Object, holder)}
+		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: why(c.Holder.Object, holder), Holder: holder}
 	}
 	if !ok {
 		return nil // freed meanwhile
@@ -274,7 +274,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		if err := l.checkOthers(ctx, *c, hold); err != nil {
 			return err
 		}
-		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder)}
+		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder), Holder: holder}
 	}
 	c.Gone = append(c.Gone, hold)
 	return nil
