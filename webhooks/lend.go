@@ -32,8 +32,8 @@ type Lending struct {
 	Claims *ClaimKeys
 	// NodeOf is the node that has a NIC with an address, empty if none has; nil knows of none.
 	NodeOf func(macpool.MAC) string
-	// Has reports whether a VM, or its instance, has an address, by a read that is never old. Nil says so of all.
-	Has func(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
+	// Having returns those of the addresses that a VM has, or its instance, by a read that is never old. Nil returns all.
+	Having func(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error)
 }
 
 // A nic is one interface of a VM or a pod as the ledger's rules see it.

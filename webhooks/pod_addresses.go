@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -41,23 +42,32 @@ func (w PodReviewer) checkLauncher(
 	machine := macpool.Object{
 		Kind: macpool.KindVM, Namespace: namespace, Name: nad.MachineOf(networks.pod.Metadata.OwnerReferences),
 	}
-	var denied Verdict
+	var asking []nic
+	var macs []macpool.MAC
 	for _, n := range networks.nics() {
-		switch {
-		case n.name == "" || n.mac == (macpool.MAC{}) || w.Lending.Has == nil:
-			continue
-		case machine.Name == "":
+		if n.name != "" && n.mac != (macpool.MAC{}) {
+			asking, macs = append(asking, n), append(macs, n.mac)
+		}
+	}
+	if len(asking) == 0 || w.Lending.Having == nil {
+		return verdict, nil
+	}
+	var denied Verdict
+	if machine.Name == "" {
+		for _, n := range asking {
 			denied.deny(field.Forbidden(n.path, fmt.Sprintf(
 				"label %s: %s says that this is the pod of a VM, but no VirtualMachineInstance controls it: remove the label, "+
 					"or leave the address out", nad.LauncherLabel, nad.Launcher,
 			)))
-			continue
 		}
-		has, err := w.Lending.Has(ctx, machine, n.mac)
-		if err != nil {
-			return Verdict{}, fmt.Errorf("look whether %s has %s: %w", machine, n.mac, err)
-		}
-		if !has {
+		return denied, nil
+	}
+	had, err := w.Lending.Having(ctx, machine, macs...)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("look which addresses %s has: %w", machine, err)
+	}
+	for _, n := range asking {
+		if !slices.Contains(had, n.mac) {
 			denied.deny(field.Forbidden(n.path, fmt.Sprintf(
 				"this is the pod of %s, which does not have %s: only addresses of the VM can be asked for here", machine, n.mac,
 			)))

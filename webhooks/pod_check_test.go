@@ -148,3 +148,19 @@ func TestAddressesThatAnotherWebhookGivesAPod(t *testing.T) {
 		})
 	}
 }
+
+// To look is to read the VM and its instance.
+func TestWhatAVMHasIsLookedUpOnceForItsPod(t *testing.T) {
+	w := newWorld(t)
+	defer w.flush()
+	const first, second = "02:00:00:00:00:01", "02:00:00:00:00:02"
+	c := podCase{
+		Networks: map[string]networkSpec{"home/l2": {Config: `{"type":"macvlan"}`}}, Addresses: true,
+		Ledger: map[string]string{first: "home/vm", second: "home/vm"},
+	}
+	networks := fmt.Sprintf(`[{"name":"l2","mac":%q},{"name":"l2","mac":%q}]`, first, second)
+	pod := fmt.Sprintf(`{"metadata":{"name":"pod","annotations":{"k8s.v1.cni.cncf.io/networks":%q},"ownerReferences":[
+		{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachineInstance","name":"vm","controller":true}]}}`, networks)
+	require.True(t, post(t, w.pods(c), podReview(t, c, []byte(pod))).Allowed)
+	assert.Equal(t, 1, w.looks)
+}

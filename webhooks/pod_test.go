@@ -112,8 +112,11 @@ func (w *world) pods(c podCase) Handler {
 	}
 	if c.Addresses {
 		lending := w.lending()
-		lending.Has = func(_ context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
-			return c.Ledger[m.String()] == o.Namespace+"/"+o.Name, w.reach()
+		lending.Having = func(_ context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
+			w.looks++
+			return slices.DeleteFunc(slices.Clone(macs), func(m macpool.MAC) bool {
+				return c.Ledger[m.String()] != o.Namespace+"/"+o.Name
+			}), w.reach()
 		}
 		reviewer.Lending = &lending
 	}

@@ -39,6 +39,7 @@ type world struct {
 	ledger  *ledger.Ledger
 	pools   *cluster.Pools
 	exists  map[macpool.Object]bool
+	looks   int         // at what a VM has, for its pod
 	away    atomic.Bool // whether the API server is
 	log     strings.Builder
 	handler Handler
@@ -47,9 +48,12 @@ type world struct {
 // Replica implements ledger.ReplicaLease.
 func (w *world) Replica() (string, bool) { return "replica", true }
 
-// Has implements ledger.ObjectReader.
-func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
-	return w.exists[o], w.reach()
+// Having implements ledger.ObjectReader.
+func (w *world) Having(_ context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
+	if !w.exists[o] {
+		macs = nil
+	}
+	return macs, w.reach()
 }
 
 // reach fails while the API server is away.

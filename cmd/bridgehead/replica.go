@@ -122,7 +122,7 @@ func (r *replica) makeLeases() {
 func (r *replica) sourcesOf(nads *webhooks.NADWatch, objects janitor.Objects) webhooks.Sources {
 	return webhooks.Sources{
 		Lending: webhooks.Lending{
-			Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node, Has: objects.Has,
+			Ledger: r.ledger, PoolFor: r.pools.For, Claims: r.claims, NodeOf: r.nodes.Node, Having: objects.Having,
 		},
 		NADs:         nads,
 		Bridges:      &webhooks.Bridges{},

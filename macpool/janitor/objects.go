@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -34,34 +35,41 @@ type Objects struct {
 
 var _ ledger.ObjectReader = Objects{}
 
-// Has implements ledger.ObjectReader: a VM has what the instance of its name has, also where that was left behind
+// Having implements ledger.ObjectReader: a VM has what the instance of its name has, also where that was left behind
 // (kubectl delete --cascade=orphan) and the ledger does not know it as a holder yet.
-func (c Objects) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+func (c Objects) Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
 	if o.Name == "" {
-		return c.becameWith(ctx, o, m)
+		return c.becameWith(ctx, o, macs)
 	}
 	addresses, err := c.addresses(ctx, subjectOf(o))
-	if err != nil {
-		return false, err
-	}
-	for _, of := range addresses {
-		if _, has := of[m]; has {
-			return true, nil
+	var had []macpool.MAC
+	for _, m := range macs {
+		for _, of := range addresses {
+			if _, has := of[m]; has {
+				had = append(had, m)
+				break
+			}
 		}
 	}
-	return false, nil
+	if len(had) < len(macs) && err != nil { // what could not be read may have the others
+		return nil, err
+	}
+	return had, nil
 }
 
-// becameWith reports whether an object that one created by generateName may have become has the address.
-func (c Objects) becameWith(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
-	found := newFinding([]macpool.MAC{m})
+// becameWith returns those of the addresses that objects have which one created by generateName may have become.
+func (c Objects) becameWith(ctx context.Context, o macpool.Object, macs []macpool.MAC) ([]macpool.MAC, error) {
+	found := newFinding(macs)
 	if err := c.listLike(ctx, found, o); err != nil {
-		return false, err
+		return nil, err
 	}
 	if found.unseen[o.Kind] {
-		return false, fmt.Errorf("look for %s: the API server does not know %ss now", o, o.Kind)
+		return nil, fmt.Errorf("look for %s: the API server does not know %ss now", o, o.Kind)
 	}
-	return slices.ContainsFunc(found.has[m], func(h macpool.Holder) bool { return o.Becomes(h.Object) }), nil
+	became := func(h macpool.Holder) bool { return o.Becomes(h.Object) }
+	return slices.DeleteFunc(slices.Clone(macs), func(m macpool.MAC) bool {
+		return !slices.ContainsFunc(found.has[m], became)
+	}), nil
 }
 
 // subjectOf returns the subject whose addresses an object holds.
@@ -143,29 +151,34 @@ func mayHold() fields.Selector {
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 }
 
-// addressesOfVM returns what a VM and its instance, or an instance without a VM, have now.
+// addressesOfVM returns what a VM and its instance, or an instance without a VM, have now; with an error, what could be
+// read of it.
 func (c Objects) addressesOfVM(
 	ctx context.Context, key types.NamespacedName,
 ) (map[macpool.Object]map[macpool.MAC]string, error) {
 	var v vm
 	var i vmi
 	errVM := c.Reader.Get(ctx, key, &v)
-	if errVM != nil && !isGone(errVM) {
+	if errVM != nil && !isGone(errVM) && !c.leaves(errVM) {
 		return nil, fmt.Errorf("get VirtualMachine %s: %w", key, errVM)
-	}
-	errVMI := c.Reader.Get(ctx, key, &i)
-	if errVMI != nil && !isGone(errVMI) {
-		return nil, fmt.Errorf("get VirtualMachineInstance %s: %w", key, errVMI)
 	}
 	found := map[macpool.Object]map[macpool.MAC]string{}
 	if errVM == nil {
 		add(found, vmObject(key), v.addresses(c.TakesMAC))
 	}
-	if errVMI == nil {
+	errVMI := c.Reader.Get(ctx, key, &i)
+	switch {
+	case errVMI == nil:
 		add(found, i.holder(), i.addresses(c.TakesMAC))
+	case !isGone(errVMI) && !c.leaves(errVMI):
+		return found, fmt.Errorf("get VirtualMachineInstance %s: %w", key, errVMI)
 	}
 	return found, nil
 }
+
+// leaves reports whether an error says that the API server has not known the kind of an object yet. A cache, by which
+// addresses are taken in, leaves such objects for later; past it they are not gone.
+func (c Objects) leaves(err error) bool { return c.Cached && meta.IsNoMatchError(err) }
 
 // isGone reports whether an error says that an object is not there. An API server that does not serve its kind, now or
 // any more, says nothing of the kind, though it answers by the same status.

@@ -54,8 +54,8 @@ func (j *Janitor) hasUncached(ctx context.Context, m macpool.MAC, o macpool.Obje
 	if o.Kind != macpool.KindPod || o.Name == "" {
 		return false
 	}
-	has, err := j.live().Has(ctx, o, m)
-	return err == nil && has
+	had, err := j.live().Having(ctx, o, m)
+	return err == nil && len(had) > 0
 }
 
 // Collisions returns those that were found last.

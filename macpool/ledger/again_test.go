@@ -107,6 +107,23 @@ func TestASecondLookAtACreationThatIsOverGivesNothing(t *testing.T) {
 	})
 }
 
+// To look is to list the objects of a namespace.
+func TestWhetherACreationIsOverIsLookedUpOnceForAllItsAddresses(t *testing.T) {
+	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+		r := macpool.Request{Holder: nameless("c"), Pool: w.pool, Asks: anyFor("a", "b", "c")}
+		grant, err := w.ledgers["r1"].Assign(t.Context(), r)
+		require.NoError(t, err)
+		for i, m := range grant.MACs {
+			r.Asks[i].MAC = m
+		}
+		r.Again = true
+		before := w.looks
+		_, err = w.ledgers["r1"].Assign(t.Context(), r)
+		require.NoError(t, err)
+		assert.Equal(t, before+1, w.looks)
+	})
+}
+
 func TestARefusalOfANamelessHoldersAddressIsFinalOnceTheObjectExists(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		m := w.lendTo("c")

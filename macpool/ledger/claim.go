@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -49,6 +50,9 @@ type freshClaim struct {
 // claimAll holds the addresses that the request names and those its interfaces had before. It gives all back if one
 // cannot be had.
 func (l *Ledger) claimAll(ctx context.Context, r macpool.Request) (claims, error) {
+	if err := l.checkUnborn(ctx, r); err != nil {
+		return claims{}, err
+	}
 	var named, recalled []int
 	macs := make([]macpool.MAC, len(r.Asks))
 	known := l.recall(r)
@@ -121,9 +125,6 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 		Again:  r.Again,
 		Share:  r.Asks[ask].Share,
 	}
-	if out.err = l.checkUnborn(ctx, c); out.err != nil {
-		return out
-	}
 	begun := l.clock.Now()
 	renewal, err := l.claimOrContest(ctx, &c)
 	var taken *macpool.TakenError
@@ -157,19 +158,26 @@ func (l *Ledger) claimOrContest(ctx context.Context, c *macpool.Claim) (renewal 
 	return renewal, err
 }
 
-// checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the address.
-func (l *Ledger) checkUnborn(ctx context.Context, c macpool.Claim) error {
-	if !c.Again {
+// checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the addresses.
+func (l *Ledger) checkUnborn(ctx context.Context, r macpool.Request) error {
+	holders := map[macpool.MAC]macpool.Holder{}
+	for _, a := range r.Asks {
+		if a.MAC != (macpool.MAC{}) {
+			holders[a.MAC] = macpool.Holder{Object: r.Holder, Interface: a.Interface}
+		}
+	}
+	if !r.Again || len(holders) == 0 {
 		return nil
 	}
-	born, err := l.objects.Has(ctx, c.Holder.Object, c.MAC)
-	switch {
-	case err != nil:
-		return fmt.Errorf("look whether %s has %s: %w", c.Holder.Object, c.MAC, err)
-	case born:
-		return &macpool.TakenError{MAC: c.MAC, Holder: c.Holder, Asker: c.Holder.Object}
+	had, err := l.objects.Having(ctx, r.Holder, slices.Collect(maps.Keys(holders))...)
+	if err != nil {
+		return fmt.Errorf("look whether %s came to exist: %w", r.Holder, err)
 	}
-	return nil
+	var taken []error
+	for _, m := range had {
+		taken = append(taken, &macpool.TakenError{MAC: m, Holder: holders[m], Asker: r.Holder})
+	}
+	return errors.Join(taken...)
 }
 
 // tryClaim writes a claim together with others on the same block. It reports whether the object held the address
@@ -256,9 +264,9 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: "was given up by several holders and is being freed"}
 	}
 	holder := taken.Holder.Object
-	has, err := l.objects.Has(ctx, holder, c.MAC)
+	has, err := l.has(ctx, holder, c.MAC)
 	if err != nil {
-		return fmt.Errorf("look whether %s has %s: %w", holder, c.MAC, err)
+		return err
 	}
 	if has {
 		return taken
@@ -290,9 +298,9 @@ func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.
 		if !errors.As(known.Clone().Claim(c), &taken) {
 			return nil
 		}
-		switch has, err := l.objects.Has(ctx, taken.Holder.Object, c.MAC); {
+		switch has, err := l.has(ctx, taken.Holder.Object, c.MAC); {
 		case err != nil:
-			return fmt.Errorf("look whether %s has %s: %w", taken.Holder.Object, c.MAC, err)
+			return err
 		case has:
 			return taken
 		}

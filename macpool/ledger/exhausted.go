@@ -47,7 +47,7 @@ func (k *looks) find(ctx context.Context, h macpool.Hold, m macpool.MAC, young b
 		return !young
 	}
 	k.left--
-	has, err := k.ledger.objects.Has(ctx, h.Object, m)
+	has, err := k.ledger.has(ctx, h.Object, m)
 	if err != nil {
 		return !young
 	}

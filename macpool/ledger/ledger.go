@@ -36,9 +36,9 @@ type ReplicaLease interface {
 
 // An ObjectReader tells what objects have, by reads that are never old.
 type ObjectReader interface {
-	// Has reports whether the object, or anything that runs on its behalf, exists and has the address. Of an object
-	// without a name it reports whether any that it may have become has.
-	Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
+	// Having returns those of the addresses that the object has, or anything that runs on its behalf; none if it does not
+	// exist. Of an object without a name it returns those that any has which it may have become.
+	Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error)
 }
 
 // A Ledger lends addresses to interfaces. Its state is in a Store that all replicas share: no address leaves a Ledger
@@ -136,6 +136,15 @@ func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 		}
 	}
 	return macpool.Grant{MACs: claims.macs, Collisions: claims.collisions}, nil
+}
+
+// has reports whether an object has an address now.
+func (l *Ledger) has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	had, err := l.objects.Having(ctx, o, m)
+	if err != nil {
+		return false, fmt.Errorf("look whether %s has %s: %w", o, m, err)
+	}
+	return len(had) > 0, nil
 }
 
 func (l *Ledger) ready() bool {

@@ -213,9 +213,9 @@ type slowReader struct {
 	may chan struct{}
 }
 
-func (s slowReader) Has(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+func (s slowReader) Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
 	<-s.may
-	return s.ObjectReader.Has(ctx, o, m)
+	return s.ObjectReader.Having(ctx, o, macs...)
 }
 
 // A client that is not answered in time asks again while its first request is still being decided, and is refused.

@@ -29,6 +29,7 @@ type world struct {
 	ledgers map[string]*Ledger
 	leases  map[string]*fakeLease
 	exists  map[macpool.Object]bool
+	looks   int // at what objects have
 	pool    macpool.Pool
 	blind   map[string]bool // replicas whose watch has stalled
 	down    atomic.Bool     // the store answers nothing
@@ -53,11 +54,15 @@ func (f *fakeLease) set(name string, ok bool) {
 	f.name, f.ok = name, ok
 }
 
-// Has implements ObjectReader.
-func (w *world) Has(_ context.Context, o macpool.Object, _ macpool.MAC) (bool, error) {
+// Having implements ObjectReader.
+func (w *world) Having(_ context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.exists[o], nil
+	w.looks++
+	if !w.exists[o] {
+		return nil, nil
+	}
+	return macs, nil
 }
 
 func newWorld(t *testing.T, size int, replicas ...string) *world {
