@@ -14,60 +14,78 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
 // importWhatIsThere imports all VMs and pods; finish waits until they are. While KubeVirt is not installed there are no
-// VMs; it is looked for until it is.
+// VMs; it is looked for until it is. VMs are imported also where only instances are not known: they have addresses.
 func (j *Janitor) importWhatIsThere(ctx context.Context) (finish func() error, err error) {
 	defer recovered(&err)
 	finishPods, err := j.importPods(ctx)
 	if err != nil {
 		return nil, err
 	}
-	finishVMs, err := j.importVMs(ctx)
-	if meta.IsNoMatchError(err) {
-		j.Log.Info("KubeVirt is not installed: there is no VM to import; looking for it", "every", kubevirtPoll.String())
-		go j.importLater(ctx)
-		finishVMs = func() error { return nil }
-	} else if err != nil {
+	finishVMs, unknown, err := j.importVMs(ctx, &vm{}, &vmi{})
+	if err != nil {
 		return nil, err
+	}
+	if len(unknown) > 0 {
+		j.Log.Info("KubeVirt is not installed, or only in part; looking for the kinds that the API server does not know",
+			"kinds", namesOf(unknown), "every", kubevirtPoll.String())
+		go j.importLater(ctx, unknown)
 	}
 	debug.FreeOSMemory() // the lists took several times what is kept of them
 	return func() error { return errors.Join(finishPods(), finishVMs()) }, nil
 }
 
-func (j *Janitor) importLater(ctx context.Context) {
+func (j *Janitor) importLater(ctx context.Context, unknown []client.Object) {
 	_ = wait.PollUntilContextCancel(ctx, kubevirtPoll, false, func(ctx context.Context) (bool, error) {
 		err := safely(ctx, func(ctx context.Context) error {
-			finish, err := j.importVMs(ctx)
+			finish, left, err := j.importVMs(ctx, unknown...)
 			if err != nil {
 				return err
 			}
-			return finish()
+			if err := finish(); err != nil {
+				return err
+			}
+			unknown = left
+			return nil
 		})
-		if err != nil && !meta.IsNoMatchError(err) {
+		if err != nil {
 			j.Log.Error(err, "Import of VMs failed, retrying")
 		}
-		return err == nil, nil
+		return err == nil && len(unknown) == 0, nil
 	})
 }
 
-// importVMs sees to it that the addresses of all VMs and instances are in the ledger, and has what changes from then on
-// queued.
-func (j *Janitor) importVMs(ctx context.Context) (finish func() error, err error) {
-	if err := j.watch(ctx, j.queueing(false), &vm{}, &vmi{}); err != nil {
-		return nil, err
+// importVMs sees to it that the addresses of all objects of these kinds, VMs or instances, are in the ledger, and has
+// what changes from then on queued. Kinds that the API server does not know are left for later.
+func (j *Janitor) importVMs(
+	ctx context.Context, kinds ...client.Object,
+) (finish func() error, unknown []client.Object, err error) {
+	found := map[subject]bool{}
+	for _, kind := range kinds {
+		err := j.watch(ctx, j.queueing(false), kind)
+		if meta.IsNoMatchError(err) {
+			unknown = append(unknown, kind)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		j.watched.Store(kindOfVM(kind), true)
+		if err := j.everyVM(ctx, kind, found); err != nil {
+			return nil, nil, err
+		}
 	}
-	j.sawVMs.Store(true)
-	keys, err := j.everyVM(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return j.importAll(ctx, keys)
+	finish, err = j.importAll(ctx, found)
+	return finish, unknown, err
 }
 
 // importPods does for pods what importVMs does for VMs. A namespace that opts in later has its pods imported then.
@@ -143,11 +161,7 @@ func (j *Janitor) adopts(ctx context.Context, who subject) (bool, error) {
 // watch has kinds of objects cached, and what happens to them handled. It returns when everything that exists has been.
 func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHandler, kinds ...client.Object) error {
 	var synced []toolscache.InformerSynced
-	var names []string
-	for _, kind := range kinds {
-		names = append(names, nameOf(kind))
-	}
-	defer j.sayWhile(ctx, "Waiting for the API server to list "+strings.Join(names, " and "), &atomic.Pointer[error]{})()
+	defer j.sayWhile(ctx, "Waiting for the API server to list "+namesOf(kinds), &atomic.Pointer[error]{})()
 	for _, kind := range kinds {
 		informer, err := j.VMs.GetInformer(ctx, kind)
 		if err != nil {
@@ -165,15 +179,24 @@ func (j *Janitor) watch(ctx context.Context, handler toolscache.ResourceEventHan
 	return nil
 }
 
-// nameOf returns what people call the objects of a kind.
-func nameOf(kind client.Object) string {
-	switch kind.(type) {
-	case *vm:
-		return "VirtualMachines"
-	case *vmi:
-		return "VirtualMachineInstances"
+// namesOf returns what people call the objects of kinds.
+func namesOf(kinds []client.Object) string {
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, kindOfVM(kind)+"s")
 	}
-	return kind.GetObjectKind().GroupVersionKind().Kind + "s"
+	return strings.Join(names, " and ")
+}
+
+// kindOfVM returns the kind of a VM or an instance, or of what has its kind with it.
+func kindOfVM(object client.Object) string {
+	switch object.(type) {
+	case *vm:
+		return macpool.KindVM
+	case *vmi:
+		return macpool.KindVMI
+	}
+	return object.GetObjectKind().GroupVersionKind().Kind
 }
 
 // queueing queues a pod, or a VM or instance: at once when it is gone, for somebody may wait for its addresses, and a
@@ -194,23 +217,19 @@ func (j *Janitor) queueing(pods bool) toolscache.ResourceEventHandler {
 	}
 }
 
-func (j *Janitor) everyVM(ctx context.Context) (map[subject]bool, error) {
-	found := map[subject]bool{}
-	var vms vmList
-	if err := j.VMs.List(ctx, &vms, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list VirtualMachines: %w", err)
+// everyVM adds all objects of a kind, VMs or instances, to those that were found.
+func (j *Janitor) everyVM(ctx context.Context, kind client.Object, found map[subject]bool) error {
+	var list client.ObjectList = &vmList{}
+	if _, instances := kind.(*vmi); instances {
+		list = &vmiList{}
 	}
-	for i := range vms.Items {
-		found[subject{key: client.ObjectKeyFromObject(&vms.Items[i])}] = true
+	if err := j.VMs.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list %s: %w", namesOf([]client.Object{kind}), err)
 	}
-	var vmis vmiList
-	if err := j.VMs.List(ctx, &vmis, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list VirtualMachineInstances: %w", err)
-	}
-	for i := range vmis.Items {
-		found[subject{key: client.ObjectKeyFromObject(&vmis.Items[i])}] = true
-	}
-	return found, nil
+	return meta.EachListItem(list, func(o runtime.Object) error {
+		found[subject{key: client.ObjectKeyFromObject(o.(client.Object))}] = true
+		return nil
+	})
 }
 
 // podsIn returns the pods of a namespace, or of all, that have an address.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -293,5 +294,40 @@ func TestKubeVirtIsLookedForUntilItIsThere(t *testing.T) {
 		w.remove(vmKind(), "vma")
 		w.pass(grown)
 		assert.Empty(w.t, w.holderOf(mac(1)))
+	})
+}
+
+func TestVMsAreImportedWhereInstancesAreNotKnownYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newWorld(t, vmKind()).play(func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			assert.True(w.t, w.janitor.Imported())
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+			w.create(newVM("vmb", mac(2)))
+			w.pass(debounce + time.Second)
+			assert.NotEmpty(w.t, w.holderOf(mac(2)), "it is seen by watch")
+
+			had, err := Objects{Reader: w.client}.Having(w.ctx, vmNamed("vma"), mac(1))
+			require.NoError(w.t, err)
+			assert.Len(w.t, had, 1)
+			_, err = Objects{Reader: w.client}.Having(w.ctx, vmNamed("vma"), mac(1), mac(2))
+			require.Error(w.t, err, "its instance may have the other")
+
+			w.start("r2")
+			w.admitted("r2", "vmc")
+			w.pass(time.Second)
+			name, _ := w.replicas["r2"].lease.Replica()
+			w.replicas["r2"].kill()
+			w.pass(dead + 2*sweepInterval)
+			assert.Empty(w.t, w.reservedBy(name), "what a dead replica reserved is free again")
+
+			w.api.Serve(vmiKind())
+			w.client = w.newClient()
+			w.create(newVMI("alone", "Running", false, mac(3)))
+			w.pass(2 * kubevirtPoll)
+			assert.Equal(w.t, alone, w.holderOf(mac(3)))
+			assert.Equal(w.t, 1, strings.Count(w.logged(), "looking for the kinds that the API server does not know"))
+		})
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +75,7 @@ type Janitor struct {
 	reported   map[string]bool // the collisions that were told already
 
 	imported  atomic.Bool
-	sawVMs    atomic.Bool // KubeVirt is installed: its kinds were watched once
+	watched   sync.Map // the kinds of KubeVirt that were watched once: they are installed
 	unwritten tally
 	queue     workqueue.TypedRateLimitingInterface[subject]
 	monitor   leaseMonitor

@@ -21,9 +21,10 @@ const pageSize = 500
 // A finding is what lists of objects tell of some addresses.
 type finding struct {
 	// has are the holders of each address. Where not all were looked for, those that were are in it, if only with none.
-	has    map[macpool.MAC][]macpool.Holder
-	unseen map[string]bool // kinds that the API server does not know now
-	every  bool            // all addresses are looked for
+	has     map[macpool.MAC][]macpool.Holder
+	unknown []string        // kinds that the API server does not know now
+	unseen  map[string]bool // kinds that may have more of them for that
+	every   bool            // all addresses are looked for
 }
 
 // newFinding has these addresses looked for.
@@ -101,6 +102,7 @@ func (c Objects) listVMs(ctx context.Context, found *finding, of ...client.ListO
 	for kind, err := range map[string]error{macpool.KindVM: errVM, macpool.KindVMI: errVMI} {
 		switch {
 		case meta.IsNoMatchError(err):
+			found.unknown = append(found.unknown, kind)
 			found.unseen[macpool.KindVM], found.unseen[macpool.KindVMI] = true, true
 		case err != nil:
 			return fmt.Errorf("list %ss: %w", kind, err)

@@ -150,7 +150,7 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 	if err != nil {
 		return err
 	}
-	if len(who.unseen) > 0 && j.sawVMs.Load() {
+	if slices.ContainsFunc(who.unknown, j.knew) {
 		return errors.New("VMs cannot be listed now: reservations of dead replicas stay until they can")
 	}
 	var failures []error
@@ -158,6 +158,12 @@ func (j *Janitor) endReservationsOfDead(ctx context.Context, blocks []*macpool.B
 		failures = append(failures, j.endReplica(ctx, replica, blocks, who.has))
 	}
 	return errors.Join(failures...)
+}
+
+// knew reports whether the API server has known a kind of KubeVirt.
+func (j *Janitor) knew(kind string) bool {
+	_, watched := j.watched.Load(kind)
+	return watched
 }
 
 // reservedByAny returns the addresses that some replicas have reserved.
