@@ -10,8 +10,8 @@ import (
 const (
 	// ShareAnnotation on a VM lets it have the addresses of the VM it names as <namespace>/<name>.
 	ShareAnnotation = "bridgehead.dev/share-mac"
-	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
-	receiver = "WaitAsReceiver"
+	// Receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
+	Receiver = "WaitAsReceiver"
 )
 
 // Sharing says with whom a newcomer may share the address it asks for. The zero Sharing shares with nobody.
@@ -26,7 +26,7 @@ type Sharing struct {
 // ReadSharing returns with whom a VM shares its addresses, from its run strategy and its annotations. It fails if
 // ShareAnnotation names no VM; the Sharing is what the rest says then.
 func ReadSharing(runStrategy string, annotations map[string]string) (Sharing, error) {
-	share := Sharing{Anyone: runStrategy == receiver}
+	share := Sharing{Anyone: runStrategy == Receiver}
 	with, ok := annotations[ShareAnnotation]
 	if !ok {
 		return share, nil

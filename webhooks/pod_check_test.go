@@ -16,10 +16,12 @@ import (
 // Whatever the webhook for pods lets in as it leaves it, the check lets in too; and what it would have changed is
 // refused as it came.
 func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
+	checked, changed := 0, 0
 	for name, c := range readCases[podCase](t, "pods") {
 		if !c.Want.Allowed || c.Operation != "" {
 			continue
 		}
+		checked++
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			defer w.flush()
@@ -34,10 +36,13 @@ func TestTheCheckOfPodsAgreesWithTheirReview(t *testing.T) {
 			unreviewed := post(t, checks, podReview(t, c, c.Object))
 			require.Equal(t, len(reviewed.Patch) == 0, unreviewed.Allowed, "%s", reviewed.Patch)
 			if !unreviewed.Allowed {
+				changed++
 				assert.Contains(t, unreviewed.Result.Message, "which it does not request: another webhook added networks after bridgehead did")
 			}
 		})
 	}
+	assert.Greater(t, checked, 15)
+	assert.Greater(t, changed, 5)
 }
 
 // Where pods are given addresses, too, the check lets in what their review left, whether or not that is recorded yet.

@@ -19,8 +19,6 @@ const (
 	OnTakenAnnotation = "bridgehead.dev/on-taken-mac"
 	// OnTakenReplace is the value of OnTakenAnnotation.
 	OnTakenReplace = "replace"
-	// receiver is the run strategy of a VM that waits for a live migration from elsewhere (KubeVirt).
-	receiver = "WaitAsReceiver"
 )
 
 // takenHint returns what else there is to do about an address that another VM has.
@@ -38,7 +36,7 @@ func (c vmChange) replaces(operation admissionv1.Operation) bool {
 }
 
 // receives reports whether a VM waits for a live migration: it is to share the addresses of its source.
-func (c vmChange) receives() bool { return c.vm.Spec.RunStrategy == receiver }
+func (c vmChange) receives() bool { return c.vm.Spec.RunStrategy == macpool.Receiver }
 
 // moveHint returns in which order a manifest moves an address from one VM to another: kubectl applies the objects of a
 // file one by one, goes on after a refusal, and does not try again.

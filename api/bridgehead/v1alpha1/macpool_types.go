@@ -33,7 +33,8 @@ const (
 	// MACCollision or Unique.
 	ConditionCollided = "Collided"
 	// ConditionReadable is False, with their names as message, while MACBlocks have rows that cannot be read. The address
-	// of such a row is nobody's to have until it is known who has it. Its reason is Readable or RowsLeftOut.
+	// of such a row is nobody's to have until it is known who has it. Its reason is Readable or RowsLeftOut: the rows are
+	// left out of what is read and lent, and stay in their blocks as they are written.
 	ConditionReadable = "BlocksReadable"
 	// ConditionServing is False for a pool that serves no namespace: none matches its selector, or pools before it by name
 	// serve those that do. Its reason is Serving, NoNamespaceMatches or OtherPoolsServe.
