@@ -151,6 +151,7 @@ func TestWhatPluginsCanReadIsLetIn(t *testing.T) {
 		`{"type":"sriov","vlan":0,"spoofchk":"off","min_tx_rate":null,"vlan_trunk":"2,4-6","runtimeConfig":{}}`,
 		`{"type":"tap","multiQueue":true,"owner":0,"args":{"cni":{"x":[1]}}}`,
 		`{"type":"tuning","sysctl":{},"args":{"cni":{"sysctl":{"a.b":"1"}}}}`,
+		`{"type":"tuning","args":{"cni":{"sysctl":{}}}}`,
 		`{"type":"tuning","sysctl":{"a.b":"1"},"args":{"cni":{"sysctl":{},"mtu":null}}}`,
 		`{"type":"host-device","device":"eth1","deviceID":5}`,
 		`{"type":"bridge","bridge":"br0","args":{"cni":{"ips":5}},"ipam":{"type":"whereabouts","range":5}}`,

@@ -229,6 +229,16 @@ func TestACreationWhoseClaimAnotherWebhookRemovesIsToldWhy(t *testing.T) {
 			assert.Contains(t, refused.Result.Message, hint)
 		})
 	}
+	t.Run("but not if it has its claim", func(t *testing.T) {
+		w := newWorld(t)
+		defer w.flush()
+		_, claim := first(t, w)
+		const other = "52:54:00:00:00:01"
+		require.True(t, w.post(generated(t, "alice", other, "", false)).Allowed)
+		refused := w.post(generated(t, "alice", other, claim, false))
+		require.False(t, refused.Allowed)
+		assert.NotContains(t, refused.Result.Message, hint)
+	})
 	t.Run("but not if an object of another kind of name was given the address", func(t *testing.T) {
 		for _, holder := range []string{"default/other-*", "default/gen-x"} {
 			w := newWorld(t)

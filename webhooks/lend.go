@@ -83,7 +83,7 @@ func (o order) pathOf(m macpool.MAC) *field.Path {
 // moment ago: the two may be one creation that lost its claim between two looks, and is refused at every attempt then.
 func (o order) claimHint(other macpool.Object) string {
 	other.Claim = o.holder.Claim
-	if o.holder.Name != "" || o.again || other != o.holder {
+	if o.again || other != o.holder {
 		return ""
 	}
 	return "; if that never helps, another webhook removes annotation " + ClaimAnnotation +

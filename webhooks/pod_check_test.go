@@ -169,3 +169,16 @@ func TestWhatAVMHasIsLookedUpOnceForItsPod(t *testing.T) {
 	require.True(t, post(t, w.pods(c), podReview(t, c, []byte(pod))).Allowed)
 	assert.Equal(t, 1, w.looks)
 }
+
+func TestThePodOfAVMThatAsksForNoAddressAsksForItsBridge(t *testing.T) {
+	w := newWorld(t)
+	defer w.flush()
+	c := podCase{
+		Networks: map[string]networkSpec{"home/l2": {Config: `{"type":"bridge","bridge":"br0"}`}}, Addresses: true,
+	}
+	answer := post(t, w.pods(c), podReview(t, c, []byte(`{"metadata":{"name":"pod","labels":{"kubevirt.io":"virt-launcher"},
+		"annotations":{"k8s.v1.cni.cncf.io/networks":"l2"}},"spec":{"containers":[{"name":"compute"}]}}`)))
+	require.True(t, answer.Allowed, "%v", answer.Result)
+	assert.Contains(t, string(answer.Patch), "br0")
+	assert.Zero(t, w.looks)
+}

@@ -331,3 +331,18 @@ func TestVMsAreImportedWhereInstancesAreNotKnownYet(t *testing.T) {
 		})
 	})
 }
+
+func TestInstancesAreImportedWhereVMsAreNotKnownYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newWorld(t, vmiKind()).play(func(w *world) {
+			w.create(newVMI("alone", "Running", false, mac(3)))
+			w.startJanitor()
+			assert.Equal(w.t, alone, w.holderOf(mac(3)))
+			w.api.Serve(vmKind())
+			w.client = w.newClient()
+			w.create(newVM("vma", mac(1)))
+			w.pass(2 * kubevirtPoll)
+			assert.Equal(w.t, vma, w.holderOf(mac(1)))
+		})
+	})
+}
