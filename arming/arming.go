@@ -71,9 +71,11 @@ func Retires(c *unstructured.Unstructured, namespace, service string) bool {
 
 // A Situation is what decides whether a configuration may be put in force.
 type Situation struct {
-	// CA is what the replicas' certificates are signed by, in PEM; empty while there is none.
+	// CA is what the replicas' certificates are signed by, in PEM; empty while there is none that can sign.
 	CA []byte
-	// Bundle returns the caBundle a webhook should have, from the CA and the bundle it has.
+	// NoCA is why there is none.
+	NoCA string
+	// Bundle returns the caBundle a webhook should have, from the CA and the bundle it has, which is nil for a new one.
 	Bundle func(ca, present []byte) []byte
 	// Paths are those that this replica answers at.
 	Paths []string
@@ -114,7 +116,7 @@ func Decide(
 	case template == nil && live.GetAnnotations()[FromAnnotation] != "":
 		return Delete, live, ""
 	case len(s.CA) == 0:
-		return Keep, nil, "there is no CA yet"
+		return Keep, nil, s.NoCA
 	case template == nil:
 		return update(live, live, webhooksOf(live), s)
 	}
@@ -226,11 +228,7 @@ func withWebhooks(
 	for _, h := range hooks {
 		h = (&unstructured.Unstructured{Object: h}).DeepCopy().Object
 		name, _ := h["name"].(string)
-		had, known := present[name]
-		if !known { // replicas may still serve what a CA before signed
-			had = longest(present)
-		}
-		setBundle(h, s.Bundle(s.CA, had))
+		setBundle(h, s.Bundle(s.CA, present[name]))
 		list = append(list, h)
 	}
 	c.Object["webhooks"] = list
@@ -258,16 +256,6 @@ func bundles(c *unstructured.Unstructured) map[string][]byte {
 		}
 	}
 	return byName
-}
-
-// longest returns the bundle that has most; nil if there is none.
-func longest(bundles map[string][]byte) (most []byte) {
-	for _, b := range bundles {
-		if len(b) > len(most) {
-			most = b
-		}
-	}
-	return most
 }
 
 func webhooksOf(c *unstructured.Unstructured) []map[string]any {

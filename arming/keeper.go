@@ -3,6 +3,7 @@
 package arming
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,14 +43,16 @@ type Keeper struct {
 	Namespace, Service string
 	// Trust is told the bundles of all webhooks in force: certs.Source.Trust.
 	Trust func(bundles ...[]byte)
-	// Bundle is Situation.Bundle, told when the Secret was written: certs.MergeBundles, or certs.Injected if
-	// cert-manager's cainjector keeps the bundles.
-	Bundle func(ca, present []byte, written time.Time) []byte
+	// Keeping is who keeps the CA. If that is cert-manager, its cainjector keeps the bundles as well, once there are any.
+	Keeping certs.Keeping
 	// Paths are those that this replica answers at.
 	Paths []string
 	Log   logr.Logger
 
 	said string // what was lacking last
+	// before are the bundles that were last in force: replicas may still serve what a CA in them signed when somebody
+	// deletes or spoils all there are.
+	before []byte
 }
 
 // SetupWithManager has the keeper called when the Secret, a configuration or a template changes. The manager's cache
@@ -96,34 +99,23 @@ func (k *Keeper) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile implements reconcile.Reconciler.
 func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	var secret corev1.Secret
-	err := k.Client.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: certs.SecretName}, &secret)
-	if client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("read the CA: %w", err)
+	live, err := k.inForce(ctx)
+	failed := []error{err}
+	situation, err := k.situation(ctx)
+	if err != nil {
+		return reconcile.Result{}, errors.Join(append(failed, err)...)
 	}
-	situation := Situation{
-		CA:     certs.CAIn(&secret), // what cannot sign is replaced, and is no reason to forget the CA before
-		Bundle: func(ca, present []byte) []byte { return k.Bundle(ca, present, certs.Written(&secret)) },
-		Paths:  k.Paths,
-	}
-	if situation.Answered, err = k.answered(ctx); err != nil {
-		return reconcile.Result{}, err
-	}
-	var trusted [][]byte
 	var lacking []string
-	var failed []error
-	unread := false
-	for _, kind := range []string{Mutating, Validating} {
-		live, said, err := k.keep(ctx, kind, situation)
-		unread = unread || live == nil && err != nil
-		trusted = append(trusted, Bundles(live)...)
+	for _, kind := range kinds() {
+		c, read := live[kind]
+		if !read {
+			continue
+		}
+		said, err := k.keep(ctx, kind, c, situation)
 		lacking, failed = append(lacking, said...), append(failed, err)
-		if kind == Mutating && live != nil && err == nil {
+		if kind == Mutating && c != nil && err == nil {
 			failed = append(failed, k.retire(ctx))
 		}
-	}
-	if !unread { // a configuration that could not be read still trusts what it did
-		k.Trust(trusted...)
 	}
 	k.say(lacking)
 	if len(lacking) > 0 {
@@ -132,35 +124,82 @@ func (k *Keeper) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	return reconcile.Result{}, errors.Join(failed...)
 }
 
-// keep does what is to be done with the configuration of one kind. It returns the configuration as it was, and what is
-// lacking.
+func kinds() []string { return []string{Mutating, Validating} }
+
+// inForce returns the configurations by their kinds, nil where there is none, and tells Trust of their bundles. One
+// that cannot be read is not among them, and nothing is told then: the API server goes on trusting what it did.
+func (k *Keeper) inForce(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+	live := map[string]*unstructured.Unstructured{}
+	var trusted [][]byte
+	var failed []error
+	for _, kind := range kinds() {
+		c, err := k.read(ctx, kind, NameOf(kind))
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		live[kind] = c
+		trusted = append(trusted, Bundles(c)...)
+	}
+	if len(failed) == 0 {
+		k.Trust(trusted...)
+	}
+	if all := bytes.Join(trusted, []byte("\n")); certs.Readable(all) {
+		k.before = all
+	}
+	return live, errors.Join(failed...)
+}
+
+// situation returns what decides.
+func (k *Keeper) situation(ctx context.Context) (Situation, error) {
+	var secret corev1.Secret
+	err := k.Client.Get(ctx, client.ObjectKey{Namespace: k.Namespace, Name: certs.SecretName}, &secret)
+	if client.IgnoreNotFound(err) != nil {
+		return Situation{}, fmt.Errorf("read the CA: %w", err)
+	}
+	written := certs.Written(&secret)
+	s := Situation{Paths: k.Paths, Bundle: func(ca, present []byte) []byte {
+		switch {
+		case !certs.Readable(present):
+			return certs.MergeBundles(ca, k.before, written)
+		case k.Keeping == certs.CertManager:
+			return present
+		}
+		return certs.MergeBundles(ca, present, written)
+	}}
+	// What cannot sign is replaced, and is no reason to forget the CA before.
+	if s.CA, err = certs.CAIn(&secret); err != nil {
+		s.NoCA = err.Error()
+	}
+	s.Answered, err = k.answered(ctx)
+	return s, err
+}
+
+// keep does what is to be done with the configuration of one kind. It returns what is lacking.
 func (k *Keeper) keep(
-	ctx context.Context, kind string, s Situation,
-) (live *unstructured.Unstructured, lacking []string, err error) {
+	ctx context.Context, kind string, live *unstructured.Unstructured, s Situation,
+) (lacking []string, err error) {
 	name := NameOf(kind)
 	template, err := k.read(ctx, kind, name+TemplateSuffix)
 	if err != nil {
-		return nil, nil, err
-	}
-	if live, err = k.read(ctx, kind, name); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	do, wanted, said := Decide(template, live, s)
 	if said != "" {
 		lacking = append(lacking, said)
 	}
 	if do == Keep {
-		return live, lacking, nil
+		return lacking, nil
 	}
 	err = k.write(ctx, do, wanted)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
-		return live, lacking, nil // another replica was first; we are called again with what it wrote
+		return lacking, nil // another replica was first; we are called again with what it wrote
 	}
 	if err != nil {
-		return live, lacking, fmt.Errorf("%s %s %s: %w", do, kind, name, err)
+		return lacking, fmt.Errorf("%s %s %s: %w", do, kind, name, err)
 	}
 	k.Log.Info("Wrote webhook configuration", "action", do, "kind", kind, "name", name)
-	return live, lacking, nil
+	return lacking, nil
 }
 
 // retire deletes the mutating configuration of an earlier release, which had another name, and first its template: its

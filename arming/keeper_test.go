@@ -96,8 +96,7 @@ func newStage(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) s
 	server := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).WithInterceptorFuncs(funcs)
 	return stage{t: t, Keeper: &Keeper{
 		Client: server.Build(), Namespace: "ns", Service: "s", Trust: func(...[]byte) {},
-		Bundle: func(ca, present []byte, _ time.Time) []byte { return onlyCA(ca, present) },
-		Paths:  []string{"/a"}, Log: logr.Discard(),
+		Paths: []string{"/a"}, Log: logr.Discard(),
 	}}
 }
 
@@ -226,7 +225,6 @@ func TestACAByAnotherNameIsTrustedForAWhileAfterTheSecretWasWritten(t *testing.T
 			secret := caSecret(t)
 			secret.CreationTimestamp = metav1.NewTime(time.Now().Add(-tc.ago))
 			s := newStage(t, interceptor.Funcs{}, append(templates(t), secret, inForce(t, Validating, []byte(before)))...)
-			s.Bundle = certs.MergeBundles
 			for range 2 {
 				_, err := s.Reconcile(t.Context(), reconcile.Request{})
 				require.NoError(t, err)
@@ -260,12 +258,104 @@ func TestATrustThatCannotBeReadIsNotForgotten(t *testing.T) {
 				_, err := s.Reconcile(t.Context(), reconcile.Request{})
 				require.NoError(t, err)
 				require.Len(t, told, 1)
-				assert.Len(t, told[0], 2, "a bundle of each")
+				require.Len(t, told[0], 2, "a bundle of each")
 				unreadable = true
 				_, err = s.Reconcile(t.Context(), reconcile.Request{})
 				require.ErrorIs(t, err, overloaded)
-				assert.Len(t, told, 1)
+				for _, bundles := range told {
+					assert.Len(t, bundles, 2)
+				}
 			})
 		}
+	}
+}
+
+// Somebody deletes what is in force, or empties it, and makes it anew by kubectl, Helm or a GitOps controller. Replicas
+// may still serve what a CA before signed, and a webhook that a release adds is called at once as well.
+func TestTheCABeforeIsTrustedByWhatIsMadeAnew(t *testing.T) {
+	before := secretOf(t, certs.SecretName).Data[corev1.TLSCertKey]
+	spoil := func(bundle string) func(*testing.T, stage, *unstructured.Unstructured) {
+		return func(t *testing.T, s stage, c *unstructured.Unstructured) {
+			setBundle(webhooksOf(c)[0], []byte(bundle))
+			require.NoError(t, s.Client.Update(t.Context(), c))
+		}
+	}
+	for _, keeping := range []certs.Keeping{certs.BuiltIn, certs.CertManager} {
+		for name, tc := range map[string]struct {
+			kinds []string
+			do    func(*testing.T, stage, *unstructured.Unstructured)
+			fresh bool // a replica that has just begun looks at it
+		}{
+			"both were deleted":          {kinds: kinds(), do: remove},
+			"both were emptied":          {kinds: kinds(), do: spoil("")},
+			"both were overwritten":      {kinds: kinds(), do: spoil("rubbish")},
+			"validating was deleted":     {kinds: []string{Validating}, do: remove, fresh: true},
+			"mutating was deleted":       {kinds: []string{Mutating}, do: remove, fresh: true},
+			"mutating was overwritten":   {kinds: []string{Mutating}, do: spoil("rubbish"), fresh: true},
+			"a webhook came, or changed": {kinds: []string{Validating}, do: rename},
+		} {
+			t.Run(string(keeping)+", "+name, func(t *testing.T) {
+				current := caSecret(t)
+				s := newStage(t, interceptor.Funcs{}, append(
+					templates(t), current, endpoint("s", new(true)), inForce(t, Mutating, before), inForce(t, Validating, before),
+				)...)
+				s.Keeping = keeping
+				if !tc.fresh {
+					_, err := s.Reconcile(t.Context(), reconcile.Request{})
+					require.NoError(t, err)
+				}
+				for _, kind := range tc.kinds {
+					c, err := s.read(t.Context(), kind, NameOf(kind))
+					require.NoError(t, err)
+					tc.do(t, s, c)
+				}
+				for range 2 {
+					_, err := s.Reconcile(t.Context(), reconcile.Request{})
+					require.NoError(t, err)
+				}
+				for _, kind := range tc.kinds {
+					c, err := s.read(t.Context(), kind, NameOf(kind))
+					require.NoError(t, err)
+					require.Len(t, Bundles(c), 1)
+					for _, ca := range [][]byte{current.Data[corev1.TLSCertKey], before} {
+						assert.Contains(t, string(Bundles(c)[0]), string(ca), kind)
+					}
+				}
+			})
+		}
+	}
+}
+
+func remove(t *testing.T, s stage, c *unstructured.Unstructured) {
+	require.NoError(t, s.Client.Delete(t.Context(), c))
+}
+
+func rename(t *testing.T, s stage, c *unstructured.Unstructured) {
+	webhooksOf(c)[0]["name"] = "of another release"
+	require.NoError(t, s.Client.Update(t.Context(), c))
+}
+
+func TestWhatIsWrongWithTheCAIsSaid(t *testing.T) {
+	for name, tc := range map[string]struct {
+		objects []client.Object
+		want    string
+	}{
+		"there is none": {want: "there is no CA yet"},
+		"its key is another one's": {
+			objects: []client.Object{func() *corev1.Secret {
+				secret := caSecret(t)
+				secret.Data[corev1.TLSPrivateKeyKey] = caSecret(t).Data[corev1.TLSPrivateKeyKey]
+				return secret
+			}()},
+			want: "the CA in the Secret bridgehead-ca cannot be used: tls: private key does not match public key",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, interceptor.Funcs{}, append(templates(t), tc.objects...)...)
+			result, err := s.Reconcile(t.Context(), reconcile.Request{})
+			require.NoError(t, err)
+			assert.Equal(t, wait, result.RequeueAfter)
+			assert.Contains(t, s.said, tc.want)
+		})
 	}
 }

@@ -46,15 +46,15 @@ func mergeBundles(current, present []byte, written, now time.Time) []byte {
 	}
 	kept, recent := 0, 0
 	for _, ca := range certificatesIn(present) {
-		encoded := bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}))
+		text := bytes.TrimSpace(encoded(ca))
 		counted, most := &kept, maxBefore
 		if now.Sub(ca.NotBefore) < recentTime {
 			counted, most = &recent, maxRecent
 		}
-		if *counted == most || !ours(ca) || now.After(ca.NotAfter) || bytes.Contains(merged, encoded) {
+		if *counted == most || !ours(ca) || now.After(ca.NotAfter) || bytes.Contains(merged, text) {
 			continue
 		}
-		merged = append(append(bytes.Clone(merged), '\n'), encoded...)
+		merged = append(append(bytes.Clone(merged), '\n'), text...)
 		*counted++
 	}
 	return append(bytes.Clone(merged), '\n')
@@ -72,6 +72,14 @@ func certificatesIn(bundle []byte) []*x509.Certificate {
 	return found
 }
 
+// Readable reports whether there is a certificate in a bundle that can be read.
+func Readable(bundle []byte) bool { return len(certificatesIn(bundle)) > 0 }
+
+// encoded returns a certificate in PEM.
+func encoded(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
 // Written returns when a Secret was last written, as the API server says.
 func Written(secret *corev1.Secret) time.Time {
 	last := secret.CreationTimestamp.Time
@@ -81,15 +89,6 @@ func Written(secret *corev1.Secret) time.Time {
 		}
 	}
 	return last
-}
-
-// Injected returns the caBundle of a webhook whose bundle cert-manager's cainjector keeps: what is present, and the
-// current CA where there is none yet, so that a webhook can be called from the moment when it is in force.
-func Injected(current, present []byte, _ time.Time) []byte {
-	if len(bytes.TrimSpace(present)) > 0 { // manifests that wait for cainjector may have a line break there
-		return present
-	}
-	return current
 }
 
 func later(a, b time.Time) time.Time {

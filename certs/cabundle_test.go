@@ -11,12 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestABundleThatCainjectorHasYetToWriteIsTheCA(t *testing.T) {
-	for present, want := range map[string]string{"": "CA", "\n": "CA", "another": "another"} {
-		assert.Equal(t, want, string(Injected([]byte("CA"), []byte(present), time.Time{})), "%q", present)
-	}
-}
-
 func TestASecretWasWrittenWhenTheLastOneWroteIt(t *testing.T) {
 	at := func(hour int) metav1.Time { return metav1.Date(2026, 1, 1, hour, 0, 0, 0, time.UTC) }
 	entry := func(hour int) metav1.ManagedFieldsEntry { return metav1.ManagedFieldsEntry{Time: new(at(hour))} }

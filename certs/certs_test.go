@@ -121,7 +121,7 @@ func TestMergeBundles(t *testing.T) {
 	t.Run("CAs that were made just now are kept beside them, up to fifty", func(t *testing.T) {
 		many := []*testCA{current}
 		for range maxRecent + 1 {
-			fresh := &testCA{}
+			fresh := &testCA{made: maxSkew} // as those say that replicas make
 			fresh.replace(t, caName, time.Hour)
 			many = append(many, fresh)
 		}
@@ -151,11 +151,11 @@ func TestSourceServesTheOldCertificateUntilTheNewCAIsTrusted(t *testing.T) {
 	source := &Source{leaf: &cmtls.DynamicSource{DNSNames: []string{"webhook.ns.svc"}, Authority: ca}}
 	_, err := source.GetCertificate(nil)
 	require.Error(t, err, "there is none yet")
-	assert.False(t, source.Ready())
+	require.ErrorContains(t, source.Check(), "the certificate is not loaded yet")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- source.Start(ctx) }()
-	waitFor(t, source.Ready)
+	waitFor(t, source.leaf.Healthy)
 	first, err := source.GetCertificate(nil)
 	require.NoError(t, err)
 	source.Trust(ca.pem())
@@ -199,7 +199,7 @@ func TestSourceServesARenewedCertificateOnceClocksBehindTakeIt(t *testing.T) {
 				ended := make(chan error, 1)
 				ctx, stop := context.WithCancel(t.Context())
 				go func() { ended <- source.Start(ctx) }()
-				waitFor(t, source.Ready)
+				waitFor(t, source.leaf.Healthy)
 				first, err := source.GetCertificate(nil)
 				require.NoError(t, err)
 				assert.Equal(t, first.Leaf.NotAfter, source.NotAfter())
@@ -232,7 +232,7 @@ func started(t *testing.T, ca *testCA) (*Source, *tls.Certificate) {
 		stop()
 		assert.NoError(t, <-ended)
 	})
-	waitFor(t, source.Ready)
+	waitFor(t, source.leaf.Healthy)
 	first, err := source.GetCertificate(nil)
 	require.NoError(t, err)
 	return source, first
@@ -260,6 +260,31 @@ func TestExpiryIsToldOfWhatWouldBeServedNow(t *testing.T) {
 	require.NotSame(t, first, latest)
 	assert.Equal(t, latest.Leaf.NotAfter, source.NotAfter())
 	assert.Same(t, latest, source.served)
+}
+
+// Others answer meanwhile, with what is trusted.
+func TestAReplicaWaitsUntilTheWebhooksTrustWhatItServes(t *testing.T) {
+	ca, before := newCA(t, caName, time.Hour), newCA(t, caName, time.Hour)
+	source, _ := started(t, ca)
+	require.ErrorContains(t, source.Check(), "are being read", "nobody has looked at the webhooks")
+	for _, tc := range []struct {
+		name    string
+		bundles [][]byte
+		ready   bool
+	}{
+		{name: "none is in force", ready: true},
+		{name: "none of them trusts it", bundles: [][]byte{before.pem(), before.pem()}},
+		{name: "one of them trusts it", bundles: [][]byte{ca.pem(), before.pem()}},
+		{name: "all of them trust it", bundles: [][]byte{ca.pem(), append(before.pem(), ca.pem()...)}, ready: true},
+		{name: "one has no bundle", bundles: [][]byte{ca.pem(), nil}},
+	} {
+		source.Trust(tc.bundles...)
+		if err := source.Check(); tc.ready {
+			assert.NoError(t, err, tc.name)
+		} else {
+			assert.ErrorContains(t, err, "do not trust the CA of", tc.name)
+		}
+	}
 }
 
 func TestSourceDoesNotWaitForClocksWhenWhatItServesIsNotTrustedAnymore(t *testing.T) {

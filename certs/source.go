@@ -11,6 +11,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +29,7 @@ const (
 	caName = "bridgehead-ca"
 	// leafLife is how long a replica's certificate lasts; it is replaced after two thirds of that.
 	leafLife = 7 * 24 * time.Hour
-	// caLife is how long the CA lasts; it is replaced after two thirds of that.
+	// caLife is how long the CA lasts; it is replaced after three fifths of that.
 	caLife = 365 * 24 * time.Hour
 	// maxSkew is how far the clock of an API server may be behind ours: certificates are valid from so long ago, and a new
 	// one is served only when such a clock takes it and its CA, too. The one before is good for a third of leafLife yet.
@@ -54,34 +56,38 @@ const (
 // Source keeps serving the certificate signed by the old one until it is told, by Trust, that the API server knows the
 // new one.
 type Source struct {
-	leaf *cmtls.DynamicSource
+	leaf     *cmtls.DynamicSource
+	follower *follower // nil where the CA is built in
 
 	// mu guards what follows. Methods whose names end in Locked are called with it held, the others without.
 	mu         sync.Mutex
+	signed     *tls.Certificate   // what was signed last
+	latest     *tls.Certificate   // the same, with what is shown with it
 	candidates []*tls.Certificate // those that were trusted when they were the latest, the latest last
 	served     *tls.Certificate
 	bundles    [][]byte
-	trusted    [][]*x509.Certificate                      // the CAs of every bundle
-	known      []*x509.Certificate                        // those of all bundles
-	since      map[string]time.Time                       // when a CA was first seen in every bundle, by the ID of its key
-	signers    map[*tls.Certificate][][]*x509.Certificate // those of every bundle that signed a certificate
+	trusted    [][]*x509.Certificate                    // the CAs of every bundle
+	known      []*x509.Certificate                      // those of all bundles
+	since      map[string]time.Time                     // when a CA was first seen in every bundle, by what it is in DER
+	signers    map[*tls.Certificate][]*x509.Certificate // those that signed a certificate; nil until bundles are told of
 }
 
 // NewSource returns the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA
 // is BuiltIn, the Secret is made if it is not there.
 func NewSource(cfg *rest.Config, keeping Keeping, namespace string, dnsNames ...string) *Source {
-	var ca cmtls.Authority = &follower{config: cfg, namespace: namespace, name: SecretName}
-	if keeping == BuiltIn {
-		ca = backdating{&authority.DynamicAuthority{
-			RESTConfig:      cfg,
-			SecretNamespace: namespace,
-			SecretName:      SecretName,
-			SecretLabels:    map[string]string{"app.kubernetes.io/part-of": "bridgehead"},
-			CommonName:      caName,
-			LeafDuration:    leafLife,
-			CADuration:      caLife,
-		}}
+	if keeping == CertManager {
+		ca := &follower{config: cfg, namespace: namespace}
+		return &Source{leaf: &cmtls.DynamicSource{DNSNames: dnsNames, Authority: ca}, follower: ca}
 	}
+	ca := backdating{&authority.DynamicAuthority{
+		RESTConfig:      cfg,
+		SecretNamespace: namespace,
+		SecretName:      SecretName,
+		SecretLabels:    map[string]string{"app.kubernetes.io/part-of": "bridgehead"},
+		CommonName:      caName,
+		LeafDuration:    leafLife,
+		CADuration:      caLife,
+	}}
 	return &Source{leaf: &cmtls.DynamicSource{DNSNames: dnsNames, Authority: ca}}
 }
 
@@ -91,19 +97,44 @@ func (s *Source) Start(ctx context.Context) error { return s.leaf.Start(ctx) }
 // NeedLeaderElection implements manager.LeaderElectionRunnable: every replica has a certificate.
 func (*Source) NeedLeaderElection() bool { return false }
 
-// Ready reports whether there is a certificate to serve.
-func (s *Source) Ready() bool { return s.leaf.Healthy() }
+// Check returns why webhooks cannot be answered yet, or nil: there is no certificate, or a webhook in force does not
+// trust the CA that signed it. When certificates are valid is not looked at: that is up to the clocks of API servers.
+func (s *Source) Check() error {
+	served, err := s.GetCertificate(nil)
+	if err != nil {
+		if s.follower != nil {
+			err = cmp.Or(s.follower.why(), errNoCA)
+		}
+		return fmt.Errorf("the certificate is not loaded yet: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.signers == nil {
+		return errors.New("the CAs that the webhooks in force trust are being read")
+	}
+	signers := s.signersLocked(served)
+	if slices.ContainsFunc(s.trusted, func(bundle []*x509.Certificate) bool { return !shares(bundle, signers, anytime) }) {
+		return errors.New("the webhooks in force do not trust the CA of the certificate yet")
+	}
+	return nil
+}
 
 // GetCertificate is to be tls.Config.GetCertificate.
 func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	latest, err := s.leaf.GetCertificate(hello)
+	signed, err := s.leaf.GetCertificate(hello)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.served != latest {
-		s.served = s.nextLocked(latest, time.Now())
+	if s.signed != signed {
+		s.signed, s.latest = signed, signed
+		if s.follower != nil {
+			s.latest = s.follower.show(signed)
+		}
+	}
+	if s.served != s.latest {
+		s.served = s.nextLocked(s.latest, time.Now())
 	}
 	return s.served, nil
 }
@@ -112,18 +143,18 @@ func (s *Source) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 func (s *Source) Trust(bundles ...[]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.EqualFunc(bundles, s.bundles, bytes.Equal) {
+	if s.signers != nil && slices.EqualFunc(bundles, s.bundles, bytes.Equal) {
 		return
 	}
 	s.bundles, s.trusted, s.known = bundles, nil, certificatesIn(bytes.Join(bundles, []byte("\n")))
 	for _, bundle := range bundles {
 		s.trusted = append(s.trusted, certificatesIn(bundle))
 	}
-	s.signers = map[*tls.Certificate][][]*x509.Certificate{}
+	s.signers = map[*tls.Certificate][]*x509.Certificate{}
 	since := map[string]time.Time{}
 	for _, ca := range s.known {
 		lacks := func(bundle []*x509.Certificate) bool { return !slices.ContainsFunc(bundle, ca.Equal) }
-		if id := string(ca.SubjectKeyId); !slices.ContainsFunc(s.trusted, lacks) {
+		if id := string(ca.Raw); !slices.ContainsFunc(s.trusted, lacks) {
 			since[id] = cmp.Or(s.since[id], time.Now())
 		}
 	}
@@ -166,14 +197,17 @@ func last(of []*tls.Certificate, wanted func(*tls.Certificate) bool) *tls.Certif
 // spreadLocked reports whether API servers have had the time to hear of the CA that signed a certificate. While nobody
 // told which CAs they trust, nobody is waited for.
 func (s *Source) spreadLocked(c *tls.Certificate, now time.Time) bool {
-	since, seen := s.since[string(c.Leaf.AuthorityKeyId)]
-	return len(s.bundles) == 0 || seen && now.Sub(since) >= spreadTime
+	heard := func(ca *x509.Certificate) bool {
+		since, seen := s.since[string(ca.Raw)]
+		return seen && now.Sub(since) >= spreadTime
+	}
+	return len(s.bundles) == 0 || slices.ContainsFunc(s.signersLocked(c), heard)
 }
 
 // behindLocked returns how many CAs are trusted that are not older than the one that signed a certificate.
 func (s *Source) behindLocked(c *tls.Certificate) (newer int) {
-	signed := func(ca *x509.Certificate) bool { return bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) }
-	own := slices.IndexFunc(s.known, signed)
+	signers := s.signersLocked(c)
+	own := slices.IndexFunc(s.known, func(ca *x509.Certificate) bool { return slices.ContainsFunc(signers, ca.Equal) })
 	if own < 0 {
 		return 0 // it is not trusted at all
 	}
@@ -195,31 +229,46 @@ func skewFor(life time.Duration) time.Duration { return min(maxSkew, life/skewSh
 // nobody told which CAs it trusts, only the time is asked.
 func (s *Source) trustsLocked(c *tls.Certificate, now time.Time) bool {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
-	return valid(c.Leaf) && !slices.ContainsFunc(s.signersLocked(c), func(bundle []*x509.Certificate) bool {
-		return !slices.ContainsFunc(bundle, valid)
+	signers := s.signersLocked(c)
+	return valid(c.Leaf) && !slices.ContainsFunc(s.trusted, func(bundle []*x509.Certificate) bool {
+		return !shares(bundle, signers, valid)
 	})
 }
 
-// signersLocked returns the CAs of every bundle that signed a certificate. A signature is checked once: that takes
-// milliseconds, and is asked for with every connection.
-func (s *Source) signersLocked(c *tls.Certificate) [][]*x509.Certificate {
+// shares reports whether a bundle has one of the signers that is as wanted.
+func shares(bundle, signers []*x509.Certificate, wanted func(*x509.Certificate) bool) bool {
+	return slices.ContainsFunc(signers, func(ca *x509.Certificate) bool {
+		return wanted(ca) && slices.ContainsFunc(bundle, ca.Equal)
+	})
+}
+
+func anytime(*x509.Certificate) bool { return true }
+
+// signersLocked returns the CAs of all bundles that signed a certificate, or what is shown with it. A signature is
+// checked once: that takes milliseconds, and is asked for with every connection.
+func (s *Source) signersLocked(c *tls.Certificate) []*x509.Certificate {
 	if signers, known := s.signers[c]; known {
 		return signers
 	}
-	other := func(ca *x509.Certificate) bool {
-		return !bytes.Equal(ca.SubjectKeyId, c.Leaf.AuthorityKeyId) || c.Leaf.CheckSignatureFrom(ca) != nil
+	shown := []*x509.Certificate{c.Leaf}
+	for _, der := range c.Certificate[min(1, len(c.Certificate)):] {
+		if above, err := x509.ParseCertificate(der); err == nil {
+			shown = append(shown, above)
+		}
 	}
-	signed := slices.DeleteFunc(slices.Clone(s.known), other)
-	var signers [][]*x509.Certificate
-	for _, bundle := range s.trusted {
-		signers = append(signers, slices.DeleteFunc(slices.Clone(bundle), func(ca *x509.Certificate) bool {
-			return !slices.ContainsFunc(signed, ca.Equal)
-		}))
-	}
+	signers := slices.DeleteFunc(slices.Clone(s.known), func(ca *x509.Certificate) bool {
+		return !slices.ContainsFunc(shown, func(c *x509.Certificate) bool { return signs(ca, c) })
+	})
 	if s.signers != nil {
 		s.signers[c] = signers
 	}
 	return signers
+}
+
+// signs reports whether a CA signed a certificate. Those are not looked at that name another one.
+func signs(ca, c *x509.Certificate) bool {
+	named := len(c.AuthorityKeyId) > 0 && len(ca.SubjectKeyId) > 0
+	return (!named || bytes.Equal(c.AuthorityKeyId, ca.SubjectKeyId)) && c.CheckSignatureFrom(ca) == nil
 }
 
 // NotAfter returns when the certificate expires that a connection made now is served; the zero time while there is

@@ -40,7 +40,6 @@ func (r *replica) readyz() http.HandlerFunc {
 			ok  bool
 			not string
 		}{
-			{r.source.Ready(), "the certificate is not loaded yet"},
 			{r.feed.Synced(), "the blocks of the ledger are being read"},
 			{r.sources.NADs.Ready(), "the networks that pods name are being read"},
 			{r.sources.Bridges.Ready(), "the bridges of nodes and policies are being read"},
@@ -53,7 +52,7 @@ func (r *replica) readyz() http.HandlerFunc {
 				waiting = append(waiting, check.not)
 			}
 		}
-		for _, check := range []error{r.gate.Check(), r.neighbours.Check(request.Context())} {
+		for _, check := range []error{r.source.Check(), r.gate.Check(), r.neighbours.Check(request.Context())} {
 			if check != nil {
 				waiting = append(waiting, check.Error())
 			}

@@ -134,14 +134,10 @@ func (r *replica) sourcesOf(nads *webhooks.NADWatch, objects janitor.Objects) we
 
 // register has the manager run the parts.
 func (r *replica) register(mgr manager.Manager) error {
-	bundle := certs.MergeBundles
-	if certs.Keeping(r.options.CA) == certs.CertManager {
-		bundle = certs.Injected
-	}
 	keeper := &arming.Keeper{
 		Client: r.direct, Namespace: r.options.Namespace,
 		Service: arming.Service, Trust: r.source.Trust, Paths: r.paths(),
-		Bundle: bundle, Log: r.log.WithName("arming"),
+		Keeping: certs.Keeping(r.options.CA), Log: r.log.WithName("arming"),
 	}
 	if err := keeper.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up webhook configurations: %w", err)

@@ -5,6 +5,7 @@ package stories
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestANewCADoesNotFailOneRequest(t *testing.T) {
 			if keeping == certs.CertManager {
 				replaceEvery20Seconds(t, s, clients)
 			} else {
-				for range rotations - 4 { // the faults below make four more
+				for range rotations - 5 { // the faults below make five more
 					requireNewCA(t, s, clients, func() { spoilSecret(t, s, nil) })
 				}
 			}
@@ -54,6 +55,10 @@ func TestANewCADoesNotFailOneRequest(t *testing.T) {
 				"replaced": func(secret *corev1.Secret) { secret.Data[corev1.TLSCertKey] = []byte("rubbish") },
 				"without its key": func(secret *corev1.Secret) {
 					secret.Data[corev1.TLSPrivateKeyKey] = []byte("rubbish")
+				},
+				"with a key as openssl ecparam writes it": func(secret *corev1.Secret) {
+					parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 5, 43, 129, 4, 0, 34}})
+					secret.Data[corev1.TLSPrivateKeyKey] = append(parameters, secret.Data[corev1.TLSPrivateKeyKey]...)
 				},
 			} {
 				t.Log("the Secret is", name)
@@ -112,7 +117,11 @@ func caIn(t *testing.T, s *suite.Suite) []byte {
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: "bridgehead-system", Name: certs.SecretName}
 	require.NoError(t, client.IgnoreNotFound(s.Client.Get(t.Context(), key, &secret)))
-	return certs.CAIn(&secret)
+	ca, err := certs.CAIn(&secret)
+	if err != nil {
+		return nil
+	}
+	return ca
 }
 
 // spoilSecret writes something else into the Secret of the CA, or deletes it.

@@ -12,13 +12,11 @@ import (
 	"time"
 
 	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
 
-// signTimeout bounds the read of the CA that a certificate is signed with.
-const signTimeout = 10 * time.Second
+// keepTimeout bounds a look at the CA, and what is written then.
+const keepTimeout = 10 * time.Second
 
 // A backdating authority signs as the one it is made of does, but for when certificates begin to be valid: maxSkew ago.
 // A replica whose clock is ahead of the API server's would else be refused by it for as long, from its start.
@@ -26,32 +24,22 @@ type backdating struct {
 	*authority.DynamicAuthority
 }
 
-// Sign implements cert-manager's Authority.
+// Sign implements cert-manager's Authority. It is asked again and again while it fails, so that a CA that cannot sign
+// is replaced here as soon as somebody wrote it.
 func (b backdating) Sign(template *x509.Certificate) (*x509.Certificate, error) {
+	clients, err := kubernetes.NewForConfig(b.RESTConfig)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	ca, err := b.keep(context.Background(), clients, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	signed, err := b.DynamicAuthority.Sign(template)
 	if err != nil {
 		return nil, err
 	}
-	ca, err := b.ca()
-	if err != nil {
-		return nil, fmt.Errorf("read the CA to sign with: %w", err)
-	}
 	return backdate(signed, template, ca)
-}
-
-// ca returns the CA in the Secret.
-func (b backdating) ca() (tls.Certificate, error) {
-	clients, err := kubernetes.NewForConfig(b.RESTConfig)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), signTimeout)
-	defer cancel()
-	secret, err := clients.CoreV1().Secrets(b.SecretNamespace).Get(ctx, b.SecretName, metav1.GetOptions{})
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 }
 
 // backdate signs a certificate once more, valid from maxSkew before. It fails if another CA signed it: that one is
