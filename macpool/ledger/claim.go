@@ -6,16 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
-
-// maxGone is how many holders of an address one request finds gone: all that shared it, or collided, may be. If there
-// are more, it is refused for now: the janitor frees them.
-const maxGone = 4
 
 // claims is how far the explicit part of a request has come.
 type claims struct {
@@ -147,39 +141,6 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	return out
 }
 
-// claimOrContest writes a claim. An address that another replica has reserved is asked for first.
-func (l *Ledger) claimOrContest(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
-	began := l.clock.Now()
-	renewal, err = l.tryClaim(ctx, c)
-	var reserved *macpool.ReservedError
-	if errors.As(err, &reserved) {
-		return l.contest(ctx, c, began)
-	}
-	return renewal, err
-}
-
-// checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the addresses.
-func (l *Ledger) checkUnborn(ctx context.Context, r macpool.Request) error {
-	holders := map[macpool.MAC]macpool.Holder{}
-	for _, a := range r.Asks {
-		if a.MAC != (macpool.MAC{}) {
-			holders[a.MAC] = macpool.Holder{Object: r.Holder, Interface: a.Interface}
-		}
-	}
-	if !r.Again || len(holders) == 0 {
-		return nil
-	}
-	had, err := l.objects.Having(ctx, r.Holder, slices.Collect(maps.Keys(holders))...)
-	if err != nil {
-		return fmt.Errorf("look whether %s came to exist: %w", r.Holder, err)
-	}
-	var taken []error
-	for _, m := range had {
-		taken = append(taken, &macpool.TakenError{MAC: m, Holder: holders[m], Asker: r.Holder})
-	}
-	return errors.Join(taken...)
-}
-
 // tryClaim writes a claim together with others on the same block. It reports whether the object held the address
 // before.
 func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
@@ -255,121 +216,6 @@ func (l *Ledger) lentToAnotherLocked(c macpool.Claim) error {
 		return &macpool.TakenError{MAC: c.MAC, Holder: given.holder, Asker: c.Holder.Object}
 	}
 	return nil
-}
-
-// checkTaken looks whether the holder that a refusal would name still has the address, after so many looks at others.
-// If it has given it up for good it notes in c that it makes room and returns nil.
-func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError, looks int) error {
-	if looks >= maxGone {
-		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: "was given up by several holders and is being freed"}
-	}
-	holder := taken.Holder.Object
-	has, err := l.has(ctx, holder, c.MAC)
-	if err != nil {
-		return err
-	}
-	if has {
-		return taken
-	}
-	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
-	if !ok && l.isLent(c.MAC, holder) {
-		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: why(c.Holder.Object, holder), Holder: holder}
-	}
-	if !ok {
-		return nil // freed meanwhile
-	}
-	if age := l.clock.Since(hold.Seen); age < l.Grace {
-		if err := l.checkOthers(ctx, *c, hold); err != nil {
-			return err
-		}
-		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder), Holder: holder}
-	}
-	c.Gone = append(c.Gone, hold)
-	return nil
-}
-
-// checkOthers refuses a claim for good where another than one holder, which is gone but not for long enough, has the
-// address and keeps it: to wait would be in vain.
-func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.Hold) error {
-	known := l.cache.block(c.MAC.Prefix())
-	c.Gone = append(slices.Clone(c.Gone), gone)
-	for range maxGone {
-		var taken *macpool.TakenError
-		if !errors.As(known.Clone().Claim(c), &taken) {
-			return nil
-		}
-		switch has, err := l.has(ctx, taken.Holder.Object, c.MAC); {
-		case err != nil:
-			return err
-		case has:
-			return taken
-		}
-		other, _ := known.Entry(c.MAC).HoldOf(taken.Holder.Object)
-		c.Gone = append(c.Gone, other)
-	}
-	return nil
-}
-
-// why says to who asks for it why an address is not free yet although its holder has not got it.
-func why(asker, holder macpool.Object) string {
-	return "is held by " + holder.NameFor(asker) + ", which does not exist or does not have this address: it was deleted or changed just now, or is about to be written"
-}
-
-func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lent, ok := l.memory.lent[m]
-	return ok && lent.holder.Object == o
-}
-
-// contest asks the replica that reserved an address for it, and waits a moment for the outcome: the replica records
-// whom it lent the address to, or gives it up. The store said after began that nobody holds the address.
-func (l *Ledger) contest(ctx context.Context, c *macpool.Claim, began time.Time) (renewal bool, err error) {
-	m := c.MAC
-	l.writer.enqueue(
-		m.Prefix(),
-		change{apply: func(b *macpool.Block) error { b.Contest(m); return nil }, done: func(*macpool.Block, error) {}},
-	)
-	deadline := l.clock.NewTimer(contestFor)
-	defer deadline.Stop()
-	for {
-		changed := l.cache.change()
-		if e := l.cache.block(m.Prefix()).Entry(m); e.Reservation.Replica == "" || len(e.Holds) > 0 {
-			if l.takeAnswer(e, *c, began) {
-				return true, nil
-			}
-			renewal, err = l.tryClaim(ctx, c)
-			var reserved *macpool.ReservedError
-			if !errors.As(err, &reserved) {
-				return renewal, err
-			}
-		}
-		select {
-		case <-changed:
-		case <-deadline.C():
-			return false, &macpool.BusyError{
-				MAC:   m,
-				After: time.Second,
-				Why:   "is set aside for automatic assignment and is being released",
-			}
-		case <-ctx.Done():
-			return false, fmt.Errorf("wait for %s: %w", m, ctx.Err())
-		}
-	}
-}
-
-// takeAnswer reports whether the replica that was asked has recorded that it lent the address to the very interface
-// that asks. Such a hold was written after began and is as good as one that this replica wrote then: it is remembered
-// as such and not renewed. A second look at a creation is not answered so: it uses the hold up.
-func (l *Ledger) takeAnswer(e macpool.Entry, c macpool.Claim, began time.Time) bool {
-	replica, ok := l.lease.Replica()
-	hold, held := e.HoldOf(c.Holder.Object)
-	if !ok || c.Again || !held || hold.Interface != c.Holder.Interface {
-		return false
-	}
-	c.Replica, c.Since = replica, hold.Since
-	l.noteRecorded(c, began)
-	return true
 }
 
 // takeBack undoes claims of a request that failed.

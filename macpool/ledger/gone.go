@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+// maxGone is how many holders of an address one request finds gone: all that shared it, or collided, may be. If there
+// are more, it is refused for now: the janitor frees them.
+const maxGone = 4
+
+// checkUnborn refuses a second look at a creation that is over: an object that it may have been of has the addresses.
+func (l *Ledger) checkUnborn(ctx context.Context, r macpool.Request) error {
+	holders := map[macpool.MAC]macpool.Holder{}
+	for _, a := range r.Asks {
+		if a.MAC != (macpool.MAC{}) {
+			holders[a.MAC] = macpool.Holder{Object: r.Holder, Interface: a.Interface}
+		}
+	}
+	if !r.Again || len(holders) == 0 {
+		return nil
+	}
+	had, err := l.objects.Having(ctx, r.Holder, slices.Collect(maps.Keys(holders))...)
+	if err != nil {
+		return fmt.Errorf("look whether %s came to exist: %w", r.Holder, err)
+	}
+	var taken []error
+	for _, m := range had {
+		taken = append(taken, &macpool.TakenError{MAC: m, Holder: holders[m], Asker: r.Holder})
+	}
+	return errors.Join(taken...)
+}
+
+// checkTaken looks whether the holder that a refusal would name still has the address, after so many looks at others.
+// If it has given it up for good it notes in c that it makes room and returns nil.
+func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError, looks int) error {
+	if looks >= maxGone {
+		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: "was given up by several holders and is being freed"}
+	}
+	holder := taken.Holder.Object
+	has, err := l.has(ctx, holder, c.MAC)
+	if err != nil {
+		return err
+	}
+	if has {
+		return taken
+	}
+	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
+	if !ok && l.isLent(c.MAC, holder) {
+		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: why(c.Holder.Object, holder), Holder: holder}
+	}
+	if !ok {
+		return nil // freed meanwhile
+	}
+	if age := l.clock.Since(hold.Seen); age < l.Grace {
+		if err := l.checkOthers(ctx, *c, hold); err != nil {
+			return err
+		}
+		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder), Holder: holder}
+	}
+	c.Gone = append(c.Gone, hold)
+	return nil
+}
+
+// checkOthers refuses a claim for good where another than one holder, which is gone but not for long enough, has the
+// address and keeps it: to wait would be in vain.
+func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.Hold) error {
+	known := l.cache.block(c.MAC.Prefix())
+	c.Gone = append(slices.Clone(c.Gone), gone)
+	for range maxGone {
+		var taken *macpool.TakenError
+		if !errors.As(known.Clone().Claim(c), &taken) {
+			return nil
+		}
+		switch has, err := l.has(ctx, taken.Holder.Object, c.MAC); {
+		case err != nil:
+			return err
+		case has:
+			return taken
+		}
+		other, _ := known.Entry(c.MAC).HoldOf(taken.Holder.Object)
+		c.Gone = append(c.Gone, other)
+	}
+	return nil
+}
+
+// why says to who asks for it why an address is not free yet although its holder has not got it.
+func why(asker, holder macpool.Object) string {
+	return "is held by " + holder.NameFor(asker) + ", which does not exist or does not have this address: it was deleted or changed just now, or is about to be written"
+}
+
+func (l *Ledger) isLent(m macpool.MAC, o macpool.Object) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lent, ok := l.memory.lent[m]
+	return ok && lent.holder.Object == o
+}
