@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 )
@@ -48,6 +51,18 @@ func TestRangeOfKubemacpool(t *testing.T) {
 			_, err = ReadPool(defaultPool(ranges))
 			assert.NoError(t, err)
 		})
+	}
+}
+
+func TestAPoolMayHaveAsManyRangesAsTheDefaultPoolIsGiven(t *testing.T) {
+	text, err := os.ReadFile("../../manifests/crds/bridgehead.dev_macpools.yaml")
+	require.NoError(t, err)
+	var crd apiextensionsv1.CustomResourceDefinition
+	require.NoError(t, yaml.UnmarshalStrict(text, &crd))
+	for _, version := range crd.Spec.Versions {
+		ranges := version.Schema.OpenAPIV3Schema.Properties["spec"].Properties["ranges"]
+		require.NotNil(t, ranges.MaxItems, version.Name)
+		assert.EqualValues(t, maxRanges, *ranges.MaxItems, version.Name)
 	}
 }
 
