@@ -115,11 +115,12 @@ func (c *committer) next(ctx context.Context) []change {
 		return nil
 	}
 	c.mu.Unlock()
-	switch {
-	case c.pause > 0:
+	if c.pause > 0 {
 		c.rest(ctx)
-	case c.wait(ctx, batchDelay) && c.busy():
-		c.wait(ctx, busyDelay-batchDelay)
+	} else {
+		for waited := batchDelay; c.wait(ctx, batchDelay) && waited < busyDelay && c.busy(waited > batchDelay); {
+			waited += batchDelay
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,10 +161,12 @@ func (c *committer) wait(ctx context.Context, d time.Duration) bool {
 }
 
 // busy reports whether so many changes have come that more company is worth waiting for, which none of them forbids.
-func (c *committer) busy() bool {
+// One that is not tried again does not once a crowd is being waited for: whoever needs it meanwhile hurries the write.
+func (c *committer) busy(already bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.queue) >= busyChanges && !slices.ContainsFunc(c.queue, func(ch change) bool { return ch.soon })
+	forbids := func(ch change) bool { return ch.soon && (!already || !ch.once) }
+	return len(c.queue) >= busyChanges && !slices.ContainsFunc(c.queue, forbids)
 }
 
 // flush makes a batch of changes in one write. Lazy changes that could not be written are queued again. Where the block

@@ -56,19 +56,22 @@ func (w *world) enqueue(n int, soon bool) {
 func TestHowLongRecordsWaitForCompany(t *testing.T) {
 	for name, tc := range map[string]struct {
 		records int
-		soon    int // changes that are wanted soon
+		soon    int           // changes that are wanted soon
+		later   time.Duration // when these come
 		after   time.Duration
 	}{
 		"a few":                              {records: busyChanges - 1, after: batchDelay},
 		"many":                               {records: busyChanges, after: busyDelay},
 		"many, with one change that hurries": {records: busyChanges, soon: 1, after: batchDelay},
+		"many, and one that hurries comes":   {records: busyChanges, soon: 1, later: 3 * batchDelay, after: 4 * batchDelay},
 		"a whole block":                      {records: fullBatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, 1<<16, []string{"r1"}, func(t *testing.T, w *world) {
 				w.enqueue(tc.records, false)
+				w.pass(tc.later)
 				w.enqueue(tc.soon, true)
-				w.pass(tc.after - time.Millisecond)
+				w.pass(tc.after - tc.later - time.Millisecond)
 				if tc.after > 0 {
 					assert.Zero(t, w.store.Puts(), "it waits")
 				}
