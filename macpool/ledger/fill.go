@@ -3,10 +3,10 @@
 package ledger
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -18,6 +18,10 @@ const maxUnwritable = 3
 // maxReservations is how often addresses of one block are reserved in a row: should others take away each time what was
 // got, another block is tried.
 const maxReservations = 16
+
+// yieldFor is how long an address that was given up because others asked for it is left to them. Replicas that wait for
+// the last addresses of a pool at once would take them from one another all the time else.
+const yieldFor = batchDelay
 
 // startFillingLocked begins to reserve addresses unless that is under way.
 func (l *Ledger) startFillingLocked(w *window) {
@@ -35,21 +39,27 @@ func (l *Ledger) startFillingLocked(w *window) {
 			err = nil
 		}
 		for l.serveLocked(w); err != nil && len(w.queue) > 0; l.serveLocked(w) {
+			if isExhausted(err) && time.Since(w.queue[0].since) < patience/2 {
+				break
+			}
 			w.refuseFirst(err)
 		}
-		if len(w.queue) > 0 { // they came when it was over
+		if len(w.queue) > 0 { // they came late, or when it was over
 			l.startFillingLocked(w)
 		}
 	}()
 }
 
+func isExhausted(err error) bool {
+	var exhausted *macpool.ExhaustedError
+	return errors.As(err, &exhausted)
+}
+
 // fill reserves addresses until nobody waits and the window has some ahead. Where the pool has too few for those who
-// wait, addresses that others give up within patience do as well: those of an object that was deleted just now, and
-// those that other replicas have reserved. Else it fails with an *ExhaustedError, although what it got is kept. That is
-// decided on a fresh read of blocks that seem to be full.
+// wait, addresses that others give up within the patience of who came first do as well: those of an object that was
+// deleted just now, and those that other replicas have reserved. Else it fails with an *ExhaustedError, although what
+// it got is kept. That is decided on a fresh read of blocks that seem to be full.
 func (l *Ledger) fill(w *window, pool macpool.Pool) error {
-	ctx, cancel := context.WithTimeout(l.writer.ctx, patience)
-	defer cancel()
 	for {
 		changed := l.cache.change()
 		err := l.fillFromBlocks(w, pool)
@@ -60,15 +70,30 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 			return err
 		}
 		l.contestOthers(pool, w)
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		left := l.patienceLeft(w)
+		if left <= 0 {
 			if l.fillFromFull(w, pool); !l.waiting(w) {
 				return nil
 			}
 			return l.exhausted(pool)
 		}
+		select {
+		case <-changed:
+		case <-time.After(min(left, yieldFor)): // what was left to others may be there yet
+		case <-l.writer.ctx.Done():
+			return macpool.ErrNotReady
+		}
 	}
+}
+
+// patienceLeft returns how much longer those who wait, and came first, go on waiting.
+func (l *Ledger) patienceLeft(w *window) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(w.queue) == 0 {
+		return 0
+	}
+	return patience - time.Since(w.queue[0].since)
 }
 
 // fillFromBlocks reserves free addresses, block by block, as many as are wanted and there are. It passes over blocks
@@ -94,11 +119,10 @@ func (l *Ledger) fillFromBlocks(w *window, pool macpool.Pool) error {
 // fillFromBlock reserves free addresses of one block, and reports whether there are as many as are wanted.
 func (l *Ledger) fillFromBlock(w *window, prefix macpool.Prefix, allowance int) (enough bool, err error) {
 	for range maxReservations {
-		want := l.wanted(w, allowance)
-		if want <= 0 {
+		if l.wanted(w, allowance) <= 0 {
 			return true, nil
 		}
-		err := l.reserve(w, prefix, min(want, maxWindow))
+		err := l.reserve(w, prefix, allowance)
 		if errors.Is(err, errFull) {
 			return false, nil
 		}
@@ -181,17 +205,27 @@ func (l *Ledger) waiting(w *window) bool {
 }
 
 // wanted returns how many addresses to reserve: for those who wait, and ahead as far as the allowance goes. A window
-// that is half full can wait.
+// that is half full can wait. Where addresses are few, those that others asked for are left to them for a moment, and
+// none is reserved ahead for as long as those others wait.
 func (l *Ledger) wanted(w *window, allowance int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.wantedLocked(w, allowance)
+}
+
+func (l *Ledger) wantedLocked(w *window, allowance int) int {
 	waiting := w.waiting()
 	ahead := min(w.size, allowance)
+	switch yielded := l.clock.Since(w.yielded); {
+	case allowance == maxWindow: // there is plenty
+		ahead += waiting
+	case yielded < yieldFor:
+		return 0
+	case yielded < patience:
+		ahead = 0
+	}
 	if l.closed || waiting == 0 && len(w.free) > ahead/2 {
 		return 0
-	}
-	if allowance == maxWindow { // there is plenty
-		ahead += waiting
 	}
 	if ahead >= maxWindow { // one write for a whole block
 		return maxWindow

@@ -19,8 +19,15 @@ func (l *Ledger) inWindowLocked(m macpool.MAC) bool {
 }
 
 // unreserveLocked sees to it that the store learns that this replica gives up an address. Until it has, the address is
-// no orphan.
+// no orphan. One that others ask for is left to them.
 func (l *Ledger) unreserveLocked(m macpool.MAC, replica string) {
+	if l.cache.block(m.Prefix()).Entry(m).Reservation.Contested {
+		for _, w := range l.windows {
+			if w.pool.Set.Contains(m) {
+				w.yielded = l.clock.Now()
+			}
+		}
+	}
 	l.memory.leaving[m]++
 	l.writer.enqueue(m.Prefix(), change{
 		lazy:  true,

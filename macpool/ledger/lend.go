@@ -12,7 +12,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// patience is how long who asks an exhausted pool waits for an address to be given up.
+// patience is how long who asks an exhausted pool waits for an address to be given up. It is half as long at least for
+// who is refused together with one that came before.
 const patience = time.Second
 
 // A waiter is a request that waits for addresses from a window.
@@ -20,6 +21,7 @@ type waiter struct {
 	holders []macpool.Holder
 	// kept are addresses that the object of the holders has already.
 	kept   []macpool.MAC
+	since  time.Time     // when it came, as contexts count
 	served chan struct{} // closed when macs or err is set
 	macs   []macpool.MAC // one for every holder
 	err    error
@@ -62,7 +64,7 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 		return nil, macpool.ErrNotReady
 	}
 	w := l.windowOfLocked(pool, replica)
-	w.used = l.clock.Now()
+	w.used, who.since = l.clock.Now(), time.Now()
 	for _, m := range w.dropOutsiders() {
 		l.unreserveLocked(m, replica)
 	}

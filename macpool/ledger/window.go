@@ -40,6 +40,7 @@ type window struct {
 	queue   []*waiter // who waits for addresses, in the order they came
 	filling bool      // addresses are being reserved
 	used    time.Time
+	yielded time.Time // when this replica last gave up an address of the pool because others asked for it
 }
 
 // pop takes n addresses from the window, or none if it has fewer.
@@ -151,8 +152,8 @@ func (l *Ledger) sharedWithOthers(b *macpool.Block, w *window) bool {
 	return b.ReservedBy(func(replica string) bool { return replica != w.replica })
 }
 
-// reserve adds up to n addresses of one block to the window.
-func (l *Ledger) reserve(w *window, prefix macpool.Prefix, n int) error {
+// reserve adds addresses of one block to the window, as many as are wanted when they are written.
+func (l *Ledger) reserve(w *window, prefix macpool.Prefix, allowance int) error {
 	result := make(chan error, 1)
 	var got []macpool.MAC
 	l.mu.Lock()
@@ -164,7 +165,7 @@ func (l *Ledger) reserve(w *window, prefix macpool.Prefix, n int) error {
 	l.writer.enqueue(prefix, change{
 		lazy: len(w.queue) == 0, soon: true, once: true,
 		apply: func(b *macpool.Block) error {
-			got = l.take(b, w, n, got)
+			got = l.take(b, w, allowance, got)
 			if len(got) == 0 {
 				return errFull
 			}
@@ -179,14 +180,15 @@ func (l *Ledger) reserve(w *window, prefix macpool.Prefix, n int) error {
 	return <-result
 }
 
-// take reserves up to n addresses of a block, orphans first, and notes that they are on their way into the window.
-// Those that an earlier attempt got are not any more.
-func (l *Ledger) take(b *macpool.Block, w *window, n int, earlier []macpool.MAC) []macpool.MAC {
+// take reserves the addresses of a block that are wanted, orphans first, and notes that they are on their way into the
+// window. Those that an earlier attempt got are not any more.
+func (l *Ledger) take(b *macpool.Block, w *window, allowance int, earlier []macpool.MAC) []macpool.MAC {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range earlier {
 		delete(l.memory.filling, m)
 	}
+	n := min(l.wantedLocked(w, allowance), maxWindow)
 	got := l.orphansLocked(b, w)
 	got = append(got, b.Reserve(n-len(got), w.pool.Set, w.replica, l.Now())...)
 	for _, m := range got {
