@@ -84,3 +84,62 @@ func (b *Block) Restore(lost *Block) {
 		b.Set(m, e)
 	}
 }
+
+// Moved returns what an earlier state of the block had at addresses whose rows somebody gave to other addresses since:
+// a gift of the same date is at an address now where it was not, and its own has none of that holder. It is nil where
+// there is none. Nothing but a person moves a gift, which is of one address.
+func (b *Block) Moved(before *Block) *Block {
+	came := map[gift]bool{}
+	for suffix, e := range b.entries {
+		was := before.entries[suffix].gifts()
+		for _, g := range e.gifts() {
+			if !slices.Contains(was, g) {
+				came[g] = true
+			}
+		}
+	}
+	if len(came) == 0 {
+		return nil
+	}
+	var moved *Block
+	for m, was := range before.Entries() {
+		now := b.Entry(m)
+		gone := slices.ContainsFunc(was.gifts(), func(g gift) bool { return came[g] && !g.standsIn(now) })
+		if !gone {
+			continue
+		}
+		if moved == nil {
+			moved = NewBlock(b.Prefix)
+		}
+		moved.Set(m, was)
+	}
+	return moved
+}
+
+// A gift is a hold or a reservation by whom it was given to, and when.
+type gift struct {
+	to      Object
+	replica string
+	since   int64 // in microseconds
+}
+
+func (e Entry) gifts() []gift {
+	var all []gift
+	for _, h := range e.Holds {
+		all = append(all, gift{to: h.Object, since: h.Since.UnixMicro()})
+	}
+	if r := e.Reservation; r.Replica != "" {
+		all = append(all, gift{replica: r.Replica, since: r.Since.UnixMicro()})
+	}
+	return all
+}
+
+// standsIn reports whether an address is not free for others than the holder of a gift: it holds the address, or the
+// address that was reserved is somebody's.
+func (g gift) standsIn(e Entry) bool {
+	if g.replica != "" {
+		return !e.Free()
+	}
+	_, held := e.HoldOf(g.to)
+	return held
+}

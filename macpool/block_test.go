@@ -356,6 +356,54 @@ func TestWhatABlockHadIsTakenInAgain(t *testing.T) {
 	assert.True(t, b.Equal(before), "once more changes nothing")
 }
 
+func TestARowWhoseAddressWasEditedIsToldFromOthers(t *testing.T) {
+	m := func(suffix byte) MAC { return MAC{0x02, 0, 0, 0, 0, suffix} }
+	early, late := time.Unix(1000, 0), time.Unix(2000, 0)
+	held := func(name string, since time.Time) Entry {
+		return Entry{Holds: []Hold{{Holder: holderOf(name, "net"), Since: since}}}
+	}
+	both := Entry{Holds: append(held("vmb", early).Holds, held("vma", early).Holds...)}
+	reserved := func(replica string, since time.Time) Entry {
+		return Entry{Reservation: Reservation{Replica: replica, Since: since}}
+	}
+	for name, tc := range map[string]struct {
+		before, now map[byte]Entry
+		want        string
+	}{
+		"a hold that ended":                         {before: map[byte]Entry{1: held("vma", early)}},
+		"a hold of another date":                    {before: map[byte]Entry{1: held("vma", early)}, now: map[byte]Entry{2: held("vma", late)}},
+		"one of two of the same date":               {before: map[byte]Entry{1: held("vma", early), 2: held("vma", early)}, now: map[byte]Entry{2: held("vma", early)}},
+		"a hold that was renewed":                   {before: map[byte]Entry{1: held("vma", early)}, now: map[byte]Entry{1: held("vma", late), 2: held("vma", early)}},
+		"a hold that got its name":                  {before: map[byte]Entry{1: held("", early)}, now: map[byte]Entry{1: held("vma", early)}},
+		"a hold at another address":                 {before: map[byte]Entry{1: held("vma", early)}, now: map[byte]Entry{2: held("vma", early)}, want: "01 vma"},
+		"a hold at an address of others":            {before: map[byte]Entry{1: held("vma", early), 2: held("vmb", early)}, now: map[byte]Entry{2: both}, want: "01 vma"},
+		"and others were given its own":             {before: map[byte]Entry{1: held("vma", early)}, now: map[byte]Entry{1: held("vmb", late), 2: held("vma", early)}, want: "01 vma"},
+		"a reservation that ended, and a later one": {before: map[byte]Entry{1: reserved("r1", early)}, now: map[byte]Entry{2: reserved("r1", late)}},
+		"a reservation at another address": {
+			before: map[byte]Entry{1: reserved("r1", early), 3: reserved("r1", early)},
+			now:    map[byte]Entry{2: reserved("r1", early), 3: reserved("r1", early)}, want: "01 [r1]",
+		},
+		"and its own was reserved by others": {before: map[byte]Entry{1: reserved("r1", early)}, now: map[byte]Entry{1: reserved("r2", late), 2: reserved("r1", early)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			blockOf := func(entries map[byte]Entry) *Block {
+				b := NewBlock(m(0).Prefix())
+				for suffix, e := range entries {
+					b.Set(m(suffix), e)
+				}
+				return b
+			}
+			moved := blockOf(tc.now).Moved(blockOf(tc.before))
+			if tc.want == "" {
+				assert.Nil(t, moved)
+				return
+			}
+			require.NotNil(t, moved)
+			assert.Equal(t, tc.want, show(moved))
+		})
+	}
+}
+
 func TestWhetherAnAddressIsHeldBesideAnObject(t *testing.T) {
 	vm := Hold{Holder: Holder{Object: vmNamed("vma")}}
 	other := Hold{Holder: Holder{Object: vmNamed("vmb")}, Shared: true}

@@ -52,6 +52,8 @@ func (k *blockCache) put(b *macpool.Block) bool {
 	}
 	if b.Lacking && old != nil {
 		k.loseLocked(old.WithoutUnread())
+	} else if old != nil {
+		k.loseLocked(b.Moved(old))
 	}
 	b.StampSeen(old, k.clock.Now())
 	k.replaceLocked(b.Prefix, old, b)
@@ -77,7 +79,7 @@ func (k *blockCache) forget(p macpool.Prefix, version string) bool {
 
 // loseLocked keeps aside what a block had that was deleted.
 func (k *blockCache) loseLocked(b *macpool.Block) {
-	if b.Len() == 0 {
+	if b == nil || b.Len() == 0 {
 		return // as the janitor deletes them
 	}
 	lost := b.Clone()

@@ -146,6 +146,52 @@ func TestARowThatIsRemovedByHandTakesNoAddressFromItsHolder(t *testing.T) {
 	}
 }
 
+func TestARowWhoseAddressIsEditedTakesNoAddressFromItsHolder(t *testing.T) {
+	for name, tc := range map[string]struct {
+		written bool // who has the address is in its row
+		blind   bool
+	}{
+		"and the watch tells at once":                        {written: true},
+		"and the watch is cut off":                           {written: true, blind: true},
+		"while it says that a replica has lent it":           {},
+		"while it says that, and while the watch is cut off": {blind: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 16, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				w.warm()
+				grant, err := w.assign("r1", "vmb", anyFor("net")...)
+				require.NoError(t, err)
+				m, to := grant.MACs[0], w.pool.Set.At(13)
+				w.has("vmb", true)
+				if tc.written {
+					w.finishWrites()
+				}
+				if tc.blind {
+					w.stall("r1")
+					w.stall("r2")
+				}
+				b, err := w.store.Get(t.Context(), m.Prefix())
+				require.NoError(t, err)
+				b.Set(to, b.Entry(m))
+				b.Set(m, macpool.Entry{})
+				_, err = w.store.Put(t.Context(), b)
+				require.NoError(t, err)
+				if !tc.blind {
+					w.pass(batchDelay)
+					assert.True(t, w.ownedInStore(m, vmNamed("vmb"), "r1"), "it is back before anybody asks")
+				}
+				for i := range 10 {
+					other, err := w.assign([]string{"r2", "r1"}[i%2], fmt.Sprint("late", i), anyFor("net")...)
+					require.NoError(t, err)
+					assert.NotEqual(t, grant.MACs, other.MACs)
+				}
+				w.finishWrites()
+				assert.True(t, w.ownedInStore(m, vmNamed("vmb"), "nobody"))
+			})
+		})
+	}
+}
+
 func TestARowThatCannotBeReadMayBeRemovedByHand(t *testing.T) {
 	in(t, 16, []string{"r1"}, func(t *testing.T, w *world) {
 		m := w.pool.Set.At(3)
