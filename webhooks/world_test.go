@@ -56,6 +56,11 @@ func (w *world) Having(_ context.Context, o macpool.Object, macs ...macpool.MAC)
 	return macs, w.reach()
 }
 
+// Ended implements ledger.ObjectReader.
+func (w *world) Ended(context.Context, macpool.Object, macpool.MAC) (bool, error) {
+	return false, w.reach()
+}
+
 // reach fails while the API server is away.
 func (w *world) reach() error {
 	if w.away.Load() {

@@ -57,6 +57,28 @@ func (c Objects) Having(ctx context.Context, o macpool.Object, macs ...macpool.M
 	return had, nil
 }
 
+// Ended implements ledger.ObjectReader. Only pods are there when they have ended and are about to be replaced by one of
+// another name: those of Jobs and ReplicaSets.
+func (c Objects) Ended(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
+	if o.Kind != macpool.KindPod || !named(o.Namespace) || !named(o.Name) {
+		return false, nil
+	}
+	for _, phase := range []corev1.PodPhase{corev1.PodSucceeded, corev1.PodFailed} {
+		ended, err := c.pod(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Name},
+			fields.OneTermEqualSelector("status.phase", string(phase)))
+		if err != nil {
+			return false, err
+		}
+		if ended == nil || ended.GenerateName == "" {
+			continue
+		}
+		if _, had := attachedAddresses(ended, c.TakesMAC)[m]; had {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // becameWith returns those of the addresses that objects have which one created by generateName may have become.
 func (c Objects) becameWith(ctx context.Context, o macpool.Object, macs []macpool.MAC) ([]macpool.MAC, error) {
 	found := newFinding(macs)
@@ -100,7 +122,7 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 	if !s.pod {
 		return c.addressesOfVM(ctx, s.key)
 	}
-	p, err := c.pod(ctx, s.key)
+	p, err := c.pod(ctx, s.key, mayHold())
 	if p == nil || err != nil {
 		return nil, err
 	}
@@ -116,8 +138,11 @@ func (c Objects) addresses(ctx context.Context, s subject) (map[macpool.Object]m
 // named reports whether an object, or its namespace, can have a name.
 func named(name string) bool { return name != "" && len(content.IsPathSegmentName(name)) == 0 }
 
-// pod returns a pod that may have addresses of its own, nil if there is none.
-func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+// pod returns the pod of a name if it is one of these, else nil. The cache has no others than those that may have
+// addresses of their own.
+func (c Objects) pod(
+	ctx context.Context, key types.NamespacedName, of fields.Selector,
+) (*metav1.PartialObjectMetadata, error) {
 	if c.Cached {
 		p := pod()
 		err := c.Reader.Get(ctx, key, p)
@@ -130,7 +155,7 @@ func (c Objects) pod(ctx context.Context, key types.NamespacedName) (*metav1.Par
 		return p, nil
 	}
 	found := podList()
-	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), mayHold())
+	named := fields.AndSelectors(fields.OneTermEqualSelector("metadata.name", key.Name), of)
 	if err := c.Reader.List(
 		ctx, found, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: named},
 	); err != nil {

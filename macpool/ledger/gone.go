@@ -61,24 +61,30 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		return nil // freed meanwhile
 	}
 	if age := l.clock.Since(hold.Seen); age < l.Grace {
-		if err := l.checkOthers(ctx, *c, hold); err != nil {
-			return err
+		ended, err := l.objects.Ended(ctx, holder, c.MAC)
+		if err != nil {
+			return fmt.Errorf("look whether %s has ended: %w", holder, err)
 		}
-		return &macpool.BusyError{MAC: c.MAC, After: l.Grace - age, Why: why(c.Holder.Object, holder), Holder: holder}
+		if !ended {
+			return l.checkOthers(ctx, *c, hold, l.Grace-age)
+		}
 	}
 	c.Gone = append(c.Gone, hold)
 	return nil
 }
 
-// checkOthers refuses a claim for good where another than one holder, which is gone but not for long enough, has the
-// address and keeps it: to wait would be in vain.
-func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.Hold) error {
+// checkOthers refuses a claim for now, as one holder is gone but not for long enough; or for good where another one has
+// the address and keeps it: to wait would be in vain.
+func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.Hold, wait time.Duration) error {
+	busy := &macpool.BusyError{
+		MAC: c.MAC, After: wait, Why: why(c.Holder.Object, gone.Object), Holder: gone.Object,
+	}
 	known := l.cache.block(c.MAC.Prefix())
 	c.Gone = append(slices.Clone(c.Gone), gone)
 	for range maxGone {
 		var taken *macpool.TakenError
 		if !errors.As(known.Clone().Claim(c), &taken) {
-			return nil
+			return busy
 		}
 		switch has, err := l.has(ctx, taken.Holder.Object, c.MAC); {
 		case err != nil:
@@ -89,7 +95,7 @@ func (l *Ledger) checkOthers(ctx context.Context, c macpool.Claim, gone macpool.
 		other, _ := known.Entry(c.MAC).HoldOf(taken.Holder.Object)
 		c.Gone = append(c.Gone, other)
 	}
-	return nil
+	return busy
 }
 
 // why says to who asks for it why an address is not free yet although its holder has not got it.

@@ -39,6 +39,9 @@ type ObjectReader interface {
 	// Having returns those of the addresses that the object has, or anything that runs on its behalf; none if it does not
 	// exist. Of an object without a name it returns those that any has which it may have become.
 	Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error)
+	// Ended reports whether the object is there, has come to its end and had the address till then, and cannot be another
+	// one that is being created: the API server made its name.
+	Ended(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
 }
 
 // A Ledger lends addresses to interfaces. Its state is in a Store that all replicas share: no address leaves a Ledger

@@ -65,6 +65,9 @@ func (w *world) Having(_ context.Context, o macpool.Object, macs ...macpool.MAC)
 	return macs, nil
 }
 
+// Ended implements ObjectReader.
+func (w *world) Ended(context.Context, macpool.Object, macpool.MAC) (bool, error) { return false, nil }
+
 func newWorld(t *testing.T, size int, replicas ...string) *world {
 	w := &world{
 		t:       t,

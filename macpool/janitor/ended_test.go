@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/macpool"
+)
+
+func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		generated  bool // the API server made the name of the pod
+		has        macpool.MAC
+		phase      string
+		free, kept bool
+	}{
+		"is free at once, when it is done":                     {generated: true, has: mac(1), phase: "Succeeded", free: true},
+		"is free at once, when it was evicted":                 {generated: true, has: mac(1), phase: "Failed", free: true},
+		"is not while it runs":                                 {generated: true, has: mac(1), phase: "Running", kept: true},
+		"is not where another of its name may be on its way":   {has: mac(1), phase: "Succeeded"},
+		"is not where it was not had by the pod that is there": {generated: true, has: mac(2), phase: "Succeeded"},
+	} {
+		told(t, name, func(w *world) {
+			w.optIn()
+			w.startJanitor()
+			w.start("r2")
+			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-x"})
+			pod := newPod("job-x", "Running", mac(1))
+			if tc.generated {
+				o = macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
+				pod.SetGenerateName("job-")
+			}
+			_, err := w.assign("r1", o, mac(1))
+			require.NoError(w.t, err)
+			w.create(pod)
+			w.pass(2 * debounce)
+			require.Equal(w.t, "Pod default/job-x", w.holderOf(mac(1)))
+			ended := newPod("job-x", tc.phase, tc.has)
+			ended.SetGenerateName(pod.GetGenerateName())
+			w.put(ended)
+			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
+			_, err = w.assign("r2", next, mac(1))
+			if tc.free {
+				require.NoError(w.t, err)
+				w.create(newPod("job-y", "Running", mac(1)))
+				w.pass(grown)
+				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
+				return
+			}
+			var taken *macpool.TakenError
+			var busy *macpool.BusyError
+			if tc.kept {
+				require.ErrorAs(w.t, err, &taken)
+			} else {
+				require.ErrorAs(w.t, err, &busy)
+			}
+		})
+	}
+}
