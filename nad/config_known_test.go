@@ -169,7 +169,7 @@ func TestWhatPluginsCanReadIsLetIn(t *testing.T) {
 func TestNoAbsurdGuessIsMade(t *testing.T) {
 	for _, options := range []string{
 		`"type":"bridge","enabled":true`, `"type":"bridge","disabled":true`, `"type":"macvlan","txqueuelen":5`,
-		`"type":"macvlan","node":"a"`, `"type":"vlan","master":"eth1","vlans":[5]`, `"type":"bridge","device":"eth1"`,
+		`"type":"macvlan","node":"a"`, `"type":"bridge","ttl":5`, `"type":"vlan","master":"eth1","vlans":[5]`, `"type":"bridge","device":"eth1"`,
 	} {
 		t.Run(options, func(t *testing.T) {
 			config, problems := ParseConfig("{" + options + "}")
@@ -195,7 +195,10 @@ func TestOfOneTextNotEverythingIsTold(t *testing.T) {
 		config, problems := ParseConfig(source)
 		assert.Equal(t, maxTold, len(config.Warnings)+len(problems))
 	}
-	networks, problems := ParseNetworks("["+strings.Repeat(`{"nam":1},`, 1000)+strings.Repeat("1,", 1000)+"1]", "home", nil)
+	networks, problems := ParseNetworks(strings.Repeat("l2@'a',", 40)+"l2", "home", nil)
+	assert.NotEmpty(t, problems)
+	assert.Len(t, networks.Warnings, maxTold)
+	networks, problems = ParseNetworks("["+strings.Repeat(`{"nam":1},`, 1000)+strings.Repeat("1,", 1000)+"1]", "home", nil)
 	assert.Len(t, networks.Warnings, maxTold)
 	assert.Len(t, problems, maxTold)
 }

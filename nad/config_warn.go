@@ -190,7 +190,7 @@ func (r *configReader) mode(v value, prefix, plugin string, modes []string) {
 		return
 	}
 	other := ""
-	if plugin == "macvlan" && slices.Contains([]string{"l2", "l3", "l3s"}, m.text) {
+	if slices.Contains([]string{"l2", "l3", "l3s"}, m.text) {
 		other = ", which is one of ipvlan"
 	}
 	r.warn(*m, "%smode is %q%s: %s takes %s", prefix, m.text, other, plugin, strings.Join(modes, ", "))

@@ -34,6 +34,12 @@ func TestInterfacesOfAPod(t *testing.T) {
 			status: `[{"name":"cni","interface":"eth0","mac":"0a:58:0a:f4:00:05","default":true},{"name":"home/l2","interface":"net1","mac":"02:00:00:00:00:02"}]`,
 			want:   []Interface{{Ref: l2, Name: "net1", Reported: "02:00:00:00:00:02"}},
 		},
+		"nor does it where it is no default, or has no interface": {
+			status: `[{"name":"ovn","interface":"eth0","mac":"0a:58:0a:f4:00:05"},{"name":"home/l2","mac":"02:00:00:00:00:02"}]`,
+		},
+		"an address of the primary interface that is made of a GUID does not count": {
+			standard: `[{"name":"ib","infiniband-guid":"00:02:00:00:00:00:00:01","mac":"02:00:00:00:00:00:00:01"}]`,
+		},
 		"what was attached without being asked for counts": {
 			networks: "l2", status: `[{"name":"extra","interface":"net5","mac":"02:00:00:00:00:02"}]`,
 			want: []Interface{{Ref: l2, Name: "net1"}, {Ref: Ref{"home", "extra"}, Name: "net5", Reported: "02:00:00:00:00:02"}},
