@@ -3,7 +3,9 @@
 package nad
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -357,11 +359,15 @@ func TestNodeSelectors(t *testing.T) {
 }
 
 // FuzzConfig has libcni for its oracle. What ours takes, libcni takes once the name is filled in, as Multus does; what
-// ours refuses and libcni takes is for the reasons that only a plugin or the kernel would give.
+// ours refuses and libcni takes is for the reasons that only a plugin or the kernel would give. What ours takes of a
+// plugin that we know, encoding/json can read, too.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", `{"type":"bridge"}`, `{"plugins":[{"type":"bridge","vlan":1,"vlanTrunk":[{"id":1}]}]}`, `{"plugins":null}`, `{"plugins":[{"Type":"a"}]}`,
 		`{"cniVersion":"0.3.1","name":"a","type":"bridge","VLANTRUNK":[null],"vlanTrunk":[{}]}`, `{"type":"","plugins":[{"type":"a"}]}`, `{"cniVersions":["9.9.9"],"type":"a"}`,
+		`{"type":"tuning","sysctl":{"a":"1"},"args":{"cni":{"mtu":1}}}`, `{"type":"ovs","trunk":[{"minID":1,"maxID":2},null],"vlan":5}`,
+		`{"plugins":[{"type":"vlan","master":"a"},{"type":"tap","owner":1,"args":{}},{"type":"sriov","vlan":1,"trust":"on"}]}`,
+		`{"type":"host-device","ipam":{"type":"host-local","ranges":[[{"subnet":"10.0.0.0/8"}]],"routes":[{"dst":"::/0","gw":""}]}}`,
 	} {
 		f.Add(seed)
 	}
@@ -377,6 +383,7 @@ func FuzzConfig(f *testing.F) {
 			one, err := libcni.NetworkPluginConfFromBytes([]byte(source))
 			require.NoError(t, err)
 			require.Equal(t, one.Network.Type, config.Plugins[0].Type)
+			requireRead(t, one.Network.Type, []byte(source))
 			return
 		}
 		named := source
@@ -388,6 +395,19 @@ func FuzzConfig(f *testing.F) {
 		require.Len(t, config.Plugins, len(list.Plugins))
 		for i, p := range list.Plugins {
 			require.Equal(t, p.Network.Type, config.Plugins[i].Type)
+			requireRead(t, p.Network.Type, p.Bytes)
 		}
 	})
+}
+
+// requireRead requires that a plugin, and the one for its addresses, can read a configuration.
+func requireRead(t *testing.T, plugin string, source []byte) {
+	t.Helper()
+	var common commonOptions
+	require.NoError(t, json.Unmarshal(source, &common))
+	for _, of := range []reflect.Type{typeOf(plugin), typeOfIPAM(common.IPAM.Type)} {
+		if of != nil {
+			require.NoError(t, json.Unmarshal(source, reflect.New(of).Interface()))
+		}
+	}
 }
