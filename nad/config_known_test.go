@@ -169,7 +169,8 @@ func TestWhatPluginsCanReadIsLetIn(t *testing.T) {
 func TestNoAbsurdGuessIsMade(t *testing.T) {
 	for _, options := range []string{
 		`"type":"bridge","enabled":true`, `"type":"bridge","disabled":true`, `"type":"macvlan","txqueuelen":5`,
-		`"type":"macvlan","node":"a"`, `"type":"bridge","ttl":5`, `"type":"vlan","master":"eth1","vlans":[5]`, `"type":"bridge","device":"eth1"`,
+		`"type":"macvlan","node":"a"`, `"type":"bridge","ttl":5`, `"type":"vlan","master":"eth1","vlans":[5]`,
+		`"type":"bridge","device":"eth1"`,
 	} {
 		t.Run(options, func(t *testing.T) {
 			config, problems := ParseConfig("{" + options + "}")

@@ -117,7 +117,8 @@ func TestWhoUsesANetwork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			reader := &populated{pods: c.pods}
 			reader.machines = map[string][]unstructured.Unstructured{"VirtualMachineInstanceList": {c.vmi}}
-			users, err := Cluster{Reader: reader, MultusNamespace: "home"}.Users(t.Context(), nad.Ref{Namespace: "home", Name: "l2"})
+			look := Cluster{Reader: reader, MultusNamespace: "home"}
+			users, err := look.Users(t.Context(), nad.Ref{Namespace: "home", Name: "l2"})
 			require.NoError(t, err)
 			assert.Equal(t, c.want, users)
 		})

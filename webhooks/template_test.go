@@ -122,3 +122,10 @@ func TestTemplatesWithFixedAddresses(t *testing.T) {
 		})
 	}
 }
+
+func TestTextsThatSpellOneAddress(t *testing.T) {
+	assert.True(t, sameAddress("02:00:00:00:00:0a", "02-00-00-00-00-0A"))
+	assert.False(t, sameAddress("02:00:00:00:00:0a", "02:00:00:00:00:0b"))
+	assert.True(t, sameAddress("none", "none"), "what was let in before is the same")
+	assert.False(t, sameAddress("none", "nothing"))
+}

@@ -24,6 +24,13 @@ func TestALongWarningGoesOn(t *testing.T) {
 		"a short one is one": {[]string{"  + bridge br0"}, []string{"  + bridge br0"}},
 		"a long one goes on below it": {[]string{"  br0: " + words + "end"},
 			[]string{"  br0: " + strings.TrimSuffix(words[:5*22], " "), "      " + words[5*22:] + "end"}},
+		"a long word goes on below it, and no line is blank": {
+			[]string{strings.Repeat("x", 2*maxWarningLength)},
+			[]string{
+				strings.Repeat("x", maxWarningLength-3), "    " + strings.Repeat("x", maxWarningLength-7),
+				"    " + strings.Repeat("x", 10),
+			},
+		},
 		"what goes on is not what was said": {[]string{"a " + words + "end", "b " + words + "end"},
 			[]string{"a " + words[:5*23-1], "    " + words[5*23:] + "end", "b " + words[:5*23-1], "     " + words[5*23:] + "end"}},
 	} {

@@ -76,3 +76,10 @@ func TestNamesThatNoBlockHasRoomForAreRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestALongNameThatWasLetInBeforeStays(t *testing.T) {
+	face := &vmInterface{Name: strings.Repeat("n", maxName+1)}
+	vm := &virtualMachine{interfaces: []*vmInterface{face}}
+	assert.Len(t, validateInterfaceNames(changeOf(vm, nil)), 1)
+	assert.Empty(t, validateInterfaceNames(changeOf(vm, vm)))
+}
