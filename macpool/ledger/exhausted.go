@@ -12,10 +12,11 @@ import (
 // have their addresses since a moment ago, and of the others.
 const maxLooks = 16
 
-// exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long
-// enough to be known to exist, or by objects that are gone, may come back soon.
-func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
-	e := &macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool)}
+// exhausted describes a pool that has nothing to lend where so many are needed. What is reserved, held by objects that
+// were not there long enough to be known to exist, or by objects that are gone, may come back soon. It is another error
+// where a holder could not be looked for: nothing is refused for good on what is remembered.
+func (l *Ledger) exhausted(pool macpool.Pool, needed uint64) error {
+	e := &macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool), Needed: needed}
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
 	young, old := looks{ledger: l, left: maxLooks}, looks{ledger: l, left: maxLooks}
@@ -32,6 +33,9 @@ func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
 			}
 		}
 	}
+	if old.failed != nil && e.Left == 0 {
+		return old.failed
+	}
 	return e
 }
 
@@ -39,6 +43,7 @@ func (l *Ledger) exhausted(pool macpool.Pool) *macpool.ExhaustedError {
 type looks struct {
 	ledger *Ledger
 	left   int
+	failed error // the last one that did
 }
 
 // find reports whether a holder has an address. Where it cannot be known, a young one has not, and another has.
@@ -49,6 +54,7 @@ func (k *looks) find(ctx context.Context, h macpool.Hold, m macpool.MAC, young b
 	k.left--
 	has, err := k.ledger.has(ctx, h.Object, m)
 	if err != nil {
+		k.failed = err
 		return !young
 	}
 	return has

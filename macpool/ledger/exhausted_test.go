@@ -199,3 +199,21 @@ func TestARowThatCannotBeReadIsNotSaidToBeReserved(t *testing.T) {
 		})
 	}
 }
+
+func TestAFullPoolRefusesNothingForGoodWhileItsHoldersCannotBeLookedFor(t *testing.T) {
+	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
+		w.warm()
+		w.has("vma", true)
+		_, err := w.assign("r1", "vma", anyFor("more")...)
+		require.NoError(t, err)
+		w.pass(2 * MaxAdmission)
+		w.hidden.Store(true)
+		_, assigned := w.assign("r1", "vmb", anyFor("net")...)
+		_, previewed := w.ledgers["r1"].Preview(
+			t.Context(), macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: anyFor("net")},
+		)
+		for _, err := range []error{assigned, previewed} {
+			require.ErrorIs(t, err, errHidden)
+		}
+	})
+}

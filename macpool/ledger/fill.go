@@ -75,7 +75,7 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) error {
 			if l.fillFromFull(w, pool); !l.waiting(w) {
 				return nil
 			}
-			return l.exhausted(pool)
+			return l.exhausted(pool, 0) // each is told how many it needs
 		}
 		select {
 		case <-changed:

@@ -56,9 +56,7 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 		}
 		m, ok := l.previewFree(ctx, r.Pool, chosen)
 		if !ok {
-			exhausted := l.exhausted(r.Pool)
-			exhausted.Needed = needed
-			return macpool.Grant{}, exhausted
+			return macpool.Grant{}, l.exhausted(r.Pool, needed)
 		}
 		grant.MACs[i], chosen[m] = m, true
 	}

@@ -33,6 +33,7 @@ type world struct {
 	pool    macpool.Pool
 	blind   map[string]bool // replicas whose watch has stalled
 	down    atomic.Bool     // the store answers nothing
+	hidden  atomic.Bool     // objects cannot be looked at
 	mu      sync.Mutex
 }
 
@@ -54,8 +55,14 @@ func (f *fakeLease) set(name string, ok bool) {
 	f.name, f.ok = name, ok
 }
 
+// errHidden is why objects cannot be looked at.
+var errHidden = errors.New("no route to host")
+
 // Having implements ObjectReader.
 func (w *world) Having(_ context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
+	if w.hidden.Load() {
+		return nil, errHidden
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
