@@ -75,6 +75,7 @@ type replica struct {
 	pools  *cluster.Pools
 	kill   func() // as SIGKILL does: nothing is given back
 	lost   atomic.Bool
+	deaf   atomic.Bool
 }
 
 // told tells a story twice, beside others: once more where clocks differ.
@@ -172,26 +173,36 @@ func (w *world) newClient() client.Client {
 	return c
 }
 
-// cutOff wraps the requests of one process, which are lost while it is cut off.
+// cutOff wraps the requests of one process, which are lost while it is cut off. While it is deaf, their answers are.
 type cutOff struct {
 	http.RoundTripper
-	lost *atomic.Bool
+	lost, deaf *atomic.Bool
 }
 
 func (c cutOff) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.lost.Load() {
 		return nil, errors.New("no route to host")
 	}
-	return c.RoundTripper.RoundTrip(r)
+	response, err := c.RoundTripper.RoundTrip(r)
+	if err == nil && c.deaf.Load() {
+		_ = response.Body.Close() // nobody reads it
+		return nil, errors.New("connection reset by peer")
+	}
+	return response, err
 }
 
 // start starts a replica.
 func (w *world) start(name string) *replica {
 	r := &replica{pools: &cluster.Pools{}}
 	cfg := w.api.Config()
-	cfg.Transport = cutOff{cfg.Transport, &r.lost}
+	cfg.Transport = cutOff{cfg.Transport, &r.lost, &r.deaf}
 	direct, err := client.New(cfg, client.Options{Scheme: w.scheme})
 	require.NoError(w.t, err)
+	// A client asks about a kind once, with a mutex locked. Were that to fail and to be tried again, time in a bubble
+	// would stand still for ever.
+	for _, o := range []client.Object{&v1alpha1.MACBlock{}, &vm{}, &vmi{}} {
+		_ = direct.Get(w.ctx, client.ObjectKey{Namespace: "default", Name: "none"}, o)
+	}
 	ctx, kill := context.WithCancel(w.ctx)
 	r.kill = func() { r.lost.Store(true); kill(); synctest.Wait() }
 	r.lease = &cluster.Lease{
