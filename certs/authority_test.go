@@ -278,6 +278,8 @@ func TestACAThatAnotherOneSignedIsShown(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { ended <- source.Start(ctx) }()
 		waitFor(t, source.leaf.Healthy)
+		source.Trust(newCA(t, "root of example.org", time.Hour).pem())
+		require.ErrorContains(t, source.Check(), "do not trust")
 		source.Trust(root.pem(), root.pem())
 		first, err := source.GetCertificate(nil)
 		require.NoError(t, err)
@@ -297,9 +299,6 @@ func TestACAThatAnotherOneSignedIsShown(t *testing.T) {
 		assert.NotSame(t, first, served)
 		require.NoError(t, checked(served, root, time.Now().Add(-maxSkew)))
 		require.NoError(t, source.Check())
-
-		source.Trust(newCA(t, "root of example.org", time.Hour).pem())
-		require.ErrorContains(t, source.Check(), "do not trust")
 		stop()
 		require.NoError(t, <-ended)
 	})

@@ -265,8 +265,6 @@ func TestExpiryIsToldOfWhatWouldBeServedNow(t *testing.T) {
 // Others answer meanwhile, with what is trusted.
 func TestAReplicaWaitsUntilTheWebhooksTrustWhatItServes(t *testing.T) {
 	ca, before := newCA(t, caName, time.Hour), newCA(t, caName, time.Hour)
-	source, _ := started(t, ca)
-	require.ErrorContains(t, source.Check(), "are being read", "nobody has looked at the webhooks")
 	for _, tc := range []struct {
 		name    string
 		bundles [][]byte
@@ -278,12 +276,16 @@ func TestAReplicaWaitsUntilTheWebhooksTrustWhatItServes(t *testing.T) {
 		{name: "all of them trust it", bundles: [][]byte{ca.pem(), append(before.pem(), ca.pem()...)}, ready: true},
 		{name: "one has no bundle", bundles: [][]byte{ca.pem(), nil}},
 	} {
+		source, _ := started(t, ca)
+		require.ErrorContains(t, source.Check(), "are being read", "nobody has looked at the webhooks")
 		source.Trust(tc.bundles...)
-		if err := source.Check(); tc.ready {
-			assert.NoError(t, err, tc.name)
-		} else {
-			assert.ErrorContains(t, err, "do not trust the CA of", tc.name)
+		if !tc.ready {
+			require.ErrorContains(t, source.Check(), "do not trust the CA of", tc.name)
+			source.Trust(ca.pem())
 		}
+		require.NoError(t, source.Check(), tc.name)
+		source.Trust(ca.pem(), nil)
+		assert.NoError(t, source.Check(), "somebody spoiled the bundle of one webhook: the others are to be answered")
 	}
 }
 

@@ -70,6 +70,7 @@ type Source struct {
 	known      []*x509.Certificate                      // those of all bundles
 	since      map[string]time.Time                     // when a CA was first seen in every bundle, by what it is in DER
 	signers    map[*tls.Certificate][]*x509.Certificate // those that signed a certificate; nil until bundles are told of
+	accepted   bool                                     // every webhook in force trusted what was served, once
 }
 
 // NewSource returns the certificate for these DNS names, from the CA in the Secret SecretName of a namespace. If the CA
@@ -99,6 +100,7 @@ func (*Source) NeedLeaderElection() bool { return false }
 
 // Check returns why webhooks cannot be answered yet, or nil: there is no certificate, or a webhook in force does not
 // trust the CA that signed it. When certificates are valid is not looked at: that is up to the clocks of API servers.
+// Once all trusted it they are not asked again: should somebody spoil the bundle of one, the others are answered.
 func (s *Source) Check() error {
 	served, err := s.GetCertificate(nil)
 	if err != nil {
@@ -109,6 +111,9 @@ func (s *Source) Check() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.accepted {
+		return nil
+	}
 	if s.signers == nil {
 		return errors.New("the CAs that the webhooks in force trust are being read")
 	}
@@ -116,6 +121,7 @@ func (s *Source) Check() error {
 	if slices.ContainsFunc(s.trusted, func(bundle []*x509.Certificate) bool { return !shares(bundle, signers, anytime) }) {
 		return errors.New("the webhooks in force do not trust the CA of the certificate yet")
 	}
+	s.accepted = true
 	return nil
 }
 
