@@ -10,9 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fail has one thing fail, until it is healed.
+const unwritable = "blocks cannot be written"
+
+// fail has one thing fail, until it is healed. Blocks may be deleted while something else is amiss.
 func (k *walk) fail() {
 	if k.amiss != "" {
+		if k.below(2) == 0 && k.amiss != unwritable {
+			k.deleteBlocks()
+		}
 		return
 	}
 	name := k.replica()
@@ -31,7 +36,7 @@ func (k *walk) fail() {
 		k.amiss, k.mend = "watches of VMs are stalled", func() { k.api.Stall(vmKind(), false) }
 		k.api.Stall(vmKind(), true)
 	case 4:
-		k.amiss, k.mend = "blocks cannot be written", func() { k.world.fail(nil) }
+		k.amiss, k.mend = unwritable, func() { k.world.fail(nil) }
 		k.world.fail(func(r *http.Request) error {
 			if r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/macblocks") {
 				return errors.New("connection refused")
@@ -39,16 +44,21 @@ func (k *walk) fail() {
 			return nil
 		})
 	case 5:
-		k.say("the blocks are deleted")
-		for _, b := range k.blocks() {
-			require.NoError(k.t, k.client.Delete(k.ctx, k.block(b.Prefix)))
-		}
+		k.deleteBlocks()
 		return
 	default:
 		k.kill(name)
 		return
 	}
 	k.say("%s", k.amiss)
+}
+
+// deleteBlocks has somebody delete all blocks by hand.
+func (k *walk) deleteBlocks() {
+	k.say("the blocks are deleted")
+	for _, b := range k.blocks() {
+		require.NoError(k.t, k.client.Delete(k.ctx, k.block(b.Prefix)))
+	}
 }
 
 // kill has a replica die and another come.

@@ -47,6 +47,8 @@ func TestWalks(t *testing.T) {
 // FuzzWalk looks for a walk that TestWalks does not take.
 func FuzzWalk(f *testing.F) {
 	f.Add(randomBytes(24))
+	f.Add(randomBytes(95)) // blocks that somebody deletes while the watches of them are stalled
+	f.Add(randomBytes(1119))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tell(t, func(w *world) { newWalk(w, data[:min(len(data), walkLength)]).run() })
 	})

@@ -63,6 +63,7 @@ type committer struct {
 	queue   []change
 	running bool
 	pause   time.Duration // until the next write, if the last one has failed; run's alone
+	untold  time.Time     // since when the watch has not told what reads show; run's alone
 	urgent  chan struct{} // made once
 }
 
@@ -245,6 +246,9 @@ func (c *committer) look(ctx context.Context) (*macpool.Block, error) {
 		return nil, err
 	}
 	c.onVersions(c.prefix, known, fresh.Version)
+	if err := c.awaitWatch(ctx, fresh); err != nil {
+		return nil, err
+	}
 	if fresh.Version == "" {
 		c.cache.forget(c.prefix, known)
 	}

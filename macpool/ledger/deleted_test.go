@@ -3,7 +3,9 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +21,93 @@ import (
 func (w *world) deleteAll() {
 	for _, b := range w.store.Blocks() {
 		w.store.Delete(b.Prefix)
+	}
+}
+
+// assignPatiently asks again, for as long as a watch may be silent, where a replica is not ready.
+func (w *world) assignPatiently(replica, vm string, asks ...macpool.Ask) (macpool.Grant, error) {
+	for begun := time.Now(); ; w.pass(time.Second) {
+		grant, err := w.assign(replica, vm, asks...)
+		if !errors.Is(err, macpool.ErrNotReady) || time.Since(begun) > 2*maxSilence {
+			return grant, err
+		}
+	}
+}
+
+func TestABlockThatIsDeletedByHandIsNotWrittenByWhoHasMissedWhatItHad(t *testing.T) {
+	for name, spoil := range map[string]func(w *world){
+		"deleted":                         (*world).deleteAll,
+		"deleted, and made anew by a new": (*world).makeAnew,
+		"spoiled":                         (*world).removeRows,
+	} {
+		for _, first := range []string{"r1", "r2"} {
+			t.Run(name+", first asked is "+first, func(t *testing.T) {
+				in(t, 16, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+					second := map[string]string{"r1": "r2", "r2": "r1"}[first]
+					owner := map[macpool.MAC]string{}
+					give := func(replica, vm string) error {
+						grant, err := w.assign(replica, vm, anyFor("net")...)
+						if err != nil {
+							return err
+						}
+						w.has(vm, true)
+						require.Empty(t, owner[grant.MACs[0]], "%s is that of another VM", grant.MACs[0])
+						owner[grant.MACs[0]] = vm
+						return nil
+					}
+					for i := range 4 {
+						require.NoError(t, give([]string{"r1", "r2"}[i%2], fmt.Sprint("early", i)))
+					}
+					w.finishWrites()
+					w.stall("r1")
+					w.stall("r2")
+					for i := range 2 {
+						require.NoError(t, give([]string{"r1", "r2"}[i%2], fmt.Sprint("missed", i)))
+					}
+					w.finishWrites()
+					spoil(w)
+					for i := range 6 {
+						if err := give([]string{first, second}[i%2], fmt.Sprint("late", i)); err != nil {
+							require.ErrorIs(t, err, macpool.ErrNotReady)
+						}
+						w.pass(time.Second)
+					}
+					w.goOn(first)
+					w.pass(time.Second)
+					w.goOn(second)
+					w.finishWrites()
+					require.NoError(t, give(first, "last"), "nobody is refused once the watch goes on")
+					require.NoError(t, give(second, "last of all"))
+					w.finishWrites()
+					for m, vm := range owner {
+						assert.Contains(t, w.holds(), fmt.Sprintf("%s %s/", m, vm))
+					}
+				})
+			})
+		}
+	}
+}
+
+// makeAnew has every block deleted and made anew by a replica that knew nothing of it.
+func (w *world) makeAnew() {
+	blocks := w.store.Blocks()
+	w.deleteAll()
+	for _, b := range blocks {
+		anew := macpool.NewBlock(b.Prefix)
+		anew.Reserve(3, w.pool.Set, "r3", w.ledgers["r1"].Now())
+		_, err := w.store.Put(w.t.Context(), anew)
+		require.NoError(w.t, err)
+	}
+}
+
+// removeRows has somebody remove the rows of all addresses by hand, but for the first.
+func (w *world) removeRows() {
+	for _, b := range w.store.Blocks() {
+		for i, m := range keys(maps.Collect(b.Entries())) {
+			if i > 0 {
+				w.removeRow(m)
+			}
+		}
 	}
 }
 
@@ -45,24 +134,17 @@ func TestBlocksThatAreDeletedByHandTakeNoAddressFromItsHolder(t *testing.T) {
 			w.pass(maxRetry)
 			w.down.Store(false)
 		},
-		"and a replica that knew nothing of them was faster": func(t *testing.T, w *world) {
-			blocks := w.store.Blocks()
+		"and a replica that knew nothing of them was faster": func(_ *testing.T, w *world) {
 			w.stall("r1")
 			w.stall("r2")
-			w.deleteAll()
-			for _, b := range blocks {
-				anew := macpool.NewBlock(b.Prefix)
-				anew.Reserve(3, w.pool.Set, "r3", w.ledgers["r1"].Now())
-				_, err := w.store.Put(t.Context(), anew)
-				require.NoError(t, err)
-			}
+			w.makeAnew()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 				owner := map[macpool.MAC]string{}
 				give := func(replica, vm string) {
-					grant, err := w.assign(replica, vm, anyFor("a", "b")...)
+					grant, err := w.assignPatiently(replica, vm, anyFor("a", "b")...)
 					require.NoError(t, err)
 					w.has(vm, true)
 					for _, m := range grant.MACs {
@@ -133,7 +215,7 @@ func TestARowThatIsRemovedByHandTakesNoAddressFromItsHolder(t *testing.T) {
 					assert.Contains(t, w.holds(), "vma/net", "it is back before anybody asks")
 				}
 				for i := range 10 {
-					other, err := w.assign([]string{"r1", "r2"}[i%2], fmt.Sprint("late", i), anyFor("net")...)
+					other, err := w.assignPatiently([]string{"r1", "r2"}[i%2], fmt.Sprint("late", i), anyFor("net")...)
 					require.NoError(t, err)
 					assert.NotEqual(t, grant.MACs, other.MACs)
 				}

@@ -237,9 +237,7 @@ func TestAddressOfAStalledReplicaIsRefusedForNow(t *testing.T) {
 		_, err := w.assign("r1", "vma", anyFor("a")...)
 		require.NoError(t, err)
 		w.finishWrites()
-		w.mu.Lock()
-		w.blind["r1"] = true
-		w.mu.Unlock()
+		w.stall("r1")
 		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: w.ledgers["r1"].windows["default"].free[0]})
 		var busy *macpool.BusyError
 		require.ErrorAs(t, err, &busy)

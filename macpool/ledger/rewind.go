@@ -3,7 +3,6 @@
 package ledger
 
 import (
-	"context"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -65,41 +64,4 @@ func (l *Ledger) noteWatched(p macpool.Prefix, version string) {
 func older(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0
-}
-
-// LookAgain has a block read of which the watch does not tell what it has. It returns at once.
-func (l *Ledger) LookAgain(p macpool.Prefix) { go l.lookAgain(p) }
-
-// lookAgain reads a block of which the watch does not tell what it has, or says that it is deleted, although this
-// process knows a later state: a watch that was cut off tells of the last state that it had seen.
-func (l *Ledger) lookAgain(p macpool.Prefix) {
-	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
-	defer cancel()
-	before := l.cache.block(p).Version
-	fresh, err := l.store.Get(ctx, p)
-	if err != nil {
-		return // the next write of the block meets a conflict, and learns
-	}
-	l.noteVersions(p, before, fresh.Version)
-	if fresh.Version == "" {
-		l.cache.forget(p, before)
-	} else {
-		l.cache.put(fresh)
-	}
-	l.writeBack(p)
-	l.recheckWindows(p)
-}
-
-// writeBack has what was lost with a block that somebody deleted written again: whoever held an address still has it,
-// and the janitor would be too late to say so. Every replica does that, as one may know of what another does not.
-func (l *Ledger) writeBack(p macpool.Prefix) {
-	if !l.cache.isLost(p) || l.Err() != nil {
-		return
-	}
-	l.writer.enqueue(p, change{
-		lazy: true, soon: true,
-		apply: func(*macpool.Block) error { return nil }, // a write takes it along
-		done:  func(*macpool.Block, error) {},
-	})
-	l.writer.hurry(p)
 }

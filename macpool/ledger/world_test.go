@@ -31,7 +31,7 @@ type world struct {
 	exists  map[macpool.Object]bool
 	looks   int // at what objects have
 	pool    macpool.Pool
-	blind   map[string]bool // replicas whose watch has stalled
+	blind   map[string]chan struct{} // of replicas whose watch has stalled, closed when it goes on
 	down    atomic.Bool     // the store answers nothing
 	hidden  atomic.Bool     // objects cannot be looked at
 	mu      sync.Mutex
@@ -82,7 +82,7 @@ func newWorld(t *testing.T, size int, replicas ...string) *world {
 		ledgers: map[string]*Ledger{},
 		leases:  map[string]*fakeLease{},
 		exists:  map[macpool.Object]bool{},
-		blind:   map[string]bool{},
+		blind:   map[string]chan struct{}{},
 	}
 	n := size - 1
 	w.pool = macpool.Pool{Name: "default", Set: macpool.NewSet([]macpool.Range{{First: macpool.MAC{2}, Last: macpool.MAC{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}}}, nil)}
@@ -118,6 +118,7 @@ func (w *world) watches() func(event func(*Ledger)) {
 			for {
 				select {
 				case event := <-queue:
+					w.awaitSight(name)
 					event(l)
 				case <-w.t.Context().Done():
 					return
@@ -127,21 +128,38 @@ func (w *world) watches() func(event func(*Ledger)) {
 	}
 	return func(event func(*Ledger)) {
 		for name := range w.ledgers {
-			w.mu.Lock()
-			blind := w.blind[name]
-			w.mu.Unlock()
-			if !blind {
-				queues[name] <- event
-			}
+			queues[name] <- event
 		}
 	}
 }
 
-// stall has the watch of a replica tell nothing from now on.
+// stall has the watch of a replica tell nothing until it goes on.
 func (w *world) stall(replica string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.blind[replica] = true
+	w.blind[replica] = make(chan struct{})
+}
+
+// goOn has the watch of a replica that has stalled tell what it missed, and what comes.
+func (w *world) goOn(replica string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.blind[replica])
+	delete(w.blind, replica)
+}
+
+// awaitSight returns when the watch of a replica tells anything.
+func (w *world) awaitSight(replica string) {
+	w.mu.Lock()
+	stalled := w.blind[replica]
+	w.mu.Unlock()
+	if stalled == nil {
+		return
+	}
+	select {
+	case <-stalled:
+	case <-w.t.Context().Done():
+	}
 }
 
 // pass lets time go by, and everything happen that is to happen by then.
@@ -241,7 +259,7 @@ func (w *world) checkReservations() {
 			for name, lease := range w.leases {
 				replica, _ := lease.Replica()
 				both := e.Reservation.Replica == replica && len(e.Holds) > 0
-				assert.False(w.t, both && !w.blind[name], "%s is held, and reserved: %v", m, e)
+				assert.False(w.t, both && w.blind[name] == nil, "%s is held, and reserved: %v", m, e)
 			}
 		}
 	}
