@@ -71,7 +71,7 @@ func (j *Janitor) importVMs(
 ) (finish func() error, unknown []client.Object, err error) {
 	found := map[subject]bool{}
 	for _, kind := range kinds {
-		err := j.watch(ctx, j.queueing(false), kind)
+		err := j.watchVMs(ctx, kind)
 		if meta.IsNoMatchError(err) {
 			unknown = append(unknown, kind)
 			continue
@@ -79,13 +79,24 @@ func (j *Janitor) importVMs(
 		if err != nil {
 			return nil, nil, err
 		}
-		j.watched.Store(kindOfVM(kind), true)
 		if err := j.everyVM(ctx, kind, found); err != nil {
 			return nil, nil, err
 		}
 	}
 	finish, err = j.importAll(ctx, found)
 	return finish, unknown, err
+}
+
+// watchVMs has what happens to the objects of a kind, VMs or instances, queued, unless it is already.
+func (j *Janitor) watchVMs(ctx context.Context, kind client.Object) error {
+	if j.knew(kindOfVM(kind)) {
+		return nil
+	}
+	if err := j.watch(ctx, j.queueing(false), kind); err != nil {
+		return err
+	}
+	j.watched.Store(kindOfVM(kind), true)
+	return nil
 }
 
 // importPods does for pods what importVMs does for VMs. A namespace that opts in later has its pods imported then.
