@@ -122,7 +122,7 @@ func (a MACAddresses) MarshalJSON() ([]byte, error) {
 // +kubebuilder:printcolumn:name="Reserved",type=integer,JSONPath=`.reserved`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.prefix.replace(':', '-') == self.metadata.name",message="prefix must be the block's name with colons"
-// +kubebuilder:validation:XValidation:rule="!has(self.rows) || self.rows.all(r, r.startsWith(self.prefix))",message="an address of another block: every row must begin with prefix"
+// +kubebuilder:validation:XValidation:rule="!has(self.rows) || [self.prefix].all(p, self.rows.all(r, r.startsWith(p)))",message="an address of another block: every row must begin with prefix"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{2}(-[0-9a-f]{2}){4}$')",message="a MACBlock is named by its first five octets, such as 02-4a-be-00-00"
 type MACBlock struct {
 	metav1.TypeMeta   `json:",inline"`
