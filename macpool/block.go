@@ -19,7 +19,7 @@ type Reservation struct {
 }
 
 func (r Reservation) same(other Reservation) bool {
-	return r.Replica == other.Replica && r.Contested == other.Contested
+	return r.Replica == other.Replica && r.Contested == other.Contested && r.Since.Equal(other.Since)
 }
 
 // An Entry is the state of one address. The zero Entry is free. An entry may be held and reserved at once, while a

@@ -188,9 +188,12 @@ func (l *Ledger) take(b *macpool.Block, w *window, allowance int, earlier []macp
 	for _, m := range earlier {
 		delete(l.memory.filling, m)
 	}
-	n := min(l.wantedLocked(w, allowance), maxWindow)
+	n, now := min(l.wantedLocked(w, allowance), maxWindow), l.Now()
 	got := l.orphansLocked(b, w)
-	got = append(got, b.Reserve(n-len(got), w.pool.Set, w.replica, l.Now())...)
+	for _, m := range got { // again, so that no earlier write that is under way takes them, nor one that was not heard of
+		b.Set(m, macpool.Entry{Reservation: macpool.Reservation{Replica: w.replica, Since: now}})
+	}
+	got = append(got, b.Reserve(n-len(got), w.pool.Set, w.replica, now)...)
 	for _, m := range got {
 		l.memory.filling[m] = true
 	}

@@ -4,9 +4,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -261,4 +263,42 @@ func TestWhoGivesUpWaitingTakesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A deafStore writes what it is told to, and may lose the answers.
+type deafStore struct {
+	Store
+	deaf atomic.Bool
+}
+
+func (s *deafStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
+	written, err := s.Store.Put(ctx, b)
+	if err == nil && s.deaf.Load() {
+		return nil, errors.New("connection reset by peer")
+	}
+	return written, err
+}
+
+func TestAnAddressThatWasClaimedByAWriteWhoseAnswerIsLostIsNotLent(t *testing.T) {
+	in(t, 8, []string{"r1"}, func(t *testing.T, w *world) {
+		l := w.ledgers["r1"]
+		store := &deafStore{Store: w.store}
+		l.writer.store = store
+		w.warm()
+		claimed := l.windows["default"].free[0]
+		w.stall("r1")
+		store.deaf.Store(true)
+		_, err := w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: claimed})
+		require.ErrorContains(t, err, "connection reset")
+		require.Contains(t, w.holds(), claimed.String()+" vmb/net")
+		store.deaf.Store(false)
+		for i := range 8 {
+			grant, err := w.assign("r1", fmt.Sprint("late", i), anyFor("net")...)
+			if err != nil {
+				break
+			}
+			require.NotEqual(t, claimed, grant.MACs[0])
+		}
+		w.goOn("r1")
+	})
 }
