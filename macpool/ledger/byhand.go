@@ -14,6 +14,12 @@ import (
 // watch that is cut off begins again before.
 const maxSilence = time.Minute
 
+// A silence is that the watch does not tell what reads show.
+type silence struct {
+	after string // the version that is known
+	since time.Time
+}
+
 // LookAgain has a block read of which the watch does not tell what it has. It returns at once.
 func (l *Ledger) LookAgain(p macpool.Prefix) { go l.lookAgain(p) }
 
@@ -59,14 +65,14 @@ func (c *committer) awaitWatch(ctx context.Context, fresh *macpool.Block) error 
 	defer cancel()
 	for {
 		changed := c.cache.change()
-		if !spoiled(c.cache.block(c.prefix), fresh) {
-			c.untold = time.Time{}
+		known := c.cache.block(c.prefix)
+		if !spoiled(known, fresh) {
 			return nil
 		}
-		if c.untold.IsZero() {
-			c.untold = c.clock.Now()
+		if c.silent.after != known.Version {
+			c.silent.after, c.silent.since = known.Version, c.clock.Now()
 		}
-		if c.clock.Since(c.untold) > maxSilence {
+		if c.clock.Since(c.silent.since) > maxSilence {
 			return nil
 		}
 		select {

@@ -63,7 +63,7 @@ type committer struct {
 	queue   []change
 	running bool
 	pause   time.Duration // until the next write, if the last one has failed; run's alone
-	untold  time.Time     // since when the watch has not told what reads show; run's alone
+	silent  silence       // of the watch; run's alone
 	urgent  chan struct{} // made once
 }
 

@@ -88,6 +88,24 @@ func TestABlockThatIsDeletedByHandIsNotWrittenByWhoHasMissedWhatItHad(t *testing
 	}
 }
 
+func TestEachSilenceOfTheWatchIsWaitedFor(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(0)
+		_, err := w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		w.has("vma", true)
+		for range 2 {
+			w.stall("r1")
+			w.deleteAll()
+			_, err := w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: m})
+			require.ErrorIs(t, err, macpool.ErrNotReady)
+			w.goOn("r1")
+			w.pass(2 * maxSilence)
+			require.Contains(t, w.holds(), "vma/net")
+		}
+	})
+}
+
 // makeAnew has every block deleted and made anew by a replica that knew nothing of it.
 func (w *world) makeAnew() {
 	blocks := w.store.Blocks()

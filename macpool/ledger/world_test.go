@@ -32,8 +32,8 @@ type world struct {
 	looks   int // at what objects have
 	pool    macpool.Pool
 	blind   map[string]chan struct{} // of replicas whose watch has stalled, closed when it goes on
-	down    atomic.Bool     // the store answers nothing
-	hidden  atomic.Bool     // objects cannot be looked at
+	down    atomic.Bool              // the store answers nothing
+	hidden  atomic.Bool              // objects cannot be looked at
 	mu      sync.Mutex
 }
 
