@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -45,13 +46,26 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		verdict, response = h.decide(ctx, request)
 		cancel()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	review := admissionv1.AdmissionReview{Response: response}
-	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
-	if err := json.NewEncoder(w).Encode(review); err != nil {
+	if err := send(w, response); err != nil {
 		h.Log.Error(err, "Answer not sent", "uid", response.UID)
 	}
 	h.logDecision(request, verdict, response, time.Since(begun))
+}
+
+// send has an answer on its way before anything else is done, such as logging it.
+func send(w http.ResponseWriter, response *admissionv1.AdmissionResponse) error {
+	review := admissionv1.AdmissionReview{Response: response}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	body, err := json.Marshal(review)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // else it is sent in chunks
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	return http.NewResponseController(w).Flush()
 }
 
 func (h Handler) decide(

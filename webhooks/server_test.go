@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -281,4 +283,21 @@ func TestRefusalsOfTheLedger(t *testing.T) {
 			assert.Equal(t, c.retry, verdict.RetryAfter)
 		})
 	}
+}
+
+func TestAnAnswerDoesNotWaitForTheLog(t *testing.T) {
+	answer := httptest.NewRecorder()
+	logged := false
+	handler := Handler{
+		Log: funcr.New(func(string, string) {
+			logged = true
+			assert.True(t, answer.Flushed)
+		}, funcr.Options{}),
+		Reviewer: reviewerFunc(func(context.Context, *admissionv1.AdmissionRequest) (Verdict, error) {
+			return Verdict{}, nil
+		}),
+	}
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(review)))
+	assert.True(t, logged)
+	assert.Equal(t, strconv.Itoa(answer.Body.Len()), answer.Header().Get("Content-Length"), "it is sent whole")
 }

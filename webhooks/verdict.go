@@ -64,11 +64,10 @@ func (p *Patch) Remove(pointer string) {
 
 // pointer spells a JSON pointer (RFC 6901) from its unescaped parts.
 func pointer(parts ...any) string {
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	var b strings.Builder
 	for _, part := range parts {
 		b.WriteByte('/')
-		b.WriteString(escape.Replace(fmt.Sprint(part)))
+		b.WriteString(strings.ReplaceAll(strings.ReplaceAll(fmt.Sprint(part), "~", "~0"), "/", "~1"))
 	}
 	return b.String()
 }
