@@ -50,7 +50,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		return fmt.Errorf("make client: %w", err)
 	}
 	ours := []string{"one", "two", "one" + mutated, "two" + mutated, "two" + followed, "explicit", "fleet"}
-	others := []string{allowing, patching, patching + mutated, patching + followed, durable, "none", "import"}
+	others := []string{allowing, patching, patching + mutated, patching + followed, twice, durable, "none", "import"}
 	for _, name := range slices.Concat(others, ours) {
 		if _, err := b.suite.Kubectl(ctx, "create", "namespace", namespaceOf(name)); err != nil {
 			return err
@@ -66,6 +66,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	for kind, namespaces := range map[string][]string{
 		allowing:  {allowing},
 		patching:  {patching, patching + mutated, patching + followed},
+		twice:     {twice},
 		durable:   {durable},
 		mutating:  {patching + mutated, "one" + mutated, "two" + mutated},
 		following: {patching + followed, "two" + followed},

@@ -38,8 +38,9 @@ import (
 const (
 	// allowing allows everything.
 	allowing = "noop"
-	// patching gives a VM two addresses and a pod a request, and remembers nothing.
+	// patching gives a VM two addresses and a pod a request, and remembers nothing. twice is two processes of it.
 	patching = "patching"
+	twice    = "patching-twice"
 	// durable writes a record of every request, as a ledger without windows would.
 	durable = "durable"
 	// mutating changes every VM at another place, as KubeVirt's own webhook does. following does so after all others.
@@ -190,30 +191,22 @@ func sign(
 	return key, der, nil
 }
 
-// startWebhook runs this program again as a webhook, so that it is a process of its own as ours is, and has the API
-// server call it for the namespaces of these modes.
+// startWebhook has the API server call a webhook for the namespaces of these modes.
 func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+	processes := 1
+	served := kind
+	if kind == twice {
+		processes, served = 2, patching
 	}
-	process := exec.Command(self, "-serve", kind)
-	process.Env = append(os.Environ(), "KUBECONFIG="+b.suite.Kubeconfig)
-	process.Stderr = os.Stderr
-	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := process.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("start webhook: %w", err)
+	var addresses []string
+	var bundle []byte
+	for range processes {
+		address, ca, err := b.startProcess(served)
+		if err != nil {
+			return fmt.Errorf("start webhook: %w", err)
+		}
+		addresses, bundle = append(addresses, address), append(bundle, ca...)
 	}
-	if err := process.Start(); err != nil {
-		return fmt.Errorf("start webhook: %w", err)
-	}
-	b.processes = append(b.processes, process)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("start webhook: %w", err)
-	}
-	address, ca, _ := strings.Cut(strings.TrimSpace(line), " ")
 	name, again := "bench-"+kind, "IfNeeded"
 	switch kind { // the order of webhooks is that of their names
 	case mutating:
@@ -226,15 +219,44 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 		namespaces = append(namespaces, namespaceOf(mode))
 	}
 	manifest := strings.NewReplacer(
-		"KIND", kind, "NAME", name, "AGAIN", again, "CABUNDLE", ca, "SPACES", strings.Join(namespaces, ", "),
+		"KIND", kind, "NAME", name, "AGAIN", again, "CABUNDLE", base64.StdEncoding.EncodeToString(bundle),
+		"SPACES", strings.Join(namespaces, ", "),
 	).Replace(webhookManifest)
 	if _, err := b.suite.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
 		return err
 	}
 	service := "default/bench-" + kind
-	b.suite.Route(service, address)
+	b.suite.Route(service, addresses...)
 	b.services = append(b.services, service)
 	return nil
+}
+
+// startProcess runs this program again as a webhook, so that it is a process of its own as ours is, and returns its
+// address and its CA in PEM.
+func (b *bench) startProcess(kind string) (address string, ca []byte, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	process := exec.Command(self, "-serve", kind)
+	process.Env = append(os.Environ(), "KUBECONFIG="+b.suite.Kubeconfig)
+	process.Stderr = os.Stderr
+	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := process.Start(); err != nil {
+		return "", nil, err
+	}
+	b.processes = append(b.processes, process)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return "", nil, err
+	}
+	address, encoded, _ := strings.Cut(strings.TrimSpace(line), " ")
+	ca, err = base64.StdEncoding.DecodeString(encoded)
+	return address, ca, err
 }
 
 // webhookManifest has the rules and the conditions of ours, so that the API server does the same work.
