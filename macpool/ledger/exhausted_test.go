@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -215,5 +216,41 @@ func TestAFullPoolRefusesNothingForGoodWhileItsHoldersCannotBeLookedFor(t *testi
 		for _, err := range []error{assigned, previewed} {
 			require.ErrorIs(t, err, errHidden)
 		}
+	})
+}
+
+// A lateReader tells what objects had a while ago.
+type lateReader struct {
+	ObjectReader
+	takes time.Duration
+}
+
+func (r lateReader) Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
+	had, err := r.ObjectReader.Having(ctx, o, macs...)
+	<-time.After(r.takes)
+	return had, err
+}
+
+func TestNobodyIsRefusedForWhatWasSeenBeforeTheyAsked(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		l := w.ledgers["r1"]
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.pass(2 * MaxAdmission)
+		l.objects = lateReader{ObjectReader: w, takes: 2 * patience}
+		refused := make(chan error, 1)
+		go func() {
+			_, err := w.assign("r1", "vmb", anyFor("net")...)
+			refused <- err
+		}()
+		w.pass(patience + patience/2)
+		w.has("vma", false)
+		_, err = w.assign("r1", "vmc", anyFor("net")...)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		assert.True(t, exhausted.Passing(), "%v", err)
+		require.ErrorAs(t, <-refused, &exhausted)
+		assert.False(t, exhausted.Passing(), "it was so when it was looked at")
 	})
 }

@@ -31,7 +31,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 	w.filling = true
 	pool := w.pool
 	go func() {
-		err := l.fill(w, pool)
+		asOf, err := l.fill(w, pool)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		w.filling = false
@@ -39,7 +39,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 			err = nil
 		}
 		for l.serveLocked(w); err != nil && len(w.queue) > 0; l.serveLocked(w) {
-			if isExhausted(err) && time.Since(w.queue[0].since) < patience/2 {
+			if isExhausted(err) && asOf.Sub(w.queue[0].since) < patience/2 {
 				break
 			}
 			w.refuseFirst(err)
@@ -58,30 +58,32 @@ func isExhausted(err error) bool {
 // fill reserves addresses until nobody waits and the window has some ahead. Where the pool has too few for those who
 // wait, addresses that others give up within the patience of who came first do as well: those of an object that was
 // deleted just now, and those that other replicas have reserved. Else it fails with an *ExhaustedError, although what
-// it got is kept. That is decided on a fresh read of blocks that seem to be full.
-func (l *Ledger) fill(w *window, pool macpool.Pool) error {
+// it got is kept. That is decided on a fresh read of blocks that seem to be full, which may take long: as of when it is
+// true is returned, too.
+func (l *Ledger) fill(w *window, pool macpool.Pool) (asOf time.Time, err error) {
 	for {
 		changed := l.cache.change()
-		err := l.fillFromBlocks(w, pool)
+		err = l.fillFromBlocks(w, pool)
+		asOf = time.Now()
 		if l.takeOver(w); !l.waiting(w) {
-			return nil
+			return asOf, nil
 		}
 		if err != nil {
-			return err
+			return asOf, err
 		}
 		l.contestOthers(pool, w)
 		left := l.patienceLeft(w)
 		if left <= 0 {
 			if l.fillFromFull(w, pool); !l.waiting(w) {
-				return nil
+				return asOf, nil
 			}
-			return l.exhausted(pool, 0) // each is told how many it needs
+			return asOf, l.exhausted(pool, 0) // each is told how many it needs
 		}
 		select {
 		case <-changed:
 		case <-time.After(min(left, yieldFor)): // what was left to others may be there yet
 		case <-l.writer.ctx.Done():
-			return macpool.ErrNotReady
+			return asOf, macpool.ErrNotReady
 		}
 	}
 }
