@@ -148,7 +148,7 @@ func printable(runes []rune) []rune {
 // parse reads one JSON value that is the whole text.
 func parse(source string) (*value, *SyntaxError) {
 	p := &parser{source: source}
-	if at, quote := quoted(source); quote != 0 {
+	if at := quoted(source); at >= 0 {
 		return nil, syntaxError(
 			source, at,
 			"remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is",
@@ -179,17 +179,21 @@ func yamlKey() *regexp.Regexp {
 	return regexp.MustCompile(`^([|>][-+0-9]*\s|---\s|- |[A-Za-z_][\w.-]*:(\s|$))`)
 }
 
-// quoted finds a quote that was kept around the whole text: YAML has no quotes inside a block. It is 0 where there is
-// none.
-func quoted(source string) (at int, quote byte) {
+// quoted returns where a quote is that was kept around the whole text, typographic or not: YAML has no quotes inside a
+// block. It is -1 where there is none.
+func quoted(source string) int {
 	inside := strings.TrimSpace(source)
-	if len(inside) < 2 || strings.IndexByte("'\"`", inside[0]) < 0 || inside[0] != inside[len(inside)-1] {
-		return 0, 0
+	first, width := utf8.DecodeRuneInString(inside)
+	last, _ := utf8.DecodeLastRuneInString(inside)
+	quote := func(r rune) bool {
+		_, plain := lookalike(r)
+		return r == '\'' || r == '"' || plain == `"`
 	}
-	if !begins(inside[1:]) {
-		return 0, 0
+	if !quote(first) || !quote(last) || !begins(inside[width:]) {
+		return -1
 	}
-	return strings.IndexByte(source, inside[0]), inside[0]
+	return strings.Index(source, inside)
+
 }
 
 // begins reports whether a text begins with an object or a list.

@@ -53,6 +53,8 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"columns are counted in characters":   {`{"ä": "ö" "ü": 1}`, "line 1, column 10: a comma is missing"},
 		"a nesting without end":               {strings.Repeat("[", 20000), "this is nested too deep"},
 		"an odd byte":                         {"\x00", `line 1, column 1: want a value here, not '\x00'`},
+		"typographic quotes around all of it": {"\u2018{\"a\": 1}\u2019", "line 1, column 1: remove these quotes, here and at the end"},
+		"quotes of two kinds around it":       {"\u201c{\"a\": 1}\"", "line 1, column 1: remove these quotes, here and at the end"},
 		"typographic quotes around a name":    {"{\u201ctype\u201d: 1}", "line 1, column 2: this is a typographic quote (U+201C): write \" in its place"},
 		"a mark of a web page":                {"{\"a\": 1, <3>\n\"b\": 2}", "line 1, column 10: <3> is a mark of the page that this was copied from, not JSON: remove it"},
 		"a mark after the last member":        {"{\"a\": 1 <12>}", "line 1, column 9: <12> is a mark"},
@@ -128,7 +130,7 @@ func FuzzSyntax(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, source string) {
 		v, wrong := parse(source)
-		if _, quote := quoted(source); quote != 0 {
+		if quoted(source) >= 0 {
 			require.NotNil(t, wrong)
 			return
 		}
