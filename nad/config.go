@@ -4,7 +4,6 @@ package nad
 
 import (
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,8 +136,9 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	for _, name := range []string{"disableCheck", "disableGC"} {
-		if v := root.exactly(name); v != nil {
-			r.read(*v, name, reflect.TypeFor[bool]())
+		// libcni takes true and false in quotes since 1.2.
+		if v := root.exactly(name); v != nil && v.kind != boolean {
+			r.warn(*v, "%s: %s", name, v.instead(boolean))
 		}
 	}
 	r.beside(root)

@@ -43,7 +43,7 @@ type trunking struct {
 // bridge reads and judges the options of the bridge plugin as the plugin does when a pod is attached.
 func (r *configReader) bridge(v value, prefix string) *Bridge {
 	var o bridgeOptions
-	if json.Unmarshal([]byte(r.source[v.start:v.end]), &o) != nil { // decodable has told it
+	if json.Unmarshal(passedOn(r.source[v.start:v.end]), &o) != nil { // decodable has told it
 		return nil
 	}
 	// at is the value of an option that is there.
@@ -72,8 +72,11 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 	}
 	gateway := (o.IsGateway || o.IsDefaultGateway) && o.IPAM.Type != "" // without addresses there is none for the bridge
 	bridge := &Bridge{Name: o.Bridge, VLAN: o.VLAN, Gateway: gateway}
-	for i, t := range o.VLANTrunk {
-		element := at("vlanTrunk").elements[i]
+	for i, element := range at("vlanTrunk").elements {
+		var t *trunking
+		if json.Unmarshal(passedOn(r.source[element.start:element.end]), &t) != nil {
+			return nil // as above
+		}
 		ranges, wrong := t.ranges()
 		if wrong != "" {
 			r.wrong(element, "%svlanTrunk[%d]: %s", prefix, i, wrong)

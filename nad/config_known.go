@@ -139,7 +139,7 @@ func (r *configReader) unfit(v value, prefix, plugin string) {
 
 // vlan judges the VLAN of a plugin. Open vSwitch is asked for whatever it is.
 func (r *configReader) vlan(m member, prefix, plugin string) {
-	vid, err := strconv.Atoi(m.value.text)
+	vid, err := strconv.Atoi(string(passedOn(m.value.text)))
 	switch {
 	case m.value.kind != number || err != nil || 0 <= vid && vid <= maxVID:
 	case plugin == "ovs":

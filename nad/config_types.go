@@ -151,7 +151,11 @@ type (
 			ResolvConf string           `json:"resolvConf"`
 			Ranges     [][]addressRange `json:"ranges"`
 		} `json:"ipam"`
-		Args          ipArgs `json:"args"`
+		Args struct {
+			CNI struct {
+				IPs []string `json:"ips"`
+			} `json:"cni"`
+		} `json:"args"`
 		RuntimeConfig struct {
 			IPRanges [][]addressRange `json:"ipRanges"`
 			IPs      []string         `json:"ips"`
@@ -162,13 +166,17 @@ type (
 			Routes    []route    `json:"routes"`
 			DNS       dnsOptions `json:"dns"`
 			Addresses []struct {
-				Address string `json:"address"`
+				Address subnet `json:"address"`
 				Gateway ip     `json:"gateway"`
 			} `json:"addresses"`
 		} `json:"ipam"`
-		Args          ipArgs `json:"args"`
+		Args struct {
+			CNI struct {
+				IPs []subnet `json:"ips"`
+			} `json:"cni"`
+		} `json:"args"`
 		RuntimeConfig struct {
-			IPs []string `json:"ips"`
+			IPs []subnet `json:"ips"`
 		} `json:"runtimeConfig"`
 	}
 	dhcpOptions struct {
@@ -185,11 +193,6 @@ type (
 				Option      string `json:"option"`
 			} `json:"request"`
 		} `json:"ipam"`
-	}
-	ipArgs struct {
-		CNI struct {
-			IPs []string `json:"ips"`
-		} `json:"cni"`
 	}
 	addressRange struct {
 		RangeStart ip     `json:"rangeStart"`
@@ -225,7 +228,7 @@ func (*ip) UnmarshalText(text []byte) error {
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (*subnet) UnmarshalText(text []byte) error {
 	if _, _, err := net.ParseCIDR(string(text)); err != nil {
-		return errors.New("want a subnet such as 10.0.0.0/24")
+		return errors.New("want an address with a prefix length, such as 10.0.0.0/24")
 	}
 	return nil
 }
@@ -330,13 +333,26 @@ func (r *configReader) read(v value, name string, t reflect.Type) {
 		for i, e := range v.elements {
 			r.read(e, fmt.Sprintf("%s[%d]", name, i), t.Elem())
 		}
-	case v.kind == number && json.Unmarshal([]byte(v.text), reflect.New(t).Interface()) != nil:
+	case v.kind == number && json.Unmarshal(passedOn(v.text), reflect.New(t).Interface()) != nil:
 		want := inWords(number)
 		if strings.HasPrefix(v.text, "-") && strings.HasPrefix(t.Kind().String(), "uint") {
 			want += " that is not negative"
 		}
 		r.wrong(v, "%s: want %s, not %s", name, want, v.text)
 	}
+}
+
+// passedOn returns JSON as libcni passes it to plugins: read into maps and written anew, so that 100.0 becomes 100.
+func passedOn(source string) []byte {
+	var read any
+	if json.Unmarshal([]byte(source), &read) != nil { // a number beyond all
+		return []byte(source)
+	}
+	written, err := json.Marshal(read)
+	if err != nil {
+		return []byte(source)
+	}
+	return written
 }
 
 // isText reports whether a type is read of a string that it parses.
