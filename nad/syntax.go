@@ -265,7 +265,10 @@ func strange(text string) string {
 		return "is a placeholder that nothing filled in: write its value"
 	}
 	for _, r := range text {
-		if name, _ := unseen(r); name != "" {
+		switch name, _ := unseen(r); {
+		case name != "" && unicode.IsSpace(r) && strings.TrimSpace(text) != text:
+			return fmt.Sprintf("has %s (U+%04X) at its beginning or end: remove it", name, r)
+		case name != "":
 			return unlike(string(r))
 		}
 	}
