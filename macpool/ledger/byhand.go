@@ -14,12 +14,6 @@ import (
 // watch that is cut off begins again before.
 const maxSilence = time.Minute
 
-// A silence is that the watch does not tell what reads show.
-type silence struct {
-	after string // the version that is known
-	since time.Time
-}
-
 // LookAgain has a block read of which the watch does not tell what it has. It returns at once.
 func (l *Ledger) LookAgain(p macpool.Prefix) { go l.lookAgain(p) }
 
@@ -65,23 +59,40 @@ func (c *committer) awaitWatch(ctx context.Context, fresh *macpool.Block) error 
 	defer cancel()
 	for {
 		changed := c.cache.change()
-		known := c.cache.block(c.prefix)
-		if !spoiled(known, fresh) {
-			return nil
-		}
-		if c.silent.after != known.Version {
-			c.silent.after, c.silent.since = known.Version, c.clock.Now()
-		}
-		if c.clock.Since(c.silent.since) > maxSilence {
+		err := c.cache.checkTold(fresh)
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("MACBlock %s was deleted or changed by hand, and the watch has not told of it yet: %w",
-				c.prefix, macpool.ErrNotReady)
+			return err
 		}
 	}
+}
+
+// checkTold fails if the watch has not told of what a read shows that somebody did by hand, unless it is silent for
+// long.
+func (k *blockCache) checkTold(fresh *macpool.Block) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known := k.blocks[fresh.Prefix]
+	if known == nil {
+		known = macpool.NewBlock(fresh.Prefix)
+	}
+	if !spoiled(known, fresh) {
+		return nil
+	}
+	since, silent := k.silent[fresh.Prefix]
+	if !silent {
+		since = k.clock.Now()
+		k.silent[fresh.Prefix] = since
+	}
+	if k.clock.Since(since) > maxSilence {
+		return nil
+	}
+	return fmt.Errorf("MACBlock %s was deleted or changed by hand, and the watch has not told of it yet: %w",
+		fresh.Prefix, macpool.ErrNotReady)
 }
 
 // spoiled reports whether somebody did to a block by hand, after the state that is known, what loses what it had.

@@ -5,6 +5,7 @@ package ledger
 import (
 	"maps"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
@@ -22,7 +23,9 @@ type blockCache struct {
 	mu     sync.RWMutex
 	blocks map[macpool.Prefix]*macpool.Block
 	// lost are the last states of blocks that somebody deleted although they had entries. They go into the next write.
-	lost     map[macpool.Prefix]*macpool.Block
+	lost map[macpool.Prefix]*macpool.Block
+	// silent is since when the watch has not told of what reads of a block show that somebody did to its known state.
+	silent   map[macpool.Prefix]time.Time
 	byObject map[macpool.Object]map[macpool.MAC]string // to the interface's name
 	total    int                                       // addresses that are not free
 	changed  chan struct{}                             // closed at the next change
@@ -33,6 +36,7 @@ func newBlockCache(c clock.PassiveClock) *blockCache {
 		clock:    c,
 		blocks:   map[macpool.Prefix]*macpool.Block{},
 		lost:     map[macpool.Prefix]*macpool.Block{},
+		silent:   map[macpool.Prefix]time.Time{},
 		byObject: map[macpool.Object]map[macpool.MAC]string{},
 		changed:  make(chan struct{}),
 	}
@@ -138,6 +142,7 @@ func (k *blockCache) replaceLocked(p macpool.Prefix, old, next *macpool.Block) {
 		}
 		k.blocks[p] = next
 	}
+	delete(k.silent, p)
 	close(k.changed)
 	k.changed = make(chan struct{})
 }

@@ -63,7 +63,6 @@ type committer struct {
 	queue   []change
 	running bool
 	pause   time.Duration // until the next write, if the last one has failed; run's alone
-	silent  silence       // of the watch; run's alone
 	urgent  chan struct{} // made once
 }
 

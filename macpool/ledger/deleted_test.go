@@ -106,6 +106,25 @@ func TestEachSilenceOfTheWatchIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestABlockThatIsNotKnownAndLacksRowsIsNotWrittenBeforeTheWatchHasTold(t *testing.T) {
+	in(t, 1, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		w.stall("r1")
+		m := w.pool.Set.At(0)
+		_, err := w.assign("r2", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.finishWrites()
+		w.stall("r2")
+		w.removeRow(m)
+		_, err = w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: m})
+		require.ErrorIs(t, err, macpool.ErrNotReady)
+		w.goOn("r1")
+		w.goOn("r2")
+		w.finishWrites()
+		require.Contains(t, w.holds(), "vma/net")
+	})
+}
+
 // makeAnew has every block deleted and made anew by a replica that knew nothing of it.
 func (w *world) makeAnew() {
 	blocks := w.store.Blocks()

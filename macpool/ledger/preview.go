@@ -77,6 +77,16 @@ func (l *Ledger) previewClaim(
 	if err != nil {
 		return nil, err
 	}
+	if err := l.cache.checkTold(current); err != nil {
+		return nil, err
+	}
+	known, lost := l.cache.base(m.Prefix())
+	if spoiled(known, current) {
+		current.Restore(known)
+	}
+	if lost != nil {
+		current.Restore(lost)
+	}
 	err = l.previewOn(current, c)
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {

@@ -3,7 +3,10 @@
 package ledger
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -53,4 +56,37 @@ func TestADryRunIsNotRefusedOnWhatACacheSays(t *testing.T) {
 			require.NoError(t, err, "all are free, though the replica does not know yet")
 		})
 	}
+}
+
+func TestADryRunKnowsWhatABlockHadThatIsDeletedByHand(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(0)
+		_, err := w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.finishWrites()
+		preview := func() error {
+			_, err := w.ledgers["r1"].Preview(t.Context(), macpool.Request{
+				Holder: vmNamed("vmb"), Pool: w.pool, Asks: []macpool.Ask{{Interface: "net", MAC: m}},
+			})
+			return err
+		}
+		w.stall("r1")
+		w.deleteAll()
+		require.ErrorIs(t, preview(), macpool.ErrNotReady, "others may have had more in it than is known")
+		w.pass(maxSilence + time.Second)
+		var taken *macpool.TakenError
+		require.ErrorAs(t, preview(), &taken, "a watch that is silent is not waited for for ever")
+		w.store.Fail(func(op string, _ macpool.Prefix) error {
+			if op == "put" {
+				return errors.New("connection refused")
+			}
+			return nil
+		})
+		w.goOn("r1")
+		synctest.Wait()
+		require.ErrorAs(t, preview(), &taken, "what is told is not written again yet")
+		require.Empty(t, w.holds())
+		w.store.Fail(nil)
+	})
 }
