@@ -67,6 +67,11 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			want: "MACPool p is exhausted: 0 of its 0 addresses are used, and 2 are asked for at once; " +
 				"add a range to its spec.ranges",
 		},
+		"exhausted, and too small whoever goes": {
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Used: 2, Total: 2}, Needed: 3},
+			want: "MACPool p is exhausted: 2 of its 2 addresses are used, and 3 are asked for at once; " +
+				"add a range to its spec.ranges",
+		},
 		"exhausted for now": {
 			err: &ExhaustedError{Pool: "p", Usage: Usage{Used: 2, Reserved: 1, Total: 3}, Young: 1, Needed: 1},
 			want: "MACPool p is exhausted: 2 of its 3 addresses are used, 1 are reserved by replicas of the webhook, " +

@@ -136,9 +136,8 @@ func (r *configReader) config(root value) Config {
 		return Config{}
 	}
 	for _, name := range []string{"disableCheck", "disableGC"} {
-		// libcni takes true and false in quotes since 1.2.
 		if v := root.exactly(name); v != nil && v.kind != boolean {
-			r.warn(*v, "%s: %s", name, v.instead(boolean))
+			r.flag(*v, name)
 		}
 	}
 	r.beside(root)
@@ -147,6 +146,16 @@ func (r *configReader) config(root value) Config {
 		config.Plugins = append(config.Plugins, r.plugin(element, fmt.Sprintf("plugins[%d].", i))...)
 	}
 	return config
+}
+
+// flag judges an option of a list that is neither true nor false. Some releases of libcni take these words in quotes,
+// and some do not know disableGC.
+func (r *configReader) flag(v value, name string) {
+	told := r.wrong
+	if v.kind == null || v.kind == text && slices.Contains([]string{"true", "false"}, strings.ToLower(v.text)) {
+		told = r.warn
+	}
+	told(v, "%s: %s", name, v.instead(boolean))
 }
 
 // neither says that there is no plugin, or which key was meant to be one.

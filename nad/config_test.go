@@ -114,6 +114,8 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"a name server":                 {`{"type": "ours", "dns": "10.0.0.1"}`, []string{"dns: want an object, not a string"}},
 		"name servers that are no list": {`{"type": "ours", "dns": {"nameservers": "10.0.0.1"}}`, []string{"dns.nameservers: want a list, not a string"}},
 		"search domains of numbers":     {`{"type": "ours", "dns": {"search": ["a", 1]}}`, []string{"dns.search[1]: want a string, not a number"}},
+		"a check in other words":        {`{"disableCheck": "yes", "plugins": [{"type": "ours"}]}`, []string{"line 1, column 18: disableCheck: want true or false, not a string"}},
+		"no check by a number":          {`{"disableGC": 1, "plugins": [{"type": "ours"}]}`, []string{"line 1, column 15: disableGC: want true or false, not a number"}},
 		"every problem is told":         {`{"cniVersion": "9", "plugins": [{"type": "bridge", "vlan": 5000, "mtu": 1}, {}]}`, []string{"cniVersion", "plugins[0].vlan", "plugins[0].mtu", "plugins[1].type"}},
 		"the missing comma of the commonest": {"{\n    \"cniVersion\": \"0.3.1\"\n    \"name\": \"br0-l2\"\n}", []string{
 			"spec.config: Invalid value: line 2, column 26: a comma is missing after \"0.3.1\"\n      \"cniVersion\": \"0.3.1\"\n                           ^"}},

@@ -193,7 +193,6 @@ func quoted(source string) int {
 		return -1
 	}
 	return strings.Index(source, inside)
-
 }
 
 // begins reports whether a text begins with an object or a list.

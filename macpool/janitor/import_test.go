@@ -3,6 +3,7 @@
 package janitor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
@@ -344,5 +347,36 @@ func TestInstancesAreImportedWhereVMsAreNotKnownYet(t *testing.T) {
 			w.pass(2 * kubevirtPoll)
 			assert.Equal(w.t, vma, w.holderOf(mac(1)))
 		})
+	})
+}
+
+// A countingCache counts how often handlers for what happens to objects are asked to be registered.
+type countingCache struct {
+	cache.Cache
+	asked int
+}
+
+func (c *countingCache) GetInformer(
+	ctx context.Context, o client.Object, opts ...cache.InformerGetOption,
+) (cache.Informer, error) {
+	c.asked++
+	return c.Cache.GetInformer(ctx, o, opts...)
+}
+
+func TestAnImportThatIsTriedAgainRegistersNoHandlerAgain(t *testing.T) {
+	tell(t, func(w *world) {
+		counting := &countingCache{}
+		w.alter = func(j *Janitor) { counting.Cache, j.VMs = j.VMs, counting }
+		w.startJanitor()
+		before := counting.asked
+		require.NotZero(t, before)
+		w.create(newVM("vma", mac(1)))
+		w.pass(0)
+		finish, unknown, err := w.janitor.importVMs(w.ctx, &vm{}, &vmi{})
+		require.NoError(t, err)
+		require.NoError(t, finish())
+		assert.Empty(t, unknown)
+		assert.Equal(t, before, counting.asked)
+		assert.Equal(t, vma, w.holderOf(mac(1)), "it is imported all the same")
 	})
 }

@@ -76,11 +76,7 @@ func (c *committer) awaitWatch(ctx context.Context, fresh *macpool.Block) error 
 func (k *blockCache) checkTold(fresh *macpool.Block) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	known := k.blocks[fresh.Prefix]
-	if known == nil {
-		known = macpool.NewBlock(fresh.Prefix)
-	}
-	if !spoiled(known, fresh) {
+	if !spoiled(k.blockLocked(fresh.Prefix), fresh) {
 		return nil
 	}
 	since, silent := k.silent[fresh.Prefix]

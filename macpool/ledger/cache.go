@@ -98,11 +98,14 @@ func (k *blockCache) loseLocked(b *macpool.Block) {
 func (k *blockCache) base(p macpool.Prefix) (known, lost *macpool.Block) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	known = k.blocks[p]
-	if known == nil {
-		known = macpool.NewBlock(p)
+	return k.blockLocked(p), k.lost[p]
+}
+
+func (k *blockCache) blockLocked(p macpool.Prefix) *macpool.Block {
+	if known := k.blocks[p]; known != nil {
+		return known
 	}
-	return known, k.lost[p]
+	return macpool.NewBlock(p)
 }
 
 // isLost reports whether a block has lost entries that are not written yet.
