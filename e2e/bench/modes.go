@@ -27,7 +27,7 @@ func modes(replicas int) []mode {
 			{name: "bridgehead, 2 replicas" + withMutator, namespace: "two" + mutated, assigns: true, base: 2},
 			{name: patching + behind, namespace: patching + followed, base: 4, aside: true},
 			{name: "bridgehead, 2 replicas" + behind, namespace: "two" + followed, assigns: true, base: 4, aside: true},
-			{name: patching + ", 2 replicas", namespace: twice}, // what the second process costs by itself
+			{name: patching + ", 2 replicas", namespace: twice, aside: true}, // what a second process costs by itself
 		}
 	}
 	return []mode{
