@@ -18,6 +18,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 const (
@@ -45,7 +46,8 @@ type Format struct {
 	Log   logr.Logger
 
 	rows      atomic.Bool
-	converted bool // no block has had rows since rows was last true
+	wrote     time.Time // when rows was last found true; look's alone
+	converted bool      // no block has had rows since, nor gets any: what was written then has arrived; look's alone
 }
 
 // Rows reports whether blocks are to be written in rows.
@@ -90,14 +92,19 @@ func (f *Format) look(ctx context.Context) error {
 			return err
 		}
 	}
-	f.rows.Store(rows)
+	if f.rows.Swap(rows) {
+		f.wrote = f.Clock.Now()
+	}
 	switch {
 	case rows:
 		f.converted = false
 	case !f.converted:
-		f.converted, err = f.writeStructures(ctx)
+		late := f.Clock.Since(f.wrote) < ledger.MaxAdmission // a write in rows may be on its way
+		none, err := f.writeStructures(ctx)
+		f.converted = none && !late
+		return err
 	}
-	return err
+	return nil
 }
 
 // allReadRows decides whether blocks may be written in rows.

@@ -4,6 +4,8 @@ package cluster
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,6 +189,34 @@ func TestUpgradeStories(t *testing.T) {
 			b, err := s.Get(w.ctx, m.Prefix())
 			require.NoError(w.t, err)
 			assert.True(w.t, b.Equal(written))
+		},
+		"rows that arrive late do not stay beside a replica of the release before": func(w *world, f *Format, s KubeStore) {
+			_, stop := w.lease()
+			defer stop()
+			w.pass(2 * formatInterval)
+			require.True(w.t, f.Rows())
+			arrives, made := make(chan struct{}), make(chan error, 1)
+			w.api.Fail = func(r *http.Request) error {
+				if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/macblocks") && !r.URL.Query().Has("dryRun") {
+					<-arrives
+				}
+				return nil
+			}
+			go func() {
+				_, err := s.Put(w.ctx, block(w))
+				made <- err
+			}()
+			w.pass(0)
+			w.create(formerReplica())
+			w.pass(10 * formatInterval)
+			require.False(w.t, f.Rows())
+			close(arrives)
+			require.NoError(w.t, <-made)
+			w.pass(2 * formatInterval)
+			direct, _ := w.former()
+			var read formerBlock
+			require.NoError(w.t, direct.Get(w.ctx, key, &read))
+			assert.Len(w.t, read.Addresses, 1)
 		},
 		"what the API server hides and this replica does not know stays as it is": func(w *world, f *Format, s KubeStore) {
 			_, stop := w.lease()
