@@ -167,7 +167,7 @@ func order(n, round int) []int {
 }
 
 func (b *bench) warm(ctx context.Context, m mode) error {
-	return warm(ctx, func(ctx context.Context) (sample, error) { return b.create(ctx, m, 64, 64) })
+	return warm(ctx, func(ctx context.Context) (sample, error) { return b.create(ctx, m, warmUp, 64) })
 }
 
 // warm takes samples until one succeeds: a webhook that was just installed is not known at once.
@@ -188,6 +188,9 @@ func warm(ctx context.Context, take func(context.Context) (sample, error)) error
 // recorded what was lent and the janitor has looked at it. What others serve is done with the last answer; what our
 // janitor does about the addresses that they gave is waited for, and in nobody's figures.
 func (b *bench) round(ctx context.Context, m mode, n, concurrency int) (sample, error) {
+	if _, err := b.create(ctx, m, warmUp, concurrency); err != nil {
+		return sample{}, err
+	}
 	before, err := b.blockWrites(ctx)
 	if err != nil {
 		return sample{}, err

@@ -79,6 +79,9 @@ func (b *bench) podTurn(ctx context.Context, round, n, concurrency int) error {
 	all := podModes()
 	samples := make([]sample, len(all))
 	for _, i := range order(len(all), round) {
+		if _, err := b.createPods(ctx, all[i], warmUp, concurrency); err != nil {
+			return err
+		}
 		profiled := b.profile(ctx, fmt.Sprintf("%s, %d at a time", all[i].name, concurrency))
 		var err error
 		samples[i], err = b.watched(ctx, n, time.Second, func() (sample, error) {
@@ -112,7 +115,7 @@ func (b *bench) preparePods(ctx context.Context) error {
 		}
 	}
 	for _, m := range podModes() {
-		err := warm(ctx, func(ctx context.Context) (sample, error) { return b.createPods(ctx, m, 64, 64) })
+		err := warm(ctx, func(ctx context.Context) (sample, error) { return b.createPods(ctx, m, warmUp, 64) })
 		if err != nil {
 			return fmt.Errorf("warm up: %s: %w", m.name, err)
 		}

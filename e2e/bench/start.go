@@ -48,7 +48,7 @@ func (b *bench) measureStart(ctx context.Context) error {
 	if err := b.warm(ctx, fleet); err != nil {
 		return err
 	}
-	for made := 64; made < b.options.Fleet; made += 500 {
+	for made := warmUp; made < b.options.Fleet; made += 500 {
 		fmt.Fprintf(os.Stderr, "\rcreating %d VMs: %d   ", b.options.Fleet, made)
 		if _, err := b.create(ctx, fleet, min(500, b.options.Fleet-made), 32); err != nil {
 			return err
