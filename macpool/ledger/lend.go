@@ -65,9 +65,6 @@ func (l *Ledger) queueUp(pool macpool.Pool, who *waiter) (*window, error) {
 	}
 	w := l.windowOfLocked(pool, replica)
 	w.used, who.since = l.clock.Now(), time.Now()
-	for _, m := range w.dropOutsiders() {
-		l.unreserveLocked(m, replica)
-	}
 	w.queue = append(w.queue, who)
 	l.serveLocked(w)
 	if len(w.queue) > 0 {

@@ -72,7 +72,7 @@ func (w *window) withdraw(m macpool.MAC) bool {
 }
 
 // windowOfLocked returns the window of a pool for the name this replica reserves by now. Addresses reserved by an
-// earlier name are given up, unless the janitor was faster.
+// earlier name are given up, unless the janitor was faster, and those that are no longer the pool's.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {
@@ -85,7 +85,13 @@ func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
 		}
 		l.windows[pool.Name] = w
 	}
+	changed := !w.pool.Set.Equal(pool.Set)
 	w.pool = pool
+	if changed {
+		for _, m := range w.dropOutsiders() {
+			l.unreserveLocked(m, replica)
+		}
+	}
 	return w
 }
 
