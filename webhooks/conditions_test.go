@@ -65,6 +65,8 @@ func TestWhichPodsAreLookedAt(t *testing.T) {
 			", spec: {containers: [{name: a, resources: {limits: {cpu: 1}, requests: {memory: 1Mi}}}]}}", true, true},
 		"one that asks for a bridge": {"{metadata: " + networks +
 			", spec: {containers: [{name: a}, {name: b, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, false},
+		"one that asks for some device": {"{metadata: " + networks +
+			", spec: {containers: [{name: a, resources: {limits: {nvidia.com/gpu: 1}}}]}}", true, true},
 		"one that names no networks":           {"{metadata: {name: p}, spec: {containers: [{name: a}]}}", false, false},
 		"one on the network of its node":       {"{metadata: " + networks + ", spec: {hostNetwork: true, containers: [{name: a}]}}", true, false},
 		"one with another network for default": {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {containers: [{name: a}]}}", true, true},
