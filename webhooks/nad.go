@@ -228,19 +228,7 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 			verdict.warn("no resource can be named after bridge %s: its pods may start on nodes without it", b.Name)
 		}
 	}
-	for _, r := range wanted {
-		if w.Advertising == nil || !strings.HasPrefix(r.Name, nad.BridgePrefix) {
-			continue
-		}
-		nodes, err := w.Advertising(ctx, r.Name)
-		if err != nil {
-			verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up which nodes have %s: %v", r.Name, err))
-		} else if nodes == 0 {
-			verdict.warn(
-				"no node has bridge %s now: pods on this network wait until one has", strings.TrimPrefix(r.Name, nad.BridgePrefix),
-			)
-		}
-	}
+	w.warnLacking(ctx, verdict, d, wanted)
 	for _, b := range d.Bridges {
 		if w.Unserved == nil || b.VLAN == 0 && len(b.Trunk) == 0 {
 			continue
@@ -254,6 +242,29 @@ func (w NADReviewer) warnNodes(ctx context.Context, verdict *Verdict, d nad.Defi
 		}
 		if more := len(nodes) - maxHints; more > 0 {
 			verdict.warn("%d more nodes do not take the VLANs of this network on bridge %s", more, b.Name)
+		}
+	}
+}
+
+// warnLacking warns of resources that no node has.
+func (w NADReviewer) warnLacking(ctx context.Context, verdict *Verdict, d nad.Definition, wanted []nad.Resource) {
+	if w.Advertising == nil {
+		return
+	}
+	for _, r := range wanted {
+		nodes, err := w.Advertising(ctx, r.Name)
+		named := "resource " + r.Name
+		if bridge, ok := strings.CutPrefix(r.Name, nad.BridgePrefix); ok {
+			named = "bridge " + bridge
+		}
+		switch derived := d.Derived(); {
+		case err != nil:
+			verdict.Notes = append(verdict.Notes, fmt.Sprintf("cannot look up which nodes have %s: %v", r.Name, err))
+		case nodes > 0:
+		case derived != "" && r.Name != derived && strings.HasSuffix(r.Name, "/"+d.Bridges[0].Name):
+			verdict.warn("no node has %s: did you mean %s?", named, derived)
+		default:
+			verdict.warn("no node has %s now: pods on this network wait until one has", named)
 		}
 	}
 }
