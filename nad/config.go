@@ -4,6 +4,7 @@ package nad
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ type Config struct {
 // A Plugin is one CNI plugin of a network.
 type Plugin struct {
 	Type string
+	// IPAM is the type of its plugin for IP addresses; empty for none.
+	IPAM string
 	// Bridge is what the plugin attaches to; nil if it is not the bridge plugin, or its options cannot be read.
 	Bridge *Bridge
 }
@@ -119,7 +122,7 @@ func (r *configReader) config(root value) Config {
 	r.identity(root)
 	// As Multus decides it: one plugin if there is a type, in whatever case, else a list.
 	kind := root.folded("type")
-	if kind != nil && (kind.kind != text || kind.text != "") {
+	if kind != nil && kind.kind != null && (kind.kind != text || kind.text != "") {
 		return Config{Plugins: r.plugin(root, "")}
 	}
 	plugins := root.exactly("plugins")
@@ -135,11 +138,7 @@ func (r *configReader) config(root value) Config {
 		r.wrong(*plugins, "plugins is empty: want a list of at least one plugin, [{\"type\": ...}]")
 		return Config{}
 	}
-	for _, name := range []string{"disableCheck", "disableGC"} {
-		if v := root.exactly(name); v != nil && v.kind != boolean {
-			r.flag(*v, name)
-		}
-	}
+	r.ofList(root)
 	r.beside(root)
 	var config Config
 	for i, element := range plugins.elements {
@@ -148,14 +147,34 @@ func (r *configReader) config(root value) Config {
 	return config
 }
 
-// flag judges an option of a list that is neither true nor false. Some releases of libcni take these words in quotes,
-// and some do not know disableGC.
-func (r *configReader) flag(v value, name string) {
-	told := r.wrong
-	if v.kind == null || v.kind == text && slices.Contains([]string{"true", "false"}, strings.ToLower(v.text)) {
-		told = r.warn
+// ofList judges what libcni and Multus read of a list beside its plugins. They fail where it is null, too.
+func (r *configReader) ofList(root value) {
+	r.members(root, "", reflect.TypeFor[commonOptions]()) // Multus reads it as one plugin before it sees that it is a list
+	for _, name := range []string{"disableCheck", "disableGC", "loadOnlyInlinedPlugins"} {
+		v := root.exactly(name)
+		if v == nil || v.kind == boolean ||
+			// This one only libcni reads, and it takes the words in quotes.
+			name == "loadOnlyInlinedPlugins" && slices.Contains([]string{"true", "false"}, strings.ToLower(v.text)) {
+			continue
+		}
+		r.wrong(*v, "%s: %s", name, v.instead(boolean))
 	}
-	told(v, "%s: %s", name, v.instead(boolean))
+	if v := root.exactly("cniVersion"); v != nil && v.kind == null {
+		r.wrong(*v, "cniVersion: want a string, not a null: leave it out")
+	}
+	versions := root.exactly("cniVersions")
+	if versions == nil {
+		return
+	}
+	if versions.kind != list {
+		r.wrong(*versions, "cniVersions: want a list, [\"0.4.0\", \"1.0.0\"], not %s %s",
+			article(versions.kind), versions.kind)
+	}
+	for i, v := range versions.elements {
+		if v.kind != text || !anyVersion().MatchString(v.text) {
+			r.wrong(v, "cniVersions[%d]: want a string such as \"1.0.0\"", i)
+		}
+	}
 }
 
 // neither says that there is no plugin, or which key was meant to be one.
@@ -176,32 +195,23 @@ func (r *configReader) neither(root value) {
 	r.wrong(root, "neither type (for one plugin) nor plugins (for a list of them) is set")
 }
 
-// identity judges what is common to all configurations.
+// identity judges the version and the name, where they are strings: what else they are is told by members.
 func (r *configReader) identity(root value) {
-	if v := root.exactly("cniVersion"); v != nil {
+	if v := root.exactly("cniVersion"); v != nil && v.kind == text {
 		r.version(*v)
-	}
-	for _, v := range listed(root.exactly("cniVersions")) {
-		if v.kind != text {
-			r.wrong(v, "cniVersions: want a string such as \"1.0.0\"")
-		}
 	}
 	v := root.exactly("name")
 	switch {
-	case v == nil: // Multus takes the name of the NAD
-	case v.kind != text:
-		r.wrong(*v, "name: want a string")
-	case v.text != "" && !networkName().MatchString(v.text):
+	case v == nil || v.kind == text && v.text == "": // Multus takes the name of the NAD
+	case v.kind == null:
+		r.wrong(*v, "name: want a string, not a null: leave it out")
+	case v.kind == text && !networkName().MatchString(v.text):
 		r.wrong(*v, "name is %q: want letters, digits, dots, dashes and underscores, with a letter or digit first", v.text)
 	}
 }
 
-func listed(v *value) []value {
-	if v == nil {
-		return nil
-	}
-	return v.elements
-}
+// anyVersion returns how versions are written, also such as libcni does not know yet.
+func anyVersion() *regexp.Regexp { return regexp.MustCompile(`^\d+(\.\d+){0,2}$`) }
 
 // networkName returns what libcni takes for the name of a network.
 func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\-]*$`) }
@@ -209,10 +219,7 @@ func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\
 // version judges the version of the CNI specification. Without one, plugins assume the oldest.
 func (r *configReader) version(v value) {
 	versions := []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
-	switch {
-	case v.kind != text:
-		r.wrong(v, "cniVersion: want a string such as \"0.3.1\"")
-	case v.text != "" && !slices.Contains(versions, v.text):
+	if v.text != "" && !slices.Contains(versions, v.text) {
 		r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(versions, ", "))
 	}
 }
@@ -237,6 +244,9 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	}
 	r.nearlyKnown(*kind, prefix)
 	plugin := Plugin{Type: kind.text}
+	if ipam := v.folded("ipam"); ipam != nil && ipam.folded("type") != nil {
+		plugin.IPAM = ipam.folded("type").text
+	}
 	fits := r.decodable(v, prefix, kind.text)
 	switch kind.text {
 	case "bridge", "cnv-bridge":
@@ -254,5 +264,8 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	r.lacking(v, prefix, kind.text)
 	r.odd(v, prefix, strings.ToLower)
 	r.addresses(v, prefix, kind.text)
+	if plugin.IPAM == "host-local" {
+		r.ranges(v.folded("ipam"), prefix)
+	}
 	return []Plugin{plugin}
 }

@@ -53,6 +53,9 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 		}
 		return v
 	}
+	if named := v.folded("bridge"); named != nil && named.kind == text && o.Bridge == "" {
+		r.wrong(*named, "%sbridge is empty: name it, or leave it out for cni0, which the plugin makes", prefix)
+	}
 	if wrong := checkInterface(o.Bridge); wrong != "" {
 		r.wrong(at("bridge"), "%sbridge is %q: it %s", prefix, o.Bridge, wrong)
 	}

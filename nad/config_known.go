@@ -70,8 +70,12 @@ func (r *configReader) misplaced(v value, prefix, plugin string) {
 // not show or with quotes around them. spell says which keys of the object are the same: plugins read theirs in
 // whatever case. prefix begins the names of keys.
 func (r *configReader) odd(v value, prefix string, spell func(key string) string) {
-	for _, m := range v.replaced(spell) {
-		r.warn(m.value, "%s%s is written again further on, which is what counts: remove one", prefix, m.key)
+	passed := v // libcni writes the names in their order, capitals first: plugins take the last
+	passed.members = slices.SortedStableFunc(slices.Values(v.members), func(a, b member) int {
+		return strings.Compare(a.key, b.key)
+	})
+	for _, twice := range passed.replaced(spell) {
+		r.warn(twice.own.value, "%s%s is written %s, which is what counts: remove one", prefix, twice.by.key, twice.where())
 	}
 	for _, m := range v.members {
 		if wrong := strange(m.key); wrong != "" {
@@ -97,6 +101,8 @@ func (v *value) instead(want kind) string {
 		return ""
 	case v.kind == text && unquoted(v.text) == inWords(want):
 		return fmt.Sprintf("want %s, not a string: remove the quotes", inWords(want))
+	case want == text && (v.kind == number || v.kind == boolean):
+		return fmt.Sprintf("want a string, not a %s: write \"%s\"", v.kind, v.text)
 	}
 	return fmt.Sprintf("want %s, not %s %s", inWords(want), article(v.kind), v.kind)
 }
@@ -159,6 +165,9 @@ func (r *configReader) lacking(v value, prefix, plugin string) {
 	}
 	if master := written(&v, "master"); plugin == "vlan" && (master == nil || master.kind == text && master.text == "") {
 		r.wrong(v, "%smaster is missing: it is the interface of the node that the VLAN is on, such as \"eth1\"", prefix)
+	}
+	if named := written(&v, "vrfname"); plugin == "vrf" && (named == nil || named.kind == text && named.text == "") {
+		r.wrong(v, "%svrfname is missing: it is the name of the VRF in the pod, such as \"red\"", prefix)
 	}
 	set := written(written(written(&v, "args"), "cni"), "sysctl")
 	if isTuning(plugin) && set != nil && len(set.members) > 0 && written(&v, "sysctl") == nil {

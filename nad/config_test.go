@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
 	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,14 +41,19 @@ func TestConfigsThatAreRead(t *testing.T) {
 		"a type in another case":         {`{"Type": "bridge", "bridge": "br0"}`, []Plugin{br0}},
 		"a gateway that has no address":  {bridgeConfig(`, "bridge": "br0", "isGateway": true, "ipam": {}`), []Plugin{br0}},
 		"what all plugins have":          {bridgeConfig(`, "bridge": "br0", "ipam": null, "capabilities": {"mac": true, "ips": null}, "dns": {"search": ["a"]}`), []Plugin{br0}},
-		"a list that is not checked":     {`{"disableCheck": true, "disableGC": null, "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
-		"a bridge that the plugin makes": {bridgeConfig(`, "bridge": "br0", "isGateway": true, "ipam": {"type": "host-local"}`), []Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", Gateway: true}}}},
+		"a list that is not checked":     {`{"disableCheck": true, "disableGC": false, "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"a bridge that the plugin makes": {bridgeConfig(`, "bridge": "br0", "isGateway": true, "ipam": {"type": "host-local"}`), []Plugin{{Type: "bridge", IPAM: "host-local", Bridge: &Bridge{Name: "br0", Gateway: true}}}},
 		"options of a newer plugin":      {bridgeConfig(`, "bridge": "br0", "newer": {"a": 1}`), []Plugin{br0}},
-		"a check in quotes":              {`{"disableCheck": "True", "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"plugins of this list only":      {`{"loadOnlyInlinedPlugins": "True", "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"a type of a list that is null":  {`{"type": null, "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"no version of one plugin":       {`{"cniVersion": null, "type": "ours"}`, []Plugin{{Type: "ours"}}},
+		"no version inside a list":       {`{"plugins": [{"cniVersion": null, "name": null, "type": "ours"}]}`, []Plugin{{Type: "ours"}}},
+		"versions beside one plugin":     {`{"cniVersions": 1, "disableGC": "yes", "type": "ours"}`, []Plugin{{Type: "ours"}}},
+		"a bridge that is null":          {bridgeConfig(`, "bridge": null`), []Plugin{{Type: "bridge", Bridge: &Bridge{}}}},
 		"numbers that libcni writes anew": {bridgeConfig(`, "bridge": "br0", "mtu": 1.5e3, "vlan": 5.0, "vlanTrunk": [{"id": 7.0}]`),
 			[]Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", VLAN: 5, Trunk: []VLANRange{{7, 7}}}}}},
 		"numbers of other plugins":          {`{"plugins": [{"type": "macvlan", "mtu": 1500.0}, {"type": "sriov", "vlan": 1e2}]}`, []Plugin{{Type: "macvlan"}, {Type: "sriov"}}},
-		"several versions":                  {`{"cniVersions": ["0.4.0", "1.1.0"], "type": "ours"}`, []Plugin{{Type: "ours"}}},
+		"several versions":                  {`{"cniVersions": ["0.4.0", "1.1.0", "2"], "plugins": [{"type": "ours"}]}`, []Plugin{{Type: "ours"}}},
 		"nulls, which say nothing":          {bridgeConfig(`, "bridge": "br0", "vlan": null, "vlanTrunk": null, "mtu": null`), []Plugin{br0}},
 		"options in the case of the plugin": {bridgeConfig(`, "Bridge": "br0"`), []Plugin{br0}},
 		"the largest MTU":                   {bridgeConfig(`, "bridge": "br0", "mtu": 65535`), []Plugin{br0}},
@@ -80,7 +86,18 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"a plugin that is a text":       {`{"plugins": ["bridge"]}`, []string{"plugins[0]: want an object", "not a string"}},
 		"a type that is a number":       {`{"type": 5}`, []string{"line 1, column 10: type: want the name of a plugin"}},
 		"a type that is a folder":       {`{"type": ".."}`, []string{"want the name of a plugin, not a path"}},
-		"versions that are numbers":     {`{"cniVersions": ["1.0.0", 1], "type": "a"}`, []string{"line 1, column 27: cniVersions: want a string"}},
+		"versions that are numbers":     {`{"cniVersions": ["1.0.0", 1], "plugins": [{"type": "a"}]}`, []string{`line 1, column 27: cniVersions[1]: want a string such as "1.0.0"`}},
+		"versions that are none":        {`{"cniVersions": ["v1.0.0"], "plugins": [{"type": "a"}]}`, []string{"cniVersions[0]: want a string such as"}},
+		"versions that are no list":     {`{"cniVersions": "1.0.0", "plugins": [{"type": "a"}]}`, []string{`cniVersions: want a list, ["0.4.0", "1.0.0"], not a string`}},
+		"versions that are null":        {`{"cniVersions": null, "plugins": [{"type": "a"}]}`, []string{"cniVersions: want a list", "not a null"}},
+		"no version of a list":          {`{"cniVersion": null, "plugins": [{"type": "a"}]}`, []string{"line 1, column 16: cniVersion: want a string, not a null: leave it out"}},
+		"a name that is null":           {`{"name": null, "type": "a"}`, []string{"line 1, column 10: name: want a string, not a null: leave it out"}},
+		"a name inside a list":          {`{"plugins": [{"type": "a", "name": 5}]}`, []string{`plugins[0].name: want a string, not a number: write "5"`}},
+		"a version inside a list":       {`{"plugins": [{"type": "a", "cniVersion": 1.0}]}`, []string{`plugins[0].cniVersion: want a string, not a number: write "1.0"`}},
+		"ipam beside plugins":           {`{"ipam": "dhcp", "plugins": [{"type": "a"}]}`, []string{"line 1, column 10: ipam: want an object, not a string"}},
+		"capabilities beside plugins":   {`{"Capabilities": ["mac"], "plugins": [{"type": "a"}]}`, []string{"Capabilities: want an object, not a list"}},
+		"a result that is a list":       {`{"type": "a", "prevResult": []}`, []string{"prevResult: want an object, not a list"}},
+		"a bridge without a name":       {bridgeConfig(`, "bridge": ""`), []string{"bridge is empty: name it, or leave it out for cni0, which the plugin makes"}},
 		"a name that is a number":       {`{"name": 5, "type": "a"}`, []string{"line 1, column 10: name: want a string"}},
 		"a type that is a path":         {`{"type": "../sh"}`, []string{"want the name of a plugin, not a path"}},
 		"a version that does not exist": {`{"cniVersion": "0.3.2", "type": "a"}`, []string{`line 1, column 16: cniVersion is "0.3.2", which is not a version of CNI: want one of 0.1.0,`}},
@@ -90,6 +107,7 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"a bridge with a slash":         {bridgeConfig(`, "bridge": "a/b"`), []string{`bridge is "a/b": it is not an interface name`}},
 		"a VLAN too high":               {bridgeConfig(",\n\"vlan\": 4095"), []string{"line 2, column 9: vlan is 4095: want 0 to 4094"}},
 		"a VLAN below zero":             {bridgeConfig(`, "vlan": -1`), []string{"vlan is -1: want 0 to 4094"}},
+		"a VLAN in quotes with a blank": {bridgeConfig(`, "vlan": "100 "`), []string{"vlan: want a whole number, not a string: remove the quotes"}},
 		"a VLAN in quotes":              {bridgeConfig(`, "vlan": "100"`), []string{"vlan: want a whole number, not a string: remove the quotes"}},
 		"a VLAN and a half":             {bridgeConfig(`, "vlan": 1.5`), []string{"vlan: want a whole number, not 1.5"}},
 		"a switch in quotes":            {bridgeConfig(`, "isGateway": "true"`), []string{"isGateway: want true or false, not a string: remove the quotes"}},
@@ -115,6 +133,10 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"name servers that are no list": {`{"type": "ours", "dns": {"nameservers": "10.0.0.1"}}`, []string{"dns.nameservers: want a list, not a string"}},
 		"search domains of numbers":     {`{"type": "ours", "dns": {"search": ["a", 1]}}`, []string{"dns.search[1]: want a string, not a number"}},
 		"a check in other words":        {`{"disableCheck": "yes", "plugins": [{"type": "ours"}]}`, []string{"line 1, column 18: disableCheck: want true or false, not a string"}},
+		"a check in quotes":             {`{"disableCheck": "True", "plugins": [{"type": "ours"}]}`, []string{"line 1, column 18: disableCheck: want true or false, not a string"}},
+		"a check that is null":          {`{"disableCheck": null, "plugins": [{"type": "ours"}]}`, []string{"disableCheck: want true or false, not a null"}},
+		"a flag that is null":           {`{"disableGC": null, "plugins": [{"type": "ours"}]}`, []string{"disableGC: want true or false, not a null"}},
+		"a flag in other words":         {`{"loadOnlyInlinedPlugins": "yes", "plugins": [{"type": "ours"}]}`, []string{"loadOnlyInlinedPlugins: want true or false, not a string"}},
 		"no check by a number":          {`{"disableGC": 1, "plugins": [{"type": "ours"}]}`, []string{"line 1, column 15: disableGC: want true or false, not a number"}},
 		"every problem is told":         {`{"cniVersion": "9", "plugins": [{"type": "bridge", "vlan": 5000, "mtu": 1}, {}]}`, []string{"cniVersion", "plugins[0].vlan", "plugins[0].mtu", "plugins[1].type"}},
 		"the missing comma of the commonest": {"{\n    \"cniVersion\": \"0.3.1\"\n    \"name\": \"br0-l2\"\n}", []string{
@@ -346,6 +368,7 @@ func TestNodeSelectors(t *testing.T) {
 		"a label":                 {written: "zone=a", want: map[string]string{"zone": "a"}},
 		"a label without a value": {written: "fast", want: map[string]string{"fast": ""}},
 		"several":                 {written: "zone=a, example.com/fast=", want: map[string]string{"zone": "a", "example.com/fast": ""}},
+		"blanks around a label":   {written: " zone = a ,fast ", want: map[string]string{"zone": "a", "fast": ""}},
 		"a label twice":           {written: "zone=a,zone=a", want: map[string]string{"zone": "a"}},
 		"two equals signs":        {written: "a=b=c", problem: "is not a node label"},
 		"nothing":                 {written: " ", problem: "is not a node label"},
@@ -372,6 +395,8 @@ func FuzzConfig(f *testing.F) {
 		`{"cniVersion":"0.3.1","name":"a","type":"bridge","VLANTRUNK":[null],"vlanTrunk":[{}]}`, `{"type":"","plugins":[{"type":"a"}]}`, `{"cniVersions":["9.9.9"],"type":"a"}`,
 		`{"type":"tuning","sysctl":{"a":"1"},"args":{"cni":{"mtu":1}}}`, `{"type":"ovs","trunk":[{"minID":1,"maxID":2},null],"vlan":5}`,
 		`{"plugins":[{"type":"vlan","master":"a"},{"type":"tap","owner":1,"args":{}},{"type":"sriov","vlan":1,"trust":"on"}]}`,
+		`{"type":null,"cniVersion":"","plugins":[{"type":"a","name":null,"cniVersion":null}],"disableGC":false,"loadOnlyInlinedPlugins":"True"}`,
+		`{"name":"","capabilities":null,"ipam":{},"cniVersions":["2","1.0"],"plugins":[{"type":"a","prevResult":{}}]}`,
 		`{"type":"host-device","ipam":{"type":"host-local","ranges":[[{"subnet":"10.0.0.0/8"}]],"routes":[{"dst":"::/0","gw":""}]}}`,
 	} {
 		f.Add(seed)
@@ -384,7 +409,7 @@ func FuzzConfig(f *testing.F) {
 		require.NotEmpty(t, config.Plugins)
 		root, wrong := parse(source)
 		require.Nil(t, wrong)
-		if root.folded("type") != nil && root.folded("type").text != "" {
+		if kind := root.folded("type"); kind != nil && kind.kind != null && kind.text != "" {
 			one, err := libcni.NetworkPluginConfFromBytes([]byte(source))
 			require.NoError(t, err)
 			require.Equal(t, one.Network.Type, config.Plugins[0].Type)
@@ -392,9 +417,16 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		named := source
-		if root.exactly("name") == nil {
-			named = `{"name":"x",` + source[root.start+1:]
+		if name := root.exactly("name"); name == nil || name.text == "" {
+			filled := map[string]any{}
+			require.NoError(t, json.Unmarshal([]byte(source), &filled))
+			filled["name"] = "x"
+			written, err := json.Marshal(filled)
+			require.NoError(t, err)
+			named = string(written)
 		}
+		require.NoError(t, json.Unmarshal([]byte(named), &types.PluginConf{}))
+		require.NoError(t, json.Unmarshal([]byte(named), &types.NetConfList{}))
 		list, err := libcni.NetworkConfFromBytes([]byte(named))
 		require.NoError(t, err)
 		require.Len(t, config.Plugins, len(list.Plugins))

@@ -17,6 +17,9 @@ import (
 type (
 	// commonOptions are read by libcni, of every plugin.
 	commonOptions struct {
+		CNIVersion   string          `json:"cniVersion"`
+		Name         string          `json:"name"`
+		PrevResult   map[string]any  `json:"prevResult"`
 		Capabilities map[string]bool `json:"capabilities"`
 		IPAM         struct {
 			Type string `json:"type"`

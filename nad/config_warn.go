@@ -22,8 +22,8 @@ func (r *configReader) beside(root value) {
 		"disableGC",
 		"loadOnlyInlinedPlugins",
 	}
-	for _, m := range root.replaced(exactly) {
-		r.warn(m.value, "%s is written again further on, which is what counts: remove one", m.key)
+	for _, twice := range root.replaced(exactly) {
+		r.warn(twice.own.value, "%s is written %s, which is what counts: remove one", twice.by.key, twice.where())
 	}
 	for _, m := range root.members {
 		meant := closest(strings.ToLower(m.key), known)
@@ -64,9 +64,9 @@ func options(plugin string) (known []string, all bool) {
 			known = append(known, name)
 		}
 	}
-	return known, slices.Contains(
-		[]string{"bridge", "cnv-bridge", "macvlan", "ipvlan", "vlan", "tap", "host-device"}, plugin,
-	)
+	return known, slices.Contains([]string{
+		"bridge", "cnv-bridge", "macvlan", "ipvlan", "vlan", "tap", "host-device", "ptp", "sbr", "vrf",
+	}, plugin)
 }
 
 // unknownKeys warns of options that the plugin does not know. It reads them in whatever case.
@@ -114,7 +114,7 @@ func meanings() map[string]string {
 		"macspoof": "macspoofchk", "macspoofcheck": "macspoofchk", "gateway": "isGateway", "isolation": "portIsolation",
 		"parent": "master", "device": "master", "dev": "master", "interface": "master", "iface": "master", "nic": "master",
 		"macaddress": "mac", "macaddr": "mac", "hwaddr": "mac", "pciaddress": "pciBusID", "pciaddr": "pciBusID",
-		"txqueuelen": "txQLen", "enabled": "", "node": "",
+		"txqueuelen": "txQLen", "vrf": "vrfname", "masquerade": "ipMasq", "masq": "ipMasq", "enabled": "", "node": "",
 	}
 }
 

@@ -55,6 +55,8 @@ type Definition struct {
 	Bridges []Bridge
 	// Plugins are the types of its plugins, in order; the first makes the interface.
 	Plugins []string
+	// Lengths is true where an IP address that a pod asks for must have the length of its prefix.
+	Lengths bool
 }
 
 // A Resource is what an annotation of a NAD says that a node must have.
@@ -77,6 +79,7 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	d.Bridges = config.Bridges()
 	for _, p := range config.Plugins {
 		d.Plugins = append(d.Plugins, p.Type)
+		d.Lengths = d.Lengths || p.IPAM == "static"
 	}
 	return d
 }
@@ -179,7 +182,8 @@ func ParseNodeSelector(written string) (map[string]string, error) {
 		return selector, nil
 	}
 	for item := range strings.SplitSeq(written, ",") {
-		key, val, _ := strings.Cut(strings.TrimSpace(item), "=")
+		key, val, _ := strings.Cut(item, "=")
+		key, val = strings.TrimSpace(key), strings.TrimSpace(val)
 		problems := slices.Concat(validation.IsQualifiedName(key), validation.IsValidLabelValue(val))
 		if len(problems) > 0 {
 			return nil, fmt.Errorf("%q is not a node label, written <key>=<value>: %s", item, strings.Join(problems, "; "))

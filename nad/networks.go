@@ -31,6 +31,8 @@ type Selection struct {
 	// Argument is an address that is asked for past Multus, as an argument of the plugin ("cni-args": {"mac": ...}), as
 	// written; empty for none. The bridge and tuning plugins take it where the network has no capability mac.
 	Argument string
+	// IPs are the IP addresses asked for, as written, with or without the length of the prefix.
+	IPs []string
 	// Infiniband is true where it is asked for by a GUID, and lives on an address made from that. One that asks for an
 	// address of Ethernet, too, may get it, as the plugin decides.
 	Infiniband bool
@@ -145,7 +147,7 @@ func (n *Networks) check(s Selection, path *field.Path) field.ErrorList {
 
 func (n *Networks) checkName(s Selection) string {
 	if s.Name == "" {
-		return "the name of a NetworkAttachmentDefinition is missing"
+		return "the name of a NetworkAttachmentDefinition is missing" + meantAsName(s)
 	}
 	if n.json {
 		if wrong := oneKey(s); wrong != "" {
@@ -163,6 +165,19 @@ func (n *Networks) checkName(s Selection) string {
 	}
 	if wrong := validation.IsDNS1123Subdomain(s.Name); len(wrong) > 0 {
 		return wrong[0]
+	}
+	return ""
+}
+
+// meantAsName says which key of an attachment without a name was meant to be it; empty where none was.
+func meantAsName(s Selection) string {
+	if s.element == nil {
+		return ""
+	}
+	for _, m := range s.element.members {
+		if meant := meantBy(m.key); meant == "name" && m.key != meant {
+			return fmt.Sprintf(": write \"name\" in place of %q", m.key)
+		}
 	}
 	return ""
 }

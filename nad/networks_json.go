@@ -13,32 +13,22 @@ import (
 	"strings"
 
 	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
-	root, wrong := parse(n.source)
-	if wrong != nil {
-		_, without := parse("[" + n.source + "]")
-		if without == nil && strings.HasPrefix(strings.TrimSpace(n.source), "{") {
-			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "want a list: write [ before it and ] behind it")}
-		}
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not JSON: "+wrong.Error())}
-	}
-	if root.kind != list {
-		return field.ErrorList{
-			field.Invalid(
-				path, field.OmitValueType{},
-				fmt.Sprintf("want a list, [{\"name\": \"...\"}], not %s %s", article(root.kind), root.kind),
-			),
-		}
+	elements, said := n.elements()
+	if said != "" {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, said)}
 	}
 	var problems field.ErrorList
-	for i := range root.elements {
+	var routes routeCount
+	for i := range elements {
 		if len(problems) >= maxTold {
 			break
 		}
-		e := &root.elements[i]
+		e := &elements[i]
 		if e.kind != object {
 			problems = append(problems, field.Invalid(
 				path.Index(i),
@@ -58,16 +48,55 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 		}
 		older, wrong := n.olderInterface(*e, path.Index(i))
 		problems = append(append(problems, wrong...), checkAddresses(selected, path.Index(i))...)
+		problems = append(problems, routes.add(selected, path.Index(i))...)
 		n.Selections = append(n.Selections, Selection{
 			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
 			Interface:  cmp.Or(selected.InterfaceRequest, older),
 			MAC:        selected.MacRequest,
 			Argument:   argumentOf(selected),
+			IPs:        selected.IPRequest,
 			Infiniband: selected.InfinibandGUIDRequest != "" && !ofEthernet(selected.MacRequest),
 			element:    e,
 		})
 	}
 	return problems
+}
+
+// elements returns those of an annotation in JSON, or what is wrong with it.
+func (n *Networks) elements() (elements []value, wrong string) {
+	root, err := parse(n.source)
+	if err != nil {
+		written := strings.TrimSpace(n.source)
+		inside, opened := strings.CutPrefix(written, "[")
+		inside, closed := strings.CutSuffix(inside, "]")
+		if opened && closed && areNames(inside) {
+			return nil, `remove the brackets: names alone are separated by commas; in JSON each is an object, {"name": "..."}`
+		}
+		_, without := parse("[" + n.source + "]")
+		if without == nil && strings.HasPrefix(written, "{") {
+			return nil, "want a list: write [ before it and ] behind it"
+		}
+		return nil, "is not JSON: " + err.Error()
+	}
+	if root.kind == list {
+		return root.elements, ""
+	}
+	wrong = fmt.Sprintf(`want a list, [{"name": "..."}], not %s %s`, article(root.kind), root.kind)
+	if root.kind == text && areNames(root.text) {
+		wrong += ": remove the quotes"
+	}
+	return nil, wrong
+}
+
+// areNames reports whether a text names networks in the form without JSON.
+func areNames(text string) bool {
+	for item := range strings.SplitSeq(text, ",") {
+		s, wrong := parseItem(strings.TrimSpace(item))
+		if wrong != "" || len(validation.IsDNS1123Subdomain(s.Name)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // olderInterface returns the interface of an element by a key of before Multus 3.2, which it reads still.
@@ -102,6 +131,25 @@ func checkAddresses(e netv1.NetworkSelectionElement, path *field.Path) field.Err
 	return problems
 }
 
+// A routeCount is how many default routes the elements of an annotation ask for, by the version of IP.
+type routeCount struct{ ipv4, ipv6 int }
+
+// add refuses what Multus attaches no pod with: two default routes of one version, on one network or on several.
+func (c *routeCount) add(e netv1.NetworkSelectionElement, path *field.Path) field.ErrorList {
+	var problems field.ErrorList
+	for i, ip := range e.GatewayRequest {
+		count := &c.ipv6
+		if ip.To4() != nil {
+			count = &c.ipv4
+		}
+		if *count++; *count > 1 {
+			problems = append(problems, field.Invalid(path.Child("default-route").Index(i), ip.String(),
+				"is a second default route of its version of IP: Multus takes one: remove one"))
+		}
+	}
+	return problems
+}
+
 // argumentOf returns the address in the arguments of the plugin, which reads their names in whatever case.
 func argumentOf(selected netv1.NetworkSelectionElement) string {
 	if selected.CNIArgs == nil {
@@ -125,7 +173,9 @@ func ofEthernet(address string) bool {
 func (n *Networks) mismatch(e value, path *field.Path, err error) *field.Error {
 	at, said := e, err.Error()
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if routes := e.folded("default-route"); !errors.As(err, &wrong) && routes != nil { // the one type that parses its text
+		at, path, said = *routes, path.Child("default-route"), `want a list of IP addresses such as "10.0.0.1": `+said
+	} else if wrong != nil {
 		first, _, _ := strings.Cut(wrong.Field, ".")
 		if v := e.folded(first); v != nil {
 			at = *v
@@ -159,6 +209,7 @@ func mistaken(wrong *json.UnmarshalTypeError, at value) string {
 
 // unquoted returns what a text would be without its quotes, in the words of wanted; empty for nothing else.
 func unquoted(written string) string {
+	written = strings.TrimSpace(written)
 	if written == "true" || written == "false" {
 		return "true or false"
 	}

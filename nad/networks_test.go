@@ -57,6 +57,7 @@ func TestNetworksOfAPod(t *testing.T) {
 		"an address of InfiniBand":       {source: `[{"name":"l2","mac":"00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01"}]`, want: []string{"home/l2 00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01"}},
 		"escaped letters":                {source: `[{"name":"\u006c2"}]`, want: []string{"home/l2"}},
 		"what KubeVirt writes":           {source: `[{"name":"l2","namespace":"far","mac":"02:00:00:00:00:01","interface":"pod16477688c0e"},{"name":"b","namespace":"far","cni-args":{"logicNetworkName":"x"}}]`, want: []string{"far/l2@pod16477688c0e 02:00:00:00:00:01", "far/b"}},
+		"a default route of each kind":   {source: `[{"name":"l2","default-route":["10.0.0.254"]},{"name":"l3","default-route":["fd00::1"]}]`, want: []string{"home/l2", "home/l3"}},
 		"a default route and addresses":  {source: `[{"name":"l2","ips":["10.0.0.1/24"],"default-route":["10.0.0.254"]}]`, want: []string{"home/l2"}},
 		"the longest name of interface":  {source: "l2@" + strings.Repeat("x", 15), want: []string{"home/l2@" + strings.Repeat("x", 15)}},
 		"the longest name of a network":  {source: fmt.Sprintf(`[{"name":%q}]`, strings.Repeat("x", 253)), want: []string{"home/" + strings.Repeat("x", 253)}},
@@ -98,6 +99,12 @@ func TestNetworksThatArePointedAt(t *testing.T) {
 		"an object in place of a list":       {`{"name":"l2"}`, []string{`want a list, [{"name": "..."}], not an object`}},
 		"a text in place of a list":          {`"l2"`, []string{"want a list", "not a string"}},
 		"objects in place of a list":         {`{"name":"l2"}, {"name":"l3"}`, []string{"want a list: write [ before it and ] behind it"}},
+		"names in brackets":                  {" [l2, far/l3@net7] ", []string{"a: Invalid value: remove the brackets: names alone are separated by commas"}},
+		"something else in brackets":         {"[l2, L3]", []string{`is not JSON: line 1, column 2: a string is written in double quotes: "l2"`}},
+		"a name in quotes":                   {`"far/l2"`, []string{"want a list", "not a string: remove the quotes"}},
+		"an object in quotes":                {`"{\"name\":\"l2\"}"`, []string{"remove these quotes, here and at the end"}},
+		"a name by the key of VMs":           {`[{"networkName":"l2"}]`, []string{`is missing: write "name" in place of "networkName"`}},
+		"a name by nearly its key":           {`[{"nme":"l2"}]`, []string{`is missing: write "name" in place of "nme"`}},
 		"two lists":                          {`[{"name":"l2"}],[{"name":"l3"}]`, []string{"the list ends before this"}},
 		"a list of YAML":                     {"- l2", []string{"a[0]: Invalid value: \"- l2\": is YAML"}},
 		"a key of YAML":                      {"name: l2", []string{"is YAML: want <namespace>/<name>@<interface>"}},
@@ -128,7 +135,9 @@ func TestNetworksThatArePointedAt(t *testing.T) {
 		"an older key that is a number":      {`[{"name":"l2","interfaceRequest":1}]`, []string{"a[0].interfaceRequest: Invalid value: line 1, column 34: want a string, not a number"}},
 		"an IP address that is none":         {`[{"name":"l2","ips":["10.0.0.1/24","10.0.0.256","fd00::1"]}]`, []string{"a[0].ips[1]: Invalid value: \"10.0.0.256\": want an IP address such as 10.0.0.1"}},
 		"a GUID that is none":                {`[{"name":"l2","infiniband-guid":"0002"}]`, []string{"a[0].infiniband-guid: Invalid value: \"0002\": want a GUID such as"}},
-		"a default route that is no address": {`[{"name":"l2","default-route":["x"]}]`, []string{"a[0]: Invalid value: line 1, column 2: ", "invalid IP address"}},
+		"a default route that is no address": {`[{"name":"l2","default-route":["x"]}]`, []string{`a[0].default-route: Invalid value: line 1, column 31: want a list of IP addresses such as "10.0.0.1": `, "invalid IP address"}},
+		"two default routes":                 {`[{"name":"l2","default-route":["10.0.0.1"]},{"name":"l3","default-route":["fd00::1","10.0.1.1"]}]`, []string{"a[1].default-route[1]: Invalid value: \"10.0.1.1\": is a second default route of its version of IP"}},
+		"two of IPv6 on a network":           {`[{"name":"l2","default-route":["fd00::1","fd00::2"]}]`, []string{"a[0].default-route[1]: Invalid value: \"fd00::2\": is a second default route"}},
 		"JSON that is none":                  {`[{"name" "l2"}]`, []string{`a: Invalid value: is not JSON: line 1, column 9: a colon is missing after "name"`}},
 		"every problem is told":              {`[{"name":"A"},{"name":"l2","mac":"x"}]`, []string{"a[0].name: ", "a[1].mac: "}},
 	} {
@@ -285,8 +294,8 @@ func whyLater(parsed []*netv1.NetworkSelectionElement) []string {
 		if wrong := checkInterface(e.InterfaceRequest); wrong != "" {
 			reasons = append(reasons, wrong)
 		}
-		if e.MacRequest != "" || e.InfinibandGUIDRequest != "" || len(e.IPRequest) > 0 {
-			reasons = append(reasons, "the address may be none")
+		if e.MacRequest != "" || e.InfinibandGUIDRequest != "" || len(e.IPRequest) > 0 || len(e.GatewayRequest) > 0 {
+			reasons = append(reasons, "the address may be none, or a route one too many")
 		}
 		if interfaces[name] {
 			reasons = append(reasons, "the interface is there twice")

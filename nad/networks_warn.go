@@ -3,6 +3,7 @@
 package nad
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,24 +25,27 @@ func selectionWords() map[string]string {
 		"interfacename": "interface", "ifname": "interface",
 		"iface": "interface", "ns": "namespace",
 		"gateway": "default-route", "guid": "infiniband-guid",
+		"networkname": "name", "network": "name", "nad": "name", "nadname": "name",
 	}
+}
+
+// meantBy returns the key that is likely meant by another; empty if there is none.
+func meantBy(key string) string {
+	return cmp.Or(selectionWords()[plain(key)], closest(plain(key), selectionKeys()))
 }
 
 // warnKeys warns of keys of an element that Multus passes over, where it is likely what is meant by them. Others may be
 // newer than we. It warns of keys that are there twice, too.
 func (n *Networks) warnKeys(e value) {
-	for _, m := range e.replaced(strings.ToLower) {
-		n.warn(m.value, "%s is written again further on, which is what counts: remove one", m.key)
+	for _, twice := range e.replaced(strings.ToLower) {
+		n.warn(twice.own.value, "%s is written %s, which is what counts: remove one", twice.by.key, twice.where())
 	}
 	for _, m := range e.members {
 		known := selectionKeys()
 		if slices.ContainsFunc(known, func(key string) bool { return strings.EqualFold(key, m.key) }) {
 			continue
 		}
-		meant := selectionWords()[plain(m.key)]
-		if meant == "" {
-			meant = closest(plain(m.key), known)
-		}
+		meant := meantBy(m.key)
 		switch wrong := strange(m.key); {
 		case wrong != "":
 			n.warn(m.value, "the name %q %s", m.key, wrong)

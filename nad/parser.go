@@ -22,8 +22,12 @@ func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
 	r, _ := utf8.DecodeRuneInString(p.source[p.at:])
 	name, plain := lookalike(r)
 	switch {
+	case r == '\u2026' || strings.HasPrefix(p.source[p.at:], "..."):
+		return syntaxError(p.source, p.at, "this stands for what an example leaves out: write that, or remove this")
 	case variable().MatchString(p.source[p.at:]):
 		return syntaxError(p.source, p.at, "this is a variable that nothing filled in: write its value")
+	case blank().MatchString(p.source[p.at:]):
+		return syntaxError(p.source, p.at, "this is a placeholder that nothing filled in: write its value")
 	case r == '$':
 		name = "a dollar sign that a shell or a template left"
 	}
@@ -35,6 +39,9 @@ func (p *parser) fail(offset int, format string, args ...any) *SyntaxError {
 
 // variable returns how a text begins that has one of a shell in it.
 func variable() *regexp.Regexp { return regexp.MustCompile(`^\$[{(]?[A-Za-z_]`) }
+
+// blank returns how a text begins that has one of an example in it.
+func blank() *regexp.Regexp { return regexp.MustCompile(`^<[A-Za-z_][\w .-]*>`) }
 
 // inPlace says what to do about a look-alike of a text, which is empty if there is to be nothing.
 func inPlace(plain string) string {
@@ -61,14 +68,7 @@ func (p *parser) typographic(start, end int) *SyntaxError {
 // callout is a mark such as <3> or ``` at the beginning of a text, as it stands in examples on web pages; empty if
 // there is none.
 func callout(text string) string {
-	if fence := "```"; strings.HasPrefix(text, fence) {
-		return fence
-	}
-	digits := strings.TrimLeft(strings.TrimPrefix(text, "<"), "0123456789")
-	if length := len(text) - len(digits); length > 1 && text[0] == '<' && strings.HasPrefix(digits, ">") {
-		return text[:length+1]
-	}
-	return ""
+	return regexp.MustCompile("^(```|<[0-9]+>|\\([0-9]+\\)|[\u2460-\u2473\u2776-\u2793])").FindString(text)
 }
 
 func (p *parser) skip() {

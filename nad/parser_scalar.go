@@ -4,6 +4,7 @@ package nad
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -103,6 +104,8 @@ func (p *parser) noValue(word string) *SyntaxError {
 		return p.fail(p.at, "JSON has no %s: write true, or a string in double quotes", word)
 	case strings.EqualFold(word, "no"), strings.EqualFold(word, "off"):
 		return p.fail(p.at, "JSON has no %s: write false, or a string in double quotes", word)
+	case slices.Contains([]string{"none", "nil", "undefined", "nan"}, strings.ToLower(word)):
+		return p.fail(p.at, "JSON has no %s: write null, or a string in double quotes", word)
 	case word != "":
 		return p.fail(p.at, "a string is written in double quotes: \"%s\"", word)
 	case p.source[p.at] == '\'' && begins(p.source[p.at+1:]):

@@ -3,6 +3,7 @@
 package nad
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -61,17 +62,28 @@ func (v *value) last(matches func(key string) bool) *value {
 	return nil
 }
 
-// replaced returns the members of an object that another one further on replaces, by the key of that one. Keys are the
-// same if they are once spelled by a function.
-func (v *value) replaced(spell func(key string) string) []member {
+// A replacement is a member of an object that another one of the same name replaces.
+type replacement struct{ own, by member }
+
+// where is where the other one stands.
+func (r replacement) where() string {
+	if r.by.value.start < r.own.value.start {
+		return "before"
+	}
+	return "again further on"
+}
+
+// replaced returns the members of an object that another one further on replaces. Keys are the same if they are once
+// spelled by a function.
+func (v *value) replaced(spell func(key string) string) []replacement {
 	last := make(map[string]int, len(v.members))
 	for i, m := range v.members {
 		last[spell(m.key)] = i
 	}
-	var replaced []member
+	var replaced []replacement
 	for i, m := range v.members {
 		if by := last[spell(m.key)]; by != i {
-			replaced = append(replaced, member{key: v.members[by].key, value: m.value})
+			replaced = append(replaced, replacement{own: m, by: v.members[by]})
 		}
 	}
 	return replaced
@@ -148,11 +160,13 @@ func printable(runes []rune) []rune {
 // parse reads one JSON value that is the whole text.
 func parse(source string) (*value, *SyntaxError) {
 	p := &parser{source: source}
-	if at := quoted(source); at >= 0 {
-		return nil, syntaxError(
-			source, at,
-			"remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is",
-		)
+	at, both := quoted(source)
+	switch {
+	case both:
+		return nil, syntaxError(source, at,
+			"remove these quotes, here and at the end: in a block scalar (| or >) YAML takes the text as it is")
+	case at >= 0 && !json.Valid([]byte(source)):
+		return nil, syntaxError(source, at, "remove this quote: in a block scalar (| or >) YAML takes the text as it is")
 	}
 	if begins := strings.TrimSpace(source); yamlKey().MatchString(begins) {
 		return nil, p.fail(len(source)-len(strings.TrimLeftFunc(source, unicode.IsSpace)),
@@ -179,9 +193,9 @@ func yamlKey() *regexp.Regexp {
 	return regexp.MustCompile(`^([|>][-+0-9]*\s|---\s|- |[A-Za-z_][\w.-]*:(\s|$))`)
 }
 
-// quoted returns where a quote is that was kept around the whole text, typographic or not: YAML has no quotes inside a
-// block. It is -1 where there is none.
-func quoted(source string) int {
+// quoted returns where a quote is that was kept before an object or a list, typographic or not, and whether the end has
+// one, too: YAML has no quotes inside a block. It is -1 where there is none.
+func quoted(source string) (at int, both bool) {
 	inside := strings.TrimSpace(source)
 	first, width := utf8.DecodeRuneInString(inside)
 	last, _ := utf8.DecodeLastRuneInString(inside)
@@ -189,10 +203,10 @@ func quoted(source string) int {
 		_, plain := lookalike(r)
 		return r == '\'' || r == '"' || plain == `"`
 	}
-	if !quote(first) || !quote(last) || !begins(inside[width:]) {
-		return -1
+	if !quote(first) || !begins(inside[width:]) {
+		return -1, false
 	}
-	return strings.Index(source, inside)
+	return strings.Index(source, inside), quote(last)
 }
 
 // begins reports whether a text begins with an object or a list.

@@ -58,7 +58,19 @@ func TestSyntaxErrorsPointAtTheMistake(t *testing.T) {
 		"typographic quotes around a name":    {"{\u201ctype\u201d: 1}", "line 1, column 2: this is a typographic quote (U+201C): write \" in its place"},
 		"a mark of a web page":                {"{\"a\": 1, <3>\n\"b\": 2}", "line 1, column 10: <3> is a mark of the page that this was copied from, not JSON: remove it"},
 		"a mark after the last member":        {"{\"a\": 1 <12>}", "line 1, column 9: <12> is a mark"},
-		"an angle bracket alone":              {"{\"a\": 1, <x>}", "want a name in double quotes here"},
+		"a mark as text":                      {"{\"a\": 1, (3)\n\"b\": 2}", "line 1, column 10: (3) is a mark of the page that this was copied from, not JSON: remove it"},
+		"a mark in a circle":                  {"{\"a\": 1 \u2776\n}", "line 1, column 9: \u2776 is a mark of the page"},
+		"an angle bracket alone":              {"{\"a\": 1, <5 }", "want a name in double quotes here"},
+		"a placeholder of an example":         {"{\"a\": <vlan_id>}", "line 1, column 7: this is a placeholder that nothing filled in: write its value"},
+		"one with a blank in it":              {"{\"a\": <VLAN ID>}", "line 1, column 7: this is a placeholder that nothing filled in"},
+		"one in place of a member":            {"{\"a\": 1, <x>}", "line 1, column 10: this is a placeholder"},
+		"what an example leaves out":          {"{\"a\": 1, ...}", "line 1, column 10: this stands for what an example leaves out: write that, or remove this"},
+		"what it leaves out after a value":    {"{\"a\": 1 \u2026}", "line 1, column 9: this stands for what an example leaves out"},
+		"a word of Python for nothing":        {"{\"a\": None}", "line 1, column 7: JSON has no None: write null, or a string in double quotes"},
+		"a word of Go for nothing":            {"[nil]", "line 1, column 2: JSON has no nil: write null"},
+		"a double quote that a block kept":    {"\"{\"a\": 1}", "line 1, column 1: remove this quote: in a block scalar"},
+		"one before an object in lines":       {" \"{\n\"a\": 1\n}", "line 1, column 2: remove this quote: in a block scalar"},
+		"a typographic one before an object":  {"\u201c{\"a\": 1}", "line 1, column 1: remove this quote: in a block scalar"},
 		"what a shell left":                   {"${\"a\": 1}", "line 1, column 1: this is a dollar sign that a shell or a template left (U+0024): remove it"},
 		"typographic quotes around a text":    {"{\"type\": \u2018bridge\u2019}", "line 1, column 10: this is a typographic quote (U+2018)"},
 		"a no-break space between members":    {"{\"a\": 1,\n\u00a0\"b\": 2}", "line 2, column 1: this is a no-break space (U+00A0): write an ordinary space in its place"},
@@ -130,7 +142,7 @@ func FuzzSyntax(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, source string) {
 		v, wrong := parse(source)
-		if quoted(source) >= 0 {
+		if _, both := quoted(source); both {
 			require.NotNil(t, wrong)
 			return
 		}

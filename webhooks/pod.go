@@ -27,6 +27,7 @@ func podRules() []podRule {
 	return []podRule{
 		validateInterfaceFree,
 		validateUnicast,
+		validateLengths,
 		validateResourceNames,
 		validateNodeSelectors,
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -151,6 +152,20 @@ func validateUnicast(n podNetworks) field.ErrorList {
 			}
 			if _, err := macpool.ParseInterfaceMAC(asked.text); err != nil {
 				problems = append(problems, field.Invalid(asked.path, asked.text, err.Error()))
+			}
+		}
+	}
+	return problems
+}
+
+// validateLengths refuses IP addresses without the length of their prefix where the plugin for addresses fails without.
+func validateLengths(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, a := range n.attachments {
+		for i, ip := range a.IPs {
+			if a.network.Lengths && !strings.Contains(ip, "/") {
+				problems = append(problems, field.Invalid(a.path.Child("ips").Index(i), ip, fmt.Sprintf(
+					"network %s takes addresses with a prefix length only, such as 10.0.0.1/24 (ipam static)", a.Ref)))
 			}
 		}
 	}
