@@ -4,103 +4,94 @@ package janitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
 )
 
-// maxReported is how many collisions the condition of a pool names, and how many holders of each.
+// maxReported is how many collisions or blocks a condition of a pool names, and how many holders of each address.
 const maxReported = 3
 
-// lookForCollisions finds the addresses that several objects have, and tells each of those objects once, by an event.
-// One counts that was there the sweep before as well: at the end of a live migration source and target may both be seen
-// to run.
-func (j *Janitor) lookForCollisions(ctx context.Context, blocks []*macpool.Block, all *finding) {
-	now := func(o macpool.Object) macpool.Condition { return j.conditionOf(ctx, o) }
-	has := func(m macpool.MAC, o macpool.Object) bool { return all.shows(m, o) || j.hasUncached(ctx, m, o) }
-	seen := macpool.Collisions(blocks, has, now)
-	var found []macpool.Collision
-	suspected := map[string]bool{}
-	for _, c := range seen {
-		suspected[c.String()] = true
-		if j.suspected[c.String()] {
-			found = append(found, c)
+// reportPools writes the status of every pool that has changed.
+func (j *Janitor) reportPools(ctx context.Context) error {
+	if err := cluster.EnsureDefaultPool(ctx, j.Client, j.Log); err != nil { // somebody may have deleted it
+		return err
+	}
+	var pools v1alpha1.MACPoolList
+	if err := j.Client.List(ctx, &pools); err != nil {
+		return fmt.Errorf("list MACPools: %w", err)
+	}
+	var served map[string]int
+	if j.Serving != nil {
+		served = j.Serving()
+	}
+	var failures []error
+	for i := range pools.Items {
+		pool := &pools.Items[i]
+		before := pool.DeepCopy()
+		j.describe(pool)
+		if namespaces, known := served[pool.Name]; known {
+			meta.SetStatusCondition(&pool.Status.Conditions, serving(pool, namespaces))
+		} else { // it makes no sense, or was just created
+			meta.RemoveStatusCondition(&pool.Status.Conditions, v1alpha1.ConditionServing)
+		}
+		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
+			continue
+		}
+		if err := j.Client.Status().Update(ctx, pool); client.IgnoreNotFound(err) != nil {
+			failures = append(failures, fmt.Errorf("write status of MACPool %s: %w", pool.Name, err))
 		}
 	}
-	j.suspected = suspected
-	told := map[string]bool{}
-	for _, c := range found {
-		told[c.String()] = true
-		if !j.reported[c.String()] {
-			j.Log.Info("MAC address has several holders", "mac", c.MAC.String(), "holders", short(c))
-			j.report(c)
-		}
-	}
-	j.reported = told
-	j.collisions.Store(&found)
+	return errors.Join(failures...)
 }
 
-// hasUncached reports whether a pod that has an address says by now that it is of a VM: the cache has no such pods.
-func (j *Janitor) hasUncached(ctx context.Context, m macpool.MAC, o macpool.Object) bool {
-	if o.Kind != macpool.KindPod || o.Name == "" {
-		return false
+func (j *Janitor) describe(pool *v1alpha1.MACPool) {
+	valid := metav1.Condition{
+		Type:               v1alpha1.ConditionValid,
+		Status:             metav1.ConditionTrue,
+		Reason:             "Valid",
+		ObservedGeneration: pool.Generation,
 	}
-	had, err := j.live().Having(ctx, o, m)
-	return err == nil && len(had) > 0
-}
-
-// Collisions returns those that were found last.
-func (j *Janitor) Collisions() []macpool.Collision {
-	if found := j.collisions.Load(); found != nil {
-		return *found
+	rule, err := cluster.ReadPool(pool)
+	if err != nil {
+		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, "Invalid", err.Error()
 	}
-	return nil
-}
-
-// conditionOf returns how an object stands now: with whom a VM shares addresses on purpose, and whether it runs. One
-// that is not there shares with nobody, and does not run.
-func (j *Janitor) conditionOf(ctx context.Context, o macpool.Object) macpool.Condition {
-	var c macpool.Condition
-	key := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
-	if o.Kind == macpool.KindPod {
-		return macpool.Condition{Running: true}
+	meta.SetStatusCondition(&pool.Status.Conditions, valid)
+	var unreadable []string
+	if j.Unreadable != nil {
+		unreadable = j.Unreadable()
 	}
-	var v vm
-	if o.Kind == macpool.KindVM && j.VMs.Get(ctx, key, &v) == nil {
-		c.Sharing, _ = macpool.ReadSharing(v.Spec.RunStrategy, v.Annotations) // an annotation that names no VM says nothing
+	meta.SetStatusCondition(&pool.Status.Conditions, readable(unreadable, pool.Generation))
+	usage := j.Ledger.Usage(rule.Pool)
+	pool.Status.Total = int64(usage.Total)
+	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
+	pool.Status.Free = int64(usage.Free())
+	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
+		pool.Status.Range = ranges[0].String()
 	}
-	var i vmi
-	if j.VMs.Get(ctx, key, &i) == nil && i.holder() == o {
-		c.Running = i.Status.Phase == phaseRunning
-		c.Migrating = i.migrates()
-	}
-	return c
-}
-
-// report tells every holder of one of the others. It learns the names of those in its own namespace only.
-func (j *Janitor) report(c macpool.Collision) {
-	if j.Events == nil {
+	if !j.Imported() {
 		return
 	}
-	for i, h := range c.Holders {
-		other := c.Holders[(i+1)%len(c.Holders)]
-		version := kubevirtVersion()
-		if h.Kind == macpool.KindPod {
-			version = corev1.SchemeGroupVersion
-		}
-		about := &corev1.ObjectReference{APIVersion: version.String(), Kind: h.Kind, Namespace: h.Namespace, Name: h.Name}
-		taken := &macpool.TakenError{MAC: c.MAC, Holder: other, Asker: h.Object}
-		j.Events.Eventf(about, nil, corev1.EventTypeWarning, v1alpha1.ReasonMACCollision, "Report", "%s", taken.Error())
-	}
+	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
+	pool.Status.ImportedBy, pool.Status.ImportTransitions = j.Term.Holder, &j.Term.Transitions
+	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
+		Type:               v1alpha1.ConditionImported,
+		Status:             metav1.ConditionTrue,
+		Reason:             "Imported",
+		ObservedGeneration: pool.Generation,
+		Message:            "every address of a VM in the cluster is in the ledger",
+	})
 }
 
 // readable returns the condition of a pool about the blocks that have rows which cannot be read, whichever pool they
@@ -123,16 +114,6 @@ func readable(unreadable []string, generation int64) metav1.Condition {
 			", which the log of the manager names: correct or remove them; their addresses are not given out until it is known " +
 			"who has them",
 	}
-}
-
-// short names the first of those who have an address: a condition has no room for hundreds of them.
-func short(c macpool.Collision) string {
-	more := len(c.Holders) - maxReported
-	if more <= 0 {
-		return c.String()
-	}
-	c.Holders = c.Holders[:maxReported]
-	return fmt.Sprintf("%s and of %d more", c, more)
 }
 
 // collided returns the condition of a pool about the collisions among its addresses.

@@ -11,12 +11,8 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster"
@@ -232,75 +228,4 @@ func (j *Janitor) dropEmpty(ctx context.Context, blocks []*macpool.Block) {
 		}
 	}
 	j.empty = empty
-}
-
-// reportPools writes the status of every pool that has changed.
-func (j *Janitor) reportPools(ctx context.Context) error {
-	if err := cluster.EnsureDefaultPool(ctx, j.Client, j.Log); err != nil { // somebody may have deleted it
-		return err
-	}
-	var pools v1alpha1.MACPoolList
-	if err := j.Client.List(ctx, &pools); err != nil {
-		return fmt.Errorf("list MACPools: %w", err)
-	}
-	var served map[string]int
-	if j.Serving != nil {
-		served = j.Serving()
-	}
-	var failures []error
-	for i := range pools.Items {
-		pool := &pools.Items[i]
-		before := pool.DeepCopy()
-		j.describe(pool)
-		if namespaces, known := served[pool.Name]; known {
-			meta.SetStatusCondition(&pool.Status.Conditions, serving(pool, namespaces))
-		} else { // it makes no sense, or was just created
-			meta.RemoveStatusCondition(&pool.Status.Conditions, v1alpha1.ConditionServing)
-		}
-		if equality.Semantic.DeepEqual(before.Status, pool.Status) {
-			continue
-		}
-		if err := j.Client.Status().Update(ctx, pool); client.IgnoreNotFound(err) != nil {
-			failures = append(failures, fmt.Errorf("write status of MACPool %s: %w", pool.Name, err))
-		}
-	}
-	return errors.Join(failures...)
-}
-
-func (j *Janitor) describe(pool *v1alpha1.MACPool) {
-	valid := metav1.Condition{
-		Type:               v1alpha1.ConditionValid,
-		Status:             metav1.ConditionTrue,
-		Reason:             "Valid",
-		ObservedGeneration: pool.Generation,
-	}
-	rule, err := cluster.ReadPool(pool)
-	if err != nil {
-		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, "Invalid", err.Error()
-	}
-	meta.SetStatusCondition(&pool.Status.Conditions, valid)
-	var unreadable []string
-	if j.Unreadable != nil {
-		unreadable = j.Unreadable()
-	}
-	meta.SetStatusCondition(&pool.Status.Conditions, readable(unreadable, pool.Generation))
-	usage := j.Ledger.Usage(rule.Pool)
-	pool.Status.Total = int64(usage.Total)
-	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
-	pool.Status.Free = int64(usage.Free())
-	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
-		pool.Status.Range = ranges[0].String()
-	}
-	if !j.Imported() {
-		return
-	}
-	meta.SetStatusCondition(&pool.Status.Conditions, collided(rule.Pool, j.Collisions(), pool.Generation))
-	pool.Status.ImportedBy, pool.Status.ImportTransitions = j.Term.Holder, &j.Term.Transitions
-	meta.SetStatusCondition(&pool.Status.Conditions, metav1.Condition{
-		Type:               v1alpha1.ConditionImported,
-		Status:             metav1.ConditionTrue,
-		Reason:             "Imported",
-		ObservedGeneration: pool.Generation,
-		Message:            "every address of a VM in the cluster is in the ledger",
-	})
 }
