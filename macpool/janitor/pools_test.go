@@ -65,6 +65,7 @@ func TestReportStories(t *testing.T) {
 			assert.Equal(w.t, "Invalid", condition.Reason)
 			assert.Contains(w.t, condition.Message, "spec.ranges[0]")
 			assert.Nil(w.t, meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionServing), "it lends nothing")
+			assert.Empty(w.t, w.pool().Status.Range, "it has none")
 		},
 		"a pool that serves no namespace is told why": func(w *world) {
 			second := w.pool().DeepCopy()

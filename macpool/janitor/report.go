@@ -77,6 +77,7 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	pool.Status.Total = int64(usage.Total)
 	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
 	pool.Status.Free = int64(usage.Free())
+	pool.Status.Range = ""
 	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
 		pool.Status.Range = ranges[0].String()
 	}
