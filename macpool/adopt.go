@@ -115,31 +115,3 @@ func (b *Block) Moved(before *Block) *Block {
 	}
 	return moved
 }
-
-// A gift is a hold or a reservation by whom it was given to, and when.
-type gift struct {
-	to      Object
-	replica string
-	since   int64 // in microseconds
-}
-
-func (e Entry) gifts() []gift {
-	var all []gift
-	for _, h := range e.Holds {
-		all = append(all, gift{to: h.Object, since: h.Since.UnixMicro()})
-	}
-	if r := e.Reservation; r.Replica != "" {
-		all = append(all, gift{replica: r.Replica, since: r.Since.UnixMicro()})
-	}
-	return all
-}
-
-// standsIn reports whether an address is not free for others than the holder of a gift: it holds the address, or the
-// address that was reserved is somebody's.
-func (g gift) standsIn(e Entry) bool {
-	if g.replica != "" {
-		return !e.Free()
-	}
-	_, held := e.HoldOf(g.to)
-	return held
-}
