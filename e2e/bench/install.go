@@ -11,7 +11,19 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgehead-dev/bridgehead/arming"
 )
+
+// webhookOfVMs and webhookOfPods are ours that others are compared with.
+const webhookOfVMs, webhookOfPods = "mutatevirtualmachines.kubemacpool.io", "pods.bridgehead.dev"
 
 // startWebhook has the API server call a webhook for the namespaces of these modes.
 func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) error {
@@ -29,28 +41,88 @@ func (b *bench) startWebhook(ctx context.Context, kind string, modes []string) e
 		}
 		addresses, bundle = append(addresses, address), append(bundle, ca...)
 	}
-	name, again := "bench-"+kind, "IfNeeded"
-	switch kind { // the order of webhooks is that of their names
-	case mutating:
-		name, again = "virt-api-mutator", "Never" // as KubeVirt calls it
-	case following:
-		name, again = "zzzz-bench", "Never"
-	}
 	var namespaces []string
 	for _, mode := range modes {
 		namespaces = append(namespaces, namespaceOf(mode))
 	}
-	manifest := strings.NewReplacer(
-		"KIND", kind, "NAME", name, "AGAIN", again, "CABUNDLE", base64.StdEncoding.EncodeToString(bundle),
-		"SPACES", strings.Join(namespaces, ", "),
-	).Replace(webhookManifest)
-	if _, err := b.suite.KubectlInput(ctx, manifest, "apply", "-f", "-"); err != nil {
+	service := types.NamespacedName{Namespace: "default", Name: "bench-" + kind}
+	b.suite.Route(service.String(), addresses...)
+	b.services = append(b.services, service.String())
+	return b.install(ctx, kind, service, bundle, namespaces)
+}
+
+// install makes the Service and the configuration of a webhook that has a CA.
+func (b *bench) install(
+	ctx context.Context, kind string, service types.NamespacedName, ca []byte, namespaces []string,
+) error {
+	var ours admissionregistrationv1.MutatingWebhookConfiguration
+	if err := b.suite.Client.Get(ctx, types.NamespacedName{Name: arming.NameOf(arming.Mutating)}, &ours); err != nil {
+		return fmt.Errorf("read the rules that other webhooks are to have: %w", err)
+	}
+	like, err := likeOurs(ours.Webhooks, kind, service, ca, namespaces)
+	if err != nil {
 		return err
 	}
-	service := "default/bench-" + kind
-	b.suite.Route(service, addresses...)
-	b.services = append(b.services, service)
+	name := "bench-" + kind
+	switch kind { // the order of webhooks is that of their names
+	case mutating:
+		name = "virt-api-mutator" // as KubeVirt calls it
+	case following:
+		name = "zzzz-bench"
+	}
+	for _, o := range []client.Object{
+		&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: service.Namespace, Name: service.Name},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
+		},
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: like},
+	} {
+		if err := b.suite.Client.Create(ctx, o); err != nil {
+			return fmt.Errorf("install webhook %s: %w", kind, err)
+		}
+	}
 	return nil
+}
+
+// likeOurs returns webhooks that are called for the VMs and the pods of some namespaces, with the rules, the conditions
+// and the time-outs of ours, so that the API server does the same work for them.
+func likeOurs(
+	ours []admissionregistrationv1.MutatingWebhook, kind string, service types.NamespacedName, ca []byte,
+	namespaces []string,
+) ([]admissionregistrationv1.MutatingWebhook, error) {
+	again := admissionregistrationv1.IfNeededReinvocationPolicy
+	if kind == mutating || kind == following {
+		again = admissionregistrationv1.NeverReinvocationPolicy
+	}
+	var like []admissionregistrationv1.MutatingWebhook
+	for _, w := range ours {
+		if w.Name != webhookOfVMs && w.Name != webhookOfPods {
+			continue
+		}
+		like = append(like, admissionregistrationv1.MutatingWebhook{
+			Name:                    fmt.Sprintf("%s-%d.bench.example", kind, len(like)),
+			AdmissionReviewVersions: w.AdmissionReviewVersions,
+			SideEffects:             ptr.To(admissionregistrationv1.SideEffectClassNone),
+			FailurePolicy:           w.FailurePolicy,
+			TimeoutSeconds:          w.TimeoutSeconds,
+			MatchPolicy:             w.MatchPolicy,
+			ReinvocationPolicy:      &again,
+			Rules:                   w.Rules,
+			MatchConditions:         w.MatchConditions,
+			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: namespaces},
+			}},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{
+				CABundle: ca, Service: &admissionregistrationv1.ServiceReference{
+					Namespace: service.Namespace, Name: service.Name, Path: ptr.To("/"), Port: ptr.To[int32](443),
+				},
+			},
+		})
+	}
+	if len(like) != 2 {
+		return nil, fmt.Errorf("bridgehead has no webhooks %s and %s for others to be like", webhookOfVMs, webhookOfPods)
+	}
+	return like, nil
 }
 
 // startProcess runs this program again as a webhook, so that it is a process of its own as ours is, and returns its
@@ -80,65 +152,3 @@ func (b *bench) startProcess(kind string) (address string, ca []byte, err error)
 	ca, err = base64.StdEncoding.DecodeString(encoded)
 	return address, ca, err
 }
-
-// webhookManifest has the rules and the conditions of ours, so that the API server does the same work.
-const webhookManifest = `
-apiVersion: v1
-kind: Service
-metadata: {name: bench-KIND, namespace: default}
-spec:
-  ports: [{port: 443}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: NAME}
-webhooks:
-- name: KIND.bench.example
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  timeoutSeconds: 5
-  reinvocationPolicy: AGAIN
-  clientConfig:
-    caBundle: CABUNDLE
-    service: {name: bench-KIND, namespace: default, path: /, port: 443}
-  rules:
-  - apiGroups: [kubevirt.io]
-    apiVersions: [v1]
-    operations: [CREATE, UPDATE]
-    resources: [virtualmachines]
-    scope: Namespaced
-  matchConditions:
-  - name: interfaces-differ
-    expression: >-
-      request.operation == 'CREATE' ||
-      object.?spec.template.spec.domain.devices.interfaces != oldObject.?spec.template.spec.domain.devices.interfaces ||
-      object.?spec.template.spec.networks != oldObject.?spec.template.spec.networks
-  namespaceSelector:
-    matchExpressions:
-    - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}
-- name: KIND-pods.bench.example
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  timeoutSeconds: 3
-  reinvocationPolicy: AGAIN
-  clientConfig:
-    caBundle: CABUNDLE
-    service: {name: bench-KIND, namespace: default, path: /, port: 443}
-  rules:
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [CREATE]
-    resources: [pods]
-    scope: Namespaced
-  matchConditions:
-  - name: names-networks-and-is-no-mirror
-    expression: >-
-      (object.metadata.?annotations[?'k8s.v1.cni.cncf.io/networks'].orValue('') != '' ||
-      object.metadata.?annotations[?'v1.multus-cni.io/default-network'].orValue('') != '') &&
-      !object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()
-  namespaceSelector:
-    matchExpressions:
-    - {key: kubernetes.io/metadata.name, operator: In, values: [SPACES]}
-`
