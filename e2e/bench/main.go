@@ -30,8 +30,8 @@ type Options struct {
 	Brief bool
 	// Fleet is how many VMs exist when a start is measured.
 	Fleet int
-	// Parts are the names of what is measured.
-	Parts []string
+	// Parts are what is measured.
+	Parts []part
 	// JSON is the file for the figures; empty for none.
 	JSON string
 	// Profiles is the folder for profiles of the API server, one of each mode; empty for none.
@@ -49,9 +49,8 @@ func main() {
 	flag.StringVar(&o.JSON, "json", "", "`file` to write the figures to")
 	flag.StringVar(&o.Profiles, "profiles", "", "`folder` for profiles of the API server's processor time, one of each mode")
 	flag.Parse()
-	o.Parts = strings.Split(*only, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.readConcurrencies(*at)
+	err := errors.Join(o.readConcurrencies(*at), o.readParts(*only))
 	switch {
 	case err != nil:
 	case *serve != "":
@@ -66,13 +65,34 @@ func main() {
 	}
 }
 
-func (o *Options) readConcurrencies(text string) error {
-	for _, word := range strings.Split(text, ",") {
-		n, err := strconv.Atoi(word)
-		if err != nil {
-			return fmt.Errorf("read -at: %w", err)
+// readConcurrencies takes in a list of those that are measured.
+func (o *Options) readConcurrencies(list string) error {
+	var known []string
+	for _, load := range loads() {
+		known = append(known, strconv.Itoa(load[0]))
+	}
+	for word := range strings.SplitSeq(list, ",") {
+		i := slices.Index(known, word)
+		if i < 0 {
+			return fmt.Errorf("-at: %q is none of %s", word, strings.Join(known, ", "))
 		}
-		o.At = append(o.At, n)
+		o.At = append(o.At, loads()[i][0])
+	}
+	return nil
+}
+
+// readParts takes in a list of the names of parts.
+func (o *Options) readParts(list string) error {
+	var known []string
+	for _, p := range parts() {
+		known = append(known, p.name)
+	}
+	for word := range strings.SplitSeq(list, ",") {
+		i := slices.Index(known, word)
+		if i < 0 {
+			return fmt.Errorf("-parts: %q is none of %s", word, strings.Join(known, ", "))
+		}
+		o.Parts = append(o.Parts, parts()[i])
 	}
 	return nil
 }
@@ -113,13 +133,9 @@ func run(ctx context.Context, o Options) error {
 }
 
 func measure(ctx context.Context, o Options, figures *report) error {
-	for _, name := range o.Parts {
-		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
-		if i < 0 {
-			return fmt.Errorf("there is no part %q", name)
-		}
-		if err := onCluster(ctx, o, figures, parts()[i].measure); err != nil {
-			return fmt.Errorf("measure %s: %w", name, err)
+	for _, p := range o.Parts {
+		if err := onCluster(ctx, o, figures, p.measure); err != nil {
+			return fmt.Errorf("measure %s: %w", p.name, err)
 		}
 	}
 	return nil
