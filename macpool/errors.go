@@ -13,6 +13,14 @@ import (
 var ErrNotReady = errors.New(
 	"this replica cannot assign addresses now: it has just started, or cannot reach the API server")
 
+// A NotReadyError is ErrNotReady for another reason, which passes by itself.
+type NotReadyError struct{ Why string }
+
+func (e *NotReadyError) Error() string { return e.Why + ": try again in a moment" }
+
+// Is reports whether target is ErrNotReady.
+func (e *NotReadyError) Is(target error) bool { return target == ErrNotReady }
+
 // ErrStaleClaim says that what asks again by a claim has nothing by it: it is another creation. Nothing was given.
 var ErrStaleClaim = errors.New("nothing is held by this claim any more")
 

@@ -49,6 +49,10 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			want: "no MACPool serves namespace default: create one without spec.namespaceSelector, or one whose selector " +
 				"matches the namespace",
 		},
+		"not ready, for a reason": {
+			err:  &NotReadyError{Why: "the labels of namespace default are not known yet"},
+			want: "the labels of namespace default are not known yet: try again in a moment",
+		},
 		"no pool at all": {
 			err:  &NoPoolError{Namespace: "default", None: true},
 			want: "there is no MACPool now, or none is known yet; one is made where there is none: try again in a moment",

@@ -40,9 +40,7 @@ const (
 )
 
 // errNoClaimKey says that a creation by generateName cannot be told from others yet.
-var errNoClaimKey = fmt.Errorf(
-	"sign a claim: the key in Secret %s is not read yet: %w", ClaimSecretName, macpool.ErrNotReady,
-)
+var errNoClaimKey error = &macpool.NotReadyError{Why: "the key in Secret " + ClaimSecretName + " is not read yet"}
 
 // ClaimKeys are the keys of claims, as the Secret has them. Every replica keeps it: whoever finds that it is not there,
 // cannot be read or is old replaces the key.

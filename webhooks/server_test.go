@@ -120,7 +120,7 @@ func TestClientsAreToldToAskAgainWhereThatMayHelp(t *testing.T) {
 			"%w: %w", macpool.ErrTooLarge, apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
 		)},
 		"a namespace is so new that its pool is not known": {
-			err: fmt.Errorf("its labels are not known yet: %w", macpool.ErrNotReady), again: true,
+			err: &macpool.NotReadyError{Why: "its labels are not known yet"}, again: true,
 		},
 		"a replica has just started":     {err: errNoClaimKey, again: true},
 		"the API server is busy":         {err: apierrors.NewTooManyRequests("busy", 1), again: true},

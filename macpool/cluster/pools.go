@@ -104,13 +104,13 @@ type Pools struct {
 }
 
 // For returns the pool that serves a namespace, or a *NoPoolError. Of a namespace that is so new that its labels are
-// not known, where they matter, it returns macpool.ErrNotReady.
+// not known, where they matter, it returns a *macpool.NotReadyError.
 func (p *Pools) For(namespace string) (PoolRule, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	has, known := p.namespaces[namespace]
 	if !known && slices.ContainsFunc(p.lending, func(r PoolRule) bool { return r.Selector != nil }) {
-		return PoolRule{}, fmt.Errorf("the labels of namespace %s are not known yet: %w", namespace, macpool.ErrNotReady)
+		return PoolRule{}, &macpool.NotReadyError{Why: "the labels of namespace " + namespace + " are not known yet"}
 	}
 	rule, ok := choosePool(p.lending, has)
 	if !ok {

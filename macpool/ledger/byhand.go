@@ -4,7 +4,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -87,8 +86,9 @@ func (k *blockCache) checkTold(fresh *macpool.Block) error {
 	if k.clock.Since(since) > maxSilence {
 		return nil
 	}
-	return fmt.Errorf("MACBlock %s was deleted or changed by hand, and the watch has not told of it yet: %w",
-		fresh.Prefix, macpool.ErrNotReady)
+	return &macpool.NotReadyError{
+		Why: "MACBlock " + fresh.Prefix.String() + " was deleted or changed by hand, and the watch has not told of it yet",
+	}
 }
 
 // spoiled reports whether somebody did to a block by hand, after the state that is known, what loses what it had.

@@ -99,6 +99,8 @@ func TestEachSilenceOfTheWatchIsWaitedFor(t *testing.T) {
 			w.deleteAll()
 			_, err := w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: m})
 			require.ErrorIs(t, err, macpool.ErrNotReady)
+			assert.EqualError(t, err, fmt.Sprintf("MACBlock %s was deleted or changed by hand, and the watch has not told of "+
+				"it yet: try again in a moment", m.Prefix()))
 			w.goOn("r1")
 			w.pass(2 * maxSilence)
 			require.Contains(t, w.holds(), "vma/net")
