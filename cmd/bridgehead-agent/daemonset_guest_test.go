@@ -45,7 +45,7 @@ const (
 // inside does a job with the flags that the DaemonSet gives the agent, and prints what a user would read.
 func inside(job string, args []string) int {
 	options := defaultOptions("node01")
-	err := options.flags().Parse(args)
+	_, err := options.parse(args)
 	switch {
 	case err != nil:
 	case job == listen:

@@ -19,8 +19,8 @@ import (
 
 func main() {
 	options := defaultOptions(os.Getenv("NODE_NAME"))
-	flags := options.flags()
-	if err := flags.Parse(os.Args[1:]); err != nil {
+	restores, err := options.parse(os.Args[1:])
+	if err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			os.Exit(0)
 		}
@@ -34,7 +34,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	role := func() error { return run(ctx, options) }
-	if flags.Arg(0) == "restore" {
+	if restores {
 		role = func() error { return restore(ctx, options, os.Getenv("NOTIFY_SOCKET")) }
 	}
 	if err := role(); err != nil {

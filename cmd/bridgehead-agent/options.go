@@ -53,6 +53,23 @@ func defaultOptions(node string) Options {
 	}
 }
 
+// restoring is the argument by which the program is the unit of the host, and not the pod.
+const restoring = "restore"
+
+// parse takes in the command line, and reports whether the program is to be the unit of the host.
+func (o *Options) parse(args []string) (restores bool, err error) {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
+		return false, err
+	}
+	for _, arg := range flags.Args() {
+		if arg != restoring {
+			return false, fmt.Errorf("%q is neither %s nor a flag: write values of flags as --flag=value", arg, restoring)
+		}
+	}
+	return flags.NArg() > 0, nil
+}
+
 func (o *Options) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("bridgehead-agent", pflag.ContinueOnError)
 	flags.SortFlags = false

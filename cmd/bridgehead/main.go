@@ -17,8 +17,7 @@ import (
 
 func main() {
 	options := defaultOptions(os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME"))
-	flags := options.flags()
-	if err := flags.Parse(os.Args[1:]); err != nil {
+	if err := options.parse(os.Args[1:]); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			os.Exit(0)
 		}

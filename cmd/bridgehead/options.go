@@ -74,6 +74,18 @@ func defaultOptions(namespace, pod string) Options {
 	}
 }
 
+// parse takes in the command line.
+func (o *Options) parse(args []string) error {
+	flags := o.flags()
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag: write values of flags as --flag=value", flags.Arg(0))
+	}
+	return nil
+}
+
 func (o *Options) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("bridgehead", pflag.ContinueOnError)
 	flags.SortFlags = false

@@ -19,15 +19,20 @@ func TestFlagsThatMakeNoSenseAreRefusedBeforeAnythingIsDone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := defaultOptions("", "")
-			require.NoError(t, options.flags().Parse([]string{tc.flag}))
+			require.NoError(t, options.parse([]string{tc.flag}))
 			assert.ErrorContains(t, run(t.Context(), options), tc.want)
 		})
 	}
 }
 
+func TestAValueApartFromItsFlagIsRefused(t *testing.T) {
+	options := defaultOptions("", "")
+	assert.ErrorContains(t, options.parse([]string{"--metrics-secure", "false"}), `"false" is no flag`)
+}
+
 func TestTheEnvironmentNamesAReplica(t *testing.T) {
 	options := defaultOptions("here", "replica-1")
-	require.NoError(t, options.flags().Parse([]string{"--pod-name=replica-2"}))
+	require.NoError(t, options.parse([]string{"--pod-name=replica-2"}))
 	assert.Equal(t, "here", options.Namespace)
 	assert.Equal(t, "replica-2", options.Pod, "a flag has the last word")
 	assert.Equal(t, "bridgehead-system", defaultOptions("", "").Namespace)
