@@ -40,30 +40,35 @@ func (e *duplicateError) Error() string {
 	return fmt.Sprintf("DUPLICATE: %s and %s both have %s", e.one, e.other, e.mac)
 }
 
-// watchForDuplicates looks at all VMs and pods until ctx ends.
+// errAway says that nothing could be seen: the API server is away now and then.
+var errAway = errors.New("the API server did not answer")
+
+// watchForDuplicates looks at all VMs and pods until ctx ends, and fails if two have one address or one has none.
 func (f *field) watchForDuplicates(ctx context.Context) error {
 	for suite.Pause(ctx, lookEvery) {
-		var duplicate *duplicateError
-		if _, err := f.owners(ctx); !errors.As(err, &duplicate) {
-			continue // the API server is away now and then
+		_, err := f.owners(ctx)
+		var duplicate, still *duplicateError
+		if errors.As(err, &duplicate) {
+			// VMs and pods are not listed at one moment: an address may have moved between. A duplicate stays one.
+			if _, err = f.owners(ctx); errors.As(err, &still) && *still != *duplicate {
+				continue
+			}
 		}
-		// VMs and pods are not listed at one moment: an address may have moved between. A duplicate stays one.
-		var still *duplicateError
-		if _, err := f.owners(ctx); errors.As(err, &still) && *still == *duplicate {
-			return still
+		if err != nil && !errors.Is(err, errAway) {
+			return err
 		}
 	}
 	return nil
 }
 
-// owners returns who has which address. The error is a duplicateError if two have one.
+// owners returns who has which address. The error is a duplicateError if two have one, and errAway if nothing is seen.
 func (f *field) owners(ctx context.Context) (owners, error) {
 	all := owners{}
 	vms := &unstructured.UnstructuredList{}
 	vms.SetAPIVersion("kubevirt.io/v1")
 	vms.SetKind("VirtualMachineList")
 	if err := f.suite.Client.List(ctx, vms); err != nil {
-		return nil, fmt.Errorf("list VMs: %w", err)
+		return nil, fmt.Errorf("list VMs: %w: %w", errAway, err)
 	}
 	for _, vm := range vms.Items {
 		o := macpool.Object{Kind: macpool.KindVM, Namespace: vm.GetNamespace(), Name: vm.GetName()}
@@ -80,7 +85,7 @@ func (f *field) owners(ctx context.Context) (owners, error) {
 	}
 	var pods corev1.PodList
 	if err := f.suite.Client.List(ctx, &pods); err != nil {
-		return nil, fmt.Errorf("list pods: %w", err)
+		return nil, fmt.Errorf("list pods: %w: %w", errAway, err)
 	}
 	for _, pod := range pods.Items {
 		o := macpool.Object{Kind: macpool.KindPod, Namespace: pod.Namespace, Name: pod.Name}

@@ -3,7 +3,8 @@
 // Command chaos has clients create, update and delete VMs and pods as fast as they are admitted, while replicas are
 // killed, stopped and replaced, have clocks that differ, and the API server and etcd stand still. A second pool has the
 // same range as the first, and another mutating webhook comes after ours. It prints what clients saw of it, and fails
-// if an address was had by two objects at a time, or if the ledger does not become what there is.
+// if an address was had by two objects at a time, if an interface had none, or if the ledger does not become what there
+// is.
 package main
 
 import (
