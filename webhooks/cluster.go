@@ -43,7 +43,7 @@ type Cluster struct {
 	MultusNamespace string
 }
 
-// NewClient makes a client for Cluster, Bridges and Access, which reads and writes past any cache.
+// NewClient makes a client for Cluster, Bridges, NodeAddresses and Access, which reads and writes past any cache.
 func NewClient(cfg *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	add := []func(*runtime.Scheme) error{

@@ -140,10 +140,6 @@ func (w PolicyReviewer) reviewInCluster(
 	verdict.fit()
 }
 
-func isDryRun(request *admissionv1.AdmissionRequest) bool {
-	return request.DryRun != nil && *request.DryRun
-}
-
 func readPolicy(raw []byte) (*v1.NodeNetworkConfigurationPolicy, field.ErrorList) {
 	p := &v1.NodeNetworkConfigurationPolicy{}
 	return p, decode(raw, p, nil)

@@ -129,6 +129,10 @@ func readReview(r *http.Request) (*admissionv1.AdmissionRequest, error) {
 	return review.Request, nil
 }
 
+func isDryRun(request *admissionv1.AdmissionRequest) bool {
+	return request.DryRun != nil && *request.DryRun
+}
+
 func (h Handler) logDecision(
 	request *admissionv1.AdmissionRequest, v Verdict, response *admissionv1.AdmissionResponse, took time.Duration,
 ) {
@@ -148,7 +152,7 @@ func (h Handler) logDecision(
 		"object",
 		request.Kind.Kind + " " + request.Namespace + "/" + request.Name,
 		"dryRun",
-		request.DryRun != nil && *request.DryRun,
+		isDryRun(request),
 		"verdict",
 		verdict,
 		"detail",
