@@ -246,6 +246,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	plugin := Plugin{Type: kind.text}
 	if ipam := v.folded("ipam"); ipam != nil && ipam.folded("type") != nil {
 		plugin.IPAM = ipam.folded("type").text
+		r.addressing(*ipam, prefix, plugin.IPAM)
 	}
 	fits := r.decodable(v, prefix, kind.text)
 	switch kind.text {

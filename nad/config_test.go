@@ -49,6 +49,7 @@ func TestConfigsThatAreRead(t *testing.T) {
 		"no version of one plugin":       {`{"cniVersion": null, "type": "ours"}`, []Plugin{{Type: "ours"}}},
 		"no version inside a list":       {`{"plugins": [{"cniVersion": null, "name": null, "type": "ours"}]}`, []Plugin{{Type: "ours"}}},
 		"versions beside one plugin":     {`{"cniVersions": 1, "disableGC": "yes", "type": "ours"}`, []Plugin{{Type: "ours"}}},
+		"a name once more that is null":  {`{"type": "bridge", "Type": null, "bridge": "br0", "Bridge": null}`, []Plugin{br0}},
 		"a bridge that is null":          {bridgeConfig(`, "bridge": null`), []Plugin{{Type: "bridge", Bridge: &Bridge{}}}},
 		"numbers that libcni writes anew": {bridgeConfig(`, "bridge": "br0", "mtu": 1.5e3, "vlan": 5.0, "vlanTrunk": [{"id": 7.0}]`),
 			[]Plugin{{Type: "bridge", Bridge: &Bridge{Name: "br0", VLAN: 5, Trunk: []VLANRange{{7, 7}}}}}},

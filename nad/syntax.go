@@ -45,21 +45,25 @@ type member struct {
 
 // exactly returns the value of the last member with a name, as a map of Go has it. It is nil if there is none.
 func (v *value) exactly(name string) *value {
-	return v.last(func(key string) bool { return key == name })
-}
-
-// folded returns the value of the last member with a name in whatever case, as a struct of Go reads it.
-func (v *value) folded(name string) *value {
-	return v.last(func(key string) bool { return strings.EqualFold(key, name) })
-}
-
-func (v *value) last(matches func(key string) bool) *value {
 	for i := len(v.members) - 1; i >= 0; i-- {
-		if matches(v.members[i].key) {
+		if v.members[i].key == name {
 			return &v.members[i].value
 		}
 	}
 	return nil
+}
+
+// folded returns the value of the last member with a name in whatever case, as a struct of Go reads it: null changes
+// nothing there.
+func (v *value) folded(name string) *value {
+	var found *value
+	for i := range v.members {
+		m := &v.members[i]
+		if strings.EqualFold(m.key, name) && (found == nil || m.value.kind != null) {
+			found = &m.value
+		}
+	}
+	return found
 }
 
 // A replacement is a member of an object that another one of the same name replaces.
