@@ -24,17 +24,17 @@ const (
 	nonceLength, signatureLength = 12, 16
 )
 
-// A ClaimKey signs claims. It is a secret that the replicas share.
-type ClaimKey []byte
+// A claimKey signs claims. It is a secret that the replicas share.
+type claimKey []byte
 
 // id names the key without giving it away.
-func (k ClaimKey) id() string {
+func (k claimKey) id() string {
 	sum := sha256.Sum256(append([]byte("bridgehead claim key "), k...))
 	return spell(sum[:5])
 }
 
 // sign returns the signature of a creation that goes by a nonce.
-func (k ClaimKey) sign(nonce string, of claimScope) string {
+func (k claimKey) sign(nonce string, of claimScope) string {
 	mac := hmac.New(sha256.New, k)
 	_ = json.NewEncoder(mac).Encode([]any{
 		"bridgehead claim", nonce, of.kind, of.namespace, of.generateName, of.user, of.dryRun,
@@ -61,7 +61,7 @@ func claimScopeOf(kind string, request *admissionv1.AdmissionRequest, meta metad
 }
 
 // newClaim returns a claim for a creation, and the nonce that the ledger knows it by.
-func newClaim(k ClaimKey, of claimScope) (claim, nonce string) {
+func newClaim(k claimKey, of claimScope) (claim, nonce string) {
 	random := make([]byte, nonceLength)
 	_, _ = rand.Read(random) // it never fails
 	nonce = spell(random)
@@ -70,7 +70,7 @@ func newClaim(k ClaimKey, of claimScope) (claim, nonce string) {
 
 // readClaim returns the nonce of a claim that one of the keys signed for this creation. known reports whether the claim
 // names one of the keys, or is none at all.
-func readClaim(claim string, of claimScope, keys ...ClaimKey) (nonce string, valid, known bool) {
+func readClaim(claim string, of claimScope, keys ...claimKey) (nonce string, valid, known bool) {
 	parts := strings.Split(claim, ".")
 	if len(parts) != 3 {
 		return "", false, true

@@ -56,7 +56,7 @@ type ClaimKeys struct {
 	Log      logr.Logger
 
 	mu           sync.Mutex // guards what follows
-	keys         []ClaimKey // the first signs, all verify; none while the Secret was not read
+	keys         []claimKey // the first signs, all verify; none while the Secret was not read
 	gaveUnsigned time.Time  // when Unsigned last said so
 	looked       time.Time  // when the Secret was last looked at
 }
@@ -82,7 +82,7 @@ func (c *ClaimKeys) Run(ctx context.Context) {
 // Ready reports whether there is a key.
 func (c *ClaimKeys) Ready() bool { return len(c.current()) > 0 }
 
-func (c *ClaimKeys) current() []ClaimKey {
+func (c *ClaimKeys) current() []claimKey {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.keys
@@ -156,7 +156,7 @@ func (c *ClaimKeys) look(ctx context.Context) error {
 }
 
 // read returns the keys of the Secret, which it makes, mends or gives another key where that is due.
-func (c *ClaimKeys) read(ctx context.Context) ([]ClaimKey, error) {
+func (c *ClaimKeys) read(ctx context.Context) ([]claimKey, error) {
 	keys, err := c.readOnce(ctx)
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {
 		return c.readOnce(ctx) // another replica was faster
@@ -164,7 +164,7 @@ func (c *ClaimKeys) read(ctx context.Context) ([]ClaimKey, error) {
 	return keys, err
 }
 
-func (c *ClaimKeys) readOnce(ctx context.Context) ([]ClaimKey, error) {
+func (c *ClaimKeys) readOnce(ctx context.Context) ([]claimKey, error) {
 	var s corev1.Secret
 	err := c.Client.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: ClaimSecretName}, &s)
 	missing := apierrors.IsNotFound(err)
@@ -193,15 +193,15 @@ func (c *ClaimKeys) readOnce(ctx context.Context) ([]ClaimKey, error) {
 }
 
 // keysIn returns the keys of a Secret; none if the current one cannot be read.
-func keysIn(s *corev1.Secret) []ClaimKey {
+func keysIn(s *corev1.Secret) []claimKey {
 	current, previous := s.Data[currentKey], s.Data[previousKey]
 	switch {
 	case len(current) != claimKeyLength:
 		return nil
 	case len(previous) != claimKeyLength:
-		return []ClaimKey{current}
+		return []claimKey{current}
 	}
-	return []ClaimKey{current, previous}
+	return []claimKey{current, previous}
 }
 
 // old reports whether the current key has signed for long enough, or nothing tells for how long.

@@ -172,7 +172,7 @@ func TestUnknownKeysCauseOneLookASecond(t *testing.T) {
 		s := w.secret()
 		s.Data = nil // every look would mend it
 		require.NoError(t, w.client.Update(t.Context(), s))
-		forged, _ := newClaim(ClaimKey("no key of ours"), anyCreation())
+		forged, _ := newClaim(claimKey("no key of ours"), anyCreation())
 		require.False(t, w.takes(a, forged))
 		for range 10 {
 			s := w.secret()

@@ -18,18 +18,18 @@ import (
 
 func TestAClaimIsGoodForTheCreationItWasGivenTo(t *testing.T) {
 	own := claimScope{kind: macpool.KindVM, namespace: "home", generateName: "vm-", user: "alice"}
-	key := ClaimKey("a key")
+	key := claimKey("a key")
 	claim, nonce := newClaim(key, own)
 	for name, c := range map[string]struct {
 		claim string
 		of    func(*claimScope)
-		keys  []ClaimKey
+		keys  []claimKey
 		// valid says whether it is good, known whether its key is.
 		valid, known bool
 	}{
 		"itself":                         {valid: true, known: true},
-		"signed with the key before":     {keys: []ClaimKey{ClaimKey("newer"), key}, valid: true, known: true},
-		"signed with another key":        {keys: []ClaimKey{ClaimKey("newer")}},
+		"signed with the key before":     {keys: []claimKey{claimKey("newer"), key}, valid: true, known: true},
+		"signed with another key":        {keys: []claimKey{claimKey("newer")}},
 		"of another user":                {of: func(s *claimScope) { s.user = "bob" }, known: true},
 		"of another namespace":           {of: func(s *claimScope) { s.namespace = "away" }, known: true},
 		"of another generated name":      {of: func(s *claimScope) { s.generateName = "vm" }, known: true},
@@ -53,7 +53,7 @@ func TestAClaimIsGoodForTheCreationItWasGivenTo(t *testing.T) {
 				c.of(&of)
 			}
 			if c.keys == nil {
-				c.keys = []ClaimKey{key}
+				c.keys = []claimKey{key}
 			}
 			got, valid, known := readClaim(c.claim, of, c.keys...)
 			assert.Equal(t, c.valid, valid)
@@ -69,7 +69,7 @@ func TestNoTwoClaimsAreEqual(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		for _, claim := range []string{newUnsignedClaim(newWorld(t).clock.Now()), func() string {
-			claim, _ := newClaim(ClaimKey("a key"), claimScope{})
+			claim, _ := newClaim(claimKey("a key"), claimScope{})
 			return claim
 		}()} {
 			assert.False(t, seen[claim])
@@ -142,7 +142,7 @@ func TestASecondLookAtACreationChangesNothing(t *testing.T) {
 
 func TestAClaimThatIsNotOfThisCreationGivesNoAddressOfAnother(t *testing.T) {
 	scope := claimScope{kind: macpool.KindVM, namespace: "default", generateName: "gen-", user: "alice"}
-	forged, _ := newClaim(ClaimKey("another key"), scope)
+	forged, _ := newClaim(claimKey("another key"), scope)
 	type response = *admissionv1.AdmissionResponse
 	for name, try := range map[string]func(t *testing.T, w *world, mac, claim string) response{
 		"forged with a key that is not ours": func(_ *testing.T, w *world, mac, _ string) response {

@@ -43,10 +43,10 @@ type Verdict struct {
 
 // A Patch is a list of changes to fields that we own (RFC 6902). Everything else in the object stays as it came, to the
 // byte: fields that are newer than this program are not even read.
-type Patch []PatchOperation
+type Patch []patchOperation
 
-// A PatchOperation sets or removes one field.
-type PatchOperation struct {
+// A patchOperation sets or removes one field.
+type patchOperation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
 	Value any    `json:"value"`
@@ -54,12 +54,12 @@ type PatchOperation struct {
 
 // Set adds the field at a JSON pointer, or replaces its value.
 func (p *Patch) Set(pointer string, value any) {
-	*p = append(*p, PatchOperation{Op: "add", Path: pointer, Value: value})
+	*p = append(*p, patchOperation{Op: "add", Path: pointer, Value: value})
 }
 
 // Remove removes the field at a JSON pointer, which must be there.
 func (p *Patch) Remove(pointer string) {
-	*p = append(*p, PatchOperation{Op: "remove", Path: pointer})
+	*p = append(*p, patchOperation{Op: "remove", Path: pointer})
 }
 
 // pointer spells a JSON pointer (RFC 6901) from its unescaped parts.

@@ -87,7 +87,7 @@ func newWorld(t testing.TB) *world {
 
 // lending lends of the world's ledger.
 func (w *world) lending() Lending {
-	keys := &ClaimKeys{Clock: w.clock, keys: []ClaimKey{[]byte("a key")}, looked: w.clock.Now()}
+	keys := &ClaimKeys{Clock: w.clock, keys: []claimKey{[]byte("a key")}, looked: w.clock.Now()}
 	return Lending{Ledger: w.ledger, PoolFor: w.pools.For, Claims: keys}
 }
 

@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// ReadsAnnotation on the Lease of a replica says how a block may be written so that the replica can read it. The
+	// readsAnnotation on the Lease of a replica says how a block may be written so that the replica can read it. The
 	// release that wrote a structure for each address has none.
-	ReadsAnnotation = "bridgehead.dev/reads-blocks"
+	readsAnnotation = "bridgehead.dev/reads-blocks"
 	// readsRows is its value where rows are read.
 	readsRows = "rows"
 	// formatInterval is how often a replica looks how blocks are to be written.
@@ -110,7 +110,7 @@ func (f *Format) look(ctx context.Context) error {
 // allReadRows decides whether blocks may be written in rows.
 func allReadRows(replicas []coordinationv1.Lease) bool {
 	for _, lease := range replicas {
-		if lease.Annotations[ReadsAnnotation] != readsRows {
+		if lease.Annotations[readsAnnotation] != readsRows {
 			return false
 		}
 	}

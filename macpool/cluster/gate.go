@@ -66,10 +66,10 @@ func (i Import) in(t Term) bool {
 	return i.By == t.Holder && (i.Transitions == nil || *i.Transitions == t.Transitions)
 }
 
-// CheckImport decides whether the addresses in use are in the ledger: whoever holds the lease of the janitor is alive,
+// checkImport decides whether the addresses in use are in the ledger: whoever holds the lease of the janitor is alive,
 // since it is this process or was seen to renew, and has imported them in this term. first is the earliest that this
 // process saw of the term, now is what the lease says. The error says what is being waited for.
-func CheckImport(first, now Leadership, self string, imports []Import) error {
+func checkImport(first, now Leadership, self string, imports []Import) error {
 	switch {
 	case now.Holder == "":
 		return errors.New("no replica has begun to import the addresses of existing VMs")
@@ -148,7 +148,7 @@ func (g *Gate) look(ctx context.Context) bool {
 		if g.first.Term != now.Term {
 			g.first = now
 		}
-		err = CheckImport(g.first, now, g.Self, imports)
+		err = checkImport(g.first, now, g.Self, imports)
 	}
 	g.open, g.waiting = err == nil, err
 	return g.open

@@ -68,7 +68,7 @@ func TestCheckImport(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := CheckImport(tc.first, tc.now, "self", tc.imports)
+			err := checkImport(tc.first, tc.now, "self", tc.imports)
 			if tc.waits == "" {
 				require.NoError(t, err)
 				return

@@ -167,7 +167,7 @@ func (t *Lease) stamp(
 // mark says that a Lease is a replica's, and how that reads blocks: also where somebody took it away.
 func mark(lease *coordinationv1.Lease) {
 	metav1.SetMetaDataLabel(&lease.ObjectMeta, ReplicaLabel, "true")
-	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, ReadsAnnotation, readsRows)
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, readsAnnotation, readsRows)
 }
 
 // older reports whether a Lease is of an earlier version than another.

@@ -81,7 +81,7 @@ func TestLeaseStories(t *testing.T) {
 			require.NoError(w.t, w.client.Update(w.ctx, &changed))
 			w.pass(LeaseDuration / renewalsPerLease)
 			require.Len(w.t, w.leases(), 1)
-			assert.Equal(w.t, readsRows, w.leases()[0].Annotations[ReadsAnnotation])
+			assert.Equal(w.t, readsRows, w.leases()[0].Annotations[readsAnnotation])
 			name, ok := l.Replica()
 			assert.True(w.t, ok)
 			assert.Equal(w.t, w.leases()[0].Name, name)
