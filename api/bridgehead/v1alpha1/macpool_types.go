@@ -176,7 +176,8 @@ type MACPoolStatus struct {
 	//
 	// +optional
 	Reserved int64 `json:"reserved"`
-	// free is the number of the others.
+	// free is the number of the others, but for those whose row in a MACBlock cannot be read: the condition Readable tells
+	// of these.
 	//
 	// +optional
 	Free int64 `json:"free"`
