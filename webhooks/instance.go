@@ -18,10 +18,10 @@ import (
 )
 
 // InstanceReviewer reviews VirtualMachineInstances as somebody other than KubeVirt creates them, or as it does for
-// something other than a VM: addresses that they bring are judged and held as those of a VM are. One without a name
-// cannot be told from the next of its kind: the janitor holds what it has once it exists. An instance that says it is
-// of a VM, which anybody can write, may have what is held for the VM of its name. Those that bring no address, which
-// the network gives one, are let in.
+// something other than a VM: addresses that they bring are judged and held as those of a VM are. The API server
+// has made a name of a generateName by then; should one come without, it cannot be told from the next of its kind, and
+// the janitor holds what it has once it exists. An instance that says it is of a VM, which anybody can write, may have
+// what is held for the VM of its name. Those that bring no address, which the network gives one, are let in.
 type InstanceReviewer struct {
 	Lending
 	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
@@ -40,8 +40,7 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 	_ = decode(request.Object.Raw, &instance, nil) // KubeVirt says what is wrong with it
 	o := order{
 		holder: macpool.Object{
-			Kind: macpool.KindVMI, Namespace: request.Namespace,
-			Name: instance.Metadata.Name, GenerateName: instance.Metadata.GenerateName,
+			Kind: macpool.KindVMI, Namespace: request.Namespace, Name: instance.Metadata.Name,
 		},
 		path: field.NewPath("spec", "domain", "devices", "interfaces"),
 	}
@@ -55,7 +54,7 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 	}
 	asked := *request
 	if o.holder.Name == "" {
-		asked.DryRun = ptr.To(true)
+		o.holder.GenerateName, asked.DryRun = instance.Metadata.GenerateName, ptr.To(true)
 	}
 	_, err := w.ask(ctx, &asked, &o, &verdict)
 	if errors.Is(err, macpool.ErrNotReady) { // nothing can be held now, but what others have is known

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
@@ -24,6 +25,26 @@ func instance(metadata, first, second, pod string) string {
 		{name: pod, bridge: {}, macAddress: "` + pod + `"},
 		{name: a, bridge: {}, macAddress: "` + first + `"}, {name: b, sriov: {}, macAddress: "` + second + `"}]}},
 		networks: [{name: pod, pod: {}}, {name: a, multus: {networkName: l2}}, {name: b, multus: {networkName: l2}}]}}`
+}
+
+func TestAnInstanceOfAGeneratedNameHoldsByItsNameAlone(t *testing.T) {
+	const address = "52:54:00:00:00:01"
+	w := newWorld(t)
+	// The API server makes the name before it asks who validates.
+	raw, err := yaml.YAMLToJSON([]byte(instance("name: i-x7k2p, generateName: i-", address, "", "")))
+	require.NoError(t, err)
+	verdict, err := InstanceReviewer{Lending: w.lending()}.Review(t.Context(), &admissionv1.AdmissionRequest{
+		Namespace: "home", Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: raw},
+	})
+	require.NoError(t, err)
+	require.Empty(t, verdict.Denied)
+	m, err := macpool.ParseMAC(address)
+	require.NoError(t, err)
+	b, err := w.store.Get(t.Context(), m.Prefix())
+	require.NoError(t, err)
+	_, held := b.Entry(m).HoldOf(macpool.Object{Kind: macpool.KindVMI, Namespace: "home", Name: "i-x7k2p"})
+	assert.True(t, held, "the janitor would not know whose it is: %v", b.Entry(m).Holds)
+	w.flush()
 }
 
 func TestInstancesWithoutAVM(t *testing.T) {
