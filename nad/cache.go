@@ -38,12 +38,14 @@ type Cache struct {
 	mu     sync.RWMutex
 	synced bool
 	known  map[Ref]Definition
+	// without are NADs that are gone and whose interfaces took no address: pods may be on them still.
+	without map[Ref]bool
 }
 
 // NewCache returns a cache that knows nothing yet. keys are the annotations of NADs that name resources. get reads one
 // NAD past the cache; it returns nil where there is none.
 func NewCache(keys []string, get func(context.Context, Ref) (*netv1.NetworkAttachmentDefinition, error)) *Cache {
-	return &Cache{keys: keys, get: get, known: map[Ref]Definition{}}
+	return &Cache{keys: keys, get: get, known: map[Ref]Definition{}, without: map[Ref]bool{}}
 }
 
 // Find returns a NAD, or a *MissingError. One that the cache does not have, as it was created a moment ago or not at
@@ -76,8 +78,8 @@ func (c *Cache) Find(ctx context.Context, ref Ref) (Definition, error) {
 	}
 }
 
-// TakesMAC reports whether an interface can have an address that is asked for, as far as the cache knows. multus is the
-// namespace of default networks that are named without.
+// TakesMAC reports whether an interface can have an address that is asked for, as far as the cache knows: of a NAD that
+// is gone, as it was. multus is the namespace of default networks that are named without.
 func (c *Cache) TakesMAC(i Interface, multus string) bool {
 	ref := i.Ref
 	if i.Primary {
@@ -88,7 +90,7 @@ func (c *Cache) TakesMAC(i Interface, multus string) bool {
 	d, known := c.known[ref]
 	switch {
 	case !known:
-		return true
+		return !c.without[ref]
 	case i.Primary:
 		return d.TakesPrimaryMAC()
 	}
@@ -144,6 +146,7 @@ func (c *Cache) Update(o any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known[d.Ref] = d
+	delete(c.without, d.Ref)
 	return nil
 }
 
@@ -155,8 +158,15 @@ func (c *Cache) Delete(o any) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.known, Ref{Namespace: n.Namespace, Name: n.Name})
+	c.forgetLocked(Ref{Namespace: n.Namespace, Name: n.Name})
 	return nil
+}
+
+func (c *Cache) forgetLocked(ref Ref) {
+	if d, known := c.known[ref]; known && !d.TakesMAC() {
+		c.without[ref] = true
+	}
+	delete(c.known, ref)
 }
 
 // Replace implements cache.ReflectorStore.
@@ -172,6 +182,12 @@ func (c *Cache) Replace(all []any, _ string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for ref := range c.known {
+		c.forgetLocked(ref)
+	}
+	for ref := range known {
+		delete(c.without, ref)
+	}
 	c.known, c.synced = known, true
 	return nil
 }

@@ -60,6 +60,28 @@ func TestCacheFollowsTheCluster(t *testing.T) {
 	}
 }
 
+func TestPodsOnANetworkThatIsGoneTakeAddressesAsTheyDid(t *testing.T) {
+	without := definition("a", "shared", "br0")
+	without.Spec.Config = `{"type": "ipvlan", "master": "eth1"}`
+	c := NewCache(nil, nobody)
+	takes := func(name string) bool { return c.TakesMAC(Interface{Ref: Ref{"a", name}}, "") }
+	for name, goes := range map[string]func() error{
+		"deleted":                         func() error { return errors.Join(c.Delete(without), c.Delete(definition("a", "l2", "br0"))) },
+		"deleted while nobody could tell": func() error { return c.Replace(nil, "2") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, c.Replace([]any{without, definition("a", "l2", "br0")}, "1"))
+			assert.False(t, takes("shared"))
+			require.NoError(t, goes())
+			assert.False(t, takes("shared"), "all pods on it report the address of its master")
+			assert.True(t, takes("l2"))
+			require.NoError(t, c.Add(definition("a", "shared", "br0")))
+			require.NoError(t, c.Delete(definition("a", "shared", "br0")))
+			assert.True(t, takes("shared"), "it was another one")
+		})
+	}
+}
+
 func TestWhatIsMissingIsLookedForOnceHoweverManyAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
