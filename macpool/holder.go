@@ -4,6 +4,7 @@ package macpool
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,21 @@ func (o Object) NameFor(asker Object) string {
 // left behind (kubectl delete --cascade=orphan) once the VM is made again. There are never two of a name.
 func (o Object) isInstanceOf(vm Object) bool {
 	return o.Kind == KindVMI && vm.Kind == KindVM && o.Namespace == vm.Namespace && o.Name == vm.Name
+}
+
+// ClaimAnnotation is written on an object created by generateName, which has no other identity while it is admitted: it
+// lets a second look at the same creation be told from another creation. Once the object exists it tells what was held
+// for the creation. docs/decisions/0014 says what makes it trustworthy.
+const ClaimAnnotation = "bridgehead.dev/claim"
+
+// Made reports whether an object with these annotations came of the creation that an object without a name is: it has
+// its claim, which nobody has used a second time.
+func (o Object) Made(annotations map[string]string) bool {
+	nonce := annotations[ClaimAnnotation]
+	if parts := strings.Split(nonce, "."); len(parts) == 3 { // those of the release before are not signed
+		nonce = parts[1]
+	}
+	return o.Name == "" && o.Claim != "" && o.Claim == nonce
 }
 
 // secondLook is added to the claim of an object whose creation was looked at again.

@@ -16,10 +16,6 @@ import (
 )
 
 const (
-	// ClaimAnnotation is written on an object created by generateName, which has no other identity while it is admitted:
-	// it lets a second look at the same creation be told from another creation. It means nothing once the object exists.
-	// docs/decisions/0014 says what makes it trustworthy.
-	ClaimAnnotation = "bridgehead.dev/claim"
 	// nonceLength and signatureLength are numbers of bytes.
 	nonceLength, signatureLength = 12, 16
 )

@@ -85,7 +85,7 @@ func generated(t *testing.T, user, mac, claim string, dryRun bool) []byte {
 	type m = map[string]any
 	annotations := m{}
 	if claim != "" {
-		annotations[ClaimAnnotation] = claim
+		annotations[macpool.ClaimAnnotation] = claim
 	}
 	nic := m{"name": "net", "bridge": m{}}
 	if mac != "" {

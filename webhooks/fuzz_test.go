@@ -55,7 +55,7 @@ func FuzzReview(f *testing.F) {
 		for pointer, value := range changes(t, response.Patch) {
 			require.Regexp(t, ours, pointer)
 			if pointer == "/metadata/annotations" {
-				require.Contains(t, value, ClaimAnnotation)
+				require.Contains(t, value, macpool.ClaimAnnotation)
 				require.Len(t, value, 1)
 			}
 		}

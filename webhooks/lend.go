@@ -86,7 +86,7 @@ func (o order) claimHint(other macpool.Object) string {
 	if o.again || other != o.holder {
 		return ""
 	}
-	return "; if that never helps, another webhook removes annotation " + ClaimAnnotation +
+	return "; if that never helps, another webhook removes annotation " + macpool.ClaimAnnotation +
 		", by which bridgehead knows an object without a name again: have it keep the annotation, or set metadata.name"
 }
 
@@ -188,12 +188,12 @@ func (l Lending) identify(
 		if err != nil {
 			return macpool.Object{}, err
 		}
-		p.annotate(meta.Annotations, map[string]string{ClaimAnnotation: claim})
+		p.annotate(meta.Annotations, map[string]string{macpool.ClaimAnnotation: claim})
 		holder := o.holder
 		holder.Claim = nonce
 		return holder, nil
 	}
-	nonce, again, err := l.Claims.Read(ctx, meta.Annotations[ClaimAnnotation], scope)
+	nonce, again, err := l.Claims.Read(ctx, meta.Annotations[macpool.ClaimAnnotation], scope)
 	if err != nil {
 		return nil, err
 	}

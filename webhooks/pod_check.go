@@ -84,7 +84,7 @@ func (w PodChecker) judgeAddresses(
 		return r.checkLauncher(ctx, request.Namespace, networks, Verdict{})
 	case meta.GenerateName != "": // it has got its name by now, and holds what it was given without one
 		scope := claimScopeOf(macpool.KindPod, request, meta)
-		_, reviewed, err := r.Lending.Claims.Read(ctx, meta.Annotations[ClaimAnnotation], scope)
+		_, reviewed, err := r.Lending.Claims.Read(ctx, meta.Annotations[macpool.ClaimAnnotation], scope)
 		if err != nil || reviewed {
 			return Verdict{}, err
 		}

@@ -26,7 +26,7 @@ func generatedVM(m macpool.MAC, claim string) *unstructured.Unstructured {
 	vm := vmWith("", []macpool.MAC{m})
 	vm.SetGenerateName("gen-")
 	if claim != "" {
-		vm.SetAnnotations(map[string]string{webhooks.ClaimAnnotation: claim})
+		vm.SetAnnotations(map[string]string{macpool.ClaimAnnotation: claim})
 	}
 	return vm
 }
@@ -36,7 +36,7 @@ func copyOf(t *testing.T, vm *unstructured.Unstructured) *unstructured.Unstructu
 	t.Helper()
 	m, err := macpool.ParseMAC(macsOf(t, vm)[0])
 	require.NoError(t, err)
-	return generatedVM(m, vm.GetAnnotations()[webhooks.ClaimAnnotation])
+	return generatedVM(m, vm.GetAnnotations()[macpool.ClaimAnnotation])
 }
 
 func TestClaimsOfGeneratedNamesCannotBeForgedOrCopied(t *testing.T) {

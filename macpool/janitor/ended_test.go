@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
 func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
@@ -59,6 +60,54 @@ func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
 			} else {
 				require.ErrorAs(w.t, err, &busy)
 			}
+		})
+	}
+}
+
+func TestWhatAPodHadThatEndedBeforeTheJanitorSawIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		claim, phase string
+		has          macpool.MAC
+		second, free bool
+	}{
+		"is free at once, when it is done":                          {claim: "key.a.signature", has: mac(1), phase: "Succeeded", free: true},
+		"is free at once, when it was evicted":                      {claim: "key.a.signature", has: mac(1), phase: "Failed", free: true},
+		"is free at once, where claims are not signed":              {claim: "a", has: mac(1), phase: "Failed", free: true},
+		"is not where it is another's, whose claim is none of this": {claim: "key.c.signature", has: mac(1), phase: "Succeeded"},
+		"is not where nobody knows whose claim it is":               {has: mac(1), phase: "Succeeded"},
+		"is not where it was not had by the pod that is there":      {claim: "key.a.signature", has: mac(2), phase: "Succeeded"},
+		"is not where the claim was used again":                     {claim: "key.a.signature", has: mac(1), phase: "Succeeded", second: true},
+	} {
+		told(t, name, func(w *world) {
+			w.optIn()
+			w.startJanitor()
+			w.start("r2")
+			o := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
+			_, err := w.assign("r1", o, mac(1))
+			require.NoError(w.t, err)
+			ended := newPod("job-x", tc.phase, tc.has)
+			ended.SetGenerateName("job-")
+			ended.SetAnnotations(map[string]string{
+				nad.NetworksAnnotation: ended.GetAnnotations()[nad.NetworksAnnotation], macpool.ClaimAnnotation: tc.claim,
+			})
+			w.create(ended)
+			if tc.second {
+				_, err := w.replicas["r1"].ledger.Assign(w.ctx, macpool.Request{
+					Holder: o, Again: true, Asks: []macpool.Ask{{Interface: "net", MAC: mac(1)}},
+				})
+				require.NoError(w.t, err)
+			}
+			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
+			_, err = w.assign("r2", next, mac(1))
+			if tc.free {
+				require.NoError(w.t, err)
+				w.create(newPod("job-y", "Running", mac(1)))
+				w.pass(grown)
+				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
+				return
+			}
+			var busy *macpool.BusyError
+			require.ErrorAs(w.t, err, &busy)
 		})
 	}
 }

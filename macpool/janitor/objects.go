@@ -58,25 +58,31 @@ func (c Objects) Having(ctx context.Context, o macpool.Object, macs ...macpool.M
 }
 
 // Ended implements ledger.ObjectReader. Only pods are there when they have ended and are about to be replaced by one of
-// another name: those of Jobs and ReplicaSets.
+// another name: those of Jobs and ReplicaSets. One that ended before the janitor saw it has its address by its claim.
 func (c Objects) Ended(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error) {
-	if o.Kind != macpool.KindPod || !named(o.Namespace) || !named(o.Name) {
+	if o.Kind != macpool.KindPod || !named(o.Namespace) || o.Name != "" && !named(o.Name) {
 		return false, nil
 	}
+	found := false
 	for _, phase := range []corev1.PodPhase{corev1.PodSucceeded, corev1.PodFailed} {
-		ended, err := c.pod(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Name},
-			fields.OneTermEqualSelector("status.phase", string(phase)))
+		of := fields.OneTermEqualSelector("status.phase", string(phase))
+		if o.Name != "" {
+			of = fields.AndSelectors(of, fields.OneTermEqualSelector("metadata.name", o.Name))
+		}
+		selected := []client.ListOption{client.InNamespace(o.Namespace), client.MatchingFieldsSelector{Selector: of}}
+		err := c.pages(ctx, func() client.ObjectList { return podList() }, selected, func(list client.ObjectList) {
+			pods := list.(*metav1.PartialObjectMetadataList)
+			for i := range pods.Items {
+				p := &pods.Items[i]
+				_, had := attachedAddresses(p, c.TakesMAC)[m]
+				found = found || had && (o.Name != "" && p.GenerateName != "" || o.Made(p.Annotations))
+			}
+		})
 		if err != nil {
-			return false, err
-		}
-		if ended == nil || ended.GenerateName == "" {
-			continue
-		}
-		if _, had := attachedAddresses(ended, c.TakesMAC)[m]; had {
-			return true, nil
+			return false, fmt.Errorf("list Pods: %w", err)
 		}
 	}
-	return false, nil
+	return found, nil
 }
 
 // becameWith returns those of the addresses that objects have which one created by generateName may have become.

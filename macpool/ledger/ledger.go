@@ -40,7 +40,7 @@ type ObjectReader interface {
 	// exist. Of an object without a name it returns those that any has which it may have become.
 	Having(ctx context.Context, o macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error)
 	// Ended reports whether the object is there, has come to its end and had the address till then, and cannot be another
-	// one that is being created: the API server made its name.
+	// one that is being created: the API server made its name, or it has the claim of the one that has none.
 	Ended(ctx context.Context, o macpool.Object, m macpool.MAC) (bool, error)
 }
 
