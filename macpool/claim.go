@@ -75,7 +75,9 @@ func (b *Block) Claim(c Claim) error {
 func mayJoin(c Claim, others []Hold, r Reservation) error {
 	if len(others) > 0 {
 		if stranger := c.Share.allows(others); stranger != nil {
-			return &TakenError{MAC: c.MAC, Holder: stranger.Holder, Asker: c.Holder.Object}
+			return &TakenError{
+				MAC: c.MAC, Holder: stranger.Holder, Asker: c.Holder.Object, Several: len(others) > 1,
+			}
 		}
 		return nil
 	}

@@ -36,14 +36,21 @@ type TakenError struct {
 	Holder Holder
 	// Asker is who was refused. It is told the holder's name only if that lives in its own namespace.
 	Asker Object
+	// Several is true where the holder is not the only one: two may share an address, and a third may not.
+	Several bool
+	// Unseen is true where the holder was looked for and has not got the address, and may be about to.
+	Unseen bool
 }
 
 func (e *TakenError) Error() string {
-	holder := e.Holder.NameFor(e.Asker)
-	if e.Holder.Interface == "" || e.Holder.Namespace != e.Asker.Namespace {
-		return fmt.Sprintf("%s is held by %s", e.MAC, holder)
+	text := fmt.Sprintf("%s is held by %s", e.MAC, e.Holder.NameFor(e.Asker))
+	if e.Holder.Interface != "" && e.Holder.Namespace == e.Asker.Namespace {
+		text += " for its interface " + e.Holder.Interface
 	}
-	return fmt.Sprintf("%s is held by %s for its interface %s", e.MAC, holder, e.Holder.Interface)
+	if e.Unseen {
+		text += ", which does not have it now"
+	}
+	return text
 }
 
 // A BusyError refuses an address for now: whether it is free is not settled yet. Asking again helps.

@@ -65,8 +65,16 @@ type order struct {
 	path *field.Path
 	// strict has an address that another has refused also where the pool tolerates it.
 	strict bool
-	// hint completes the refusal of an address that another has.
-	hint string
+	// advise completes the refusal of an address that another has; nil leaves it.
+	advise func(*macpool.TakenError) string
+}
+
+// advice returns what completes the refusal of an address that another has.
+func (o order) advice(t *macpool.TakenError) string {
+	if o.advise == nil {
+		return ""
+	}
+	return o.advise(t)
 }
 
 // pathOf returns where an address is asked for.

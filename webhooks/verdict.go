@@ -161,7 +161,8 @@ func (v *Verdict) refuse(err error, o order) error {
 		case errors.As(err, &taken):
 			denied.deny(
 				field.Forbidden(
-					o.pathOf(taken.MAC), taken.Error()+"; choose another address, or leave it out to have one assigned"+o.hint,
+					o.pathOf(taken.MAC),
+					taken.Error()+"; choose another address, or leave it out to have one assigned"+o.advice(taken),
 				),
 			)
 		case errors.As(err, &busy) && final:

@@ -81,7 +81,7 @@ func (w VMReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRe
 func (w VMReviewer) assign(
 	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict,
 ) (Verdict, error) {
-	o := order{kept: c.kept(), path: interfacesPath(), hint: takenHint(request.Operation)}
+	o := order{kept: c.kept(), path: interfacesPath()}
 	replaces := c.replaces(request.Operation)
 	o.strict = replaces || c.receives()
 	for _, n := range asking {
@@ -92,9 +92,11 @@ func (w VMReviewer) assign(
 	if err != nil || len(problems) > 0 {
 		return Verdict{Denied: problems}, err
 	}
-	if err := w.shareNamed(ctx, request, c, &o); err != nil {
+	unwilling, err := w.shareNamed(ctx, request, c, &o)
+	if err != nil {
 		return Verdict{}, err
 	}
+	o.advise = func(t *macpool.TakenError) string { return advise(request, o.holder, unwilling, t) }
 	macs, err := w.ask(ctx, request, &o, &verdict)
 	resolved, failed := w.resolve(ctx, request, c, &o, takenOf(err), &verdict)
 	if failed != nil {
@@ -105,7 +107,6 @@ func (w VMReviewer) assign(
 		macs, err = w.ask(ctx, request, &o, &verdict)
 	}
 	if err != nil {
-		o.hint = moveHint(o.holder, takenOf(err)) + o.hint
 		if err := verdict.refuse(err, o); err != nil {
 			return Verdict{}, err
 		}

@@ -21,13 +21,43 @@ const (
 	OnTakenReplace = "replace"
 )
 
-// takenHint returns what else there is to do about an address that another VM has.
-func takenHint(operation admissionv1.Operation) string {
-	share := macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
-	if operation == admissionv1.Update { // OnTakenAnnotation does nothing then
-		return "; annotation " + share
+// advise returns what there is to do about an address that another has, for the VM that a request creates or changes.
+// unwilling is the VM that it names to share addresses with and that does not consent; zero if there is none. Whether
+// that is the one that has the address is told only of its own namespace.
+func advise(
+	request *admissionv1.AdmissionRequest, newcomer, unwilling macpool.Object, taken *macpool.TakenError,
+) string {
+	const replace = OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones"
+	const share = macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+	text := moveHint(newcomer, taken)
+	copied := request.Operation == admissionv1.Create // OnTakenAnnotation does nothing to a VM that exists
+	named := unwilling != (macpool.Object{}) &&
+		(taken.Holder.Object == unwilling || taken.Holder.Namespace != newcomer.Namespace)
+	switch {
+	case taken.Several && copied:
+		return text + "; two have it already and a third may not share it; annotation " + replace
+	case taken.Several:
+		return text + "; two have it already and a third may not share it"
+	case named:
+		return text + consentHint(request, newcomer, unwilling)
+	case copied:
+		return text + "; annotation " + replace + ", and " + share
 	}
-	return "; annotation " + OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones, and " + share
+	return text + "; annotation " + share
+}
+
+// consentHint returns what it takes for a newcomer to share addresses with the VM that it names.
+func consentHint(request *admissionv1.AdmissionRequest, newcomer, unwilling macpool.Object) string {
+	has, name := "have", newcomer.Name
+	if name == "" { // nobody can name it
+		has, name = "have, once you set metadata.name of this one,", "<that name>"
+	}
+	consent := "you must be allowed to update that VM, or it must " + has
+	if actsForOthers(request.UserInfo) {
+		consent = "that VM must " + has
+	}
+	return fmt.Sprintf("; to share it with %s on purpose %s annotation %s: %s/%s",
+		unwilling, consent, macpool.ShareAnnotation, newcomer.Namespace, name)
 }
 
 // replaces reports whether addresses of a VM that another one has are to be replaced.
@@ -39,16 +69,16 @@ func (c vmChange) replaces(operation admissionv1.Operation) bool {
 func (c vmChange) receives() bool { return c.vm.Spec.RunStrategy == macpool.Receiver }
 
 // moveHint returns in which order a manifest moves an address from one VM to another: kubectl applies the objects of a
-// file one by one, goes on after a refusal, and does not try again.
-func moveHint(to macpool.Object, taken []*macpool.TakenError) string {
-	for _, t := range taken {
-		if t.Holder.Kind == macpool.KindVM && t.Holder.Namespace == to.Namespace && t.Holder.Name != "" {
-			return "; to move it here, remove it from VirtualMachine " + t.Holder.Name +
-				" first (apply that VM before this one, or apply both again), and restart that VM if it runs, as it has the " +
-				"address until then; two that swap need a third address in between"
-		}
+// file one by one, goes on after a refusal, and does not try again. A VM whose manifest leaves out an address that it
+// had is given it back.
+func moveHint(to macpool.Object, taken *macpool.TakenError) string {
+	from := taken.Holder
+	if from.Kind != macpool.KindVM || from.Namespace != to.Namespace || from.Name == "" {
+		return ""
 	}
-	return ""
+	return "; to move it here, give VirtualMachine " + from.Name + " another one first, as it keeps this one where its " +
+		"manifest names none (apply that VM before this one, or apply both again), and restart that VM if it runs, as it " +
+		"has the address until then; two that swap need a third address in between"
 }
 
 // validateShareAnnotation refuses an annotation that names no VM to share addresses with.
@@ -77,31 +107,24 @@ func validateTakenAnnotation(c vmChange) field.ErrorList {
 }
 
 // shareNamed lets the addresses of an order be shared with the VM that the annotation names, if that is consented to.
-// Without consent nothing is shared; whether that matters is for the ledger to say.
-func (w VMReviewer) shareNamed(ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order) error {
+// Without consent nothing is shared, and that VM is returned; whether it matters is for the ledger to say.
+func (w VMReviewer) shareNamed(
+	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, o *order,
+) (unwilling macpool.Object, err error) {
 	share, _ := macpool.ReadSharing("", c.vm.Metadata.Annotations) // a rule refuses what cannot be read
 	if share == (macpool.Sharing{}) {
-		return nil
+		return macpool.Object{}, nil
 	}
 	allowed, err := w.mayShare(ctx, request, share.With, o.holder)
-	if err != nil {
-		return err
-	}
-	if !allowed {
-		consent := "you must be allowed to update that VM, or it must have"
-		if actsForOthers(request.UserInfo) {
-			consent = "that VM must have"
-		}
-		o.hint = fmt.Sprintf("; to share it with %s on purpose %s annotation %s: %s/%s",
-			share.With, consent, macpool.ShareAnnotation, o.holder.Namespace, o.holder.Name)
-		return nil
+	if err != nil || !allowed {
+		return share.With, err
 	}
 	for i := range o.asking {
 		if o.asking[i].text != "" {
 			o.asking[i].share = share
 		}
 	}
-	return nil
+	return macpool.Object{}, nil
 }
 
 func (w VMReviewer) mayShare(

@@ -195,6 +195,15 @@ func (w *world) post(body []byte) *admissionv1.AdmissionResponse {
 	return post(w.t, w.handler, body)
 }
 
+// review has the webhook answer a case in namespace home.
+func (w *world) review(c corpus.Case) *admissionv1.AdmissionResponse {
+	w.t.Helper()
+	c.Home = "home"
+	body, err := c.Review("uid")
+	require.NoError(w.t, err)
+	return w.post(body)
+}
+
 func post(t testing.TB, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
 	recorder := httptest.NewRecorder()

@@ -125,8 +125,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 	for looks := 0; errors.As(err, &taken); looks++ {
 		err = l.checkTaken(ctx, &c, taken, looks)
 		if r.Tolerates(r.Asks[ask]) && isRefusal(err) {
-			_ = errors.As(err, &taken) // it may name another holder
-			out.collision, c.Regardless, err = taken, true, nil
+			out.collision, c.Regardless, err = tolerated(err, *taken), true, nil
 		}
 		if err != nil {
 			break
@@ -139,6 +138,16 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 		out.fresh = &freshClaim{Claim: c, begun: begun}
 	}
 	return out
+}
+
+// tolerated returns the collision that a refusal is where the pool tolerates it. The refusal comes of a look whether
+// the holder that was found has the address, and may name another one.
+func tolerated(refusal error, found macpool.TakenError) *macpool.TakenError {
+	if taken := (*macpool.TakenError)(nil); errors.As(refusal, &taken) {
+		return taken
+	}
+	found.Unseen = true
+	return &found
 }
 
 // tryClaim writes a claim together with others on the same block. It reports whether the object held the address

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -255,7 +256,19 @@ func TestToleratedCollisionIsReported(t *testing.T) {
 		grant, err := w.assign("r1", "vmb", named(t, "net", "52:54:00:00:00:01"))
 		require.NoError(t, err)
 		require.Len(t, grant.Collisions, 1)
-		assert.ErrorContains(t, grant.Collisions[0], "is held by VirtualMachine default/vma")
+		assert.EqualError(t, grant.Collisions[0],
+			"52:54:00:00:00:01 is held by VirtualMachine default/vma for its interface net")
+		w.has("vma", false)
+		w.has("vmb", false)
+		r := macpool.Request{Holder: vmNamed("vmc"), Pool: w.pool, Asks: []macpool.Ask{named(t, "net", "52:54:00:00:00:01")}}
+		for _, answer := range []func(context.Context, macpool.Request) (macpool.Grant, error){
+			w.ledgers["r1"].Preview, w.ledgers["r1"].Assign,
+		} {
+			grant, err := answer(t.Context(), r)
+			require.NoError(t, err)
+			require.Len(t, grant.Collisions, 1)
+			assert.ErrorContains(t, grant.Collisions[0], "for its interface net, which does not have it now")
+		}
 	})
 }
 

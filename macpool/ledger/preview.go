@@ -91,8 +91,7 @@ func (l *Ledger) previewClaim(
 	var taken *macpool.TakenError
 	for looks := 0; errors.As(err, &taken); looks++ {
 		if err = l.checkTaken(ctx, &c, taken, looks); r.Tolerates(a) && isRefusal(err) {
-			_ = errors.As(err, &taken) // it may name another holder
-			return taken, nil
+			return tolerated(err, *taken), nil
 		}
 		if err != nil {
 			break
