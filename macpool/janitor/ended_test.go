@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
@@ -108,6 +110,52 @@ func TestWhatAPodHadThatEndedBeforeTheJanitorSawIt(t *testing.T) {
 			}
 			var busy *macpool.BusyError
 			require.ErrorAs(w.t, err, &busy)
+		})
+	}
+}
+
+func TestWhatAPodHadThatEndedIsLentThoughThePoolIsFull(t *testing.T) {
+	for name, tc := range map[string]struct {
+		generated bool
+		phase     string
+	}{
+		"when it is done":     {generated: true, phase: "Succeeded"},
+		"when it was evicted": {generated: true, phase: "Failed"},
+		"but not where another of its name may be coming": {phase: "Succeeded"},
+	} {
+		told(t, name, func(w *world) {
+			pool := w.pool()
+			pool.Spec.Ranges = []v1alpha1.MACRange{{Start: mac(1).String(), End: mac(1).String()}}
+			require.NoError(w.t, w.client.Update(w.ctx, pool))
+			w.optIn()
+			w.startJanitor()
+			w.start("r2")
+			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-x"})
+			if tc.generated {
+				o = macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
+			}
+			_, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			for _, phase := range []string{"Running", tc.phase} {
+				pod := newPod("job-x", phase, mac(1))
+				if tc.generated {
+					pod.SetGenerateName("job-")
+				}
+				w.put(pod)
+				w.pass(2 * debounce)
+			}
+			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
+			_, err = w.assign("r2", next, macpool.MAC{})
+			if tc.generated {
+				require.NoError(w.t, err)
+				w.create(newPod("job-y", "Running", mac(1)))
+				w.pass(grown)
+				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
+				return
+			}
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(w.t, err, &exhausted)
+			assert.True(w.t, exhausted.Passing())
 		})
 	}
 }

@@ -170,6 +170,27 @@ func (j *Janitor) leaveOut(who subject, s correction) bool {
 	return len(s.adopt)+len(s.release) < before
 }
 
+// holdsOfEnded returns the holds that a pod has on addresses it was not seen to have, because it has ended: however
+// young they are, no other pod of its name is on its way to them.
+func (j *Janitor) holdsOfEnded(
+	ctx context.Context, pod macpool.Object, has map[macpool.MAC]string,
+) (map[macpool.MAC]macpool.Hold, error) {
+	holds := j.Ledger.HoldsOf(pod)
+	for m := range holds {
+		ended := false
+		if _, there := has[m]; !there {
+			var err error
+			if ended, err = j.live().Ended(ctx, pod, m); err != nil {
+				return nil, err
+			}
+		}
+		if !ended {
+			delete(holds, m)
+		}
+	}
+	return holds, nil
+}
+
 // decide returns what to change so that the ledger agrees with one subject, and when to look again.
 func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
@@ -183,6 +204,13 @@ func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, rechec
 	var live map[macpool.Object]map[macpool.MAC]string
 	for _, o := range who.holders() {
 		s := compare(cached[o], j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
+		if who.pod && s.recheck > 0 {
+			ended, err := j.holdsOfEnded(ctx, o, cached[o])
+			if err != nil {
+				return nil, 0, err
+			}
+			maps.Copy(s.release, ended)
+		}
 		if j.leaveOut(who, s) {
 			s.recheck = debounce
 		}
