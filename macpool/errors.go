@@ -84,6 +84,8 @@ type ExhaustedError struct {
 	Usage
 	// Young is how many of those used were given out so recently that their holders may never come to exist.
 	Young uint64
+	// After is when the first of those may be free.
+	After time.Duration
 	// Left is how many of those used are known to be had by nobody any more: they are about to be free. There may be more.
 	Left uint64
 	// Needed is how many addresses were asked for at once.
@@ -93,6 +95,14 @@ type ExhaustedError struct {
 // Passing reports whether asking again may help: as many addresses as are needed may come back.
 func (e *ExhaustedError) Passing() bool {
 	return e.Needed <= e.Total && (e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved+e.Young)
+}
+
+// Wait returns how long it takes until asking again may help; zero where that cannot be told.
+func (e *ExhaustedError) Wait() time.Duration {
+	if e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved {
+		return 0
+	}
+	return e.After
 }
 
 func (e *ExhaustedError) Error() string {

@@ -248,18 +248,28 @@ func TestRefusalsOfTheLedger(t *testing.T) {
 	busy := func(m macpool.MAC, after time.Duration) error {
 		return &macpool.BusyError{MAC: m, After: after, Why: "is on its way"}
 	}
+	one := macpool.Usage{Total: 1, Used: 1}
 	for name, c := range map[string]struct {
 		err     error
 		denied  []string
 		retry   int32
 		unknown string
 	}{
-		"taken":                          {err: taken, denied: []string{at + "[3].macAddress"}},
-		"busy for a moment":              {err: busy(first, 300*time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 1},
-		"busy for part of a second":      {err: busy(first, 61*time.Second+time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 62},
-		"busy twice waits for the last":  {err: errors.Join(busy(second, 9*time.Second), busy(first, time.Second)), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}, retry: 9},
-		"busy and taken is final":        {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
-		"exhausted":                      {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
+		"taken":                         {err: taken, denied: []string{at + "[3].macAddress"}},
+		"busy for a moment":             {err: busy(first, 300*time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 1},
+		"busy for part of a second":     {err: busy(first, 61*time.Second+time.Millisecond), denied: []string{at + "[3].macAddress"}, retry: 62},
+		"busy twice waits for the last": {err: errors.Join(busy(second, 9*time.Second), busy(first, time.Second)), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}, retry: 9},
+		"busy and taken is final":       {err: errors.Join(busy(second, time.Second), taken), denied: []string{at + "[3].macAddress", at + "[5].macAddress"}},
+		"exhausted":                     {err: &macpool.ExhaustedError{Pool: "p"}, denied: []string{at}},
+		"exhausted until one is old": {
+			err: &macpool.ExhaustedError{Usage: one, Young: 1, After: time.Minute}, denied: []string{at}, retry: 7,
+		},
+		"exhausted until one is old, which is soon": {
+			err: &macpool.ExhaustedError{Usage: one, Young: 1, After: 4500 * time.Millisecond}, denied: []string{at}, retry: 5,
+		},
+		"exhausted until one is free that was given up": {
+			err: &macpool.ExhaustedError{Usage: one, Young: 1, After: time.Minute, Left: 1}, denied: []string{at}, retry: 2,
+		},
 		"no pool":                        {err: &macpool.NoPoolError{Namespace: "n"}, denied: []string{at}},
 		"no pool yet":                    {err: &macpool.NoPoolError{Namespace: "n", None: true}, denied: []string{at}, retry: 2},
 		"not ready is to be tried again": {err: macpool.ErrNotReady, denied: []string{at}, retry: 2},

@@ -85,6 +85,9 @@ const (
 	// notReadyRetry is when to ask again where a replica may not lend: by then another one has the request, or this one
 	// its Lease.
 	notReadyRetry = 2 * time.Second
+	// exhaustedRetry is when to ask a pool again, at the latest, whose addresses may come back in a minute or so: clients
+	// ask ten times more, and are to have one by then.
+	exhaustedRetry = 7 * time.Second
 )
 
 // deny adds reasons to refuse the object.
@@ -170,7 +173,10 @@ func (v *Verdict) refuse(err error, o order) error {
 		case errors.As(err, &busy):
 			retry = max(retry, busy.After, time.Second)
 			denied.deny(field.Forbidden(o.pathOf(busy.MAC), busy.Error()+o.claimHint(busy.Holder)))
-		case errors.As(err, &exhausted) && exhausted.Passing(), errors.As(err, &poolless) && poolless.None:
+		case errors.As(err, &exhausted) && exhausted.Passing():
+			retry = max(retry, notReadyRetry, min(exhausted.Wait(), exhaustedRetry))
+			denied.deny(field.Forbidden(o.path, err.Error()))
+		case errors.As(err, &poolless) && poolless.None:
 			retry = max(retry, notReadyRetry)
 			denied.deny(field.Forbidden(o.path, err.Error()))
 		case errors.As(err, &exhausted), errors.As(err, &poolless):

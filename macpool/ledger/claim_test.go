@@ -34,6 +34,24 @@ func TestRejectedCreationsAreNoReasonToDeleteVMs(t *testing.T) {
 	})
 }
 
+func TestAnExhaustedPoolSaysWhenAnAddressMayBeBack(t *testing.T) {
+	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
+		for _, vm := range []string{"rejected", "too"} {
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.finishWrites()
+		}
+		held := time.Now()
+		w.pass(20 * time.Second)
+		_, err := w.assign("r1", "vma", anyFor("net")...)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(t, err, &exhausted)
+		old := held.Add(w.ledgers["r1"].Grace)
+		assert.WithinRange(t, time.Now().Add(exhausted.Wait()), old.Add(-3*busyDelay), old)
+		assert.Less(t, exhausted.Wait(), MaxAdmission)
+	})
+}
+
 func TestAnAddressThatMovesBetweenTwoVMsIsRefusedForNowAtWorst(t *testing.T) {
 	in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
 		ask := named(t, "net", "52:54:00:00:00:01")

@@ -26,7 +26,7 @@ func (l *Ledger) exhausted(pool macpool.Pool, needed uint64) error {
 			case !pool.Set.Contains(m):
 			case h.Name == "" || l.clock.Since(h.Seen) < l.Grace: // the janitor frees or names what has no name
 				if !young.find(ctx, h, m, true) {
-					e.Young++
+					l.noteYoung(e, h)
 				}
 			case e.Left == 0 && !old.find(ctx, h, m, false):
 				e.Left++
@@ -37,6 +37,15 @@ func (l *Ledger) exhausted(pool macpool.Pool, needed uint64) error {
 		return old.failed
 	}
 	return e
+}
+
+// noteYoung counts a hold whose object may never come to exist.
+func (l *Ledger) noteYoung(e *macpool.ExhaustedError, h macpool.Hold) {
+	after := max(0, l.Grace-l.clock.Since(h.Seen))
+	if e.Young == 0 || after < e.After {
+		e.After = after
+	}
+	e.Young++
 }
 
 // looks are a number of live reads that may be made to say something about a pool.
