@@ -118,7 +118,7 @@ func parseItem(item string) (Selection, string) {
 		return s, "is YAML: want <namespace>/<name>@<interface>, separated by commas, or a list in JSON"
 	case strings.Contains(face, "@"):
 		return s, "has more than one @: want <namespace>/<name>@<interface>"
-	case strings.ContainsFunc(s.Name, unicode.IsSpace):
+	case strings.ContainsFunc(s.Name, unicode.IsSpace), strings.ContainsFunc(s.Namespace, unicode.IsSpace):
 		return s, "networks are separated by commas"
 	case strings.Contains(s.Name, "."):
 		return s, fmt.Sprintf(`a name with a dot must be written in JSON: [{"name": %q}]`, s.Name)
@@ -158,6 +158,8 @@ func (n *Networks) checkName(s Selection) string {
 		return wrong
 	}
 	switch {
+	case placeholder().MatchString(s.Name):
+		return "is a placeholder that nothing filled in: write its value"
 	case strings.Contains(s.Name, ";"):
 		return "networks are separated by commas"
 	case strings.Contains(s.Name, ":") && !s.explicit:

@@ -46,8 +46,9 @@ func (n *Networks) parseJSON(path *field.Path) field.ErrorList {
 			problems = append(problems, n.mismatch(*e, path.Index(i), err))
 			continue
 		}
-		older, wrong := n.olderInterface(*e, path.Index(i))
-		problems = append(append(problems, wrong...), checkAddresses(selected, path.Index(i))...)
+		older, wrong := n.ofMultus(*e, "interfaceRequest", path.Index(i))
+		_, device := n.ofMultus(*e, "deviceID", path.Index(i))
+		problems = slices.Concat(problems, wrong, device, checkAddresses(selected, path.Index(i)))
 		problems = append(problems, routes.add(selected, path.Index(i))...)
 		n.Selections = append(n.Selections, Selection{
 			Ref:        Ref{Namespace: selected.Namespace, Name: selected.Name},
@@ -99,15 +100,16 @@ func areNames(text string) bool {
 	return true
 }
 
-// olderInterface returns the interface of an element by a key of before Multus 3.2, which it reads still.
-func (n *Networks) olderInterface(e value, path *field.Path) (name string, problems field.ErrorList) {
-	v := e.folded("interfaceRequest")
+// ofMultus returns a string of an element that Multus reads and the library does not: deviceID, and the interface by a
+// key of before Multus 3.2.
+func (n *Networks) ofMultus(e value, key string, path *field.Path) (written string, problems field.ErrorList) {
+	v := e.folded(key)
 	if v == nil || v.kind == null {
 		return "", nil
 	}
 	if v.kind != text {
 		said := fmt.Sprintf("%s: want a string, not %s %s", placeOf(n.source, v.start), article(v.kind), v.kind)
-		problems = append(problems, field.Invalid(path.Child("interfaceRequest"), field.OmitValueType{}, said))
+		problems = append(problems, field.Invalid(path.Child(key), field.OmitValueType{}, said))
 	}
 	return v.text, problems
 }
