@@ -15,6 +15,18 @@ import (
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
+// createNext has the next pod of a Job ask r2 for an address, zero for any, and run where it is given mac(1).
+func (w *world) createNext(m macpool.MAC) error {
+	next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
+	if _, err := w.assign("r2", next, m); err != nil {
+		return err
+	}
+	w.create(newPod("job-y", "Running", mac(1)))
+	w.pass(grown)
+	assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
+	return nil
+}
+
 func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
 	for name, tc := range map[string]struct {
 		generated  bool // the API server made the name of the pod
@@ -46,13 +58,9 @@ func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
 			ended := newPod("job-x", tc.phase, tc.has)
 			ended.SetGenerateName(pod.GetGenerateName())
 			w.put(ended)
-			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
-			_, err = w.assign("r2", next, mac(1))
+			err = w.createNext(mac(1))
 			if tc.free {
 				require.NoError(w.t, err)
-				w.create(newPod("job-y", "Running", mac(1)))
-				w.pass(grown)
-				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
 				return
 			}
 			var taken *macpool.TakenError
@@ -99,13 +107,9 @@ func TestWhatAPodHadThatEndedBeforeTheJanitorSawIt(t *testing.T) {
 				})
 				require.NoError(w.t, err)
 			}
-			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
-			_, err = w.assign("r2", next, mac(1))
+			err = w.createNext(mac(1))
 			if tc.free {
 				require.NoError(w.t, err)
-				w.create(newPod("job-y", "Running", mac(1)))
-				w.pass(grown)
-				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
 				return
 			}
 			var busy *macpool.BusyError
@@ -144,13 +148,9 @@ func TestWhatAPodHadThatEndedIsLentThoughThePoolIsFull(t *testing.T) {
 				w.put(pod)
 				w.pass(2 * debounce)
 			}
-			next := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "b"}
-			_, err = w.assign("r2", next, macpool.MAC{})
+			err = w.createNext(macpool.MAC{})
 			if tc.generated {
 				require.NoError(w.t, err)
-				w.create(newPod("job-y", "Running", mac(1)))
-				w.pass(grown)
-				assert.Equal(w.t, "Pod default/job-y", w.holderOf(mac(1)))
 				return
 			}
 			var exhausted *macpool.ExhaustedError
