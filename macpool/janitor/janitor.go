@@ -191,6 +191,25 @@ func (j *Janitor) holdsOfEnded(
 	return holds, nil
 }
 
+// correctionOf returns what is to be corrected in the holds of one of a subject's holders, which was seen to have these
+// addresses, but for what is being written already.
+func (j *Janitor) correctionOf(
+	ctx context.Context, who subject, o macpool.Object, has map[macpool.MAC]string,
+) (correction, error) {
+	s := compare(has, j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
+	if who.pod && s.recheck > 0 {
+		ended, err := j.holdsOfEnded(ctx, o, has)
+		if err != nil {
+			return correction{}, err
+		}
+		maps.Copy(s.release, ended)
+	}
+	if j.leaveOut(who, s) {
+		s.recheck = debounce
+	}
+	return s, nil
+}
+
 // decide returns what to change so that the ledger agrees with one subject, and when to look again.
 func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
@@ -203,16 +222,9 @@ func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, rechec
 	}
 	var live map[macpool.Object]map[macpool.MAC]string
 	for _, o := range who.holders() {
-		s := compare(cached[o], j.Ledger.HoldsOf(o), j.Clock.Now(), j.Ledger.Grace)
-		if who.pod && s.recheck > 0 {
-			ended, err := j.holdsOfEnded(ctx, o, cached[o])
-			if err != nil {
-				return nil, 0, err
-			}
-			maps.Copy(s.release, ended)
-		}
-		if j.leaveOut(who, s) {
-			s.recheck = debounce
+		s, err := j.correctionOf(ctx, who, o, cached[o])
+		if err != nil {
+			return nil, 0, err
 		}
 		if s.recheck > 0 && (recheck == 0 || s.recheck < recheck) {
 			recheck = s.recheck
