@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,31 @@ type Drain struct {
 	MaxAge time.Duration
 
 	draining atomic.Bool
+}
+
+const (
+	// idleTimeout is longer than the API server keeps a connection that it does not use, 90 s (SetTransportDefaults of
+	// k8s.io/apimachinery), so that it is the client that closes: what it sends while the server does is lost, and fails
+	// whatever was to be admitted.
+	idleTimeout = 2 * time.Minute
+	// bodyTimeout is longer than the time-out of the webhooks in the manifests.
+	bodyTimeout = 10 * time.Second
+)
+
+// NewServer returns a server of webhooks whose connections are drained by d. A connection that is new may be idle, too:
+// clients dial one, find that another has become free, and keep it for later. So there is no other time-out for it, and
+// that of a request begins once its headers were read.
+func NewServer(handler http.Handler, d *Drain) *http.Server {
+	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // fails if the client is gone
+		handler.ServeHTTP(w, r)
+	})
+	return &http.Server{
+		Handler:           d.Wrap(limited),
+		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return d.ConnContext(ctx) },
+		ReadHeaderTimeout: idleTimeout,
+		IdleTimeout:       idleTimeout,
+	}
 }
 
 type connectedAt struct{}

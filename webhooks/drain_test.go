@@ -3,15 +3,18 @@
 package webhooks
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -186,4 +189,89 @@ func TestNoRequestIsLostWhileClientsHammer(t *testing.T) {
 			assert.NotZero(t, closed.Load(), "nothing was drained")
 		})
 	}
+}
+
+// A pipeListener has connections that exist in memory, so that time can pass for them at once.
+type pipeListener struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+}
+
+// Accept implements net.Listener.
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l pipeListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+// Addr implements net.Listener.
+func (pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
+
+// dialPipe returns a connection to a server of a handler.
+func dialPipe(t *testing.T, handler http.HandlerFunc) net.Conn {
+	listener := pipeListener{accepted: make(chan net.Conn), closed: make(chan struct{})}
+	server := NewServer(handler, &Drain{})
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	t.Cleanup(func() { _ = server.Close() })
+	client, accepted := net.Pipe()
+	t.Cleanup(func() { _ = client.Close() })
+	listener.accepted <- accepted
+	return client
+}
+
+func TestTheServerDoesNotCloseWhatTheAPIServerMayStillUse(t *testing.T) {
+	// As long as the API server keeps a connection that it does not use.
+	const kept = 90 * time.Second
+	for name, used := range map[string]bool{"that was used": true, "that was dialled and never used": false} {
+		t.Run("a connection "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := dialPipe(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+				answers := bufio.NewReader(client)
+				post := func(text string) {
+					t.Helper()
+					_, err := fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: bridgehead\r\nContent-Length: %d\r\n\r\n", len(text))
+					require.NoError(t, err)
+					<-time.After(time.Second)
+					_, err = io.WriteString(client, text)
+					require.NoError(t, err)
+					response, err := http.ReadResponse(answers, nil)
+					require.NoError(t, err)
+					body, err := io.ReadAll(response.Body)
+					require.NoError(t, err)
+					require.Equal(t, text, string(body))
+				}
+				if used {
+					post("first")
+				}
+
+				<-time.After(kept)
+
+				post("later")
+			})
+		})
+	}
+}
+
+func TestARequestWhoseBodyDoesNotComeIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan error, 1)
+		client := dialPipe(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			read <- err
+		})
+
+		_, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: bridgehead\r\nContent-Length: 5\r\n\r\nhel")
+
+		require.NoError(t, err)
+		require.ErrorIs(t, <-read, os.ErrDeadlineExceeded)
+	})
 }

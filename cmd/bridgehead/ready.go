@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 )
@@ -19,7 +20,7 @@ func (r *replica) probes() everywhere {
 		mux := http.NewServeMux()
 		mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 		mux.HandleFunc("/readyz", r.readyz())
-		server := &http.Server{Addr: r.options.ProbeAddress, Handler: mux, ReadTimeout: requestTimeout,
+		server := &http.Server{Addr: r.options.ProbeAddress, Handler: mux, ReadTimeout: 10 * time.Second,
 			BaseContext: func(net.Listener) context.Context { return ctx }}
 		failed := make(chan error, 1)
 		go func() { failed <- server.ListenAndServe() }()

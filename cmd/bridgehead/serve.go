@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -17,12 +16,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/webhooks"
 )
 
-const (
-	// requestTimeout is longer than the time-out of the webhooks in the manifests.
-	requestTimeout = 10 * time.Second
-	// closeTimeout bounds how long a replica waits for its last writes.
-	closeTimeout = 20 * time.Second
-)
+// closeTimeout bounds how long a replica waits for its last writes.
+const closeTimeout = 20 * time.Second
 
 // server serves the webhooks, and keeps the right to lend addresses while it does. It ends in order: requests, then
 // writes, then the Lease.
@@ -37,13 +32,7 @@ func (r *replica) server() everywhere {
 		mux.Handle(
 			"/", webhooks.Handler{Log: r.log.WithName("unserved"), Reviewer: unserved{}, Observe: r.counts.observe("unserved")},
 		)
-		server := &http.Server{
-			Handler:           r.drain.Wrap(mux),
-			ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return r.drain.ConnContext(ctx) },
-			ReadHeaderTimeout: requestTimeout,
-			ReadTimeout:       requestTimeout,
-			IdleTimeout:       2 * time.Minute, // longer than the API server's: it is the client that closes
-		}
+		server := webhooks.NewServer(mux, r.drain)
 		listener, err := tls.Listen("tcp", r.options.WebhookAddress, &tls.Config{
 			GetCertificate: r.source.GetCertificate,
 			MinVersion:     tls.VersionTLS13,

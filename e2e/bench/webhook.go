@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
-	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -135,11 +133,7 @@ func serveWebhook(ctx context.Context, kind, kubeconfig string) error {
 	}
 	fmt.Println(listener.Addr(), base64.StdEncoding.EncodeToString(ca))
 	drain := &webhooks.Drain{MaxAge: time.Minute} // as ours: connections that are made anew are not cheap
-	server := &http.Server{
-		Handler:           drain.Wrap(webhooks.Handler{Reviewer: review, Log: logr.Discard()}),
-		ConnContext:       func(ctx context.Context, _ net.Conn) context.Context { return drain.ConnContext(ctx) },
-		ReadHeaderTimeout: time.Minute,
-	}
+	server := webhooks.NewServer(webhooks.Handler{Reviewer: review, Log: logr.Discard()}, drain)
 	go func() { <-ctx.Done(); _ = server.Close() }() // it ends anyway
 	if err := server.Serve(listener); ctx.Err() == nil {
 		return err
