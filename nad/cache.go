@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
+// maxGone bounds how many NADs that are gone are remembered.
+const maxGone = 4096
+
 // getTimeout bounds the read of one NAD that is not in the cache.
 const getTimeout = time.Second
 
@@ -38,7 +41,8 @@ type Cache struct {
 	mu     sync.RWMutex
 	synced bool
 	known  map[Ref]Definition
-	// without are NADs that are gone and whose interfaces took no address: pods may be on them still.
+	// without are NADs that are gone and whose interfaces took no address: pods may be on them still. Of more than maxGone
+	// some are forgotten: their interfaces count as such that took one.
 	without map[Ref]bool
 }
 
@@ -164,6 +168,12 @@ func (c *Cache) Delete(o any) error {
 
 func (c *Cache) forgetLocked(ref Ref) {
 	if d, known := c.known[ref]; known && !d.TakesMAC() {
+		for some := range c.without {
+			if len(c.without) < maxGone {
+				break
+			}
+			delete(c.without, some)
+		}
 		c.without[ref] = true
 	}
 	delete(c.known, ref)

@@ -173,3 +173,18 @@ func TestWhichInterfacesTakeAddresses(t *testing.T) {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.takes, cache.TakesMAC(c.i, "lan")) })
 	}
 }
+
+func TestOfNADsThatAreGoneSoManyAreRemembered(t *testing.T) {
+	c := NewCache(nil, nil)
+	gone := func(i int) *netv1.NetworkAttachmentDefinition {
+		n := definition("a", fmt.Sprintf("l2-%d", i), "br0")
+		n.Spec.Config = `{"type": "ipvlan", "master": "eth1"}`
+		return n
+	}
+	for i := range maxGone + 10 {
+		require.NoError(t, c.Add(gone(i)))
+		require.NoError(t, c.Delete(gone(i)))
+	}
+	assert.Len(t, c.without, maxGone)
+	assert.False(t, c.TakesMAC(Interface{Ref: Ref{Namespace: "a", Name: fmt.Sprintf("l2-%d", maxGone+9)}}, ""))
+}
