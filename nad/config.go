@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 const (
@@ -119,10 +120,11 @@ func (r *configReader) config(root value) Config {
 		r.wrong(root, "want an object, {\"cniVersion\": ..., \"type\": ...}, not %s %s", article(root.kind), root.kind)
 		return Config{}
 	}
-	r.identity(root)
 	// As Multus decides it: one plugin if there is a type, in whatever case, else a list.
 	kind := root.folded("type")
-	if kind != nil && kind.kind != null && (kind.kind != text || kind.text != "") {
+	one := kind != nil && kind.kind != null && (kind.kind != text || kind.text != "")
+	r.identity(root, !one)
+	if one {
 		return Config{Plugins: r.plugin(root, "")}
 	}
 	plugins := root.exactly("plugins")
@@ -195,10 +197,15 @@ func (r *configReader) neither(root value) {
 	r.wrong(root, "neither type (for one plugin) nor plugins (for a list of them) is set")
 }
 
-// identity judges the version and the name, where they are strings: what else they are is told by members.
-func (r *configReader) identity(root value) {
+// identity judges the version and the name, where they are strings: what else they are is told by members. A list may
+// have several versions.
+func (r *configReader) identity(root value, list bool) {
 	if v := root.exactly("cniVersion"); v != nil && v.kind == text {
-		r.version(*v)
+		var others *value
+		if list {
+			others = root.exactly("cniVersions")
+		}
+		r.version(*v, others)
 	}
 	v := root.exactly("name")
 	switch {
@@ -216,12 +223,23 @@ func anyVersion() *regexp.Regexp { return regexp.MustCompile(`^\d+(\.\d+){0,2}$`
 // networkName returns what libcni takes for the name of a network.
 func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\-]*$`) }
 
-// version judges the version of the CNI specification. Without one, plugins assume the oldest.
-func (r *configReader) version(v value) {
+// version judges the version of the CNI specification. Without one, plugins assume the oldest. Of several, libcni takes
+// the highest that it knows.
+func (r *configReader) version(v value, others *value) {
 	versions := []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
-	if v.text != "" && !slices.Contains(versions, v.text) {
-		r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(versions, ", "))
+	if v.text == "" || slices.Contains(versions, v.text) {
+		return
 	}
+	written, err := version.ParseGeneric(v.text)
+	newer := err == nil && written.GreaterThan(version.MustParseGeneric(versions[len(versions)-1]))
+	if newer && others != nil && slices.ContainsFunc(others.elements, func(other value) bool {
+		return slices.Contains(versions, other.text)
+	}) {
+		r.warn(v, "cniVersion is %q, which no plugin knows yet: it counts for nothing beside cniVersions, "+
+			"and no pod can be attached where Multus does not know those", v.text)
+		return
+	}
+	r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(versions, ", "))
 }
 
 // plugin reads one plugin. prefix begins the names of its keys in messages.
@@ -230,7 +248,11 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.wrong(v, "%s: want an object, {\"type\": ...}, not %s %s", strings.TrimSuffix(prefix, "."), article(v.kind), v.kind)
 		return nil
 	}
-	kind := v.folded("type")
+	p := v.passed()
+	kind := p.folded("type")
+	if prefix == "" { // one plugin is looked for by what is written, those of a list by what is passed on
+		kind = v.folded("type")
+	}
 	switch {
 	case kind == nil:
 		r.wrong(v, "%stype is missing: it is the name of the plugin", prefix)
@@ -244,29 +266,34 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	}
 	r.nearlyKnown(*kind, prefix)
 	plugin := Plugin{Type: kind.text}
-	if ipam := v.folded("ipam"); ipam != nil && ipam.folded("type") != nil {
+	delegated := ipamOf(p, kind.text)
+	if ipam := p.folded("ipam"); ipam != nil && ipam.folded("type") != nil {
 		plugin.IPAM = ipam.folded("type").text
 		r.addressing(*ipam, prefix, plugin.IPAM)
 	}
-	fits := r.decodable(v, prefix, kind.text)
+	fits := r.decodable(v, p, prefix, kind.text)
 	switch kind.text {
 	case "bridge", "cnv-bridge":
 		if fits {
-			plugin.Bridge = r.bridge(v, prefix)
+			plugin.Bridge = r.bridge(p, prefix)
 		}
 	case "macvlan":
-		r.mode(v, prefix, "macvlan", []string{"bridge", "private", "vepa", "passthru"})
+		r.word(p, prefix, "mode", "macvlan", []string{"bridge", "private", "vepa", "passthru"})
 	case "ipvlan":
-		r.mode(v, prefix, "ipvlan", []string{"l2", "l3", "l3s"})
+		r.word(p, prefix, "mode", "ipvlan", []string{"l2", "l3", "l3s"})
+	case "ovs":
+		r.trunk(p, prefix)
 	}
+	r.unchained(p, *kind, prefix, kind.text)
+	r.chained(p, prefix, kind.text)
 	r.unknownKeys(v, prefix, kind.text)
 	r.misplaced(v, prefix, kind.text)
-	r.unfit(v, prefix, kind.text)
-	r.lacking(v, prefix, kind.text)
+	r.unfit(p, prefix, kind.text)
+	r.lacking(p, prefix, kind.text)
 	r.odd(v, prefix, strings.ToLower)
-	r.addresses(v, prefix, kind.text)
-	if plugin.IPAM == "host-local" {
-		r.ranges(v.folded("ipam"), prefix)
+	r.addresses(p, prefix, kind.text)
+	if delegated == "host-local" {
+		r.ranges(p, prefix, kind.text)
 	}
 	return []Plugin{plugin}
 }

@@ -5,6 +5,9 @@ package nad
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+
+	"k8s.io/utils/ptr"
 )
 
 // bridgeOptions are the options of the bridge plugin, in its types.
@@ -87,6 +90,47 @@ func (r *configReader) bridge(v value, prefix string) *Bridge {
 		bridge.Trunk = append(bridge.Trunk, ranges...)
 	}
 	return bridge
+}
+
+// maxOVS is the highest VLAN that the database of Open vSwitch takes.
+const maxOVS = 4095
+
+// trunk judges the trunk of a port of Open vSwitch as ovs-cni and the database do.
+func (r *configReader) trunk(v value, prefix string) {
+	written := v.folded("trunk")
+	if written == nil || len(written.elements) == 0 {
+		return
+	}
+	some := false // has a VLAN, or was told what is wrong with it
+	for i, e := range written.elements {
+		var t *trunking
+		if json.Unmarshal(passedOn(r.source[e.start:e.end]), &t) != nil {
+			return // decodable has told it
+		}
+		name := fmt.Sprintf("%strunk[%d]", prefix, i)
+		if t == nil {
+			r.wrong(e, "%s is null: want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}", name)
+			some = true
+			continue
+		}
+		first, last, id := ptr.Deref(t.MinID, 0), ptr.Deref(t.MaxID, 0), ptr.Deref(t.ID, 0)
+		switch {
+		case max(first, last, id) > maxOVS:
+			r.wrong(e, "%s: want VLANs from 1 to %d", name, maxVID)
+			some = true
+		case t.MaxID != nil && first > last:
+			r.wrong(e, "%s: minID %d is above maxID %d", name, first, last)
+			some = true
+		case first > 0 && last > 0, t.ID != nil:
+			some = true
+		default:
+			r.warn(e, "%s has no VLAN: want {\"id\": ...} or {\"minID\": ..., \"maxID\": ...}, from 1 to %d", name, maxVID)
+		}
+	}
+	if !some {
+		r.wrong(*written, "%strunk has no VLAN, with which the plugin fails: %s", prefix,
+			exampleOf(reflect.TypeFor[[]*trunking](), ""))
+	}
 }
 
 // ranges returns the VLANs of an element of vlanTrunk: a single one, a range, or both.

@@ -81,14 +81,26 @@ func (r *configReader) odd(v value, prefix string, spell func(key string) string
 		if wrong := strange(m.key); wrong != "" {
 			r.warn(m.value, "the name %q %s", m.key, wrong)
 		}
-		r.odd(m.value, m.key+".", exactly)
+		r.odd(m.value, m.key+".", spelling(m.key))
 	}
 	for _, e := range v.elements {
-		r.odd(e, prefix, exactly)
+		r.odd(e, prefix, spell)
 	}
 	if wrong := strange(v.text); v.kind == text && wrong != "" {
 		r.warn(v, "%q %s", v.text, wrong)
 	}
+}
+
+// spelling says which keys of the objects under a key are the same: in small letters where plugins and libcni have
+// options, whose case they pass over, and as they are where that is not known, or they have maps.
+func spelling(key string) func(key string) string {
+	if slices.Contains([]string{
+		"ipam", "ranges", "routes", "addresses", "provide", "request", "dns", "args", "cni", "runtimeconfig", "bandwidth",
+		"portmappings", "vlantrunk", "trunk",
+	}, strings.ToLower(key)) {
+		return strings.ToLower
+	}
+	return exactly
 }
 
 // exactly spells a key as it is.
@@ -130,7 +142,7 @@ func (r *configReader) unfit(v value, prefix, plugin string) {
 		}
 		switch option := own[i]; {
 		case option == "vlan" || option == "vlanId":
-			r.vlan(m, prefix, plugin)
+			r.vlan(m, prefix, plugin, v.folded("trunk"))
 		case slices.Contains([]string{"master", "device", "bridge"}, option) && m.value.kind == text:
 			longest := maxInterfaceName
 			if option != "bridge" { // which is made if there is none; others are looked for by their other names, too
@@ -143,12 +155,12 @@ func (r *configReader) unfit(v value, prefix, plugin string) {
 	}
 }
 
-// vlan judges the VLAN of a plugin. Open vSwitch is asked for whatever it is.
-func (r *configReader) vlan(m member, prefix, plugin string) {
+// vlan judges the VLAN of a plugin. Open vSwitch takes 4095, too, and is not asked for any where there is a trunk.
+func (r *configReader) vlan(m member, prefix, plugin string, trunk *value) {
 	vid, err := strconv.Atoi(string(passedOn(m.value.text)))
 	switch {
 	case m.value.kind != number || err != nil || 0 <= vid && vid <= maxVID:
-	case plugin == "ovs":
+	case plugin == "ovs" && (vid <= maxOVS || trunk != nil && len(trunk.elements) > 0):
 		r.warn(m.value, "%s%s is %d: want 0 to %d", prefix, m.key, vid, maxVID)
 	default:
 		r.wrong(m.value, "%s%s is %d: want 0 to %d", prefix, m.key, vid, maxVID)

@@ -40,15 +40,22 @@ func (r *configReader) addressing(ipam value, prefix, plugin string) {
 }
 
 // ranges refuses those of host-local that it gives no addresses of. What of them cannot be read is told by decodable.
-func (r *configReader) ranges(ipam *value, prefix string) {
+func (r *configReader) ranges(v value, prefix, plugin string) {
+	ipam := v.folded("ipam")
 	if ipam.folded("subnet") != nil { // it counts no further where there is none
 		r.addressRange(*ipam, prefix+"ipam.")
+	}
+	if typeOf(plugin) != nil { // another may complete what it hands on
+		r.someRange(v, prefix)
 	}
 	sets := ipam.folded("ranges")
 	if sets == nil {
 		return
 	}
 	for i, set := range sets.elements {
+		if empty(&set) {
+			r.wrong(set, "%sipam.ranges[%d] is empty: want [{\"subnet\": \"10.0.0.0/24\"}]", prefix, i)
+		}
 		for j, one := range set.elements {
 			name := fmt.Sprintf("%sipam.ranges[%d][%d].", prefix, i, j)
 			if one.kind == object && one.folded("subnet") == nil {
@@ -57,6 +64,36 @@ func (r *configReader) ranges(ipam *value, prefix string) {
 			r.addressRange(one, name)
 		}
 	}
+}
+
+// someRange refuses host-local without any range, and names what was meant to be one.
+func (r *configReader) someRange(v value, prefix string) {
+	given := func(in *value, key string) *value {
+		if in == nil {
+			return nil
+		}
+		return in.folded(key)
+	}
+	ipam := v.folded("ipam")
+	one := ipam.folded("subnet")
+	if one != nil && one.kind != null || !empty(ipam.folded("ranges")) ||
+		!empty(given(v.folded("runtimeConfig"), "ipRanges")) || given(v.folded("capabilities"), "ipRanges") != nil {
+		return
+	}
+	for _, m := range ipam.members {
+		if !strings.EqualFold(m.key, "ranges") && (strings.EqualFold(m.key, "range") ||
+			closest(plain(m.key), []string{"subnet"}) != "" && m.value.kind == text) {
+			r.wrong(m.value, "%sipam.%s means nothing to the host-local plugin: write \"subnet\"", prefix, m.key)
+			return
+		}
+	}
+	r.wrong(*ipam, "%sipam.subnet is missing: it is the network that host-local takes addresses from, such as "+
+		"\"10.0.0.0/24\"", prefix)
+}
+
+// empty reports whether a list has no element, or is not there. What is no list is not empty.
+func empty(v *value) bool {
+	return v == nil || v.kind == null || v.kind == list && len(v.elements) == 0
 }
 
 // addressRange judges one range. prefix begins the names of its members.

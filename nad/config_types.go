@@ -263,6 +263,12 @@ func typeOf(plugin string) reflect.Type {
 		return reflect.TypeFor[sbrOptions]()
 	case "vrf":
 		return reflect.TypeFor[vrfOptions]()
+	case "bandwidth":
+		return reflect.TypeFor[bandwidthOptions]()
+	case "portmap":
+		return reflect.TypeFor[portmapOptions]()
+	case "firewall":
+		return reflect.TypeFor[firewallOptions]()
 	}
 	return nil
 }
@@ -280,22 +286,28 @@ func typeOfIPAM(plugin string) reflect.Type {
 	return nil
 }
 
-// decodable refuses what libcni, the plugin or the one for its addresses cannot read. It reports whether all of it is
-// fine. prefix begins the names of options.
-func (r *configReader) decodable(v value, prefix, plugin string) bool {
+// decodable refuses what libcni, the plugin or the one for its addresses cannot read: libcni of the object that is
+// written, the others of the one that is passed on. It reports whether all of it is fine. prefix begins the names of
+// options.
+func (r *configReader) decodable(written, passed value, prefix, plugin string) bool {
 	before := len(r.problems)
-	types := []reflect.Type{reflect.TypeFor[commonOptions](), typeOf(plugin)}
-	if ipam := v.folded("ipam"); ipam != nil {
-		if kind := ipam.folded("type"); kind != nil {
-			types = append(types, typeOfIPAM(kind.text))
-		}
-	}
-	for _, t := range types {
+	r.members(written, prefix, reflect.TypeFor[commonOptions]())
+	for _, t := range []reflect.Type{typeOf(plugin), typeOfIPAM(ipamOf(passed, plugin))} {
 		if t != nil {
-			r.members(v, prefix, t)
+			r.members(passed, prefix, t)
 		}
 	}
 	return len(r.problems) == before
+}
+
+// ipamOf returns the plugin for addresses that a plugin hands its configuration on to; empty for none, and where it
+// completes it first.
+func ipamOf(v value, plugin string) string {
+	ipam := v.folded("ipam")
+	if ipam == nil || ipam.folded("type") == nil || isChained(plugin) || plugin == "calico" {
+		return ""
+	}
+	return ipam.folded("type").text
 }
 
 // members refuses those of an object that a struct is not read of, in whatever case, as encoding/json does.

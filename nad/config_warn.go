@@ -60,7 +60,7 @@ func options(plugin string) (known []string, all bool) {
 		return nil, false
 	}
 	for _, f := range reflect.VisibleFields(t) {
-		if name := f.Tag.Get("json"); !slices.Contains(commonKeys(), name) {
+		if name := f.Tag.Get("json"); name != "" && !slices.Contains(commonKeys(), name) {
 			known = append(known, name)
 		}
 	}
@@ -183,17 +183,17 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// mode warns of a mode that the plugin does not have.
-func (r *configReader) mode(v value, prefix, plugin string, modes []string) {
-	m := v.folded("mode")
-	if m == nil || m.kind != text || m.text == "" || slices.Contains(modes, m.text) {
+// word warns of a value of an option that is none of the words that the plugin has for it.
+func (r *configReader) word(v value, prefix, option, plugin string, words []string) {
+	m := v.folded(option)
+	if m == nil || m.kind != text || m.text == "" || slices.Contains(words, m.text) {
 		return
 	}
 	other := ""
-	if slices.Contains([]string{"l2", "l3", "l3s"}, m.text) {
+	if option == "mode" && slices.Contains([]string{"l2", "l3", "l3s"}, m.text) {
 		other = ", which is one of ipvlan"
 	}
-	r.warn(*m, "%smode is %q%s: %s takes %s", prefix, m.text, other, plugin, strings.Join(modes, ", "))
+	r.warn(*m, "%s%s is %q%s: %s takes %s", prefix, option, m.text, other, plugin, strings.Join(words, ", "))
 }
 
 // addresses refuses addresses that no interface can have, where a configuration gives them to every pod, and warns of

@@ -5,7 +5,9 @@ package nad
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,6 +68,23 @@ func (v *value) folded(name string) *value {
 	return found
 }
 
+// passed returns a value as libcni passes it on to plugins: it reads objects into maps, in which the last of equal keys
+// counts, and writes the keys in their order, capitals first. Places stay those in the text.
+func (v value) passed() value {
+	last := make(map[string]value, len(v.members))
+	for _, m := range v.members {
+		last[m.key] = m.value
+	}
+	v.members, v.elements = nil, slices.Clone(v.elements)
+	for _, key := range slices.Sorted(maps.Keys(last)) {
+		v.members = append(v.members, member{key: key, value: last[key].passed()})
+	}
+	for i, e := range v.elements {
+		v.elements[i] = e.passed()
+	}
+	return v
+}
+
 // A replacement is a member of an object that another one of the same name replaces.
 type replacement struct{ own, by member }
 
@@ -78,15 +97,19 @@ func (r replacement) where() string {
 }
 
 // replaced returns the members of an object that another one further on replaces. Keys are the same if they are once
-// spelled by a function.
+// spelled by a function. A null under another spelling neither replaces nor is replaced.
 func (v *value) replaced(spell func(key string) string) []replacement {
 	last := make(map[string]int, len(v.members))
 	for i, m := range v.members {
-		last[spell(m.key)] = i
+		before, twice := last[spell(m.key)]
+		if !twice || m.value.kind != null || m.key == v.members[before].key {
+			last[spell(m.key)] = i
+		}
 	}
 	var replaced []replacement
 	for i, m := range v.members {
-		if by := last[spell(m.key)]; by != i {
+		by := last[spell(m.key)]
+		if by != i && (m.value.kind != null || m.key == v.members[by].key) {
 			replaced = append(replaced, replacement{own: m, by: v.members[by]})
 		}
 	}
