@@ -88,18 +88,20 @@ type ExhaustedError struct {
 	After time.Duration
 	// Left is how many of those used are known to be had by nobody any more: they are about to be free. There may be more.
 	Left uint64
+	// Unseen is how many of those used were not looked for since the one who asks did so first: they may be free.
+	Unseen uint64
 	// Needed is how many addresses were asked for at once.
 	Needed uint64
 }
 
 // Passing reports whether asking again may help: as many addresses as are needed may come back.
 func (e *ExhaustedError) Passing() bool {
-	return e.Needed <= e.Total && (e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved+e.Young)
+	return e.Needed <= e.Total && (e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved+e.Young+e.Unseen)
 }
 
 // Wait returns how long it takes until asking again may help; zero where that cannot be told.
 func (e *ExhaustedError) Wait() time.Duration {
-	if e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved {
+	if e.Left > 0 || max(e.Needed, 1) <= e.Free()+e.Reserved+e.Unseen {
 		return 0
 	}
 	return e.After
@@ -120,6 +122,9 @@ func (e *ExhaustedError) Error() string {
 	}
 	if e.Left > 0 {
 		text += fmt.Sprintf(", %d or more of those used were given up just now", e.Left)
+	}
+	if e.Unseen > 0 && e.Left == 0 {
+		text += fmt.Sprintf(", of %d of those used it is not known yet whether they still are", e.Unseen)
 	}
 	if e.Needed > 1 {
 		text += fmt.Sprintf(", and %d are asked for at once", e.Needed)

@@ -57,6 +57,11 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			err:  &NoPoolError{Namespace: "default", None: true},
 			want: "there is no MACPool now, or none is known yet; one is made where there is none: try again in a moment",
 		},
+		"a pool that is full as far as is known": {
+			err: &ExhaustedError{Pool: "p", Usage: Usage{Total: 200, Used: 200}, Unseen: 136},
+			want: "MACPool p is exhausted: 200 of its 200 addresses are used, of 136 of those used it is not known yet whether " +
+				"they still are: try again in a moment, or add a range to its spec.ranges",
+		},
 		"busy for less than a second": {
 			err:  &BusyError{MAC: m, After: 300 * time.Millisecond, Why: "is being released"},
 			want: "02:00:00:00:00:01 is being released: try again in 1s",

@@ -254,3 +254,48 @@ func TestNobodyIsRefusedForWhatWasSeenBeforeTheyAsked(t *testing.T) {
 		assert.False(t, exhausted.Passing(), "it was so when it was looked at")
 	})
 }
+
+func TestALargePoolIsExhaustedForGoodOnlyOnceAllItsHoldersWereSeen(t *testing.T) {
+	const size = 3*maxOldLooks + 1
+	in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
+		for i := range size {
+			vm := fmt.Sprint("vm", i)
+			_, err := w.assign("r1", vm, anyFor("net")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * MaxAdmission)
+		ask := func(name string) *macpool.ExhaustedError {
+			w.looks = 0
+			_, err := w.assign("r1", name, anyFor("net")...)
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted)
+			assert.LessOrEqual(t, w.looks, maxOldLooks)
+			assert.Zero(t, exhausted.Wait())
+			return exhausted
+		}
+		for _, name := range []string{"vma", "vmb"} {
+			w.pass(time.Millisecond) // what was seen before does not count
+			for range size / maxOldLooks {
+				err := ask(name)
+				assert.True(t, err.Passing(), "%s: %v", name, err)
+			}
+			err := ask(name)
+			assert.False(t, err.Passing(), "%s: %v", name, err)
+		}
+		assert.True(t, ask("vmd").Passing())
+		w.hidden.Store(true)
+		for range size / maxOldLooks {
+			_, err := w.assign("r1", "vmd", anyFor("net")...)
+			require.ErrorIs(t, err, errHidden)
+		}
+		w.hidden.Store(false)
+		assert.True(t, ask("vmd").Passing(), "most were not seen")
+		w.has("vm0", false)
+		for range 1 + size/maxOldLooks {
+			err := ask("vmc")
+			assert.True(t, err.Passing(), "%v", err)
+		}
+		assert.NotZero(t, ask("vmc").Left, "all were looked for")
+	})
+}

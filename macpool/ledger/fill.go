@@ -42,7 +42,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 			if isExhausted(err) && asOf.Sub(w.queue[0].since) < patience/2 {
 				break
 			}
-			w.refuseFirst(err)
+			l.refuseFirstLocked(w, err)
 		}
 		if len(w.queue) > 0 { // they came late, or when it was over
 			l.startFillingLocked(w)
@@ -51,7 +51,7 @@ func (l *Ledger) startFillingLocked(w *window) {
 }
 
 func isExhausted(err error) bool {
-	var exhausted *macpool.ExhaustedError
+	var exhausted *exhaustion
 	return errors.As(err, &exhausted)
 }
 
@@ -77,7 +77,7 @@ func (l *Ledger) fill(w *window, pool macpool.Pool) (asOf time.Time, err error) 
 			if l.fillFromFull(w, pool); !l.waiting(w) {
 				return asOf, nil
 			}
-			return asOf, l.exhausted(pool, 0) // each is told how many it needs
+			return asOf, l.exhausted(pool)
 		}
 		select {
 		case <-changed:

@@ -83,7 +83,7 @@ func (l *Ledger) serveLocked(w *window) {
 	replica, ok := l.mayLendLocked()
 	if !ok || replica != w.replica {
 		for len(w.queue) > 0 {
-			w.refuseFirst(macpool.ErrNotReady)
+			l.refuseFirstLocked(w, macpool.ErrNotReady)
 		}
 		return
 	}
@@ -106,13 +106,11 @@ func (l *Ledger) serveLocked(w *window) {
 	}
 }
 
-func (w *window) refuseFirst(err error) {
+func (l *Ledger) refuseFirstLocked(w *window, err error) {
 	first := w.queue[0]
-	var exhausted *macpool.ExhaustedError
+	var exhausted *exhaustion
 	if errors.As(err, &exhausted) {
-		own := *exhausted
-		own.Needed = uint64(len(first.holders))
-		err = &own
+		err = l.refusalLocked(exhausted, first.holders[0].Object, uint64(len(first.holders)), first.since)
 	}
 	w.queue, first.err = w.queue[1:], err
 	close(first.served)

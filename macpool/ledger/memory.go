@@ -23,6 +23,9 @@ type memory struct {
 	// leaving are addresses that this replica gives up, and that the store may still say are reserved by it, with the
 	// number of writes under way.
 	leaving map[macpool.MAC]int
+	// seen is when tenants were last seen to have their addresses, refused is who was refused for now.
+	seen    map[tenant]time.Time
+	refused map[macpool.Object]refusal
 	pruned  time.Time // when recorded was last rid of what is over
 }
 
@@ -44,7 +47,7 @@ func newMemory() memory {
 	return memory{
 		lent: map[macpool.MAC]lending{}, lentTo: map[macpool.Object]map[macpool.MAC]bool{},
 		recorded: map[macpool.MAC]recording{}, filling: map[macpool.MAC]bool{},
-		leaving: map[macpool.MAC]int{},
+		leaving: map[macpool.MAC]int{}, seen: map[tenant]time.Time{}, refused: map[macpool.Object]refusal{},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
@@ -14,6 +15,7 @@ import (
 // Preview answers a request as Assign would at this moment, and changes nothing: neither the store nor a window. The
 // addresses it names for interfaces that ask for any are ones that are free now, not a promise.
 func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
+	came := time.Now()
 	grant := macpool.Grant{MACs: make([]macpool.MAC, len(r.Asks))}
 	known := l.recall(r)
 	chosen := map[macpool.MAC]bool{}
@@ -56,11 +58,23 @@ func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 		}
 		m, ok := l.previewFree(ctx, r.Pool, chosen)
 		if !ok {
-			return macpool.Grant{}, l.exhausted(r.Pool, needed)
+			return macpool.Grant{}, l.previewRefusal(r, needed, came)
 		}
 		grant.MACs[i], chosen[m] = m, true
 	}
 	return grant, nil
+}
+
+// previewRefusal returns why a pool has not got the addresses that a request needs.
+func (l *Ledger) previewRefusal(r macpool.Request, needed uint64, came time.Time) error {
+	err := l.exhausted(r.Pool)
+	var exhausted *exhaustion
+	if !errors.As(err, &exhausted) {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refusalLocked(exhausted, r.Holder, needed, came)
 }
 
 func (l *Ledger) previewClaim(
