@@ -146,6 +146,19 @@ func (b *Block) WithoutUnread() *Block {
 // Unread returns the number of addresses that could not be read.
 func (b *Block) Unread() int { return b.counts.unread }
 
+// HasUnread reports whether an address of the block that is in the pool could not be read.
+func (b *Block) HasUnread(pool Set) bool {
+	if b.counts.unread == 0 {
+		return false
+	}
+	for m, e := range b.Entries() {
+		if e.Unread != "" && pool.Contains(m) {
+			return true
+		}
+	}
+	return false
+}
+
 // Release ends one hold. Another one of the same object, or the same one renewed since it was read, stays.
 func (b *Block) Release(m MAC, hold Hold) {
 	e := b.Entry(m)

@@ -5,6 +5,7 @@ package macpool
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -82,6 +83,8 @@ func (e *BusyError) wait() time.Duration {
 type ExhaustedError struct {
 	Pool string
 	Usage
+	// Unreadable are the blocks that those of Unread are in, ascending, where they are known.
+	Unreadable []Prefix
 	// Young is how many of those used were given out so recently that their holders may never come to exist.
 	Young uint64
 	// After is when the first of those may be free.
@@ -113,7 +116,7 @@ func (e *ExhaustedError) Error() string {
 		text += fmt.Sprintf(", %d are reserved by replicas of the webhook", e.Reserved)
 	}
 	if e.Unread > 0 {
-		text += fmt.Sprintf(", %d have a row in a MACBlock that cannot be read", e.Unread)
+		text += fmt.Sprintf(", %d have a row in %s that cannot be read", e.Unread, blocksOf(e.Unreadable))
 	}
 	if e.Young > 0 {
 		text += fmt.Sprintf(
@@ -133,9 +136,35 @@ func (e *ExhaustedError) Error() string {
 	case e.Passing():
 		return text + ": try again in a moment, or add a range to its spec.ranges"
 	case e.Used > 0 && e.Needed <= e.Total:
-		return text + "; add a range to its spec.ranges, or delete VMs or pods that are not needed"
+		return text + "; " + e.mend() + "add a range to its spec.ranges, or delete VMs or pods that are not needed"
 	}
-	return text + "; add a range to its spec.ranges"
+	return text + "; " + e.mend() + "add a range to its spec.ranges"
+}
+
+// mend returns what there is to do about addresses whose rows cannot be read, where that helps.
+func (e *ExhaustedError) mend() string {
+	if e.Unread == 0 || e.Needed > e.Total {
+		return ""
+	}
+	return "correct or remove those rows, or "
+}
+
+// maxNamed is how many blocks an error names.
+const maxNamed = 3
+
+// blocksOf names the blocks that some addresses are in.
+func blocksOf(prefixes []Prefix) string {
+	if len(prefixes) == 0 {
+		return "a MACBlock"
+	}
+	var names []string
+	for _, p := range prefixes[:min(maxNamed, len(prefixes))] {
+		names = append(names, p.String())
+	}
+	if more := len(prefixes) - maxNamed; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return "MACBlock " + strings.Join(names, ", ")
 }
 
 // A NoPoolError says that no pool serves a namespace.

@@ -71,6 +71,14 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			want: "MACPool p is exhausted: 3 of its 3 addresses are used; add a range to its spec.ranges, " +
 				"or delete VMs or pods that are not needed",
 		},
+		"exhausted by rows that cannot be read": {
+			err: &ExhaustedError{
+				Pool: "p", Usage: Usage{Used: 1, Total: 6, Unread: 5}, Unreadable: []Prefix{{2}, {2, 1}, {2, 2}, {2, 3}},
+			},
+			want: "MACPool p is exhausted: 1 of its 6 addresses are used, 5 have a row in MACBlock 02-00-00-00-00, " +
+				"02-01-00-00-00, 02-02-00-00-00, and 1 more that cannot be read; correct or remove those rows, or " +
+				"add a range to its spec.ranges, or delete VMs or pods that are not needed",
+		},
 		"exhausted, and nobody has any": {
 			err: &ExhaustedError{Pool: "p", Needed: 2},
 			want: "MACPool p is exhausted: 0 of its 0 addresses are used, and 2 are asked for at once; " +
@@ -95,7 +103,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		"exhausted where nobody can tell who has the rest": {
 			err: &ExhaustedError{Pool: "p", Usage: Usage{Unread: 2, Total: 2}, Needed: 1},
 			want: "MACPool p is exhausted: 0 of its 2 addresses are used, 2 have a row in a MACBlock that cannot be read; " +
-				"add a range to its spec.ranges",
+				"correct or remove those rows, or add a range to its spec.ranges",
 		},
 	} {
 		t.Run(name, func(t *testing.T) { assert.EqualError(t, tc.err, tc.want) })

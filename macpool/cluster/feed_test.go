@@ -223,7 +223,9 @@ func TestFeedStories(t *testing.T) {
 		},
 		"metrics count addresses, blocks that cannot be read, and collisions": func(w *world, f *Feed) {
 			w.create(pool("general", nil))
-			w.create(held(w))
+			o := held(w)
+			o.Rows = append(o.Rows, other.String()+" ?")
+			w.create(o)
 			w.pass(time.Second)
 			collector := Collector{Ledger: f.Ledger, Pools: f.Pools, Feed: f, Collisions: func() []macpool.Collision {
 				return make([]macpool.Collision, 3)
@@ -234,12 +236,13 @@ func TestFeedStories(t *testing.T) {
 bridgehead_mac_collisions 3
 # HELP bridgehead_macblocks_unreadable MACBlocks with rows that cannot be read.
 # TYPE bridgehead_macblocks_unreadable gauge
-bridgehead_macblocks_unreadable 0
-# HELP bridgehead_macpool_addresses Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.
+bridgehead_macblocks_unreadable 1
+# HELP bridgehead_macpool_addresses Addresses of a MACPool by state: total, and of these used, reserved by replicas, unreadable as their rows are, free.
 # TYPE bridgehead_macpool_addresses gauge
-bridgehead_macpool_addresses{pool="general",state="free"} 254
+bridgehead_macpool_addresses{pool="general",state="free"} 253
 bridgehead_macpool_addresses{pool="general",state="reserved"} 0
 bridgehead_macpool_addresses{pool="general",state="total"} 255
+bridgehead_macpool_addresses{pool="general",state="unreadable"} 1
 bridgehead_macpool_addresses{pool="general",state="used"} 1
 `)))
 		},

@@ -36,7 +36,8 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 	for _, rule := range c.Pools.All() {
 		u := c.Ledger.Usage(rule.Pool)
 		for state, n := range map[string]uint64{
-			"total": u.Total, "used": u.Used, "reserved": u.Reserved, "free": u.Free(),
+			"total": u.Total, "used": u.Used, "reserved": u.Reserved, "unreadable": u.Unread,
+			"free": u.Free(),
 		} {
 			out <- prometheus.MustNewConstMetric(addressesDesc(), prometheus.GaugeValue, float64(n), rule.Name, state)
 		}
@@ -48,8 +49,8 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 func addressesDesc() *prometheus.Desc {
 	return prometheus.NewDesc(
 		"bridgehead_macpool_addresses",
-		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, free.", []string{"pool", "state"},
-		nil,
+		"Addresses of a MACPool by state: total, and of these used, reserved by replicas, unreadable as their rows are, free.",
+		[]string{"pool", "state"}, nil,
 	)
 }
 

@@ -67,6 +67,17 @@ func TestReportStories(t *testing.T) {
 			assert.Nil(w.t, meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionServing), "it lends nothing")
 			assert.Empty(w.t, w.pool().Status.Range, "it has none")
 		},
+		"a pool of several ranges shows that there are more": func(w *world) {
+			pool := w.pool()
+			pool.Spec.Ranges = []v1alpha1.MACRange{
+				{Start: "02:00:00:00:01:00", End: "02:00:00:00:01:0f"}, {Start: "02:00:00:00:02:00", End: "02:00:00:00:02:0f"},
+				{Start: "06:00:00:00:01:00", End: "06:00:00:00:01:0f"},
+			}
+			require.NoError(w.t, w.client.Update(w.ctx, pool))
+			w.startJanitor()
+			w.pass(2 * reportInterval)
+			assert.Equal(w.t, "02:00:00:00:01:00-02:00:00:00:01:0f and 2 more", w.pool().Status.Range)
+		},
 		"a pool that serves no namespace is told why": func(w *world) {
 			second := w.pool().DeepCopy()
 			second.ObjectMeta = metav1.ObjectMeta{Name: "second"}

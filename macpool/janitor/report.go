@@ -80,6 +80,9 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	pool.Status.Range = ""
 	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
 		pool.Status.Range = ranges[0].String()
+		if more := len(ranges) - 1; more > 0 {
+			pool.Status.Range += fmt.Sprintf(" and %d more", more)
+		}
 	}
 	if !j.Imported() {
 		return

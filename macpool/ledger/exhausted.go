@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -58,6 +59,9 @@ func (l *Ledger) exhausted(pool macpool.Pool) error {
 	looks := maxLooks
 	var old []tenant
 	for _, b := range l.cache.all() {
+		if b.HasUnread(pool.Set) {
+			e.Unreadable = append(e.Unreadable, b.Prefix)
+		}
 		for m, h := range b.Holds() {
 			switch {
 			case !pool.Set.Contains(m):
@@ -70,6 +74,7 @@ func (l *Ledger) exhausted(pool macpool.Pool) error {
 			}
 		}
 	}
+	slices.SortFunc(e.Unreadable, func(a, b macpool.Prefix) int { return bytes.Compare(a[:], b[:]) })
 	if err := l.lookForOld(ctx, e, old); err != nil {
 		return err
 	}

@@ -195,6 +195,7 @@ func TestARowThatCannotBeReadIsNotSaidToBeReserved(t *testing.T) {
 			var exhausted *macpool.ExhaustedError
 			require.ErrorAs(t, err, &exhausted)
 			assert.False(t, exhausted.Passing(), "%v", err)
+			assert.ErrorContains(t, err, "have a row in MACBlock 02-00-00-00-00 that cannot be read; correct or remove")
 			_, err = w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: w.pool.Set.At(0)})
 			assert.ErrorContains(t, err, "has a row in MACBlock 02-00-00-00-00 that cannot be read")
 		})

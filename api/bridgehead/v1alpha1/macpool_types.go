@@ -181,7 +181,8 @@ type MACPoolStatus struct {
 	//
 	// +optional
 	Free int64 `json:"free"`
-	// range is the first range of the pool, for people to read.
+	// range is the first range of addresses that the pool lends, and how many more there are, for people to read. What is
+	// excluded parts a range.
 	//
 	// +optional
 	Range string `json:"range,omitempty"`
