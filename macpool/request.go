@@ -29,6 +29,9 @@ type Request struct {
 	Asks  []Ask
 	// Kept are addresses of the object's other interfaces, which are not asked about: no ask is answered with one.
 	Kept []MAC
+	// Left are addresses that the object had on interfaces which it is to have no more, and that nothing uses meanwhile.
+	// They answer asks for any where the pool has no others.
+	Left []MAC
 }
 
 // Tolerates reports whether an interface may have what another has: the address that it asks for, where the pool lets

@@ -58,8 +58,10 @@ type order struct {
 	// untrue, other makes it a holder of its own.
 	again bool
 	other func(p *Patch) (macpool.Object, error)
-	// kept are the addresses of the object's other interfaces.
+	// kept are the addresses of the object's other interfaces, left those that it had on interfaces that it loses, where
+	// nothing uses them meanwhile.
 	kept   []macpool.MAC
+	left   []macpool.MAC
 	asking []nic
 	// path is where the object has its interfaces.
 	path *field.Path
@@ -118,7 +120,7 @@ func (l Lending) ask(
 	if err != nil {
 		return nil, err
 	}
-	r := macpool.Request{Holder: o.holder, Again: o.again, Pool: rule.Pool, Kept: o.kept}
+	r := macpool.Request{Holder: o.holder, Again: o.again, Pool: rule.Pool, Kept: o.kept, Left: o.left}
 	r.Pool.Tolerate = rule.Tolerate && !o.strict
 	for _, n := range o.asking {
 		r.Asks = append(r.Asks, macpool.Ask{Interface: n.name, MAC: n.mac, Share: n.share})

@@ -90,6 +90,25 @@ func readVM(raw []byte) (virtualMachine, field.ErrorList) {
 	return vm, problems
 }
 
+// isIdle reports whether nothing runs of a VirtualMachine, as it is stored, until it is changed: it is halted, and
+// KubeVirt has seen its instance go.
+func isIdle(raw []byte) bool {
+	var vm struct {
+		Spec struct {
+			Running     *bool  `json:"running"` // before there was runStrategy
+			RunStrategy string `json:"runStrategy"`
+		} `json:"spec"`
+		Status struct {
+			Created bool `json:"created"`
+		} `json:"status"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &vm); err != nil {
+		return false
+	}
+	halted := vm.Spec.RunStrategy == "Halted" || vm.Spec.Running != nil && !*vm.Spec.Running
+	return halted && !vm.Status.Created
+}
+
 // readEntries reads a list entry by entry, so that a problem has the index of its entry. An entry that cannot be read
 // is nil in what is read.
 func readEntries[T any](raw []json.RawMessage, path *field.Path, noun string, into *[]*T) field.ErrorList {

@@ -82,6 +82,11 @@ func (w VMReviewer) assign(
 	ctx context.Context, request *admissionv1.AdmissionRequest, c vmChange, asking []vmNIC, verdict Verdict,
 ) (Verdict, error) {
 	o := order{kept: c.kept(), path: interfacesPath()}
+	if isIdle(request.OldObject.Raw) {
+		o.left = c.left()
+	} else { // an instance may have them until it is restarted
+		o.kept = append(o.kept, c.left()...)
+	}
 	replaces := c.replaces(request.Operation)
 	o.strict = replaces || c.receives()
 	for _, n := range asking {

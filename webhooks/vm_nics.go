@@ -4,6 +4,7 @@ package webhooks
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -126,6 +127,19 @@ func (c vmChange) kept() []macpool.MAC {
 		}
 	}
 	return kept
+}
+
+// left returns the addresses that the VM had before on interfaces which it has no more.
+func (c vmChange) left() []macpool.MAC {
+	var left []macpool.MAC
+	for _, name := range slices.Sorted(maps.Keys(c.before)) {
+		was := c.before[name]
+		has := slices.ContainsFunc(c.nics, func(n vmNIC) bool { return n.mac == was.mac })
+		if was.served && was.mac != (macpool.MAC{}) && !has {
+			left = append(left, was.mac)
+		}
+	}
+	return left
 }
 
 func validateInterfaceCount(c vmChange) field.ErrorList {

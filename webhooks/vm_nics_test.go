@@ -3,16 +3,24 @@
 package webhooks
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
+	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 func TestAddressesOfManyBlocksAreBounded(t *testing.T) {
@@ -82,4 +90,50 @@ func TestALongNameThatWasLetInBeforeStays(t *testing.T) {
 	vm := &virtualMachine{interfaces: []*vmInterface{face}}
 	assert.Len(t, validateInterfaceNames(changeOf(vm, nil)), 1)
 	assert.Empty(t, validateInterfaceNames(changeOf(vm, vm)))
+}
+
+func TestAnInterfaceIsRenamedThoughThePoolIsFull(t *testing.T) {
+	const mac = "02:4a:be:00:00:01"
+	for name, tc := range map[string]struct {
+		stored string
+		iface  string // by which the address is recorded, if not by that of before
+		says   string // of a refusal
+	}{
+		"of a VM that is halted":                      {stored: "{spec: {runStrategy: Halted}}"},
+		"of a VM that is not running":                 {stored: "{spec: {running: false}, status: {created: false}}"},
+		"but not of one whose instance has it yet":    {stored: "{spec: {runStrategy: Halted}, status: {created: true}}", says: "exhausted"},
+		"but not of one that may be started any time": {stored: "{spec: {runStrategy: Always}}", says: "exhausted"},
+		"but not of one that runs, where an earlier change was refused after us": {
+			stored: "{spec: {runStrategy: Always}}", iface: "renamed", says: "exhausted",
+		},
+		"but not of one whose strategy is not known": {stored: "{spec: {runStrategy: [Halted]}}", says: "exhausted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: mac, End: mac})
+			w.hold(mac, "home/vm", cmp.Or(tc.iface, "net0"))
+			w.clock.Step(2 * ledger.MaxAdmission)
+			renamed := bytes.ReplaceAll(vmWith("name: vm", ""), []byte("net0"), []byte("renamed"))
+			answer := w.review(corpus.Case{
+				Operation: admissionv1.Update, Object: renamed, OldObject: merged(t, vmWith("name: vm", mac), tc.stored),
+			})
+			if tc.says != "" {
+				require.False(t, answer.Allowed)
+				assert.Contains(t, answer.Result.Message, tc.says)
+				return
+			}
+			require.True(t, answer.Allowed, "%v", answer.Result)
+			assert.Contains(t, string(answer.Patch), mac)
+		})
+	}
+}
+
+// merged returns a JSON object with the fields that YAML has of another.
+func merged(t *testing.T, object json.RawMessage, fields string) json.RawMessage {
+	t.Helper()
+	patch, err := yaml.YAMLToJSON([]byte(fields))
+	require.NoError(t, err)
+	both, err := jsonpatch.MergePatch(object, patch)
+	require.NoError(t, err)
+	return both
 }

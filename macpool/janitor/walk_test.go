@@ -86,6 +86,7 @@ type order struct {
 	holder macpool.Object
 	kept   []macpool.MAC
 	asks   []macpool.Ask
+	left   []macpool.MAC
 }
 
 // vm is the name that the object has once it is stored.
@@ -204,12 +205,12 @@ func (k *walk) creation() order {
 
 // change has a VM ask for one more interface, perhaps in the place of another.
 func (k *walk) change(name string) {
-	kept := k.vms[name]
+	kept, left := k.vms[name], []macpool.MAC(nil)
 	if len(kept) > 0 && k.below(2) == 0 {
-		kept = kept[1:]
+		kept, left = kept[1:], kept[:1]
 	}
 	if n := k.nic(); !slices.Contains(kept, n.MAC) {
-		k.ask(order{vmNamed(name), kept, []macpool.Ask{n}})
+		k.ask(order{vmNamed(name), kept, []macpool.Ask{n}, left})
 	}
 }
 
@@ -251,7 +252,7 @@ func (k *walk) move() {
 	k.say("%s gives up %s", from, m)
 	k.vms[from] = k.vms[from][1:]
 	k.put(newVM(from, k.vms[from]...))
-	k.ask(order{vmNamed(to), k.vms[to], []macpool.Ask{{Interface: "moved", MAC: m}}})
+	k.ask(order{vmNamed(to), k.vms[to], []macpool.Ask{{Interface: "moved", MAC: m}}, nil})
 }
 
 // ask has replicas answer orders at the same time.
@@ -272,7 +273,7 @@ func (k *walk) ask(orders ...order) {
 			}
 			var grant macpool.Grant
 			grant, errs[i] = r.ledger.Assign(
-				ctx, macpool.Request{Holder: o.holder, Pool: rule.Pool, Asks: o.asks, Kept: o.kept},
+				ctx, macpool.Request{Holder: o.holder, Pool: rule.Pool, Asks: o.asks, Kept: o.kept, Left: o.left},
 			)
 			macs[i] = grant.MACs
 		})
@@ -341,7 +342,7 @@ func (k *walk) final(o order, err error) (is bool) {
 				k.wrong("%s, but has it not", err)
 			}
 		case errors.As(err, &exhausted) && !exhausted.Passing():
-			if is = true; k.used()+len(o.asks) <= k.size {
+			if is = true; k.used()+len(o.asks)-len(o.left) <= k.size {
 				k.wrong("%s for %s, but %d are used", err, o, k.used())
 			}
 		}

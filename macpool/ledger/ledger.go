@@ -111,6 +111,10 @@ func New(ctx context.Context, o Options) *Ledger {
 // until the store has agreed. It fails with a *TakenError, *BusyError or *ExhaustedError, which are answers, or with
 // another error if it could not decide; nothing was given then.
 func (l *Ledger) Assign(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
+	return l.reusing(ctx, r, l.assign)
+}
+
+func (l *Ledger) assign(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
 	if !l.ready() {
 		return macpool.Grant{}, macpool.ErrNotReady
 	}

@@ -15,6 +15,10 @@ import (
 // Preview answers a request as Assign would at this moment, and changes nothing: neither the store nor a window. The
 // addresses it names for interfaces that ask for any are ones that are free now, not a promise.
 func (l *Ledger) Preview(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
+	return l.reusing(ctx, r, l.preview)
+}
+
+func (l *Ledger) preview(ctx context.Context, r macpool.Request) (macpool.Grant, error) {
 	came := time.Now()
 	grant := macpool.Grant{MACs: make([]macpool.MAC, len(r.Asks))}
 	known := l.recall(r)
