@@ -3,6 +3,7 @@
 package stories
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,12 +44,28 @@ func TestInstancesWithoutAVMAreRefusedTheAddressesOfOthers(t *testing.T) {
 	assert.ErrorContains(t, s.Client.Create(t.Context(), alone), taken.String()+" is held by VirtualMachine default/vma")
 	forged := instanceWith("of-a-vm", taken, "VirtualMachine")
 	assert.ErrorContains(t, s.Client.Create(t.Context(), forged), taken.String()+" is held by VirtualMachine default/vma")
-	asKubeVirt, err := s.ControlPlane.UserConfig("system:serviceaccount:kubevirt:kubevirt-controller", "system:masters")
-	require.NoError(t, err)
-	kubevirt, err := client.New(asKubeVirt, client.Options{Scheme: s.Client.Scheme()})
-	require.NoError(t, err)
-	of := instanceWith("of-a-vm", taken, "VirtualMachine")
-	require.NoError(t, kubevirt.Create(t.Context(), of), "its VM was judged")
+
+	for _, grant := range []string{ // KubeVirt's controller may do so everywhere, as KubeVirt has it, a tenant where he is
+		"create clusterrole instances --verb=* --resource=virtualmachineinstances.kubevirt.io",
+		"create clusterrolebinding kubevirt --clusterrole=instances --serviceaccount=kubevirt:kubevirt-controller",
+		"create rolebinding tenant --clusterrole=instances --serviceaccount=default:kubevirt-controller",
+	} {
+		_, err := s.Kubectl(t.Context(), strings.Fields(grant)...)
+		require.NoError(t, err)
+	}
+	create := func(namespace string) error {
+		access, err := s.ControlPlane.UserConfig("system:serviceaccount:" + namespace + ":kubevirt-controller")
+		require.NoError(t, err)
+		account, err := client.New(access, client.Options{Scheme: s.Client.Scheme()})
+		require.NoError(t, err)
+		waitUntil(t, func() bool { // what was granted takes a moment to be known
+			err = account.Create(t.Context(), instanceWith("of-a-vm", taken, "VirtualMachine"))
+			return err == nil || !strings.Contains(err.Error(), "cannot create resource")
+		})
+		return err
+	}
+	require.ErrorContains(t, create("default"), taken.String()+" is held by VirtualMachine default/vma")
+	require.NoError(t, create("kubevirt"), "its VM was judged")
 	require.NoError(t, s.Client.Create(t.Context(), instanceWith("other", free, "VirtualMachineInstanceReplicaSet")))
 	waitUntil(t, func() bool { return heldBy(t, s)[free.String()] == "VirtualMachineInstance default/other" })
 }
