@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -152,17 +153,19 @@ func (c *routeCount) add(e netv1.NetworkSelectionElement, path *field.Path) fiel
 	return problems
 }
 
-// argumentOf returns the address in the arguments of the plugin, which reads their names in whatever case.
+// argumentOf returns the address in the arguments of the plugin, which reads their names in whatever case. Of several
+// it takes the last, and Multus writes them in order.
 func argumentOf(selected netv1.NetworkSelectionElement) string {
 	if selected.CNIArgs == nil {
 		return ""
 	}
-	for name, value := range *selected.CNIArgs {
-		if text, ok := value.(string); ok && text != "" && strings.EqualFold(name, "mac") {
-			return text
+	var last string
+	for _, name := range slices.Sorted(maps.Keys(*selected.CNIArgs)) {
+		if text, ok := (*selected.CNIArgs)[name].(string); ok && text != "" && strings.EqualFold(name, "mac") {
+			last = text
 		}
 	}
-	return ""
+	return last
 }
 
 // ofEthernet reports whether a text is an address of six octets.

@@ -55,18 +55,17 @@ type Interface struct {
 }
 
 // Interfaces returns the additional interfaces of a pod in a namespace: those it asks for, in order, and others that it
-// was attached to. The primary one is the first where the pod asks for an address of it. An annotation that cannot be
-// read says nothing.
+// was attached to. The primary one is the first where the pod asks for an address of it. One of which it asks for
+// another address as an argument of the plugin is there twice. An annotation that cannot be read says nothing.
 func Interfaces(namespace string, annotations map[string]string) []Interface {
 	networks, problems := ParseNetworks(annotations[NetworksAnnotation], namespace, nil)
 	if len(problems) > 0 {
 		networks = Networks{}
 	}
-	all := primary(annotations)
+	var all []Interface
+	all = append(all, primary(annotations)...)
 	for i, s := range networks.Selections {
-		if !s.Infiniband {
-			all = append(all, Interface{Ref: s.Ref, Name: s.InterfaceName(i), Asked: s.MAC})
-		}
+		all = append(all, s.interfaces(Interface{Ref: s.Ref, Name: s.InterfaceName(i)})...)
 	}
 	var status []netv1.NetworkStatus
 	if json.Unmarshal([]byte(annotations[StatusAnnotation]), &status) != nil {
@@ -92,10 +91,23 @@ func primary(annotations map[string]string) []Interface {
 		return nil
 	}
 	s := networks.Selections[0]
-	if s.Infiniband || s.MAC == "" {
-		return nil
+	asking := s.interfaces(Interface{Ref: s.Ref, Name: PrimaryInterface, Primary: true})
+	return slices.DeleteFunc(asking, func(i Interface) bool { return i.Asked == "" })
+}
+
+// interfaces returns the interface of a selection once for each address that is asked for, which may be empty. Which of
+// two it gets is for the plugin to say.
+func (s Selection) interfaces(one Interface) []Interface {
+	var all []Interface
+	if !s.Infiniband {
+		one.Asked = s.MAC
+		all = append(all, one)
 	}
-	return []Interface{{Ref: s.Ref, Name: PrimaryInterface, Asked: s.MAC, Primary: true}}
+	if s.Argument != "" && s.Argument != s.MAC {
+		one.Asked = s.Argument
+		all = append(all, one)
+	}
+	return all
 }
 
 // HandedOn returns the interfaces that the pod of a machine in a namespace has beside those of the machine and asks for

@@ -59,6 +59,27 @@ func TestInterfacesOfAPod(t *testing.T) {
 		"of two default networks Multus takes neither": {
 			standard: `[{"name":"l2","mac":"02:00:00:00:00:01"},{"name":"l3"}]`,
 		},
+		"an address that is asked for as an argument of the plugin counts": {
+			networks: `[{"name":"l2","cni-args":{"mac":"02:00:00:00:00:0a"}}]`,
+			want:     []Interface{{Ref: l2, Name: "net1"}, {Ref: l2, Name: "net1", Asked: "02:00:00:00:00:0a"}},
+		},
+		"so it does beside another, and beside a GUID": {
+			networks: `[{"name":"l2","mac":"02:00:00:00:00:0b","cni-args":{"mac":"02:00:00:00:00:0a"}},` +
+				`{"name":"l2","infiniband-guid":"00:02:00:00:00:00:00:01","cni-args":{"mac":"02:00:00:00:00:0c"}}]`,
+			want: []Interface{
+				{Ref: l2, Name: "net1", Asked: "02:00:00:00:00:0b"}, {Ref: l2, Name: "net1", Asked: "02:00:00:00:00:0a"},
+				{Ref: l2, Name: "net2", Asked: "02:00:00:00:00:0c"},
+			},
+		},
+		"so does one of the primary interface": {
+			standard: `[{"name":"l2","cni-args":{"mac":"02:00:00:00:00:0a"}}]`,
+			want:     []Interface{{Ref: Ref{Name: "l2"}, Name: "eth0", Asked: "02:00:00:00:00:0a", Primary: true}},
+		},
+		"of several arguments the plugin takes the last that Multus writes": {
+			networks: `[{"name":"l2","mac":"02:00:00:00:00:0e","cni-args":{"mac":"02:00:00:00:00:0e","MAC":"02:00:00:00:00:0a",` +
+				`"Mac":"02:00:00:00:00:0b","mAC":"02:00:00:00:00:0c","maC":"02:00:00:00:00:0d"}}]`,
+			want: []Interface{{Ref: l2, Name: "net1", Asked: "02:00:00:00:00:0e"}},
+		},
 		"a torn annotation says nothing": {
 			networks: `[{"name":"l2","mac":"02:00:00:00:00:01"`, status: `[{"name"`, standard: `[{"mac"`,
 		},

@@ -98,9 +98,9 @@ func TestWhichInstancesAreLookedAt(t *testing.T) {
 		instance, user string
 		looks          bool
 	}{
-		"one without a VM":                       {"{metadata: {name: i}, " + nics + "}", kubevirt, true},
-		"one of a replica set":                   {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]}, " + nics + "}", kubevirt, true},
-		"one of a VM":                            {ofVM, kubevirt, false},
+		"one without a VM":     {"{metadata: {name: i}, " + nics + "}", kubevirt, true},
+		"one of a replica set": {"{metadata: {name: i, ownerReferences: [{kind: VirtualMachineInstanceReplicaSet, controller: true}]}, " + nics + "}", kubevirt, true},
+		"one of a VM":          {ofVM, kubevirt, false},
 		"one that an account of a tenant, called as KubeVirt's, says is": {
 			ofVM, "system:serviceaccount:tenant:kubevirt-controller", true,
 		},

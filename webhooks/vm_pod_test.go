@@ -20,6 +20,7 @@ func TestAddressesThatAVMAsksForItsPod(t *testing.T) {
 	const onPod, onMultus = `{"name": "net", "pod": {}}`, `{"name": "net", "multus": {"networkName": "l2"}}`
 	const first = `{"name": "net", "multus": {"networkName": "l2", "default": true}}`
 	asking := func(network, mac string) string { return fmt.Sprintf(`[{"name":%q,"mac":%q}]`, network, mac) }
+	argued := func(mac string) string { return fmt.Sprintf(`[{"name":"l2","cni-args":{"mac":%q}}]`, mac) }
 	vm := func(metadata, network, annotation, value string) json.RawMessage {
 		return fmt.Appendf(nil, `{"metadata": {"namespace": "home", "name": "vm"%s}, "spec": {"template": {
 			"metadata": {"annotations": {%q: %q}}, "spec": {
@@ -42,6 +43,8 @@ func TestAddressesThatAVMAsksForItsPod(t *testing.T) {
 			vm:   vm(`, "annotations": {"bridgehead.dev/share-mac": "home/other"}`, onPod, standard, asking("l2", taken)),
 			held: taken,
 		},
+		"one that another has, as an argument":    {vm: vm("", onPod, standard, argued(taken)), denied: true},
+		"one that is free, as an argument":        {vm: vm("", onPod, networks, argued(free)), held: free},
 		"that of an interface of the VM":          {vm: vm("", onPod, standard, asking("l2", own))},
 		"one that the network gives":              {vm: vm("", onPod, standard, asking("udn", taken))},
 		"one that no interface can have":          {vm: vm("", onPod, standard, asking("l2", "01:00:00:00:00:01"))},
