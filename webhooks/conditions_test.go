@@ -127,6 +127,35 @@ func TestWhichInstancesAreLookedAt(t *testing.T) {
 	}
 }
 
+func TestWhichChangesOfInstancesAreLookedAt(t *testing.T) {
+	const status = "status: {phase: Running}, spec: {domain: {devices: {interfaces: [{name: a, macAddress: '02:00:00:00:00:01'}]}}}"
+	const owned = "name: i, ownerReferences: [{kind: VirtualMachine, controller: true}]"
+	annotated := func(key string) string {
+		return "{metadata: {" + owned + ", annotations: {" + key + ": l2}}, " + status + "}"
+	}
+	for name, c := range map[string]struct {
+		old, instance, user string
+		looks               bool
+	}{
+		"what it reports":                       {"{metadata: {" + owned + "}}", "{metadata: {" + owned + "}, " + status + "}", "alice", false},
+		"other annotations":                     {annotated("a"), annotated("b"), "alice", false},
+		"networks of its pod":                   {annotated("a"), annotated("k8s.v1.cni.cncf.io/networks"), "alice", true},
+		"the default network of its pod":        {annotated("a"), annotated("v1.multus-cni.io/default-network"), "alice", true},
+		"networks of its pod that stay":         {annotated("k8s.v1.cni.cncf.io/networks"), annotated("k8s.v1.cni.cncf.io/networks"), "alice", false},
+		"networks of its pod, by KubeVirt":      {annotated("a"), annotated("k8s.v1.cni.cncf.io/networks"), kubevirtAccount, false},
+		"the first annotations, with addresses": {"{metadata: {name: i}}", annotated("k8s.v1.cni.cncf.io/networks"), "alice", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, old := &unstructured.Unstructured{}, &unstructured.Unstructured{}
+			require.NoError(t, yaml.Unmarshal([]byte(c.instance), &i.Object))
+			require.NoError(t, yaml.Unmarshal([]byte(c.old), &old.Object))
+			kind := schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: macpool.KindVMI}
+			instances := kind.GroupVersion().WithResource("virtualmachineinstances")
+			assert.Equal(t, c.looks, looksAt(t, "/validate-virtualmachineinstances", c.user, i, old, kind, instances))
+		})
+	}
+}
+
 func TestWhichUpdatesOfVMsAreLookedAt(t *testing.T) {
 	const nics = "spec: {domain: {devices: {interfaces: [{name: a}]}}, networks: [{name: a, pod: {}}]}"
 	of := func(template string) string { return "{metadata: {name: vm}, spec: {template: {" + template + "}}}" }

@@ -21,7 +21,8 @@ import (
 // something other than a VM: addresses that they bring are judged and held as those of a VM are. The API server
 // has made a name of a generateName by then; should one come without, it cannot be told from the next of its kind, and
 // the janitor holds what it has once it exists. An instance that says it is of a VM, which anybody can write, may have
-// what is held for the VM of its name. Those that bring no address, which the network gives one, are let in.
+// what is held for the VM of its name. Those that bring no address, which the network gives one, are let in. As an
+// instance is changed, what was there before is not judged again: that leaves what its annotations ask for its pod.
 type InstanceReviewer struct {
 	Lending
 	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
@@ -30,14 +31,10 @@ type InstanceReviewer struct {
 
 // Review implements Reviewer.
 func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
-	if request.Operation != admissionv1.Create {
-		return Verdict{}, nil // only KubeVirt changes one
+	if request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
+		return Verdict{}, nil
 	}
-	var instance struct {
-		Metadata metadata `json:"metadata"`
-		machineTemplate
-	}
-	_ = decode(request.Object.Raw, &instance, nil) // KubeVirt says what is wrong with it
+	instance := readInstance(request.Object.Raw)
 	o := order{
 		holder: macpool.Object{
 			Kind: macpool.KindVMI, Namespace: request.Namespace, Name: instance.Metadata.Name,
@@ -48,6 +45,10 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 		o.holder.Kind = macpool.KindVM
 	}
 	o.asking = instance.fixed(request.Namespace, instance.Metadata.Annotations, nil, w.TakesMAC)
+	if request.Operation == admissionv1.Update {
+		old := readInstance(request.OldObject.Raw)
+		o.asking = without(o.asking, old.fixed(request.Namespace, old.Metadata.Annotations, nil, w.TakesMAC))
+	}
 	verdict := Verdict{Denied: judgeFixed(o.path, o.asking)}
 	if len(verdict.Denied) > 0 || len(o.asking) == 0 {
 		return verdict, nil
@@ -65,6 +66,19 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 		err = verdict.refuse(err, o)
 	}
 	return verdict, err
+}
+
+// A machineInstance is what the rules read of a kubevirt.io VirtualMachineInstance.
+type machineInstance struct {
+	Metadata metadata `json:"metadata"`
+	machineTemplate
+}
+
+// readInstance reads an instance. KubeVirt says what is wrong with it.
+func readInstance(raw []byte) machineInstance {
+	var instance machineInstance
+	_ = decode(raw, &instance, nil)
+	return instance
 }
 
 // isVM reports whether an owner says that it is the VM which an instance is of. KubeVirt names the two alike.

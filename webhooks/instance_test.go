@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ func TestInstancesWithoutAVM(t *testing.T) {
 	const standard = "metadata.annotations[v1.multus-cni.io/default-network]"
 	const first, second = "spec.domain.devices.interfaces[1].macAddress", "spec.domain.devices.interfaces[2].macAddress"
 	for name, c := range map[string]struct {
-		object      string
+		object, old string
 		operation   admissionv1.Operation
 		enforcement v1alpha1.Enforcement
 		dryRun      bool
@@ -96,9 +97,18 @@ func TestInstancesWithoutAVM(t *testing.T) {
 		},
 		"one of its pod's that the network gives is that network's": {object: instance(asking(nad.DefaultNetworkAnnotation, "udn", taken), "", "", "")},
 		"one on networks that KubeVirt writes instead is nobody's":  {object: instance(asking(nad.NetworksAnnotation, "l2", taken), "", "", "")},
-		"one twice is refused":                             {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
-		"one on the pod network is that network's":         {object: instance("name: i", "", "", taken)},
-		"a change is KubeVirt's":                           {object: instance("name: i", taken, "", ""), operation: admissionv1.Update},
+		"one twice is refused":                     {object: instance("name: i", other, "52-54-00-00-00-02", ""), denied: []string{second}},
+		"one on the pod network is that network's": {object: instance("name: i", "", "", taken)},
+		"what it had before a change stays":        {object: instance("name: i", taken, "", ""), old: instance("name: i", taken, "", "")},
+		"one that a change has its pod ask for is held": {
+			object: instance(asking(nad.DefaultNetworkAnnotation, "l2", other), "", "", ""), old: instance("name: i", "", "", ""),
+			holds: map[string]string{other: own},
+		},
+		"one that a change has its pod ask for and a VM has is refused": {
+			object: instance(asking(nad.DefaultNetworkAnnotation, "l2", taken), "", "", ""), old: instance("name: i", "", "", ""),
+			denied: []string{standard},
+		},
+		"nothing is asked for by one that is deleted":      {object: `{}`, old: instance("name: i", taken, "", ""), operation: admissionv1.Delete},
 		"one that cannot be read is for KubeVirt to judge": {object: `{metadata: [], spec: {domain: []}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +130,10 @@ func TestInstancesWithoutAVM(t *testing.T) {
 			request := &admissionv1.AdmissionRequest{
 				Namespace: "home", Operation: admissionv1.Create, DryRun: ptr.To(c.dryRun), Object: runtime.RawExtension{Raw: raw},
 			}
-			if c.operation != "" {
-				request.Operation = c.operation
+			if c.old != "" {
+				request.Operation = cmp.Or(c.operation, admissionv1.Update)
+				request.OldObject.Raw, err = yaml.YAMLToJSON([]byte(c.old))
+				require.NoError(t, err)
 			}
 			verdict, err := InstanceReviewer{
 				Lending: w.lending(), TakesMAC: func(i nad.Interface) bool { return i.Ref.Name != "udn" },

@@ -37,12 +37,7 @@ func (w TemplateReviewer) Review(_ context.Context, request *admissionv1.Admissi
 	}
 	fixed := w.fixed(request, request.Object.Raw)
 	if request.Operation == admissionv1.Update {
-		before := w.fixed(request, request.OldObject.Raw)
-		fixed = slices.DeleteFunc(fixed, func(n nic) bool { // what was let in before stays, wherever in the list it is
-			return slices.ContainsFunc(before, func(was nic) bool {
-				return was.name == n.name && sameAddress(was.text, n.text)
-			})
-		})
+		fixed = without(fixed, w.fixed(request, request.OldObject.Raw))
 	}
 	if len(fixed) == 0 {
 		return Verdict{}, nil
@@ -118,4 +113,11 @@ func (t machineTemplate) fixed(
 		}
 	}
 	return append(fixed, ofPod(handedOn(namespace, annotations, machine.networks), fixed, at, takes)...)
+}
+
+// without returns what was not let in before: that stays, wherever in the list it is.
+func without(fixed, before []nic) []nic {
+	return slices.DeleteFunc(fixed, func(n nic) bool {
+		return slices.ContainsFunc(before, func(was nic) bool { return was.name == n.name && sameAddress(was.text, n.text) })
+	})
 }

@@ -66,6 +66,11 @@ func TestInstancesWithoutAVMAreRefusedTheAddressesOfOthers(t *testing.T) {
 	}
 	require.ErrorContains(t, create("default"), taken.String()+" is held by VirtualMachine default/vma")
 	require.NoError(t, create("kubevirt"), "its VM was judged")
-	require.NoError(t, s.Client.Create(t.Context(), instanceWith("other", free, "VirtualMachineInstanceReplicaSet")))
+	other := instanceWith("other", free, "VirtualMachineInstanceReplicaSet")
+	require.NoError(t, s.Client.Create(t.Context(), other))
+	other.SetAnnotations(map[string]string{
+		"v1.multus-cni.io/default-network": `[{"name":"l2","mac":"` + taken.String() + `"}]`,
+	})
+	assert.ErrorContains(t, s.Client.Update(t.Context(), other), taken.String()+" is held by VirtualMachine default/vma")
 	waitUntil(t, func() bool { return heldBy(t, s)[free.String()] == "VirtualMachineInstance default/other" })
 }
