@@ -90,6 +90,31 @@ func TestWhichPodsAreLookedAt(t *testing.T) {
 	}
 }
 
+func TestWhichChangesOfPodsAreLookedAt(t *testing.T) {
+	const networks, standard = "k8s.v1.cni.cncf.io/networks: ", "v1.multus-cni.io/default-network: "
+	annotated := func(annotations string) string { return "metadata: {name: p, annotations: {" + annotations + "}}" }
+	const spec = "spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}"
+	for name, c := range map[string]struct {
+		old, pod, spec string
+		looks          bool
+	}{
+		"networks":                         {annotated(networks + "l2"), annotated(networks + "l3"), spec, true},
+		"the first networks":               {"metadata: {name: p}", annotated(networks + "l2"), spec, true},
+		"the default network":              {annotated(networks + "l2"), annotated(networks + "l2, " + standard + "l2"), spec, true},
+		"how it was attached":              {annotated(networks + "l2"), annotated(networks + "l2, k8s.v1.cni.cncf.io/network-status: x"), spec, false},
+		"labels":                           {"metadata: {name: p}", "metadata: {name: p, labels: {a: b}}", spec, false},
+		"networks, on the one of its node": {annotated(networks + "l2"), annotated(networks + "l3"), "spec: {hostNetwork: true, containers: []}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, old := &corev1.Pod{}, &corev1.Pod{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte("{"+c.pod+", "+c.spec+"}"), p))
+			require.NoError(t, yaml.UnmarshalStrict([]byte("{"+c.old+", "+c.spec+"}"), old))
+			pods, kind := schema.GroupVersionResource{Version: "v1", Resource: "pods"}, corev1.SchemeGroupVersion.WithKind("Pod")
+			assert.Equal(t, c.looks, looksAt(t, "/validate-pods/macs", "alice", p, old, kind, pods))
+		})
+	}
+}
+
 func TestWhichInstancesAreLookedAt(t *testing.T) {
 	const nics = "spec: {domain: {devices: {interfaces: [{name: a}, {name: b, macAddress: '02:00:00:00:00:01'}]}}}"
 	const kubevirt = kubevirtAccount

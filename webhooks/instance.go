@@ -4,7 +4,6 @@ package webhooks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -57,14 +56,7 @@ func (w InstanceReviewer) Review(ctx context.Context, request *admissionv1.Admis
 	if o.holder.Name == "" {
 		o.holder.GenerateName, asked.DryRun = instance.Metadata.GenerateName, ptr.To(true)
 	}
-	_, err := w.ask(ctx, &asked, &o, &verdict)
-	if errors.Is(err, macpool.ErrNotReady) { // nothing can be held now, but what others have is known
-		asked.DryRun = ptr.To(true)
-		_, err = w.ask(ctx, &asked, &o, &verdict)
-	}
-	if err != nil {
-		err = verdict.refuse(err, o)
-	}
+	err := w.hold(ctx, &asked, &o, &verdict)
 	return verdict, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/bridgehead-dev/bridgehead/api/bridgehead/v1alpha1"
 
@@ -110,6 +111,20 @@ func (l Lending) lend(
 		return nil, verdict.refuse(err, o)
 	}
 	return macs, nil
+}
+
+// hold is lend for addresses that are all asked for.
+func (l Lending) hold(ctx context.Context, request *admissionv1.AdmissionRequest, o *order, verdict *Verdict) error {
+	_, err := l.ask(ctx, request, o, verdict)
+	if errors.Is(err, macpool.ErrNotReady) { // nothing can be held now, but what others have is known
+		only := *request
+		only.DryRun = ptr.To(true)
+		_, err = l.ask(ctx, &only, o, verdict)
+	}
+	if err != nil {
+		err = verdict.refuse(err, *o)
+	}
+	return err
 }
 
 // ask returns lend with the refusal of the ledger as an error.

@@ -40,18 +40,25 @@ func (w PodReviewer) lends(p *pod) bool {
 func (w PodReviewer) checkLauncher(
 	ctx context.Context, namespace string, networks podNetworks, verdict Verdict,
 ) (Verdict, error) {
-	machine := macpool.Object{
-		Kind: macpool.KindVM, Namespace: namespace, Name: nad.MachineOf(networks.pod.Metadata.OwnerReferences),
+	asking := slices.DeleteFunc(networks.nics(), func(n nic) bool { return n.name == "" || n.mac == (macpool.MAC{}) })
+	denied, err := w.checkMachine(ctx, namespace, networks.pod, asking)
+	if err != nil || len(denied.Denied) > 0 {
+		return denied, err
 	}
-	var asking []nic
-	var macs []macpool.MAC
-	for _, n := range networks.nics() {
-		if n.name != "" && n.mac != (macpool.MAC{}) {
-			asking, macs = append(asking, n), append(macs, n.mac)
-		}
+	return verdict, nil
+}
+
+// checkMachine is checkLauncher for some interfaces.
+func (w PodReviewer) checkMachine(ctx context.Context, namespace string, p *pod, asking []nic) (Verdict, error) {
+	machine := macpool.Object{
+		Kind: macpool.KindVM, Namespace: namespace, Name: nad.MachineOf(p.Metadata.OwnerReferences),
 	}
 	if len(asking) == 0 || w.Lending.Having == nil {
-		return verdict, nil
+		return Verdict{}, nil
+	}
+	var macs []macpool.MAC
+	for _, n := range asking {
+		macs = append(macs, n.mac)
 	}
 	var denied Verdict
 	if machine.Name == "" {
@@ -74,10 +81,7 @@ func (w PodReviewer) checkLauncher(
 			)))
 		}
 	}
-	if len(denied.Denied) > 0 {
-		return denied, nil
-	}
-	return verdict, nil
+	return denied, nil
 }
 
 // assign has the ledger give every additional network of a pod an address and writes them into the annotation.

@@ -20,15 +20,21 @@ import (
 // PodChecker refuses pods that name networks and, when all webhooks are done, ask for less than the networks need: they
 // would be bound to nodes that lack it; and, where the reviewer lends, for addresses that others have. It comes to that
 // if another webhook names the networks after PodReviewer was asked, or not asked, since the API server does not call
-// again one that it did not call the first time.
+// again one that it did not call the first time. As a pod is changed, it judges the addresses that it asks for then.
 type PodChecker struct {
 	// Reviewer is what the pod should have met.
 	Reviewer PodReviewer
+	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
+	TakesMAC func(nad.Interface) bool
 }
 
 // Review implements Reviewer.
 func (w PodChecker) Review(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
-	if request.Operation != admissionv1.Create {
+	switch request.Operation {
+	case admissionv1.Create:
+	case admissionv1.Update:
+		return w.judgeChange(ctx, request)
+	default:
 		return Verdict{}, nil
 	}
 	p, problems := readPod(request.Object.Raw)

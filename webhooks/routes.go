@@ -53,7 +53,7 @@ func Routes(s Sources) []Route {
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
 		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
-		{"/validate-pods/macs", "pod", PodChecker{Reviewer: addressed}},
+		{"/validate-pods/macs", "pod", PodChecker{Reviewer: addressed, TakesMAC: s.NADs.TakesMAC}},
 		{"/validate-virtualmachine-templates", "template", templates},
 		{"/validate-virtualmachineinstances", "instance", instances},
 		{"/mutate-network-attachment-definitions", "nad", fills},

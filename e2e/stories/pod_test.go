@@ -367,6 +367,10 @@ func TestAddressesThatAreNamedBehindOurBackAreRefused(t *testing.T) {
 		return strings.Contains(generated.Annotations["k8s.v1.cni.cncf.io/networks"], `"mac"`)
 	})
 	create(t, s, pod("named", "k8s.v1.cni.cncf.io/networks: lan", ""))
+	out, err := kubectl(t, s, "", "annotate", "--overwrite", "pod", "named",
+		`k8s.v1.cni.cncf.io/networks=[{"name":"lan","mac":"`+taken.String()+`"}]`)
+	require.Error(t, err, "a pod that waits to be attached asks for another address")
+	assert.Contains(t, out, "is held by VirtualMachine default/vma")
 
 	// Another webhook names networks when ours was not called, as above.
 	_, err = s.Kubectl(t.Context(), "patch", "mutatingwebhookconfiguration", "zz-bridgehead-template", "--type=json", "-p",
