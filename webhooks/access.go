@@ -31,6 +31,13 @@ func (a Access) MayReadNADs(ctx context.Context, user authenticationv1.UserInfo,
 	})
 }
 
+// MayLaunch reports whether a user may make instances in every namespace, as KubeVirt's controller may, and no tenant.
+func (a Access) MayLaunch(ctx context.Context, user authenticationv1.UserInfo) (bool, error) {
+	return a.allowed(ctx, user, authorizationv1.ResourceAttributes{
+		Verb: "create", Group: "kubevirt.io", Resource: "virtualmachineinstances",
+	})
+}
+
 // MayShare reports whether a newcomer that a user writes may have the addresses of another VM: the user may change that
 // one, unless it is an account that acts for others, or it names the newcomer in its macpool.ShareAnnotation.
 func (a Access) MayShare(

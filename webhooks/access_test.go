@@ -110,3 +110,22 @@ func TestWhoMayShareAddresses(t *testing.T) {
 		require.Error(t, err)
 	})
 }
+
+// A clusterOfTenants lets everybody make instances in a namespace, and its administrator make them in all.
+type clusterOfTenants struct{ client.Client }
+
+func (clusterOfTenants) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	review := o.(*authorizationv1.SubjectAccessReview)
+	what := review.Spec.ResourceAttributes
+	instances := what.Group == "kubevirt.io" && what.Resource == "virtualmachineinstances"
+	review.Status.Allowed = instances && what.Verb == "create" && (what.Namespace != "" || review.Spec.User == "admin")
+	return nil
+}
+
+func TestATenantMakesNoPodsOfVMs(t *testing.T) {
+	for user, want := range map[string]bool{"admin": true, "system:serviceaccount:home:kubevirt-controller": false} {
+		may, err := Access{Client: clusterOfTenants{}}.MayLaunch(t.Context(), authenticationv1.UserInfo{Username: user})
+		require.NoError(t, err)
+		assert.Equal(t, want, may, user)
+	}
+}

@@ -55,6 +55,9 @@ type PodReviewer struct {
 	// MayRead reports whether a user may read NADs of a namespace. It is asked before the namespace is named to the user;
 	// nil names none.
 	MayRead func(ctx context.Context, user authenticationv1.UserInfo, namespace string) (bool, error)
+	// MayLaunch reports whether a user makes pods that VMs run in, as KubeVirt does. Nobody else is believed that a pod
+	// is a VM's, whose addresses it may have then; nil believes everybody.
+	MayLaunch func(ctx context.Context, user authenticationv1.UserInfo) (bool, error)
 	// Offered reports whether a node has a bridge, or a policy declares it; nil for a cluster that offers every bridge.
 	Offered func(bridge string) bool
 	// Lending is where addresses come from; nil leaves addresses alone.
@@ -101,7 +104,7 @@ func (w PodReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 	case w.lends(p):
 		return w.assign(ctx, request, networks, verdict)
 	case w.Lending != nil:
-		return w.checkLauncher(ctx, request.Namespace, networks, verdict)
+		return w.checkLauncher(ctx, request, networks, verdict)
 	}
 	return verdict, nil
 }

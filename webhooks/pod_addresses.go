@@ -38,20 +38,23 @@ func (w PodReviewer) lends(p *pod) bool {
 // checkLauncher refuses the addresses that a pod asks for which says that a VM runs in it, and which that VM does not
 // have: nothing else looks after them.
 func (w PodReviewer) checkLauncher(
-	ctx context.Context, namespace string, networks podNetworks, verdict Verdict,
+	ctx context.Context, request *admissionv1.AdmissionRequest, networks podNetworks, verdict Verdict,
 ) (Verdict, error) {
 	asking := slices.DeleteFunc(networks.nics(), func(n nic) bool { return n.name == "" || n.mac == (macpool.MAC{}) })
-	denied, err := w.checkMachine(ctx, namespace, networks.pod, asking)
+	denied, err := w.checkMachine(ctx, request, networks.pod, asking)
 	if err != nil || len(denied.Denied) > 0 {
 		return denied, err
 	}
 	return verdict, nil
 }
 
-// checkMachine is checkLauncher for some interfaces.
-func (w PodReviewer) checkMachine(ctx context.Context, namespace string, p *pod, asking []nic) (Verdict, error) {
+// checkMachine is checkLauncher for some interfaces. A pod that somebody other than KubeVirt makes may have none: it
+// does not go with its VM, and would keep what is given to another then.
+func (w PodReviewer) checkMachine(
+	ctx context.Context, request *admissionv1.AdmissionRequest, p *pod, asking []nic,
+) (Verdict, error) {
 	machine := macpool.Object{
-		Kind: macpool.KindVM, Namespace: namespace, Name: nad.MachineOf(p.Metadata.OwnerReferences),
+		Kind: macpool.KindVM, Namespace: request.Namespace, Name: nad.MachineOf(p.Metadata.OwnerReferences),
 	}
 	if len(asking) == 0 || w.Lending.Having == nil {
 		return Verdict{}, nil
@@ -70,6 +73,11 @@ func (w PodReviewer) checkMachine(ctx context.Context, namespace string, p *pod,
 		}
 		return denied, nil
 	}
+	if w.MayLaunch != nil {
+		if may, err := w.MayLaunch(ctx, request.UserInfo); err != nil || !may {
+			return saidToBeOf(machine, asking), err
+		}
+	}
 	had, err := w.Lending.Having(ctx, machine, macs...)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("look which addresses %s has: %w", machine, err)
@@ -82,6 +90,18 @@ func (w PodReviewer) checkMachine(ctx context.Context, namespace string, p *pod,
 		}
 	}
 	return denied, nil
+}
+
+// saidToBeOf refuses addresses of a pod that somebody other than KubeVirt makes and says to be that of a VM.
+func saidToBeOf(machine macpool.Object, asking []nic) Verdict {
+	var denied Verdict
+	for _, n := range asking {
+		denied.deny(field.Forbidden(n.path, fmt.Sprintf(
+			"this is said to be the pod of %s, which only KubeVirt makes: remove the owner and the label %s, or leave the address "+
+				"out", machine, nad.LauncherLabel,
+		)))
+	}
+	return denied
 }
 
 // assign has the ledger give every additional network of a pod an address and writes them into the annotation.

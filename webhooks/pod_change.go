@@ -34,7 +34,7 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 	switch {
 	case len(o.asking) == 0:
 	case !r.lends(p):
-		verdict, err = r.checkMachine(ctx, request.Namespace, p, o.asking)
+		verdict, err = r.checkMachine(ctx, request, p, o.asking)
 	default:
 		err = r.Lending.hold(ctx, request, &o, &verdict)
 	}
@@ -44,8 +44,8 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 	return verdict, nil
 }
 
-// newlyAsked returns the interfaces of a pod that ask for an address which is ours to look after, and which they did not
-// ask for before.
+// newlyAsked returns the interfaces of a pod that ask for an address which is ours to look after, and which they did
+// not ask for before.
 func (w PodChecker) newlyAsked(namespace string, p, old *pod) []nic {
 	before := nad.Interfaces(namespace, old.Metadata.Annotations)
 	var asking []nic

@@ -56,9 +56,9 @@ func TestAddressesThatAChangeGivesAPod(t *testing.T) {
 			if c.held != "" {
 				want[c.held] = []string{"Pod home/pod"}
 			}
-			reviewer := w.pods(podCase{Addresses: !c.elsewhere, Ledger: map[string]string{taken: "home/vm"}}).Reviewer.(PodReviewer)
+			reviews := w.pods(podCase{Addresses: !c.elsewhere, Ledger: map[string]string{taken: "home/vm"}})
 			checks := Handler{Log: w.handler.Log, Reviewer: PodChecker{
-				Reviewer: reviewer, TakesMAC: func(i nad.Interface) bool { return i.Ref.Name != "udn" },
+				Reviewer: reviews.Reviewer.(PodReviewer), TakesMAC: func(i nad.Interface) bool { return i.Ref.Name != "udn" },
 			}}
 			if c.key == "" {
 				c.key = nad.NetworksAnnotation

@@ -87,7 +87,7 @@ func (w PodChecker) judgeAddresses(
 	case r.Lending == nil:
 		return Verdict{}, nil
 	case !r.lends(networks.pod):
-		return r.checkLauncher(ctx, request.Namespace, networks, Verdict{})
+		return r.checkLauncher(ctx, request, networks, Verdict{})
 	case meta.GenerateName != "": // it has got its name by now, and holds what it was given without one
 		scope := claimScopeOf(macpool.KindPod, request, meta)
 		_, reviewed, err := r.Lending.Claims.Read(ctx, meta.Annotations[macpool.ClaimAnnotation], scope)

@@ -170,6 +170,27 @@ func TestWhatAVMHasIsLookedUpOnceForItsPod(t *testing.T) {
 	assert.Equal(t, 1, w.looks)
 }
 
+// It would outlive the VM, whose addresses others are given then: nothing collects a pod whose owner has no known kind.
+func TestAPodThatSomebodyOtherThanKubeVirtMakesHasNoAddressOfAVM(t *testing.T) {
+	const address = "02:00:00:00:00:01"
+	pod := fmt.Sprintf(`{"metadata":{"name":"pod","annotations":{"k8s.v1.cni.cncf.io/networks":%q},"ownerReferences":[
+		{"apiVersion":"kubevirt.io/v9","kind":"VirtualMachineInstance","name":"vm","controller":true}]}}`,
+		`[{"name":"l2","mac":"`+address+`"}]`)
+	for user, allowed := range map[string]bool{"kubevirt": true, "tenant": false} {
+		w := newWorld(t)
+		defer w.flush()
+		c := podCase{
+			Networks: map[string]networkSpec{"home/l2": {Config: `{"type":"macvlan"}`}}, Addresses: true, User: user,
+			Ledger: map[string]string{address: "home/vm"},
+		}
+		answer := post(t, w.pods(c), podReview(t, c, []byte(pod)))
+		require.Equal(t, allowed, answer.Allowed, user)
+		if !allowed {
+			assert.Contains(t, answer.Result.Message, "said to be the pod of VirtualMachine home/vm, which only KubeVirt makes")
+		}
+	}
+}
+
 func TestThePodOfAVMThatAsksForNoAddressAsksForItsBridge(t *testing.T) {
 	w := newWorld(t)
 	defer w.flush()

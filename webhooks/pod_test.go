@@ -109,6 +109,9 @@ func (w *world) pods(c podCase) Handler {
 		MayRead: func(_ context.Context, _ authenticationv1.UserInfo, namespace string) (bool, error) {
 			return namespace == "far", nil
 		},
+		MayLaunch: func(_ context.Context, user authenticationv1.UserInfo) (bool, error) {
+			return user.Username != "tenant", nil
+		},
 	}
 	if c.Addresses {
 		lending := w.lending()

@@ -31,6 +31,7 @@ func Routes(s Sources) []Route {
 		Networks:        s.NADs.Cache,
 		MultusNamespace: s.Cluster.MultusNamespace,
 		MayRead:         s.Access.MayReadNADs,
+		MayLaunch:       s.Access.MayLaunch,
 		Offered:         s.Bridges.Offered,
 	}
 	addressed := pods // the API server decides by the namespace which of the two a pod goes to
