@@ -72,6 +72,19 @@ func TestWhichPodsAreLookedAt(t *testing.T) {
 			", spec: {containers: [{name: a}, {name: b, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, false},
 		"one that asks for some device": {"{metadata: " + networks +
 			", spec: {containers: [{name: a, resources: {limits: {nvidia.com/gpu: 1}}}]}}", true, true},
+		"one that asks for fewer bridges than it names networks": {"{metadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: 'l2, far/l3@net5'}}" +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, true},
+		"one that asks for fewer than it names in JSON": {`{metadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: '[{"name":"l2"},{"Name" : "l3"}]'}}` +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, true},
+		"one that asks for fewer as it has another default network": {"{metadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: l2, v1.multus-cni.io/default-network: l3}}" +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 1}}}]}}", true, true},
+		"one that asks for as many": {"{metadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: 'l2,l2,l3'}}" +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 2}}}, {name: b, resources: {limits: {cpu: 1, bridge.network.kubevirt.io/br1: 1}}}]}}", true, false},
+		"one that asks for as many as it names in JSON": {`{metadata: {name: p, annotations: {k8s.v1.cni.cncf.io/networks: '[ {"name": "l2", "namespace": "far", "mac": "02:00:00:00:00:01"}, {"name": "l3", "interface": "net5"} ]'}}` +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 1, bridge.network.kubevirt.io/br1: 1}}}]}}", true, false},
+		"one that asks for many more": {"{metadata: " + networks +
+			", spec: {containers: [{name: a, resources: {limits: {bridge.network.kubevirt.io/br0: 2k}}}]}}", true, false},
+		"one with an empty default network":    {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: ''}}, spec: {containers: [{name: a}]}}", true, true},
 		"one that names no networks":           {"{metadata: {name: p}, spec: {containers: [{name: a}]}}", false, false},
 		"one on the network of its node":       {"{metadata: " + networks + ", spec: {hostNetwork: true, containers: [{name: a}]}}", true, false},
 		"one with another network for default": {"{metadata: {name: p, annotations: {v1.multus-cni.io/default-network: l2}}, spec: {containers: [{name: a}]}}", true, true},

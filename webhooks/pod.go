@@ -160,11 +160,12 @@ func (w PodReviewer) networksOf(p *pod, namespace string) (podNetworks, field.Er
 	additional, problems := nad.ParseNetworks(p.Metadata.Annotations[nad.NetworksAnnotation], namespace, path)
 	attachments := attached(additional, path)
 	path = annotationPath(nad.DefaultNetworkAnnotation)
-	standard, wrong := nad.ParseNetworks(p.Metadata.Annotations[nad.DefaultNetworkAnnotation], w.MultusNamespace, path)
+	written, given := p.Metadata.Annotations[nad.DefaultNetworkAnnotation]
+	standard, wrong := nad.ParseNetworks(written, w.MultusNamespace, path)
 	switch n := len(standard.Selections); {
 	case n > 1:
 		wrong = append(wrong, field.TooMany(path, n, 1))
-	case n == 0 && len(wrong) == 0 && p.Metadata.Annotations[nad.DefaultNetworkAnnotation] != "":
+	case n == 0 && len(wrong) == 0 && given: // Multus starts no pod with an empty one
 		wrong = append(wrong, field.Required(path, "name a network, or leave the annotation out"))
 	}
 	return podNetworks{

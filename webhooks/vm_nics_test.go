@@ -113,9 +113,9 @@ func TestAnInterfaceIsRenamedThoughThePoolIsFull(t *testing.T) {
 			w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: mac, End: mac})
 			w.hold(mac, "home/vm", cmp.Or(tc.iface, "net0"))
 			w.clock.Step(2 * ledger.MaxAdmission)
-			renamed := bytes.ReplaceAll(vmWith("name: vm", ""), []byte("net0"), []byte("renamed"))
+			renamed := bytes.ReplaceAll(vmWith(t, "name: vm", ""), []byte("net0"), []byte("renamed"))
 			answer := w.review(corpus.Case{
-				Operation: admissionv1.Update, Object: renamed, OldObject: merged(t, vmWith("name: vm", mac), tc.stored),
+				Operation: admissionv1.Update, Object: renamed, OldObject: merged(t, vmWith(t, "name: vm", mac), tc.stored),
 			})
 			if tc.says != "" {
 				require.False(t, answer.Allowed)

@@ -29,7 +29,7 @@ func TestARefusalSaysHowToMoveAnAddressBetweenVMs(t *testing.T) {
 			w := newWorld(t)
 			w.hold(mac, c.holder, "net")
 			refused := w.review(corpus.Case{
-				Operation: admissionv1.Update, Object: vmWith("name: to", mac), OldObject: vmWith("name: to", ""),
+				Operation: admissionv1.Update, Object: vmWith(t, "name: to", mac), OldObject: vmWith(t, "name: to", ""),
 			})
 			require.False(t, refused.Allowed)
 			assert.NotContains(t, refused.Result.Message, OnTakenAnnotation, "it does nothing to a VM that exists")
@@ -51,7 +51,7 @@ func TestEachAddressThatIsTakenHasAdviceOfItsOwn(t *testing.T) {
 	w.hold(first, "home/first", "net")
 	w.hold(second, "home/second", "net")
 	w.hold(private, "other/private", "net")
-	refused := w.review(corpus.Case{Operation: admissionv1.Create, Object: vmWith("name: to", first, second, private)})
+	refused := w.review(corpus.Case{Operation: admissionv1.Create, Object: vmWith(t, "name: to", first, second, private)})
 	require.False(t, refused.Allowed)
 	causes := refused.Result.Details.Causes
 	require.Len(t, causes, 3)
@@ -105,12 +105,12 @@ func TestARefusalSaysWhatItTakesToShareAnAddress(t *testing.T) {
 			w.hold(mac, c.holder, "net")
 			if c.second != "" {
 				shared := w.review(corpus.Case{
-					Operation: admissionv1.Create, Object: vmWith("name: "+c.second+shares+c.holder+"}", mac),
+					Operation: admissionv1.Create, Object: vmWith(t, "name: "+c.second+shares+c.holder+"}", mac),
 				})
 				require.True(t, shared.Allowed, "%v", shared.Result)
 				w.exists[object("home/"+c.second)] = true
 			}
-			refused := w.review(corpus.Case{Operation: admissionv1.Create, User: c.user, Object: vmWith(c.metadata, mac)})
+			refused := w.review(corpus.Case{Operation: admissionv1.Create, User: c.user, Object: vmWith(t, c.metadata, mac)})
 			require.False(t, refused.Allowed)
 			assert.Contains(t, refused.Result.Message, c.says)
 			assert.NotContains(t, refused.Result.Message, c.saysNot)
@@ -120,7 +120,8 @@ func TestARefusalSaysWhatItTakesToShareAnAddress(t *testing.T) {
 }
 
 // vmWith returns a VM in namespace home with interfaces net0, net1, ... that have these addresses; empty for none.
-func vmWith(metadata string, macs ...string) json.RawMessage {
+func vmWith(t testing.TB, metadata string, macs ...string) json.RawMessage {
+	t.Helper()
 	var interfaces, networks []string
 	for i, mac := range macs {
 		interfaces = append(interfaces, fmt.Sprintf(`{name: net%d, bridge: {}, macAddress: %q}`, i, mac))
@@ -129,8 +130,6 @@ func vmWith(metadata string, macs ...string) json.RawMessage {
 	raw, err := yaml.YAMLToJSON(fmt.Appendf(nil,
 		`{metadata: {namespace: home, %s}, spec: {template: {spec: {domain: {devices: {interfaces: [%s]}}, networks: [%s]}}}}`,
 		metadata, strings.Join(interfaces, ", "), strings.Join(networks, ", ")))
-	if err != nil {
-		panic(err)
-	}
+	require.NoError(t, err)
 	return raw
 }
