@@ -89,6 +89,7 @@ func ParseConfig(source string) (Config, field.ErrorList) {
 type configReader struct {
 	source   string
 	path     *field.Path
+	version  string // of the specification; empty where none is written, or there are several
 	problems field.ErrorList
 	warnings []string
 }
@@ -205,7 +206,10 @@ func (r *configReader) identity(root value, list bool) {
 		if list {
 			others = root.exactly("cniVersions")
 		}
-		r.version(*v, others)
+		r.judgeVersion(*v, others)
+		if others == nil {
+			r.version = v.text
+		}
 	}
 	v := root.exactly("name")
 	switch {
@@ -223,23 +227,29 @@ func anyVersion() *regexp.Regexp { return regexp.MustCompile(`^\d+(\.\d+){0,2}$`
 // networkName returns what libcni takes for the name of a network.
 func networkName() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][\w.\-]*$`) }
 
-// version judges the version of the CNI specification. Without one, plugins assume the oldest. Of several, libcni takes
-// the highest that it knows.
-func (r *configReader) version(v value, others *value) {
-	versions := []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
-	if v.text == "" || slices.Contains(versions, v.text) {
+// versions returns those of the CNI specification, in order.
+func versions() []string {
+	return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+}
+
+// judgeVersion judges the version of the CNI specification. Without one, plugins assume the oldest. Of several, libcni
+// takes the highest that it knows.
+func (r *configReader) judgeVersion(v value, others *value) {
+	known := versions()
+	if v.text == "" || slices.Contains(known, v.text) {
 		return
 	}
-	written, err := version.ParseGeneric(v.text)
-	newer := err == nil && written.GreaterThan(version.MustParseGeneric(versions[len(versions)-1]))
+	written, err := version.ParseGeneric(v.text + ".0") // libcni takes a number alone, too
+	newer := err == nil && anyVersion().MatchString(v.text) &&
+		written.GreaterThan(version.MustParseGeneric(known[len(known)-1]))
 	if newer && others != nil && slices.ContainsFunc(others.elements, func(other value) bool {
-		return slices.Contains(versions, other.text)
+		return slices.Contains(known, other.text)
 	}) {
 		r.warn(v, "cniVersion is %q, which no plugin knows yet: it counts for nothing beside cniVersions, "+
 			"and no pod can be attached where Multus does not know those", v.text)
 		return
 	}
-	r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(versions, ", "))
+	r.wrong(v, "cniVersion is %q, which is not a version of CNI: want one of %s", v.text, strings.Join(known, ", "))
 }
 
 // plugin reads one plugin. prefix begins the names of its keys in messages.
@@ -285,7 +295,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.trunk(p, prefix)
 	}
 	r.unchained(p, *kind, prefix, kind.text)
-	r.chained(p, prefix, kind.text)
+	r.chained(p, *kind, prefix, kind.text)
 	r.unknownKeys(v, prefix, kind.text)
 	r.misplaced(v, prefix, kind.text)
 	r.unfit(p, prefix, kind.text)

@@ -55,23 +55,37 @@ func isChained(plugin string) bool {
 // unchained refuses a plugin as the first of a network that fails without the result of one before it.
 func (r *configReader) unchained(v, kind value, prefix, plugin string) {
 	result := v.folded("prevResult")
-	if first := prefix == "" || prefix == "plugins[0]."; first && isChained(plugin) && (result == nil || result.kind == null) {
+	first := prefix == "" || prefix == "plugins[0]."
+	if first && isChained(plugin) && (result == nil || result.kind == null) {
 		r.wrong(kind, "%stype: %s makes no interface: write it behind a plugin that does, as in "+
 			`{"plugins": [{"type": "bridge", ...}, {"type": %q, ...}]}`, prefix, plugin, plugin)
 	}
 }
 
 // chained judges options of those plugins beyond their types.
-func (r *configReader) chained(v value, prefix, plugin string) {
+func (r *configReader) chained(v, kind value, prefix, plugin string) {
 	switch plugin {
 	case "bandwidth":
+		r.atLeast("0.3.0", kind, prefix)
 		r.bandwidth(v, prefix)
+	case "vrf":
+		r.atLeast("0.3.1", kind, prefix)
 	case "portmap":
 		r.portmap(v, prefix)
 		r.word(v, prefix, "backend", plugin, []string{"iptables", "nftables"})
 	case "firewall":
+		r.atLeast("0.4.0", kind, prefix)
 		r.word(v, prefix, "backend", plugin, []string{"iptables", "firewalld"})
 		r.word(v, prefix, "ingressPolicy", plugin, []string{"open", "same-bridge", "isolated"})
+	}
+}
+
+// atLeast refuses a plugin in a configuration of a version of the specification that it never knew.
+func (r *configReader) atLeast(oldest string, kind value, prefix string) {
+	written := slices.Index(versions(), r.version)
+	if written >= 0 && written < slices.Index(versions(), oldest) {
+		r.wrong(kind, "%stype: %s does not know cniVersion %s: write %s or a higher one",
+			prefix, kind.text, r.version, oldest)
 	}
 }
 

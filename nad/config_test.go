@@ -106,6 +106,7 @@ func TestConfigsThatArePointedAt(t *testing.T) {
 		"a type that is a path":                  {`{"type": "../sh"}`, []string{"want the name of a plugin, not a path"}},
 		"a version of one plugin beside others":  {`{"cniVersion": "1.2.0", "cniVersions": ["1.0.0"], "type": "a"}`, []string{`cniVersion is "1.2.0", which is not a version of CNI`}},
 		"a version beside none that is known":    {`{"cniVersion": "1.2.0", "cniVersions": ["1.3.0"], "plugins": [{"type": "a"}]}`, []string{`cniVersion is "1.2.0", which is not a version of CNI`}},
+		"a version in words beside others":       {`{"cniVersion": "1.2.0-rc", "cniVersions": ["1.0.0"], "plugins": [{"type": "a"}]}`, []string{`cniVersion is "1.2.0-rc", which is not a version of CNI`}},
 		"a version that never was beside others": {`{"cniVersion": "0.3.2", "cniVersions": ["0.3.1"], "plugins": [{"type": "a"}]}`, []string{`cniVersion is "0.3.2", which is not a version of CNI`}},
 		"a version that does not exist":          {`{"cniVersion": "0.3.2", "type": "a"}`, []string{`line 1, column 16: cniVersion is "0.3.2", which is not a version of CNI: want one of 0.1.0,`}},
 		"a version that is a number":             {`{"cniVersion": 1, "type": "a"}`, []string{"cniVersion: want a string"}},
@@ -253,6 +254,14 @@ func TestNetworksThatTakeAddresses(t *testing.T) {
 			}, nil)
 			assert.Equal(t, takes, d.TakesMAC())
 		})
+	}
+}
+
+func TestProblemsAreToldInTheOrderOfTheText(t *testing.T) {
+	_, problems := ParseConfig(bridgeConfig(`, "vlan": "5", "mtu": "9000", "bridge": 5`))
+	require.Len(t, problems, 3)
+	for i, option := range []string{"vlan", "mtu", "bridge"} {
+		assert.Contains(t, problems[i].Error(), option+": want")
 	}
 }
 
