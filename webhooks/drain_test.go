@@ -110,8 +110,10 @@ func TestDrainLetsRequestsUnderWayBeAnswered(t *testing.T) {
 	var d Drain
 	s := serveDrained(t, &d)
 	answered := make(chan error, 1)
+	var closed bool
 	go func() {
-		_, err := s.post(t.Context(), "under way")
+		var err error
+		closed, err = s.post(t.Context(), "under way")
 		answered <- err
 	}()
 	<-s.began
@@ -120,6 +122,7 @@ func TestDrainLetsRequestsUnderWayBeAnswered(t *testing.T) {
 	close(s.mayAnswer)
 
 	require.NoError(t, <-answered)
+	assert.True(t, closed, "another request would be sent over the connection")
 }
 
 func TestDrainClosesConnectionsThatAreOld(t *testing.T) {
@@ -216,21 +219,148 @@ func (l pipeListener) Close() error {
 // Addr implements net.Listener.
 func (pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
-// dialPipe returns a connection to a server of a handler.
-func dialPipe(t *testing.T, handler http.HandlerFunc) net.Conn {
+// servePipes returns a server of a handler, and what connects to it.
+func servePipes(t *testing.T, handler http.HandlerFunc, d *Drain) (server *http.Server, dial func() net.Conn) {
 	listener := pipeListener{accepted: make(chan net.Conn), closed: make(chan struct{})}
-	server := NewServer(handler, &Drain{})
+	server = NewServer(handler, d)
 	go func() { _ = server.Serve(listener) }() // until it is closed
 	t.Cleanup(func() { _ = server.Close() })
-	client, accepted := net.Pipe()
-	t.Cleanup(func() { _ = client.Close() })
-	listener.accepted <- accepted
-	return client
+	return server, func() net.Conn {
+		client, accepted := net.Pipe()
+		t.Cleanup(func() { _ = client.Close() })
+		listener.accepted <- accepted
+		return client
+	}
+}
+
+// dialPipe returns a connection to a server of a handler.
+func dialPipe(t *testing.T, handler http.HandlerFunc) net.Conn {
+	_, dial := servePipes(t, handler, &Drain{})
+	return dial()
+}
+
+// kept is how long the API server keeps a connection that it does not use. atMost is longer.
+const kept, atMost = 90 * time.Second, 100 * time.Second
+
+func TestAReplicaEndsOnceTheAPIServerHasClosedWhatItDoesNotUse(t *testing.T) {
+	const delay = 5 * time.Second
+	for name, c := range map[string]struct {
+		connections int
+		act         func(*testing.T, []net.Conn) // from when the drain began
+		after       time.Duration
+		left        int
+	}{
+		"nobody is connected": {after: delay},
+		"all are closed within the delay": {connections: 2, after: delay, act: func(t *testing.T, all []net.Conn) {
+			closeAll(t, all)
+		}},
+		"all are closed as they are not used": {connections: 2, after: kept, act: func(t *testing.T, all []net.Conn) {
+			<-time.After(kept)
+			closeAll(t, all)
+		}},
+		"one is used late, the last time": {connections: 2, after: kept, act: func(t *testing.T, all []net.Conn) {
+			<-time.After(delay + time.Second)
+			closeAll(t, all[:1])
+			<-time.After(kept - delay - time.Second)
+			assert.True(t, ask(t, all[1]).Close)
+		}},
+		"one is kept": {connections: 2, after: atMost, left: 1, act: func(t *testing.T, all []net.Conn) {
+			closeAll(t, all[:1])
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &Drain{}
+				_, dial := servePipes(t, func(http.ResponseWriter, *http.Request) {}, d)
+				var all []net.Conn
+				for i := range c.connections {
+					all = append(all, dial())
+					if i > 0 {
+						assert.False(t, ask(t, all[i]).Close)
+					}
+				}
+				if c.act != nil {
+					go c.act(t, all)
+				}
+				began := time.Now()
+				assert.Equal(t, c.left, d.End(delay, atMost))
+				assert.InDelta(t, c.after, time.Since(began), float64(time.Second))
+			})
+		})
+	}
+}
+
+func closeAll(t *testing.T, connections []net.Conn) {
+	for _, c := range connections {
+		assert.NoError(t, c.Close())
+	}
+}
+
+// ask sends a request over a connection.
+func ask(t *testing.T, c net.Conn) *http.Response {
+	_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: bridgehead\r\nContent-Length: 0\r\n\r\n")
+	assert.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if !assert.NoError(t, err) {
+		return &http.Response{}
+	}
+	return response
+}
+
+func TestNoRequestIsLostWhenAReplicaEndsWhoseConnectionsArePartlyIdle(t *testing.T) {
+	const delay, routed = 5 * time.Second, 2 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		var answered [2]atomic.Int64
+		var ended atomic.Bool
+		d := &Drain{}
+		handler := func(replica int) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				answered[replica].Add(1)
+				<-time.After(10 * time.Millisecond)
+				_, _ = io.Copy(w, r.Body)
+			}
+		}
+		old, toOld := servePipes(t, handler(0), d)
+		_, toNew := servePipes(t, handler(1), &Drain{})
+		transport := &http.Transport{
+			MaxIdleConnsPerHost: 100, IdleConnTimeout: kept,
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				if ended.Load() {
+					return toNew(), nil
+				}
+				return toOld(), nil
+			},
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		client := &drained{Server: &httptest.Server{URL: "http://bridgehead"}, client: &http.Client{Transport: transport}}
+		burst := func(n int) {
+			var all sync.WaitGroup
+			for i := range n {
+				all.Go(func() {
+					_, err := client.post(t.Context(), fmt.Sprint(i))
+					assert.NoError(t, err)
+				})
+			}
+			all.Wait()
+		}
+		burst(30)
+		time.AfterFunc(routed, func() { ended.Store(true) })
+		closed := make(chan error, 1)
+		go func() {
+			assert.Zero(t, d.End(delay, atMost))
+			closed <- old.Shutdown(t.Context())
+		}()
+		for second := range 120 {
+			burst(1 + second*second%17)
+			<-time.After(time.Second)
+		}
+		require.NoError(t, <-closed)
+		assert.Greater(t, answered[0].Load(), int64(30), "the old replica answered while it ended")
+		assert.NotZero(t, answered[1].Load())
+	})
 }
 
 func TestTheServerDoesNotCloseWhatTheAPIServerMayStillUse(t *testing.T) {
-	// As long as the API server keeps a connection that it does not use.
-	const kept = 90 * time.Second
 	for name, used := range map[string]bool{"that was used": true, "that was dialled and never used": false} {
 		t.Run("a connection "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -39,8 +39,8 @@ const (
 )
 
 // election runs a controller while this replica holds a lease. Losing the lease ends the controller and nothing else:
-// webhooks are served all the same, and the replica stands for election again. leads reports whether the lease is still
-// held.
+// webhooks are served all the same, and the replica stands for election again. A replica that is told to end leaves the
+// controller to another one at once. leads reports whether the lease is still held.
 func (r *replica) election(lease string, lead func(ctx context.Context, leads func() error)) (everywhere, error) {
 	clients, err := kubernetes.NewForConfig(r.config)
 	if err != nil {
@@ -51,7 +51,20 @@ func (r *replica) election(lease string, lead func(ctx context.Context, leads fu
 	if err != nil {
 		return nil, fmt.Errorf("set up election: %w", err)
 	}
-	return func(ctx context.Context) error { return elect(ctx, lease, lock, r.log, lead) }, nil
+	return func(ctx context.Context) error { return elect(until(ctx, r.ending), lease, lock, r.log, lead) }, nil
+}
+
+// until returns a context that is done when ctx is, or when the channel is closed.
+func until(ctx context.Context, ended <-chan struct{}) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx
 }
 
 // elect stands for election until ctx is done, and leads whenever it is elected. It stands again only when lead has

@@ -58,3 +58,12 @@ func TestAControllerHasEndedWhenItBeginsAgain(t *testing.T) {
 		assert.Zero(t, running.Load())
 	})
 }
+
+func TestAControllerIsLeftToOthersWhenTheReplicaIsToldToEnd(t *testing.T) {
+	ending := make(chan struct{})
+	ctx := until(t.Context(), ending)
+	require.NoError(t, ctx.Err())
+	close(ending)
+	<-ctx.Done()
+	require.NoError(t, t.Context().Err())
+}

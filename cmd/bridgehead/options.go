@@ -14,6 +14,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/janitor"
 	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 	"github.com/bridgehead-dev/bridgehead/nad"
+	"github.com/bridgehead-dev/bridgehead/webhooks"
 )
 
 // Options are what the command line says.
@@ -32,8 +33,9 @@ type Options struct {
 	MetricsSecure bool
 	// CA is who keeps the CA of the webhooks.
 	CA string
-	// DrainDelay is how long to go on serving after SIGTERM.
-	DrainDelay time.Duration
+	// DrainDelay is how long to go on serving after SIGTERM, at least. DrainTimeout is how long at most, for clients to
+	// close the connections that they do not use.
+	DrainDelay, DrainTimeout time.Duration
 	// ConnectionMaxAge is how old a connection of the API server may become.
 	ConnectionMaxAge time.Duration
 	// PodNamespaces selects the namespaces whose pods are given addresses, as the webhook of pods in force does: those
@@ -65,6 +67,7 @@ func defaultOptions(namespace, pod string) Options {
 		MetricsSecure:    true,
 		CA:               string(certs.BuiltIn),
 		DrainDelay:       5 * time.Second,
+		DrainTimeout:     webhooks.DrainTimeout,
 		ConnectionMaxAge: time.Minute,
 		PodNamespaces:    janitor.OptedIn().String(),
 		MultusNamespace:  "kube-system",
@@ -103,9 +106,10 @@ Usage:
 Flags:
 %s
 GET /readyz on the probe address tells what a replica still waits for.
-On SIGTERM a replica reports not ready, goes on serving for --drain-delay while
-it closes connections with their next answer, gives back the addresses it had
-reserved, and exits.
+On SIGTERM a replica reports not ready, leaves its controllers to another one,
+goes on serving until the API server has closed its connections or sent the last
+request over them, for --drain-delay at least and --drain-timeout at most, gives
+back the addresses it had reserved, and exits.
 `, flags.FlagUsages())
 	}
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig `file`; not needed inside a cluster")
@@ -118,6 +122,7 @@ reserved, and exits.
 		"serve metrics over TLS, with the webhooks' certificate, to clients that may get /metrics")
 	flags.StringVar(&o.CA, "ca", o.CA, "who manages the webhooks' CA in the Secret bridgehead-ca: built-in (the replicas do) or cert-manager (whose cainjector then manages the caBundles)")
 	flags.DurationVar(&o.DrainDelay, "drain-delay", o.DrainDelay, "how long to keep serving after SIGTERM, until no more requests are routed to this replica")
+	flags.DurationVar(&o.DrainTimeout, "drain-timeout", o.DrainTimeout, "how long to keep serving after SIGTERM at most, while the API server keeps connections that it does not use: closing one may lose a request")
 	flags.DurationVar(&o.ConnectionMaxAge, "connection-max-age", o.ConnectionMaxAge, "maximum age of a connection before it is closed after an answer, so that replicas share the load; 0 for no limit")
 	flags.StringVar(&o.PodNamespaces, "pod-namespaces", o.PodNamespaces, "label `selector` of the namespaces whose pods are assigned addresses, as in the webhook mutatepods.kubemacpool.io: the addresses that pods have there are taken")
 	flags.StringVar(&o.MultusNamespace, "multus-namespace", o.MultusNamespace, "`namespace` of Multus, used for default networks that a pod names without a namespace")

@@ -51,6 +51,8 @@ type replica struct {
 	events   events.EventRecorder
 	// podNamespaces are those of Options, parsed.
 	podNamespaces labels.Selector
+	// ending is closed when the replica is told to end. It goes on serving for a while.
+	ending <-chan struct{}
 	// neighbours are looked for before anything is done that others do as well.
 	neighbours *arming.Watch
 	janitor    atomic.Pointer[janitor.Janitor] // nil while another replica's is at work

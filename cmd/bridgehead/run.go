@@ -75,15 +75,15 @@ func run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	r.podNamespaces = podNamespaces
+	r.podNamespaces, r.ending = podNamespaces, ctx.Done()
 	if err := errors.Join(r.register(mgr), r.registerMetrics()); err != nil {
 		return err
 	}
 	go func() {
 		<-ctx.Done()
-		log.Info("Draining", "for", o.DrainDelay.String())
-		r.drain.Begin()
-		time.AfterFunc(o.DrainDelay, stop)
+		log.Info("Draining", "for", o.DrainDelay.String(), "atMost", o.DrainTimeout.String())
+		log.Info("Drained", "connectionsLeft", r.drain.End(o.DrainDelay, o.DrainTimeout))
+		stop()
 	}()
 	log.Info("Starting", "replica", r.identity, "namespace", o.Namespace)
 	return mgr.Start(serving)

@@ -3,10 +3,14 @@
 package main
 
 import (
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
 )
 
 func TestFlagsThatMakeNoSenseAreRefusedBeforeAnythingIsDone(t *testing.T) {
@@ -37,4 +41,17 @@ func TestTheEnvironmentNamesAReplica(t *testing.T) {
 	assert.Equal(t, "replica-2", options.Pod, "a flag has the last word")
 	assert.Equal(t, "bridgehead-system", defaultOptions("", "").Namespace)
 	assert.NotEmpty(t, defaultOptions("", "").Pod)
+}
+
+func TestThePodIsGivenTheTimeThatAReplicaTakesToEnd(t *testing.T) {
+	text, err := os.ReadFile("../../manifests/base/deployment.yaml")
+	require.NoError(t, err)
+	var deployment appsv1.Deployment
+	require.NoError(t, yaml.Unmarshal(text, &deployment))
+	pod := deployment.Spec.Template.Spec
+	require.NotNil(t, pod.TerminationGracePeriodSeconds)
+	options := defaultOptions("", "")
+	require.NoError(t, options.parse(pod.Containers[0].Args))
+	given := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second
+	assert.GreaterOrEqual(t, given, options.DrainTimeout+closeTimeout+10*time.Second)
 }

@@ -24,7 +24,8 @@ type Release struct {
 // This returns what is in the repository.
 func This() (Release, error) {
 	root, err := Root()
-	return Release{Root: root, Flags: []string{"--metrics-secure=false"}}, err
+	// A replica that ends does not wait for what the API server keeps any longer: tests would.
+	return Release{Root: root, Flags: []string{"--metrics-secure=false", "--drain-timeout=10s"}}, err
 }
 
 func (o Options) release() (Release, error) {
