@@ -35,7 +35,6 @@ func (r *replica) probes() everywhere {
 
 func (r *replica) readyz() http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
-		_, leased := r.lease.Replica()
 		var waiting []string
 		for _, check := range []struct {
 			ok  bool
@@ -46,14 +45,15 @@ func (r *replica) readyz() http.HandlerFunc {
 			{r.sources.Bridges.Ready(), "the bridges of nodes and policies are being read"},
 			{r.nodes.Ready(), "the addresses of nodes, which no pool lends, are being read"},
 			{r.claims.Ready(), "the key in Secret " + webhooks.ClaimSecretName + " is not read yet"},
-			{leased, "the Lease of this replica is not renewed"},
 			{!r.drain.Draining(), "this replica is shutting down"},
 		} {
 			if !check.ok {
 				waiting = append(waiting, check.not)
 			}
 		}
-		for _, check := range []error{r.source.Check(), r.gate.Check(), r.neighbours.Check(request.Context())} {
+		for _, check := range []error{
+			r.lease.Check(), r.source.Check(), r.gate.Check(), r.neighbours.Check(request.Context()),
+		} {
 			if check != nil {
 				waiting = append(waiting, check.Error())
 			}

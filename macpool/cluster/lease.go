@@ -31,6 +31,8 @@ const (
 	renewalsPerLease = 5
 	// retryInterval is how soon after a renewal that failed the next one begins.
 	retryInterval = time.Second
+	// patience is for how long a replica that does not renew its Lease is asked all the same.
+	patience = time.Minute
 )
 
 // A Lease is the right to lend that a replica keeps by renewing a Lease. The right ends LeaseDuration after the
@@ -65,9 +67,26 @@ func (t *Lease) Replica() (string, bool) {
 
 // lapsedLocked reports whether the Lease has not been renewed in time, by the monotonic clock or by the wall clock,
 // whichever ran further: either may stand still while a machine sleeps.
-func (t *Lease) lapsedLocked() bool {
+func (t *Lease) lapsedLocked() bool { return t.silentLocked() >= LeaseDuration }
+
+func (t *Lease) silentLocked() time.Duration {
 	now := t.Clock.Now()
-	return max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0))) >= LeaseDuration
+	return max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0)))
+}
+
+// Check returns why others are to be asked instead of this replica, or nil. That its Lease has lapsed is a reason only
+// after a while: where the API server is slow or away, or refuses such writes, no replica has one, and all of them
+// would be taken out of the Service. What needs no address is answered without, and what does is told to try again.
+func (t *Lease) Check() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.written == nil:
+		return errors.New("the Lease of this replica is not written yet")
+	case t.silentLocked() >= patience:
+		return errors.New("the Lease of this replica is not renewed")
+	}
+	return nil
 }
 
 // ErrRewound says that the store is older than it was: etcd was restored. Nothing that a process remembers of it is

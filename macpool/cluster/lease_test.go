@@ -86,6 +86,25 @@ func TestLeaseStories(t *testing.T) {
 			assert.True(w.t, ok)
 			assert.Equal(w.t, w.leases()[0].Name, name)
 		},
+		"a replica is asked while all are without a Lease for a while, and not for longer": func(w *world) {
+			w.lost.Store(true)
+			l, stop := w.lease()
+			defer stop()
+			require.ErrorContains(w.t, l.Check(), "not written yet")
+			w.lost.Store(false)
+			w.pass(retryInterval)
+			require.NoError(w.t, l.Check())
+			w.lost.Store(true)
+			w.pass(patience - LeaseDuration/renewalsPerLease)
+			_, ok := l.Replica()
+			assert.False(w.t, ok, "it lends nothing")
+			assert.NoError(w.t, l.Check())
+			w.pass(LeaseDuration)
+			require.ErrorContains(w.t, l.Check(), "not renewed")
+			w.lost.Store(false)
+			w.pass(retryInterval)
+			assert.NoError(w.t, l.Check())
+		},
 		"a replica that has no Lease yet lends nothing": func(w *world) {
 			w.lost.Store(true)
 			l, stop := w.lease()
