@@ -25,14 +25,14 @@ type backdating struct {
 }
 
 // Sign implements cert-manager's Authority. It is asked again and again while it fails, so that a CA that cannot sign
-// is replaced here as soon as somebody wrote it.
+// is replaced here as soon as somebody wrote it. One that is only old signs while it cannot be replaced.
 func (b backdating) Sign(template *x509.Certificate) (*x509.Certificate, error) {
 	clients, err := kubernetes.NewForConfig(b.RESTConfig)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
 	ca, err := b.keep(context.Background(), clients, time.Now())
-	if err != nil {
+	if ca.Leaf == nil {
 		return nil, err
 	}
 	signed, err := b.DynamicAuthority.Sign(template)

@@ -47,7 +47,8 @@ func (b backdating) Run(ctx context.Context) error {
 }
 
 // keep returns the CA in the Secret. Where there is none, or one that cannot sign or will soon be replaced for its age,
-// another one is written; then, or if another replica was first, it fails with ErrCertificateNotAvailable.
+// another one is written; then, or if another replica was first, it fails with ErrCertificateNotAvailable. If it cannot
+// be written, one that can sign is returned beside the error.
 func (b backdating) keep(ctx context.Context, clients kubernetes.Interface, now time.Time) (tls.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
@@ -58,8 +59,8 @@ func (b backdating) keep(ctx context.Context, clients kubernetes.Interface, now 
 		return tls.Certificate{}, fmt.Errorf("read the CA: %w", err)
 	}
 	because := errNoCA
+	var ca tls.Certificate
 	if !missing {
-		var ca tls.Certificate
 		if ca, because = pairIn(secret, now); because == nil {
 			because = aged(ca.Leaf, now)
 		}
@@ -71,7 +72,7 @@ func (b backdating) keep(ctx context.Context, clients kubernetes.Interface, now 
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err): // another replica was first
 	case err != nil:
-		return tls.Certificate{}, fmt.Errorf("write a CA, as %w: %w", because, err)
+		return ca, fmt.Errorf("write a CA, as %w: %w", because, err)
 	default:
 		ctrllog.FromContext(ctx).Info("Wrote a CA", "because", because.Error())
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"testing"
 	"time"
 
@@ -90,6 +91,23 @@ func TestACAThatCannotSignIsReplaced(t *testing.T) {
 			require.NoError(t, k.at(now))
 		})
 	}
+}
+
+// Else no replica could start while something refuses to have the Secret written, for a CA that is good for months yet.
+func TestACAThatIsOldSignsWhileItCannotBeReplaced(t *testing.T) {
+	k, now := newKeptCA(t), time.Now()
+	require.ErrorIs(t, k.at(now), authority.ErrCertificateNotAvailable)
+	old, err := pairIn(k.secret(), now)
+	require.NoError(t, err)
+	refused := apierrors.NewInternalError(errors.New("failed calling webhook"))
+	k.clients.PrependReactor("update", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, refused
+	})
+	ca, err := k.keep(t.Context(), k.clients, now.Add(caLife*61/100))
+	require.ErrorIs(t, err, refused)
+	require.NotNil(t, ca.Leaf)
+	assert.True(t, ca.Leaf.Equal(old.Leaf))
+	assert.NotNil(t, ca.PrivateKey)
 }
 
 func TestAReplicaThatIsSecondToWriteTheCAHasNotFailed(t *testing.T) {
