@@ -77,6 +77,7 @@ type Janitor struct {
 	imported  atomic.Bool
 	watched   sync.Map // the kinds of KubeVirt that were watched once: they are installed
 	unwritten tally
+	launchers Launchers
 	queue     workqueue.TypedRateLimitingInterface[subject]
 	monitor   leaseMonitor
 	empty     map[macpool.Prefix]string // blocks found empty by the last sweep, with their versions
@@ -84,7 +85,9 @@ type Janitor struct {
 
 // cached and live read what objects have, from the cache and past it.
 func (j *Janitor) cached() Objects { return Objects{Reader: j.VMs, Cached: true, TakesMAC: j.TakesMAC} }
-func (j *Janitor) live() Objects   { return Objects{Reader: j.Client, TakesMAC: j.TakesMAC} }
+func (j *Janitor) live() Objects {
+	return Objects{Reader: j.Client, TakesMAC: j.TakesMAC, Launchers: &j.launchers}
+}
 
 // Imported reports whether this janitor has imported every address in use.
 func (j *Janitor) Imported() bool { return j.imported.Load() }

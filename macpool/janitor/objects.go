@@ -31,6 +31,8 @@ type Objects struct {
 	Cached bool
 	// TakesMAC reports whether an interface of a pod has an address that can be given; nil says so of all.
 	TakesMAC func(nad.Interface) bool
+	// Launchers, if set, are what pods of VMs had a moment ago.
+	Launchers *Launchers
 }
 
 var _ ledger.ObjectReader = Objects{}
@@ -183,7 +185,8 @@ func mayHold() fields.Selector {
 }
 
 // addressesOfVM returns what a VM and its instance, or an instance without a VM, have now; with an error, what could be
-// read of it.
+// read of it. Where the instance is gone and its pod is not, both have what the pod has. The cache has no pods of VMs:
+// by what they have nothing is taken in, it only stays.
 func (c Objects) addressesOfVM(
 	ctx context.Context, key types.NamespacedName,
 ) (map[macpool.Object]map[macpool.MAC]string, error) {
@@ -203,6 +206,16 @@ func (c Objects) addressesOfVM(
 		add(found, i.holder(), i.addresses(c.TakesMAC))
 	case !isGone(errVMI) && !c.leaves(errVMI):
 		return found, fmt.Errorf("get VirtualMachineInstance %s: %w", key, errVMI)
+	case !c.Cached:
+		left, err := c.Launchers.of(ctx, c, key)
+		if err != nil {
+			return found, err
+		}
+		for _, o := range (subject{key: key}).holders() {
+			if len(left) > 0 {
+				add(found, o, left)
+			}
+		}
 	}
 	return found, nil
 }
