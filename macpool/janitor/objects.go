@@ -212,9 +212,7 @@ func (c Objects) addressesOfVM(
 			return found, err
 		}
 		for _, o := range (subject{key: key}).holders() {
-			if len(left) > 0 {
-				add(found, o, left)
-			}
+			add(found, o, left)
 		}
 	}
 	return found, nil

@@ -86,17 +86,22 @@ func TestWhoAsksAnExhaustedPoolWaitsForWhatIsGivenUp(t *testing.T) {
 	})
 }
 
+// fill has VMs, vm0 and so on, that were given all addresses of a pool of a size, long ago.
+func (w *world) fill(size int) {
+	for i := range size {
+		vm := fmt.Sprint("vm", i)
+		_, err := w.assign("r1", vm, anyFor("net")...)
+		require.NoError(w.t, err)
+		w.has(vm, true)
+	}
+	w.pass(2 * MaxAdmission)
+}
+
 func TestAPoolIsNotExhaustedOnWhatACacheSays(t *testing.T) {
 	for _, size := range []int{1, 3, 300} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			in(t, size, []string{"r1", "r2"}, func(t *testing.T, w *world) {
-				for i := range size {
-					vm := fmt.Sprint("vm", i)
-					_, err := w.assign("r1", vm, anyFor("net")...)
-					require.NoError(t, err)
-					w.has(vm, true)
-				}
-				w.pass(2 * MaxAdmission)
+				w.fill(size)
 				w.stall("r2")
 				w.free("r1", "vm0")
 				_, err := w.assign("r2", "vma", anyFor("net")...)
@@ -259,13 +264,7 @@ func TestNobodyIsRefusedForWhatWasSeenBeforeTheyAsked(t *testing.T) {
 func TestALargePoolIsExhaustedForGoodOnlyOnceAllItsHoldersWereSeen(t *testing.T) {
 	const size = 3*maxOldLooks + 1
 	in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
-		for i := range size {
-			vm := fmt.Sprint("vm", i)
-			_, err := w.assign("r1", vm, anyFor("net")...)
-			require.NoError(t, err)
-			w.has(vm, true)
-		}
-		w.pass(2 * MaxAdmission)
+		w.fill(size)
 		ask := func(name string) *macpool.ExhaustedError {
 			w.looks = 0
 			_, err := w.assign("r1", name, anyFor("net")...)
