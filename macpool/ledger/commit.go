@@ -45,6 +45,8 @@ type change struct {
 	soon bool
 	// once is true for lazy changes that are not tried again.
 	once bool
+	// alone is true for lazy changes that no company is worth waiting for. They wait only after a write that failed.
+	alone bool
 	// done is called once, with the block as written, or with the error of apply or of the write.
 	done func(*macpool.Block, error)
 }
@@ -71,7 +73,7 @@ func (c *committer) add(ctx context.Context, ch change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(c.queue, ch)
-	if !ch.lazy || len(c.queue) >= fullBatch {
+	if !ch.lazy || ch.alone || len(c.queue) >= fullBatch {
 		c.hurryLocked()
 	}
 	if !c.running {

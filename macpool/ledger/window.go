@@ -169,7 +169,8 @@ func (l *Ledger) reserve(w *window, prefix macpool.Prefix, allowance int) error 
 	}
 	w.cursor = prefix
 	l.writer.enqueue(prefix, change{
-		lazy: len(w.queue) == 0, soon: true, once: true,
+		// At the rate at which whole blocks are lent, the rest of the window lasts little longer than the write.
+		lazy: len(w.queue) == 0, soon: true, once: true, alone: l.wantedLocked(w, allowance) >= maxWindow,
 		apply: func(b *macpool.Block) error {
 			got = l.take(b, w, allowance, got)
 			if len(got) == 0 {

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -79,4 +80,38 @@ func TestWritesForVMsThatComeFast(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A slowStore takes its time for each write, as a busy API server does.
+type slowStore struct {
+	*MemoryStore
+	takes time.Duration
+}
+
+func (s slowStore) Put(ctx context.Context, b *macpool.Block) (*macpool.Block, error) {
+	<-time.After(s.takes)
+	return s.MemoryStore.Put(ctx, b)
+}
+
+func TestNobodyWaitsForTheNextBlockWhileVMsComeFast(t *testing.T) {
+	in(t, 1<<24, []string{"r1"}, func(t *testing.T, w *world) {
+		l := New(t.Context(), Options{
+			Store: slowStore{w.store, 200 * time.Millisecond}, Lease: w.leases["r1"], Objects: w, Clock: clock.RealClock{},
+		})
+		w.ledgers["r1"] = l
+		tell := w.watches()
+		w.store.Watch = func(b *macpool.Block) { tell(func(l *Ledger) { l.Observe(b.Clone()) }) }
+		const early, vms, aSecond = 512, 1536, 256
+		var waited time.Duration
+		for i := range early + vms {
+			asked := time.Now()
+			_, err := w.assign("r1", fmt.Sprint("vm", i), anyFor("a", "b")...)
+			require.NoError(t, err)
+			if i >= early { // windows are as large as they get
+				waited += time.Since(asked)
+			}
+			w.pass(time.Second / aSecond)
+		}
+		assert.Zero(t, waited, "half a block lasts a quarter of a second")
+	})
 }
