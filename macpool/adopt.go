@@ -39,15 +39,29 @@ func (b *Block) Adopt(m MAC, to Holder, now time.Time) {
 	b.Set(m, e)
 }
 
-// maxGenerated is how much of a generateName the API server makes a name of: the first 58 bytes, before five that are
-// random (k8s.io/apiserver/pkg/storage/names).
-const maxGenerated = 58
+const (
+	// maxGenerated is how much of a generateName the API server makes a name of: the first 58 bytes, before as many random
+	// characters as randomLength, which are among those of randomOf (k8s.io/apiserver/pkg/storage/names).
+	maxGenerated = 58
+	randomLength = 5
+	randomOf     = "bcdfghjklmnpqrstvwxz2456789"
+)
 
 // Becomes reports whether an object created by generateName may be the named one, now that it has its name.
 func (o Object) Becomes(named Object) bool {
 	return o.Name == "" && o.GenerateName != "" && o.Kind == named.Kind && o.Namespace == named.Namespace &&
-		strings.HasPrefix(named.Name, o.GenerateName[:min(len(o.GenerateName), maxGenerated)])
+		strings.HasPrefix(named.Name, begin(o.GenerateName))
 }
+
+// NameIsGenerated reports whether the API server made the name of an object with this generateName: no other object has
+// it again. The controller of StatefulSets sets both, and makes the next pod by the same name.
+func NameIsGenerated(name, generateName string) bool {
+	random, ok := strings.CutPrefix(name, begin(generateName))
+	return ok && generateName != "" && len(random) == randomLength && strings.Trim(random, randomOf) == ""
+}
+
+// begin returns what the names begin with that the API server makes of a generateName.
+func begin(generateName string) string { return generateName[:min(len(generateName), maxGenerated)] }
 
 // EndReservations ends the reservations of a replica that is dead: its addresses go to those who have them, the others
 // become free. Those that are not in has were not looked for, and stay.

@@ -139,3 +139,24 @@ func TestARowWhoseAddressWasEditedIsToldFromOthers(t *testing.T) {
 		})
 	}
 }
+
+func TestWhetherTheAPIServerMadeAName(t *testing.T) {
+	long := strings.Repeat("a", maxGenerated)
+	for name, c := range map[string]struct {
+		generateName string
+		want         bool
+	}{
+		"job-x2b4c":            {"job-", true},
+		long + "x2b4c":         {long + "-0-", true},
+		"web-0":                {"web-", false}, // StatefulSets
+		"web-10000":            {"web-", false},
+		"job-x2b4c7":           {"job-", false},
+		"other-x2b4c":          {"job-", false},
+		"x2b4c":                {"", false},
+		"":                     {"job-", false},
+		"job-":                 {"job-", false},
+		long + "-0-" + "x2b4c": {long + "-0-", false},
+	} {
+		assert.Equal(t, c.want, NameIsGenerated(name, c.generateName), "%s of %s", name, c.generateName)
+	}
+}

@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,8 +45,8 @@ func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
 			w.optIn()
 			w.startJanitor()
 			w.start("r2")
-			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-x"})
-			pod := newPod("job-x", "Running", mac(1))
+			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-xxxxx"})
+			pod := newPod("job-xxxxx", "Running", mac(1))
 			if tc.generated {
 				o = macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
 				pod.SetGenerateName("job-")
@@ -54,8 +55,8 @@ func TestWhatAPodHadThatEndedSoonAfterItsStart(t *testing.T) {
 			require.NoError(w.t, err)
 			w.create(pod)
 			w.pass(2 * debounce)
-			require.Equal(w.t, "Pod default/job-x", w.holderOf(mac(1)))
-			ended := newPod("job-x", tc.phase, tc.has)
+			require.Equal(w.t, "Pod default/job-xxxxx", w.holderOf(mac(1)))
+			ended := newPod("job-xxxxx", tc.phase, tc.has)
 			ended.SetGenerateName(pod.GetGenerateName())
 			w.put(ended)
 			err = w.createNext(mac(1))
@@ -95,7 +96,7 @@ func TestWhatAPodHadThatEndedBeforeTheJanitorSawIt(t *testing.T) {
 			o := macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
 			_, err := w.assign("r1", o, mac(1))
 			require.NoError(w.t, err)
-			ended := newPod("job-x", tc.phase, tc.has)
+			ended := newPod("job-xxxxx", tc.phase, tc.has)
 			ended.SetGenerateName("job-")
 			ended.SetAnnotations(map[string]string{
 				nad.NetworksAnnotation: ended.GetAnnotations()[nad.NetworksAnnotation], macpool.ClaimAnnotation: tc.claim,
@@ -134,14 +135,14 @@ func TestWhatAPodHadThatEndedIsLentThoughThePoolIsFull(t *testing.T) {
 			w.optIn()
 			w.startJanitor()
 			w.start("r2")
-			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-x"})
+			o := podObject(client.ObjectKey{Namespace: "default", Name: "job-xxxxx"})
 			if tc.generated {
 				o = macpool.Object{Kind: macpool.KindPod, Namespace: "default", GenerateName: "job-", Claim: "a"}
 			}
 			_, err := w.assign("r1", o, macpool.MAC{})
 			require.NoError(w.t, err)
 			for _, phase := range []string{"Running", tc.phase} {
-				pod := newPod("job-x", phase, mac(1))
+				pod := newPod("job-xxxxx", phase, mac(1))
 				if tc.generated {
 					pod.SetGenerateName("job-")
 				}
@@ -158,4 +159,34 @@ func TestWhatAPodHadThatEndedIsLentThoughThePoolIsFull(t *testing.T) {
 			assert.True(w.t, exhausted.Passing())
 		})
 	}
+}
+
+// The controller of StatefulSets sets generateName as well as the name, and makes a pod anew once it has failed.
+func TestAPodOfAStatefulSetThatIsMadeAnewKeepsItsAddress(t *testing.T) {
+	told(t, "which the kubelet rejected", func(w *world) {
+		w.optIn()
+		w.startJanitor()
+		w.start("r2")
+		o := podObject(client.ObjectKey{Namespace: "default", Name: "web-0"})
+		create := func(phase string) macpool.MAC {
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			pod := newPod("web-0", phase, m)
+			pod.SetGenerateName("web-")
+			w.put(pod)
+			return m
+		}
+		m := create("Pending")
+		w.pass(time.Second)
+		failed := newPod("web-0", "Failed", m)
+		failed.SetGenerateName("web-")
+		w.put(failed)
+		w.pass(20 * time.Millisecond)
+		w.remove(podKind(), "web-0")
+		require.Equal(w.t, m, create("Pending"))
+		w.pass(time.Second)
+		assert.Equal(w.t, "Pod default/web-0", w.holderOf(m))
+		_, err := w.assign("r2", vmNamed("vmb"), m)
+		require.Error(w.t, err)
+	})
 }

@@ -77,7 +77,7 @@ func (c Objects) Ended(ctx context.Context, o macpool.Object, m macpool.MAC) (bo
 			for i := range pods.Items {
 				p := &pods.Items[i]
 				_, had := attachedAddresses(p, c.TakesMAC)[m]
-				found = found || had && (o.Name != "" && p.GenerateName != "" || o.Made(p.Annotations))
+				found = found || had && (macpool.NameIsGenerated(o.Name, p.GenerateName) || o.Made(p.Annotations))
 			}
 		})
 		if err != nil {
