@@ -91,6 +91,21 @@ func TestFreeingStories(t *testing.T) {
 			w.pass(grown)
 			assert.Equal(w.t, "VirtualMachineInstance default/vma", w.holderOf(mac(1)))
 		},
+		"an instance whose VM was deleted without it has its addresses though its watch is behind": func(w *world) {
+			w.create(newVM("vma", mac(1)))
+			w.startJanitor()
+			w.pass(grown)
+			w.api.Stall(vmiKind(), true)
+			w.create(newVMI("vma", "Running", false, mac(1))) // started, and left behind by now
+			w.remove(vmKind(), "vma")
+			w.pass(debounce)
+			_, err := w.assign("r1", vmNamed("vmb"), mac(1))
+			var taken *macpool.TakenError
+			require.ErrorAs(w.t, err, &taken)
+			w.api.Stall(vmiKind(), false)
+			w.pass(grown)
+			assert.Equal(w.t, "VirtualMachineInstance default/vma", w.holderOf(mac(1)))
+		},
 		"a VM that is made again takes over the instance it left behind, with its addresses": func(w *world) {
 			w.startJanitor()
 			m := w.admitted("r1", "vma")

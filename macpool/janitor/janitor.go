@@ -213,6 +213,17 @@ func (j *Janitor) correctionOf(
 	return s, nil
 }
 
+// holderIn returns who of a subject has an address, the zero Holder if none has. What a VM held is its instance's once
+// it was deleted without that (kubectl delete --cascade=orphan): the cache may not know of the instance yet.
+func holderIn(live map[macpool.Object]map[macpool.MAC]string, m macpool.MAC) macpool.Holder {
+	for o, has := range live {
+		if iface, there := has[m]; there {
+			return macpool.Holder{Object: o, Interface: iface}
+		}
+	}
+	return macpool.Holder{}
+}
+
 // decide returns what to change so that the ledger agrees with one subject, and when to look again.
 func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, recheck time.Duration, err error) {
 	cached, err := j.cached().addresses(ctx, who)
@@ -249,8 +260,11 @@ func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, rechec
 				recheck = debounce
 				continue
 			}
-			j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
-			edits = append(edits, edit{mac: m, release: hold})
+			change := edit{mac: m, release: hold}
+			if change.adopt = holderIn(live, m); change.adopt == (macpool.Holder{}) {
+				j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
+			}
+			edits = append(edits, change)
 		}
 	}
 	return edits, recheck, nil
