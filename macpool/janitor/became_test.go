@@ -4,6 +4,7 @@ package janitor
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,4 +52,29 @@ func TestWhetherANamelessObjectExistsIsLookedUp(t *testing.T) {
 			assert.ErrorContains(t, err, "does not know VirtualMachines now")
 		})
 	})
+}
+
+func TestAVMHasWhatItWasGivenBeforeItHadItsName(t *testing.T) {
+	for name, holder := range map[string]string{"itself": "vma", "but not another": "vmb"} {
+		told(t, name, func(w *world) {
+			w.startJanitor()
+			r2 := w.start("r2")
+			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+			m, err := w.assign("r1", o, macpool.MAC{})
+			require.NoError(w.t, err)
+			w.create(newVM(holder, m))
+			w.pass(debounce - time.Second) // the janitor has yet to write the name
+			r := macpool.Request{Holder: vmNamed("vma"), Asks: []macpool.Ask{{Interface: "renamed", MAC: m}}}
+			_, previewed := r2.ledger.Preview(w.ctx, r)
+			_, assigned := r2.ledger.Assign(w.ctx, r)
+			for _, err := range []error{previewed, assigned} {
+				if holder == "vma" {
+					require.NoError(w.t, err)
+					continue
+				}
+				var taken *macpool.TakenError
+				require.ErrorAs(w.t, err, &taken)
+			}
+		})
+	}
 }

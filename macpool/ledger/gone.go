@@ -50,7 +50,13 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 	if err != nil {
 		return err
 	}
-	if has {
+	own := false // by a name that the janitor has yet to write
+	if has && holder.Becomes(c.Holder.Object) {
+		if own, err = l.has(ctx, c.Holder.Object, c.MAC); err != nil {
+			return err
+		}
+	}
+	if has && !own {
 		return taken
 	}
 	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
@@ -60,7 +66,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 	if !ok {
 		return nil // freed meanwhile
 	}
-	if age := l.clock.Since(hold.Seen); age < l.Grace {
+	if age := l.clock.Since(hold.Seen); age < l.Grace && !own {
 		ended, err := l.objects.Ended(ctx, holder, c.MAC)
 		if err != nil {
 			return fmt.Errorf("look whether %s has ended: %w", holder, err)
