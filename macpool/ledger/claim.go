@@ -157,6 +157,7 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	if !ok {
 		return false, macpool.ErrNotReady
 	}
+	l.giveBackEarlier(replica)
 	c.Replica, c.Since = replica, l.Now()
 	claim := *c
 	type answer struct {
@@ -198,6 +199,13 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 		}()
 		return false, fmt.Errorf("claim %s: %w", claim.MAC, ctx.Err())
 	}
+}
+
+// giveBackEarlier has an address that is asked for free if it is in a window of an earlier name.
+func (l *Ledger) giveBackEarlier(replica string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.giveBackEarlierLocked(replica)
 }
 
 // checkOwnWindow takes an address that is asked for out of this replica's window, and refuses it if it was lent from

@@ -74,11 +74,9 @@ func (w *window) withdraw(m macpool.MAC) bool {
 // windowOfLocked returns the window of a pool for the name this replica reserves by now. Addresses reserved by an
 // earlier name are given up, unless the janitor was faster, and those that are no longer the pool's.
 func (l *Ledger) windowOfLocked(pool macpool.Pool, replica string) *window {
+	l.giveBackEarlierLocked(replica)
 	w := l.windows[pool.Name]
 	if w == nil || w.replica != replica {
-		if w != nil {
-			l.giveBackLocked(w)
-		}
 		w = &window{replica: replica, size: minWindow, used: l.clock.Now()}
 		if size := pool.Set.Size(); size > 0 {
 			w.cursor = pool.Set.At(rand.Uint64N(size)).Prefix()
@@ -260,6 +258,16 @@ func (l *Ledger) ReturnIdle() {
 		if !w.filling && l.clock.Since(w.used) >= idleAfter {
 			l.giveBackLocked(w)
 			delete(l.windows, name)
+		}
+	}
+}
+
+// giveBackEarlierLocked frees the addresses of the windows that this replica has by another name than the one that it
+// reserves by now. Nobody lends from them any more, and a janitor takes more than a minute to see that.
+func (l *Ledger) giveBackEarlierLocked(replica string) {
+	for _, w := range l.windows {
+		if w.replica != replica {
+			l.giveBackLocked(w)
 		}
 	}
 }

@@ -300,3 +300,17 @@ func TestAnAddressThatWasClaimedByAWriteWhoseAnswerIsLostIsNotLent(t *testing.T)
 		w.goOn("r1")
 	})
 }
+
+func TestAnAddressInAWindowOfAnEarlierNameIsFreeForWhoAsksForIt(t *testing.T) {
+	for _, replica := range []string{"r1", "r2"} {
+		t.Run("at "+replica, func(t *testing.T) {
+			in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+				w.warm()
+				m := w.ledgers["r1"].windows["default"].free[0]
+				w.leases["r1"].set("r1b", true)
+				_, err := w.assign(replica, "vmb", macpool.Ask{Interface: "net", MAC: m})
+				require.NoError(t, err, "the janitor takes more than a minute to see that r1 is dead")
+			})
+		})
+	}
+}
