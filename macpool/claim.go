@@ -22,6 +22,8 @@ type Claim struct {
 	Gone []Hold
 	// Regardless takes the address even if it is taken: it was lent already, or the pool only warns.
 	Regardless bool
+	// Lent says that it was lent already. An object that was without a name then may hold the address by its name by now.
+	Lent bool
 	// Since is the time of the claim.
 	Since time.Time
 }
@@ -39,7 +41,9 @@ func (c Claim) Recipient() Holder {
 // and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
-	overtaken := func(h Hold) bool { return c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object }
+	overtaken := func(h Hold) bool {
+		return c.Lent && c.Holder.Becomes(h.Object) || c.Holder.again() == h.Object
+	}
 	if c.Regardless && c.Holder.Name == "" && slices.ContainsFunc(e.Holds, overtaken) {
 		// The janitor was faster: the object has its name already, and holds the address by it. Or a second look was.
 		b.Unreserve(c.MAC, c.Replica)

@@ -134,9 +134,9 @@ func TestALateRecordMakesNoSecondHolder(t *testing.T) {
 	b.Adopt(m, holderOf("vm-1", "net"), time.Unix(2, 0)) // the janitor sees the VM before the replica has recorded it
 	assert.Equal(t, "01 vm-1 [r1]", show(b))
 	nameless := Holder{Object: Object{Kind: KindVM, Namespace: "default", GenerateName: "vm-", Claim: "c"}}
-	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Replica: "r1", Regardless: true}))
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Replica: "r1", Regardless: true, Lent: true}))
 	assert.Equal(t, "01 vm-1", show(b))
 	nameless.Namespace = "other"
-	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Regardless: true}))
+	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Regardless: true, Lent: true}))
 	assert.Equal(t, "01 vm-1 ", show(b), "a VM of another namespace is another one")
 }

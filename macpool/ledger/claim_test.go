@@ -157,6 +157,32 @@ func TestWhoAsksForAnyAddressIsGivenNoneThatAnotherHasWhateverThePoolTolerates(t
 	})
 }
 
+func TestACreationThatThePoolToleratesHasItsAddressThoughTheOtherHolderGoes(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		ask := named(t, "net", "52:54:00:00:00:01")
+		_, err := w.assign("r1", "vm-a", ask)
+		require.NoError(t, err)
+		w.has("vm-a", true)
+		tolerant := w.pool
+		tolerant.Tolerate = true
+		for name, o := range map[string]macpool.Object{
+			"a name": vmNamed("vmb"), "no name, and might become vm-a": nameless("c"),
+		} {
+			grant, err := w.ledgers["r1"].Assign(
+				t.Context(), macpool.Request{Holder: o, Pool: tolerant, Asks: []macpool.Ask{ask}},
+			)
+			require.NoError(t, err)
+			require.Len(t, grant.Collisions, 1)
+			assert.Contains(t, w.ledgers["r1"].HoldsOf(o), ask.MAC, "with %s", name)
+		}
+		w.free("r1", "vmb")
+		w.free("r1", "vm-a")
+		_, err = w.assign("r2", "vmc", ask)
+		var busy *macpool.BusyError
+		require.ErrorAs(t, err, &busy, "the creation may be about to be stored")
+	})
+}
+
 func TestARefusalNamesNoHolderThatWasNotLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4096, "r1")

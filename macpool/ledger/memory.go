@@ -102,7 +102,7 @@ func (l *Ledger) justGiven(m macpool.MAC, o macpool.Object) bool {
 func (l *Ledger) noteLentLocked(m macpool.MAC, h macpool.Holder, replica string) {
 	l.memory.lend(m, lending{holder: h, replica: replica})
 	delete(l.memory.recorded, m)
-	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Since: l.Now()}
+	claim := macpool.Claim{MAC: m, Holder: h, Replica: replica, Regardless: true, Lent: true, Since: l.Now()}
 	begun := l.clock.Now()
 	l.writer.enqueue(m.Prefix(), change{
 		lazy: true,
