@@ -25,8 +25,9 @@ func (e *noRowsError) Error() string {
 
 // DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
 // it is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the
-// holders of both. A block that has fewer rows than it says is Lacking. The block is nil if the object's name is no
-// prefix, or if there must be rows and the API server shows none, as it does by the CRD of an earlier release.
+// holders of both. A block that has fewer addresses than it says, as somebody removed rows or spoiled the address of
+// some, is Lacking. The block is nil if the object's name is no prefix, or if there must be rows and the API server
+// shows none, as it does by the CRD of an earlier release.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
@@ -37,7 +38,6 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	}
 	b := macpool.NewBlock(prefix)
 	b.Version, b.ID = o.ResourceVersion, string(o.UID)
-	b.Lacking = o.Addresses.Structures == nil && len(o.Rows) < int(o.Held+o.Reserved)
 	var problems []error
 	take := func(m macpool.MAC, e macpool.Entry, err error) {
 		switch {
@@ -62,6 +62,7 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	for _, a := range o.Addresses.Structures {
 		take(decodeEntry(a))
 	}
+	b.Lacking = o.Addresses.Structures == nil && b.Len() < int(o.Held+o.Reserved)
 	return b, errors.Join(problems...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,7 +102,8 @@ func TestReportStories(t *testing.T) {
 			w.create(newVM("vma", mac(1), mac(2)))
 			w.startJanitor()
 			block := w.block(mac(1).Prefix())
-			w.spoil(block)
+			block.Rows[0] = mac(1).String() + " ?"
+			require.NoError(w.t, w.client.Update(w.ctx, block))
 			w.pass(2 * reportInterval)
 			condition := meta.FindStatusCondition(w.pool().Status.Conditions, v1alpha1.ConditionReadable)
 			require.NotNil(w.t, condition)
@@ -113,6 +115,21 @@ func TestReportStories(t *testing.T) {
 			assert.Equal(w.t, vma, w.holderOf(mac(1)))
 			w.pass(2 * reportInterval)
 			assert.True(w.t, meta.IsStatusConditionTrue(w.pool().Status.Conditions, v1alpha1.ConditionReadable))
+		},
+		"a row whose address cannot be read any more takes that from nobody": func(w *world) {
+			w.create(newVM("vma", mac(1), mac(2)))
+			w.startJanitor()
+			elsewhere := strings.Replace(w.block(mac(1).Prefix()).Rows[0], mac(1).String(), "52:54:00:00:07:01", 1)
+			for _, row := range []string{"?", elsewhere} {
+				block := w.block(mac(1).Prefix())
+				block.Rows[0] = row
+				require.NoError(w.t, w.client.Update(w.ctx, block))
+				w.pass(time.Second)
+				assert.Equal(w.t, vma, w.holderOf(mac(1)), "no sweep is needed")
+				_, err := w.assign("r1", vmNamed("vmb"), mac(1))
+				var taken *macpool.TakenError
+				require.ErrorAs(w.t, err, &taken)
+			}
 		},
 		"rows that cannot be read do not keep a replica from starting": func(w *world) {
 			w.create(newVM("vma", mac(1), mac(2)))
