@@ -15,6 +15,8 @@ import (
 
 const (
 	maxVID = 4094
+	// maxPriority is the highest of a frame in a VLAN (IEEE 802.1Q).
+	maxPriority = 7
 	// maxMTU is what Linux lets a bridge have; 68 is the least that IPv4 works with.
 	minMTU, maxMTU = 68, 65535
 )
@@ -293,7 +295,10 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.word(p, prefix, "mode", "ipvlan", []string{"l2", "l3", "l3s"})
 	case "ovs":
 		r.trunk(p, prefix)
+	case "sriov":
+		r.function(p, prefix)
 	}
+	r.unaddressed(v, prefix, plugin)
 	r.unchained(p, *kind, prefix, kind.text)
 	r.chained(p, *kind, prefix, kind.text)
 	r.unknownKeys(v, prefix, kind.text)

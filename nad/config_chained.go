@@ -52,11 +52,13 @@ func isChained(plugin string) bool {
 	return isTuning(plugin) || slices.Contains([]string{"bandwidth", "portmap", "firewall", "sbr", "vrf"}, plugin)
 }
 
+// isFirst reports whether the names of its keys in messages are those of the plugin that makes the interface.
+func isFirst(prefix string) bool { return prefix == "" || prefix == "plugins[0]." }
+
 // unchained refuses a plugin as the first of a network that fails without the result of one before it.
 func (r *configReader) unchained(v, kind value, prefix, plugin string) {
 	result := v.folded("prevResult")
-	first := prefix == "" || prefix == "plugins[0]."
-	if first && isChained(plugin) && (result == nil || result.kind == null) {
+	if isFirst(prefix) && isChained(plugin) && (result == nil || result.kind == null) {
 		r.wrong(kind, "%stype: %s makes no interface: write it behind a plugin that does, as in "+
 			`{"plugins": [{"type": "bridge", ...}, {"type": %q, ...}]}`, prefix, plugin, plugin)
 	}

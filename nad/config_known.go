@@ -167,6 +167,53 @@ func (r *configReader) vlan(m member, prefix, plugin string, trunk *value) {
 	}
 }
 
+// unaddressed tells of a plugin that makes no interface without addresses. Of two of them there are releases that do, or
+// will be.
+func (r *configReader) unaddressed(v value, prefix string, p Plugin) {
+	const said = "%sipam.type is missing: %s of the %s plugin fail without addresses: write ipam, as in " +
+		`"ipam": {"type": "host-local", "subnet": "10.0.0.0/24"}`
+	switch {
+	case p.IPAM != "":
+	case p.Type == "ptp" || p.Type == "dummy":
+		r.wrong(v, said, prefix, "all releases", p.Type)
+	case p.Type == "vlan" || p.Type == "ipvlan" && isFirst(prefix): // a later one takes those of the plugin before
+		r.warn(v, said, prefix, "most releases", p.Type)
+	}
+}
+
+// function refuses what sriov-cni fails with: it reads more of a virtual function than types.
+func (r *configReader) function(v value, prefix string) {
+	r.word(v, prefix, "link_state", "sriov", []string{"auto", "enable", "disable"})
+	priority, vlan := v.folded("vlanQoS"), v.folded("vlan")
+	if priority == nil || priority.kind != number {
+		return
+	}
+	untagged := vlan == nil || vlan.kind == null
+	switch n, err := strconv.Atoi(string(passedOn(priority.text))); {
+	case err != nil: // decodable has told it
+	case n < 0 || n > maxPriority:
+		r.wrong(*priority, "%svlanQoS is %d: want 0 to %d", prefix, n, maxPriority)
+	case n != 0 && (untagged || vlan.text == "0"):
+		r.wrong(*priority, "%svlanQoS is %d: the plugin fails with a priority and no vlan", prefix, n)
+	case untagged:
+		r.warn(*priority, "%svlanQoS: later releases of the plugin fail with it where there is no vlan: leave it out", prefix)
+	}
+}
+
+// sysctls refuses those that the tuning plugin does not write, which writes none but of the network.
+func (r *configReader) sysctls(set *value, name string) {
+	if set == nil {
+		return
+	}
+	for _, m := range set.members {
+		first, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimLeft(m.key, "./"), "/", "."), ".")
+		if first != "net" {
+			r.wrong(m.value, "%s: %q is no sysctl of a network, whose names begin with net: the plugin fails with others",
+				name, m.key)
+		}
+	}
+}
+
 // lacking refuses a plugin without an option that it fails without.
 func (r *configReader) lacking(v value, prefix, plugin string) {
 	written := func(of *value, name string) *value {
@@ -184,5 +231,9 @@ func (r *configReader) lacking(v value, prefix, plugin string) {
 	set := written(written(written(&v, "args"), "cni"), "sysctl")
 	if isTuning(plugin) && set != nil && len(set.members) > 0 && written(&v, "sysctl") == nil {
 		r.wrong(*set, "%sargs.cni.sysctl: the plugin fails unless there is a sysctl beside args: write what is in it there", prefix)
+	}
+	if isTuning(plugin) {
+		r.sysctls(written(&v, "sysctl"), prefix+"sysctl")
+		r.sysctls(set, prefix+"args.cni.sysctl")
 	}
 }
