@@ -33,6 +33,9 @@ type Plugin struct {
 	Type string
 	// IPAM is the type of its plugin for IP addresses; empty for none.
 	IPAM string
+	// Deviceless is true where it attaches a device of the node and is told none: Multus tells it one of those that the
+	// pod was given for the resource of the network.
+	Deviceless bool
 	// Bridge is what the plugin attaches to; nil if it is not the bridge plugin, or its options cannot be read.
 	Bridge *Bridge
 }
@@ -277,7 +280,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		return nil
 	}
 	r.nearlyKnown(*kind, prefix)
-	plugin := Plugin{Type: kind.text}
+	plugin := Plugin{Type: kind.text, Deviceless: isFirst(prefix) && deviceless(p, kind.text)}
 	delegated := ipamOf(p, kind.text)
 	if ipam := p.folded("ipam"); ipam != nil && ipam.folded("type") != nil {
 		plugin.IPAM = ipam.folded("type").text

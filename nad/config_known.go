@@ -167,8 +167,8 @@ func (r *configReader) vlan(m member, prefix, plugin string, trunk *value) {
 	}
 }
 
-// unaddressed tells of a plugin that makes no interface without addresses. Of two of them there are releases that do, or
-// will be.
+// unaddressed tells of a plugin that makes no interface without addresses. Of two of them there are releases, or will be,
+// that do.
 func (r *configReader) unaddressed(v value, prefix string, p Plugin) {
 	const said = "%sipam.type is missing: %s of the %s plugin fail without addresses: write ipam, as in " +
 		`"ipam": {"type": "host-local", "subnet": "10.0.0.0/24"}`
@@ -179,6 +179,18 @@ func (r *configReader) unaddressed(v value, prefix string, p Plugin) {
 	case p.Type == "vlan" || p.Type == "ipvlan" && isFirst(prefix): // a later one takes those of the plugin before
 		r.warn(v, said, prefix, "most releases", p.Type)
 	}
+}
+
+// deviceless reports whether a plugin attaches a device of the node and is told none.
+func deviceless(v value, plugin string) bool {
+	options := map[string][]string{
+		"sriov": {"deviceID"}, "ib-sriov": {"deviceID"},
+		"host-device": {"device", "hwaddr", "kernelpath", "pciBusID"},
+	}[plugin]
+	return len(options) > 0 && !slices.ContainsFunc(options, func(option string) bool {
+		told := v.folded(option)
+		return told != nil && told.kind != null && told.text != ""
+	})
 }
 
 // function refuses what sriov-cni fails with: it reads more of a virtual function than types.

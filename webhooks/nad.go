@@ -97,6 +97,10 @@ func (w NADReviewer) Review(ctx context.Context, request *admissionv1.AdmissionR
 	for _, warning := range judged.config.Warnings {
 		verdict.warn("spec.config: %s", warning)
 	}
+	if p := judged.config.Plugins; len(p) > 0 && p[0].Deviceless && n.Annotations[nad.ResourceAnnotation] == "" {
+		verdict.warn("plugin %s is told no device: pods have none unless annotation %s names the resource of the devices",
+			p[0].Type, nad.ResourceAnnotation)
+	}
 	w.warnNodes(ctx, &verdict, after)
 	if strings.Contains(n.Name, ".") {
 		verdict.warn("a name with a dot can only be written in the JSON form of %s", nad.NetworksAnnotation)
