@@ -38,10 +38,11 @@ func ipamOf(v value, plugin string) string {
 
 // members refuses those of an object that a struct is not read of, in whatever case, as encoding/json does.
 func (r *configReader) members(v value, prefix string, t reflect.Type) {
+	known := reflect.VisibleFields(t)
 	for _, m := range slices.SortedFunc(slices.Values(v.members), func(a, b member) int {
 		return cmp.Compare(a.value.start, b.value.start) // as people read them
 	}) {
-		for _, f := range reflect.VisibleFields(t) {
+		for _, f := range known {
 			if name := f.Tag.Get("json"); name != "" && strings.EqualFold(name, m.key) {
 				r.read(m.value, prefix+m.key, f.Type)
 			}

@@ -158,7 +158,7 @@ func (n *Networks) checkName(s Selection) string {
 		return wrong
 	}
 	switch {
-	case placeholder().MatchString(s.Name):
+	case isPlaceholder(s.Name):
 		return "is a placeholder that nothing filled in: write its value"
 	case strings.Contains(s.Name, ";"):
 		return "networks are separated by commas"

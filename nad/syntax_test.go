@@ -185,3 +185,8 @@ func asAny(v value) any {
 		return said
 	}
 }
+
+// Else a NAD of a megabyte took so long to read that it was let in without an answer.
+func TestAnOrdinaryTextCostsNothing(t *testing.T) {
+	assert.Zero(t, testing.AllocsPerRun(1, func() { strange("eth1") }))
+}
