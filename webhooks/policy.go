@@ -137,7 +137,6 @@ func (w PolicyReviewer) reviewInCluster(
 			warnPlans(verdict, plans, w.Now())
 		}
 	}
-	verdict.fit()
 }
 
 func readPolicy(raw []byte) (*v1.NodeNetworkConfigurationPolicy, field.ErrorList) {

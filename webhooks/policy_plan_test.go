@@ -110,7 +110,10 @@ func TestALongPlanIsCutWhereTheAPIServerWouldDropIt(t *testing.T) {
 	for n := range 500 {
 		list = append(list, fmt.Sprintf("{name: br%d, type: linux-bridge, state: up, bridge: {port: []}}", n))
 	}
-	warnings := reviewed(t, viewOf(t, nil), creation(t, interfaces(strings.Join(list, ",")), true)).Warnings
+	request := creation(t, interfaces(strings.Join(list, ",")), true)
+	response, err := reviewed(t, viewOf(t, nil), request).response(&request)
+	require.NoError(t, err)
+	warnings := response.Warnings
 	assert.Less(t, len(strings.Join(warnings, "")), 4096)
 	assert.Regexp(t, `^[0-9]+ more lines$`, warnings[len(warnings)-1])
 }

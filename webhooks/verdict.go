@@ -208,6 +208,7 @@ func isFinal(err error) bool {
 
 // response returns the verdict in the form of the admission API.
 func (v Verdict) response(request *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, error) {
+	v.fit()
 	response := &admissionv1.AdmissionResponse{UID: request.UID, Allowed: len(v.Denied) == 0, Warnings: v.Warnings}
 	if !response.Allowed {
 		response.Result = v.refusal(request)

@@ -10,10 +10,23 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
+
+// Else the API server drops the end, without a word.
+func TestOfWarningsThatAreTooManyTheRestIsCounted(t *testing.T) {
+	var v Verdict
+	for n := range 200 {
+		v.warn("interface net%d: 02:00:00:00:00:01 is held by VirtualMachine home/vm for its interface net", n)
+	}
+	response, err := v.response(&admissionv1.AdmissionRequest{})
+	require.NoError(t, err)
+	assert.Less(t, len(strings.Join(response.Warnings, "")), 4096)
+	assert.Regexp(t, `^[0-9]+ more lines$`, response.Warnings[len(response.Warnings)-1])
+}
 
 func TestALongWarningGoesOn(t *testing.T) {
 	words := strings.Repeat("word ", 30)
