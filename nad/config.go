@@ -95,6 +95,7 @@ type configReader struct {
 	source   string
 	path     *field.Path
 	version  string // of the specification; empty where none is written, or there are several
+	dated    bool   // the version is one of before results without IP addresses, as it is where none is written
 	problems field.ErrorList
 	warnings []string
 }
@@ -206,6 +207,7 @@ func (r *configReader) neither(root value) {
 // identity judges the version and the name, where they are strings: what else they are is told by members. A list may
 // have several versions.
 func (r *configReader) identity(root value, list bool) {
+	r.dated = !list || root.exactly("cniVersions") == nil
 	if v := root.exactly("cniVersion"); v != nil && v.kind == text {
 		var others *value
 		if list {
@@ -214,6 +216,7 @@ func (r *configReader) identity(root value, list bool) {
 		r.judgeVersion(*v, others)
 		if others == nil {
 			r.version = v.text
+			r.dated = slices.Contains([]string{"", "0.1.0", "0.2.0"}, v.text)
 		}
 	}
 	v := root.exactly("name")

@@ -167,13 +167,21 @@ func (r *configReader) vlan(m member, prefix, plugin string, trunk *value) {
 	}
 }
 
-// unaddressed tells of a plugin that makes no interface without addresses. Of two of them there are releases, or will be,
-// that do.
+// unaddressed tells of a plugin that makes no interface without addresses. Of two of them there are releases that do,
+// or are about to be. The first versions of the specification have no result without addresses.
 func (r *configReader) unaddressed(v value, prefix string, p Plugin) {
 	const said = "%sipam.type is missing: %s of the %s plugin fail without addresses: write ipam, as in " +
 		`"ipam": {"type": "host-local", "subnet": "10.0.0.0/24"}`
+	withoutAny := slices.Contains([]string{"bridge", "cnv-bridge", "macvlan", "host-device", "ovs"}, p.Type)
 	switch {
 	case p.IPAM != "":
+	case withoutAny && r.dated && isFirst(prefix):
+		where := ""
+		if prefix != "" { // that of a plugin counts for nothing in a list
+			where = " beside plugins"
+		}
+		r.warn(v, `cniVersion: below 0.3.0, or where none is written, the %s plugin fails without ipam: `+
+			`write "cniVersion": "0.3.1" or a higher one%s`, p.Type, where)
 	case p.Type == "ptp" || p.Type == "dummy":
 		r.wrong(v, said, prefix, "all releases", p.Type)
 	case p.Type == "vlan" || p.Type == "ipvlan" && isFirst(prefix): // a later one takes those of the plugin before

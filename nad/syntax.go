@@ -293,8 +293,8 @@ func unlike(text string) string {
 	return ""
 }
 
-// isPlaceholder reports whether a text is one of a template, a shell or an example. Of a megabyte of texts it is asked a
-// quarter of a million times.
+// isPlaceholder reports whether a text is one of a template, a shell or an example. It is asked of every string of a
+// configuration, of which there may be hundreds of thousands.
 func isPlaceholder(text string) bool {
 	return strings.ContainsAny(text, "$<{") &&
 		regexp.MustCompile(`^\$\w+$|^\$\{[^{}]+\}$|^\$\([^()]+\)$|^<[^<>]+>$|\{\{.*\}\}`).MatchString(text)

@@ -106,7 +106,7 @@ func TestNothingOfTheClusterNeedBeKnown(t *testing.T) {
 	defer w.flush()
 	handler := Handler{Log: w.handler.Log, Reviewer: NADReviewer{ResourceKeys: []string{nad.ResourceAnnotation}}}
 	c := nadCase{Operation: admissionv1.Create}
-	response := post(t, handler, c.review(t, []byte(`{"metadata":{"name":"l2"},"spec":{"config":"{\"type\":\"bridge\",\"bridge\":\"br0\",\"vlan\":7}"}}`)))
+	response := post(t, handler, c.review(t, []byte(`{"metadata":{"name":"l2"},"spec":{"config":"{\"cniVersion\":\"0.3.1\",\"type\":\"bridge\",\"bridge\":\"br0\",\"vlan\":7}"}}`)))
 	assert.True(t, response.Allowed)
 	assert.Empty(t, response.Warnings)
 	assert.True(t, post(t, handler, nadCase{Operation: admissionv1.Delete}.review(t, nil)).Allowed)
