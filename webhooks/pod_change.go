@@ -7,13 +7,15 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/nad"
 )
 
-// judgeChange judges and holds the addresses that a pod asks for and did not before. It gets them if it is not attached
-// yet, as one that is not to be scheduled for now, or if something in the cluster attaches running pods.
+// judgeChange judges how a pod names networks, and judges and holds the addresses that it asks for, where it did not so
+// before. It gets them if it is not attached yet, as one that is not to be scheduled for now, or if something in the
+// cluster attaches running pods.
 func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.AdmissionRequest) (Verdict, error) {
 	r := w.Reviewer
 	p, problems := readPod(request.Object.Raw)
@@ -24,6 +26,9 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 		return Verdict{}, nil
 	}
 	old, _ := readPod(request.OldObject.Raw) // what was let in is not judged again
+	if wrong := w.newlyWrong(ctx, request, p, old); len(wrong) > 0 {
+		return Verdict{Denied: wrong}, nil
+	}
 	o := order{
 		holder: macpool.Object{Kind: macpool.KindPod, Namespace: request.Namespace, Name: request.Name},
 		path:   annotationPath(nad.NetworksAnnotation),
@@ -42,6 +47,24 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 		return Verdict{Notes: []string{"not checked: " + why}}, nil
 	}
 	return verdict, nil
+}
+
+// newlyWrong returns what is wrong with how a pod names networks, and was not before.
+func (w PodChecker) newlyWrong(
+	ctx context.Context, request *admissionv1.AdmissionRequest, p, old *pod,
+) field.ErrorList {
+	miswritten := func(p *pod) field.ErrorList {
+		networks, problems := w.Reviewer.networksOf(p, request.Namespace)
+		_, _ = w.Reviewer.find(ctx, request, networks.attachments) // those that are not known give no addresses
+		for _, rule := range []podRule{validateInterfaceFree, validateUnicast, validatePodAddressesUnique} {
+			problems = append(problems, rule(networks)...)
+		}
+		return problems
+	}
+	before := miswritten(old)
+	return slices.DeleteFunc(miswritten(p), func(wrong *field.Error) bool {
+		return slices.ContainsFunc(before, func(was *field.Error) bool { return was.Error() == wrong.Error() })
+	})
 }
 
 // newlyAsked returns the interfaces of a pod that ask for an address which is ours to look after, and which they did

@@ -37,7 +37,11 @@ func TestAddressesThatAChangeGivesAPod(t *testing.T) {
 		"one that it had, in another spelling": {before: asking("l2", taken), networks: asking("l2", "02-00-00-00-00-01")},
 		"one that the network gives":           {networks: asking("udn", taken)},
 		"none":                                 {before: asking("l2", taken), networks: "l2"},
-		"one that Multus cannot read":          {networks: "[{"},
+		"one that Multus cannot read":          {networks: "[{", says: "annotations[k8s.v1.cni.cncf.io/networks]"},
+		"what it could not read before":        {before: "[{", networks: "[{"},
+		"one of a group":                       {networks: asking("l2", "03:00:00:00:00:01"), says: "mac: Invalid value"},
+		"one twice":                            {networks: `[{"name":"l2","mac":"` + free + `"},{"name":"l2","mac":"` + free + `"}]`, says: "attachment 0 has the same address"},
+		"an interface that every pod has":      {networks: "l2@eth0", says: "every pod has an interface of this name already"},
 		"one for the pod of the VM that has it": {
 			metadata: fmt.Sprintf(launcher, "vm"), networks: asking("l2", taken),
 		},
