@@ -267,19 +267,8 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		return nil
 	}
 	p := v.passed()
-	kind := p.folded("type")
-	if prefix == "" { // one plugin is looked for by what is written, those of a list by what is passed on
-		kind = v.folded("type")
-	}
-	switch {
-	case kind == nil:
-		r.wrong(v, "%stype is missing: it is the name of the plugin", prefix)
-		return nil
-	case kind.kind != text || kind.text == "":
-		r.wrong(*kind, "%stype: want the name of a plugin, such as \"bridge\"", prefix)
-		return nil
-	case strings.ContainsAny(kind.text, `/\`) || kind.text == "." || kind.text == "..":
-		r.wrong(*kind, "%stype is %q: want the name of a plugin, not a path", prefix, kind.text)
+	kind := r.kind(v, p, prefix)
+	if kind == nil {
 		return nil
 	}
 	r.nearlyKnown(*kind, prefix)
@@ -317,4 +306,24 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.ranges(p, prefix, kind.text)
 	}
 	return []Plugin{plugin}
+}
+
+// kind returns the type of a plugin, from what is written and what is passed on to it; nil if it cannot be one.
+func (r *configReader) kind(v, p value, prefix string) *value {
+	kind := p.folded("type")
+	if prefix == "" { // one plugin is looked for by what is written, those of a list by what is passed on
+		kind = v.folded("type")
+	}
+	switch {
+	case kind == nil:
+		r.wrong(v, "%stype is missing: it is the name of the plugin", prefix)
+		return nil
+	case kind.kind != text || kind.text == "":
+		r.wrong(*kind, "%stype: want the name of a plugin, such as \"bridge\"", prefix)
+		return nil
+	case strings.ContainsAny(kind.text, `/\`) || kind.text == "." || kind.text == "..":
+		r.wrong(*kind, "%stype is %q: want the name of a plugin, not a path", prefix, kind.text)
+		return nil
+	}
+	return kind
 }

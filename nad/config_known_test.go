@@ -25,7 +25,7 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"macvlan","master":"0123456789abcde","cniVersion":"1.0.0"}`:                      nil,
 		`{"type":"ovs","bridge":"0123456789abcdef","cniVersion":"1.0.0"}`:                         {`bridge is "0123456789abcdef": it is longer than the 15 characters`},
 		`{"type":"macvlan","master":"enP32807p1s0f0np0","cniVersion":"1.0.0"}`:                    nil,
-		`{"type":"host-device","device":"` + strings.Repeat("x", 128) + `","cniVersion":"1.0.0"}`: {"it is longer than the 127 characters"},
+		`{"cniVersion":"1.0.0","type":"host-device","device":"` + strings.Repeat("x", 128) + `"}`: {"it is longer than the 127 characters"},
 		`{"type":"ovs","bridge":"br1","vlan":4095,"cniVersion":"1.0.0"}`:                          {"vlan is 4095: want 0 to 4094"},
 		`{"type":"vlan","master":"eth1","vlanId":4094,"mtu":1500,"ipam":{"type":"dhcp"}}`:         nil,
 		`{"type":"vlan","master":"eth1","vlanId":5,"ipam":{}}`:                                    {"line 1, column 1: ipam.type is missing: most releases of the vlan plugin fail without addresses: write ipam"},

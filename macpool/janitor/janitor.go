@@ -255,17 +255,29 @@ func (j *Janitor) decide(ctx context.Context, who subject) (edits []edit, rechec
 				return nil, 0, err
 			}
 		}
-		for m, hold := range s.release {
-			if _, there := live[o][m]; there {
-				recheck = debounce
-				continue
-			}
-			change := edit{mac: m, release: hold}
-			if change.adopt = holderIn(live, m); change.adopt == (macpool.Holder{}) {
-				j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
-			}
-			edits = append(edits, change)
+		freed := j.freed(o, s.release, live)
+		if len(freed) < len(s.release) {
+			recheck = debounce
 		}
+		edits = append(edits, freed...)
 	}
 	return edits, recheck, nil
+}
+
+// freed returns how to free what an object does not have by a live read, or to pass it on to who has it by that.
+func (j *Janitor) freed(
+	o macpool.Object, release map[macpool.MAC]macpool.Hold, live map[macpool.Object]map[macpool.MAC]string,
+) []edit {
+	var edits []edit
+	for m, hold := range release {
+		if _, there := live[o][m]; there {
+			continue
+		}
+		change := edit{mac: m, release: hold, adopt: holderIn(live, m)}
+		if change.adopt == (macpool.Holder{}) {
+			j.Log.Info("Address freed", "mac", m.String(), "holder", o.String())
+		}
+		edits = append(edits, change)
+	}
+	return edits
 }
