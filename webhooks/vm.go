@@ -101,7 +101,7 @@ func (w VMReviewer) assign(
 	if err != nil {
 		return Verdict{}, err
 	}
-	o.advise = func(t *macpool.TakenError) string { return advise(request, o.holder, unwilling, t) }
+	o.advise = func(t *macpool.TakenError) string { return advise(request, o, unwilling, t) }
 	macs, err := w.ask(ctx, request, &o, &verdict)
 	resolved, failed := w.resolve(ctx, request, c, &o, takenOf(err), &verdict)
 	if failed != nil {

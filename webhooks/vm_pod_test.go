@@ -74,6 +74,7 @@ func TestAddressesThatAVMAsksForItsPod(t *testing.T) {
 				require.False(t, answer.Allowed)
 				assert.Contains(t, answer.Result.Message, "spec.template.metadata.annotations["+standard+"]: Forbidden: "+
 					taken+" is held by VirtualMachine home/other")
+				assert.NotContains(t, answer.Result.Message, OnTakenReplace, "which does nothing to what a pod asks for")
 				assert.Equal(t, want, w.holds())
 				return
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,16 +22,19 @@ const (
 	OnTakenReplace = "replace"
 )
 
-// advise returns what there is to do about an address that another has, for the VM that a request creates or changes.
-// unwilling is the VM that it names to share addresses with and that does not consent; zero if there is none. Whether
-// that is the one that has the address is told only of its own namespace.
+// advise returns what there is to do about an address that another has, for the VM whose order it is. unwilling is the
+// VM that it names to share addresses with and that does not consent; zero if there is none. Whether that is the one
+// that has the address is told only of its own namespace.
 func advise(
-	request *admissionv1.AdmissionRequest, newcomer, unwilling macpool.Object, taken *macpool.TakenError,
+	request *admissionv1.AdmissionRequest, o order, unwilling macpool.Object, taken *macpool.TakenError,
 ) string {
 	const replace = OnTakenAnnotation + ": " + OnTakenReplace + " gives a copy of a VM new ones"
 	const share = macpool.ShareAnnotation + ": <namespace>/<vm> shares one with a VM that you may change"
+	newcomer := o.holder
 	text := moveHint(newcomer, taken)
-	copied := request.Operation == admissionv1.Create // OnTakenAnnotation does nothing to a VM that exists
+	// OnTakenAnnotation does nothing to a VM that exists, nor to what its pod asks for.
+	copied := request.Operation == admissionv1.Create &&
+		!slices.ContainsFunc(o.asking, func(n nic) bool { return n.mac == taken.MAC && n.ofPod })
 	named := unwilling != (macpool.Object{}) &&
 		(taken.Holder.Object == unwilling || taken.Holder.Namespace != newcomer.Namespace)
 	switch {
