@@ -20,6 +20,8 @@ type Claim struct {
 	Replica string
 	// Gone are holds that are known to have no object any more; they make room.
 	Gone []Hold
+	// Own says that one of them is the holder's own, from before it had its name: it has the address.
+	Own bool
 	// Regardless takes the address even if it is taken: it was lent already, or the pool only warns.
 	Regardless bool
 	// Lent says that it was lent already. An object that was without a name then may hold the address by its name by now.

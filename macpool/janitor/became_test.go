@@ -78,3 +78,23 @@ func TestAVMHasWhatItWasGivenBeforeItHadItsName(t *testing.T) {
 		})
 	}
 }
+
+func TestAVMKeepsWhatItWasGivenBeforeItHadItsNameThoughItsChangeIsRefused(t *testing.T) {
+	told(t, "for another interface", func(w *world) {
+		w.startJanitor()
+		r2 := w.start("r2")
+		theirs := w.admitted("r2", "other")
+		o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "vm", Claim: "c"}
+		m, err := w.assign("r1", o, macpool.MAC{})
+		require.NoError(w.t, err)
+		w.create(newVM("vma", m))
+		w.pass(debounce - time.Second) // the janitor has yet to write the name
+		_, err = r2.ledger.Assign(w.ctx, macpool.Request{Holder: vmNamed("vma"), Asks: []macpool.Ask{
+			{Interface: "renamed", MAC: m}, {Interface: "more", MAC: theirs},
+		}})
+		var taken *macpool.TakenError
+		require.ErrorAs(w.t, err, &taken)
+		_, err = w.assign("r2", vmNamed("vmb"), m)
+		require.ErrorAs(w.t, err, &taken)
+	})
+}

@@ -174,6 +174,7 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 				return err
 			}
 			_, before = b.Entry(claim.MAC).HoldOf(claim.Holder.Object)
+			before = before || claim.Own
 			return b.Claim(claim)
 		},
 		done: func(_ *macpool.Block, err error) {

@@ -40,7 +40,7 @@ func (l *Ledger) checkUnborn(ctx context.Context, r macpool.Request) error {
 }
 
 // checkTaken looks whether the holder that a refusal would name still has the address, after so many looks at others.
-// If it has given it up for good it notes in c that it makes room and returns nil.
+// If it has given it up for good, or is the one who asks, it notes in c that it makes room and returns nil.
 func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError, looks int) error {
 	if looks >= maxGone {
 		return &macpool.BusyError{MAC: c.MAC, After: time.Second, Why: "was given up by several holders and is being freed"}
@@ -76,6 +76,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		}
 	}
 	c.Gone = append(c.Gone, hold)
+	c.Own = c.Own || own
 	return nil
 }
 
