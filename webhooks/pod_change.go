@@ -26,7 +26,7 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 		return Verdict{}, nil
 	}
 	old, _ := readPod(request.OldObject.Raw) // what was let in is not judged again
-	if wrong := w.newlyWrong(ctx, request, p, old); len(wrong) > 0 {
+	if wrong := w.newlyWrong(ctx, request.Namespace, p, old); len(wrong) > 0 {
 		return Verdict{Denied: wrong}, nil
 	}
 	o := order{
@@ -49,22 +49,32 @@ func (w PodChecker) judgeChange(ctx context.Context, request *admissionv1.Admiss
 	return verdict, nil
 }
 
-// newlyWrong returns what is wrong with how a pod names networks, and was not before.
-func (w PodChecker) newlyWrong(
-	ctx context.Context, request *admissionv1.AdmissionRequest, p, old *pod,
-) field.ErrorList {
-	miswritten := func(p *pod) field.ErrorList {
-		networks, problems := w.Reviewer.networksOf(p, request.Namespace)
-		_, _ = w.Reviewer.find(ctx, request, networks.attachments) // those that are not known give no addresses
-		for _, rule := range []podRule{validateInterfaceFree, validateUnicast, validatePodAddressesUnique} {
-			problems = append(problems, rule(networks)...)
-		}
-		return problems
+// newlyWrong returns what is wrong with how a pod names networks, where nothing was before: what was let in must not
+// keep anybody from taking networks out, by which all that is left has other indexes.
+func (w PodChecker) newlyWrong(ctx context.Context, namespace string, p, old *pod) field.ErrorList {
+	wrong := w.miswritten(ctx, namespace, p)
+	if len(wrong) > 0 && len(w.miswritten(ctx, namespace, old)) > 0 {
+		return nil
 	}
-	before := miswritten(old)
-	return slices.DeleteFunc(miswritten(p), func(wrong *field.Error) bool {
-		return slices.ContainsFunc(before, func(was *field.Error) bool { return was.Error() == wrong.Error() })
-	})
+	return wrong
+}
+
+// miswritten returns what is wrong with how a pod names networks, by rules that hold when it is created as well: whether
+// the pod of a VM has an address twice is the VM's matter.
+func (w PodChecker) miswritten(ctx context.Context, namespace string, p *pod) field.ErrorList {
+	networks, problems := w.Reviewer.networksOf(p, namespace)
+	rules := []podRule{validateInterfaceFree, validateUnicast}
+	if w.Reviewer.lends(p) {
+		rules = append(rules, validatePodAddressesUnique)
+		for i := range networks.attachments {
+			a := &networks.attachments[i]
+			a.network, _ = w.Reviewer.Networks.Find(ctx, a.Ref) // one that is not known may take addresses
+		}
+	}
+	for _, rule := range rules {
+		problems = append(problems, rule(networks)...)
+	}
+	return problems
 }
 
 // newlyAsked returns the interfaces of a pod that ask for an address which is ours to look after, and which they did

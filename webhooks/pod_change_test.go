@@ -39,11 +39,15 @@ func TestAddressesThatAChangeGivesAPod(t *testing.T) {
 		"none":                                 {before: asking("l2", taken), networks: "l2"},
 		"one that Multus cannot read":          {networks: "[{", says: "annotations[k8s.v1.cni.cncf.io/networks]"},
 		"what it could not read before":        {before: "[{", networks: "[{"},
+		"what was wrong before, further up":    {before: `[{"name":"l2"},{"name":"l2","mac":"03:00:00:00:00:01"}]`, networks: asking("l2", "03:00:00:00:00:01")},
 		"one of a group":                       {networks: asking("l2", "03:00:00:00:00:01"), says: "mac: Invalid value"},
 		"one twice":                            {networks: `[{"name":"l2","mac":"` + free + `"},{"name":"l2","mac":"` + free + `"}]`, says: "attachment 0 has the same address"},
 		"an interface that every pod has":      {networks: "l2@eth0", says: "every pod has an interface of this name already"},
 		"one for the pod of the VM that has it": {
 			metadata: fmt.Sprintf(launcher, "vm"), networks: asking("l2", taken),
+		},
+		"one twice, for the pod of a VM that has it twice": {
+			metadata: fmt.Sprintf(launcher, "vm"), networks: `[{"name":"l2","mac":"` + taken + `"},{"name":"l2","mac":"` + taken + `"}]`,
 		},
 		"one for the pod of another VM": {
 			metadata: fmt.Sprintf(launcher, "other"), networks: asking("l2", taken), says: "this is the pod of VirtualMachine home/other, which does not have",

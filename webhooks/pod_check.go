@@ -20,7 +20,8 @@ import (
 // PodChecker refuses pods that name networks and, when all webhooks are done, ask for less than the networks need: they
 // would be bound to nodes that lack it; and, where the reviewer lends, for addresses that others have. It comes to that
 // if another webhook names the networks after PodReviewer was asked, or not asked, since the API server does not call
-// again one that it did not call the first time. As a pod is changed, it judges the addresses that it asks for then.
+// again one that it did not call the first time. As a pod is changed, it judges how that names networks, and the
+// addresses that it asks for then.
 type PodChecker struct {
 	// Reviewer is what the pod should have met.
 	Reviewer PodReviewer
