@@ -293,11 +293,12 @@ func unlike(text string) string {
 	return ""
 }
 
-// isPlaceholder reports whether a text is one of a template, a shell or an example. It is asked of every string of a
-// configuration, of which there may be hundreds of thousands.
+// placeholder is how a text is that is one of a template, a shell or an example. It is compiled once: every string of a
+// configuration is looked at, of which there may be hundreds of thousands.
+var placeholder = regexp.MustCompile(`^\$\w+$|^\$\{[^{}]+\}$|^\$\([^()]+\)$|^<[^<>]+>$|\{\{.*\}\}`)
+
 func isPlaceholder(text string) bool {
-	return strings.ContainsAny(text, "$<{") &&
-		regexp.MustCompile(`^\$\w+$|^\$\{[^{}]+\}$|^\$\([^()]+\)$|^<[^<>]+>$|\{\{.*\}\}`).MatchString(text)
+	return strings.ContainsAny(text, "$<{") && placeholder.MatchString(text)
 }
 
 // strange is unlike for a text that may be of any characters but those that do not show, has no quotes around it, and
