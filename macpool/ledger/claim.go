@@ -153,11 +153,10 @@ func tolerated(refusal error, found macpool.TakenError) *macpool.TakenError {
 // tryClaim writes a claim together with others on the same block. It reports whether the object held the address
 // before.
 func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, err error) {
-	replica, ok := l.lease.Replica()
+	replica, ok := l.claimant()
 	if !ok {
 		return false, macpool.ErrNotReady
 	}
-	l.giveBackEarlier(replica)
 	c.Replica, c.Since = replica, l.Now()
 	claim := *c
 	type answer struct {
@@ -202,11 +201,16 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	}
 }
 
-// giveBackEarlier has an address that is asked for free if it is in a window of an earlier name.
-func (l *Ledger) giveBackEarlier(replica string) {
+// claimant returns the name that this replica reserves by now. An address that is asked for is free then if it was in a
+// window of an earlier name. The name is read under the mutex: by an old one, the window of a newer one would be given
+// back.
+func (l *Ledger) claimant() (replica string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.giveBackEarlierLocked(replica)
+	if replica, ok = l.lease.Replica(); ok {
+		l.giveBackEarlierLocked(replica)
+	}
+	return replica, ok
 }
 
 // checkOwnWindow takes an address that is asked for out of this replica's window, and refuses it if it was lent from
