@@ -16,7 +16,8 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// An edit is what the janitor has decided to change about one address: it makes somebody a holder, or ends a hold.
+// An edit is what the janitor has decided to change about one address: it makes somebody a holder, ends a hold, or
+// passes that on.
 type edit struct {
 	mac     macpool.MAC
 	adopt   macpool.Holder // the zero Holder is none
@@ -24,11 +25,11 @@ type edit struct {
 }
 
 func (e edit) apply(b *macpool.Block, now time.Time) {
+	if e.release != (macpool.Hold{}) { // first: a full block records no second holder
+		b.Release(e.mac, e.release)
+	}
 	if e.adopt != (macpool.Holder{}) {
 		b.Adopt(e.mac, e.adopt, now)
-	}
-	if e.release != (macpool.Hold{}) {
-		b.Release(e.mac, e.release)
 	}
 }
 

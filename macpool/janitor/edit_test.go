@@ -99,3 +99,19 @@ func TestABlockThatFilledUpSinceItWasSeenEmptyIsNotDeleted(t *testing.T) {
 		assert.Equal(w.t, seen[0].ID, j.Ledger.Blocks()[0].ID, "it is the same one, not one that was written again")
 	})
 }
+
+func TestAnAddressIsPassedOnInABlockThatRecordsNoMoreHolders(t *testing.T) {
+	now, shared, passed := time.Now(), macpool.MAC{2}, macpool.MAC{2, 0, 0, 0, 0, 1}
+	holder := func(kind, name string) macpool.Holder {
+		return macpool.Holder{Object: macpool.Object{Kind: kind, Namespace: "default", Name: name}, Interface: "net"}
+	}
+	b := macpool.NewBlock(shared.Prefix())
+	for i := range 1100 {
+		b.Adopt(shared, holder(macpool.KindVM, fmt.Sprint("vm", i)), now)
+	}
+	b.Adopt(passed, holder(macpool.KindVM, "vma"), now)
+	vma, _ := b.Entry(passed).HoldOf(holder(macpool.KindVM, "vma").Object)
+	edit{mac: passed, release: vma, adopt: holder(macpool.KindVMI, "vma")}.apply(b, now)
+	_, held := b.Entry(passed).HoldOf(holder(macpool.KindVMI, "vma").Object)
+	assert.True(t, held)
+}
