@@ -107,6 +107,7 @@ func TestReplicaStories(t *testing.T) {
 			o := macpool.Object{Kind: macpool.KindVM, Namespace: "default", GenerateName: "came-to-nothing", Claim: "c"}
 			m, err := w.assign("r1", o, macpool.MAC{})
 			require.NoError(w.t, err)
+			w.pass(time.Second) // so that the other replica knows the block, and begins one of its own
 			w.admitted("r2", "vma")
 			w.pass(sweepInterval) // it is recorded
 			w.refuseWrites(m.Prefix())
