@@ -59,8 +59,8 @@ func (w PodChecker) newlyWrong(ctx context.Context, namespace string, p, old *po
 	return wrong
 }
 
-// miswritten returns what is wrong with how a pod names networks, by rules that hold when it is created as well: whether
-// the pod of a VM has an address twice is the VM's matter.
+// miswritten returns what is wrong with how a pod names networks, by rules that hold when it is created as well:
+// whether the pod of a VM has an address twice is the VM's matter.
 func (w PodChecker) miswritten(ctx context.Context, namespace string, p *pod) field.ErrorList {
 	networks, problems := w.Reviewer.networksOf(p, namespace)
 	rules := []podRule{validateInterfaceFree, validateUnicast}
