@@ -24,7 +24,7 @@ func (e *noRowsError) Error() string {
 }
 
 // DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
-// it is taken, and its row is written as it was read; the others are left out. Two rows of one address are one with the
+// it is taken, and its row is written as it was read, one for each address; the others are left out. Two rows of one address are one with the
 // holders of both. A block that has fewer addresses than it says, as somebody removed rows or spoiled the address of
 // some, is Lacking. The block is nil if the object's name is no prefix, or if there must be rows and the API server
 // shows none, as it does by the CRD of an earlier release.
@@ -52,11 +52,19 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 		}
 		b.Set(m, join(b.Entry(m), e))
 	}
-	for _, row := range o.Rows {
-		m, e, err := parseRow(row)
-		take(m, e, err)
-		if err != nil && m.Prefix() == prefix && b.Entry(m).Free() {
-			b.Set(m, macpool.Entry{Unread: row})
+	for _, text := range o.Rows {
+		r, err := parseRow(text)
+		if err != nil {
+			take(r.first, r.entry, err)
+			r.entry = macpool.Entry{}
+		}
+		for m := range r.addresses() {
+			switch {
+			case err == nil:
+				take(m, r.entry, nil)
+			case m.Prefix() == prefix && b.Entry(m).Free():
+				b.Set(m, macpool.Entry{Unread: r.unread(m, text)})
+			}
 		}
 	}
 	for _, a := range o.Addresses.Structures {
@@ -118,8 +126,8 @@ func EncodeBlock(b *macpool.Block) *v1alpha1.MACBlock {
 		Held:       int32(held),
 		Reserved:   int32(reserved),
 	}
-	for m, e := range b.Entries() {
-		o.Rows = append(o.Rows, formatRow(m, e))
+	for _, r := range rowsOf(b) {
+		o.Rows = append(o.Rows, r.String())
 	}
 	return o
 }

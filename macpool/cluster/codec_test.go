@@ -140,6 +140,37 @@ func TestAnAddressWhoseRowCannotBeReadStaysTaken(t *testing.T) {
 	}
 }
 
+func TestEveryAddressOfARowThatCannotBeReadStaysTaken(t *testing.T) {
+	const since = " since=2026-01-02T03:04:05.000000Z"
+	o := EncodeBlock(macpool.NewBlock(macpool.Prefix{2}))
+	o.Rows, o.Reserved = []string{"02:00:00:00:00:01-03 reserved color=red" + since}, 3
+	b, err := DecodeBlock(o)
+	require.Error(t, err)
+	assert.Equal(t, 3, b.Unread())
+	assert.False(t, b.Lacking)
+	holder := holderOf("vma", "net")
+	b.Adopt(macpool.MAC{2, 0, 0, 0, 0, 2}, holder, time.Unix(1, 0))
+	o = EncodeBlock(b)
+	require.Len(t, o.Rows, 3, "the others are written as they were read, each by itself")
+	assert.Equal(t, "02:00:00:00:00:01 reserved color=red"+since, o.Rows[0])
+	assert.Contains(t, o.Rows[1], "default/vma")
+	assert.Equal(t, "02:00:00:00:00:03 reserved color=red"+since, o.Rows[2])
+}
+
+func TestARowOfSeveralThatWasCutShortIsMissed(t *testing.T) {
+	for name, end := range map[string]string{"to fewer": "-0f ", "to one": " ", "to what is no octet": "-?? "} {
+		t.Run(name, func(t *testing.T) {
+			b := macpool.NewBlock(macpool.Prefix{2})
+			b.Reserve(256, everything(), "r1", time.Unix(1, 0))
+			o := EncodeBlock(b)
+			o.Rows[0] = strings.Replace(o.Rows[0], "-ff ", end, 1)
+			again, err := DecodeBlock(o)
+			assert.Equal(t, end == "-?? ", err != nil)
+			assert.True(t, again.Lacking)
+		})
+	}
+}
+
 func TestADateThatIsMissingIsTheSameForAll(t *testing.T) {
 	var o v1alpha1.MACBlock
 	require.NoError(t, o.Addresses.UnmarshalJSON([]byte(`[

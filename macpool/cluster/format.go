@@ -25,8 +25,8 @@ const (
 	// readsAnnotation on the Lease of a replica says how a block may be written so that the replica can read it. The
 	// release that wrote a structure for each address has none.
 	readsAnnotation = "bridgehead.dev/reads-blocks"
-	// readsRows is its value where rows are read.
-	readsRows = "rows"
+	// readsRows is its value where rows are read, also those of several addresses.
+	readsRows = "rows-of-several"
 	// formatInterval is how often a replica looks how blocks are to be written.
 	formatInterval = 2 * time.Second
 	// formatTimeout bounds one look.
@@ -119,7 +119,11 @@ func allReadRows(replicas []coordinationv1.Lease) bool {
 
 // takesRows asks the API server whether it would take a block in rows: the CRD of an earlier release does not.
 func (f *Format) takesRows(ctx context.Context) (bool, error) {
-	err := f.Client.Create(ctx, EncodeBlock(macpool.NewBlock(macpool.Prefix{})), client.DryRunAll)
+	b := macpool.NewBlock(macpool.Prefix{})
+	for i := range byte(2) {
+		b.Set(b.Prefix.Address(i), macpool.Entry{Reservation: macpool.Reservation{Replica: "nobody", Since: time.Unix(0, 0)}})
+	}
+	err := f.Client.Create(ctx, EncodeBlock(b), client.DryRunAll)
 	switch {
 	case err == nil || apierrors.IsAlreadyExists(err):
 		return true, nil

@@ -3,8 +3,10 @@
 package cluster
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +14,20 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// A row is the state of one address, in words that are apart by a space:
+// A row is the state of one address, or of neighbours that were reserved at once. As text it is words that are apart by
+// a space:
 //
-//	<address> <claim> [ | <claim> ]...
+//	<address>[-<last octet of the last address>] <claim> [ | <claim> ]...
 //
 // A claim is a hold: kind, namespace/name, then interface=, generateName=, claim=, since= and the word shared as far as
-// they apply; or a reservation: the word reserved, then replica=, since= and the word contested.
+// they apply; or a reservation: the word reserved, then replica=, since= and the word contested. The addresses of one row
+// have a reservation, and no hold.
+type row struct {
+	first macpool.MAC
+	last  byte // the last octet of the last address
+	entry macpool.Entry
+}
+
 const (
 	separator = "|"
 	reserved  = "reserved"
@@ -34,31 +44,74 @@ const (
 	sinceLayout = "2006-01-02T15:04:05.000000Z07:00"
 )
 
-// formatRow writes the state of an address that is not free.
-func formatRow(m macpool.MAC, e macpool.Entry) string {
+// rowsOf returns the rows of what is not free in a block, ascending.
+func rowsOf(b *macpool.Block) []row {
+	var rows []row
+	for m, e := range b.Entries() {
+		if n := len(rows); n > 0 && rows[n-1].goesOn(m, e) {
+			rows[n-1].last = m[5]
+			continue
+		}
+		rows = append(rows, row{first: m, last: m[5], entry: e})
+	}
+	return rows
+}
+
+// goesOn reports whether an address may be in the row of those before it.
+func (r row) goesOn(m macpool.MAC, e macpool.Entry) bool {
+	onlyReserved := len(e.Holds)+len(r.entry.Holds) == 0 && e.Unread+r.entry.Unread == ""
+	return onlyReserved && m[5] == r.last+1 && e.Reservation == r.entry.Reservation
+}
+
+// addresses are those of the row, ascending.
+func (r row) addresses() iter.Seq[macpool.MAC] {
+	return func(yield func(macpool.MAC) bool) {
+		for suffix := int(r.first[5]); suffix <= int(r.last); suffix++ {
+			if !yield(r.first.Prefix().Address(byte(suffix))) {
+				return
+			}
+		}
+	}
+}
+
+// unread returns what is kept of the text of a row for one of its addresses, where the text cannot be read.
+func (r row) unread(m macpool.MAC, text string) string {
+	if r.last == r.first[5] {
+		return text
+	}
+	_, claims, _ := strings.Cut(text, " ")
+	return m.String() + " " + claims
+}
+
+// String returns the text of a row.
+func (r row) String() string {
+	e := r.entry
 	if e.Unread != "" {
 		return e.Unread
 	}
-	row := make([]byte, 0, 128)
-	row = append(row, m.String()...)
+	text := make([]byte, 0, 128)
+	text = append(text, r.first.String()...)
+	if r.last != r.first[5] {
+		text = fmt.Appendf(text, "-%02x", r.last)
+	}
 	for i, h := range e.Holds {
 		if i > 0 {
-			row = append(row, " "+separator...)
+			text = append(text, " "+separator...)
 		}
-		row = appendHold(row, h)
+		text = appendHold(text, h)
 	}
-	if r := e.Reservation; r.Replica != "" {
+	if reservation := e.Reservation; reservation.Replica != "" {
 		if len(e.Holds) > 0 {
-			row = append(row, " "+separator...)
+			text = append(text, " "+separator...)
 		}
-		row = append(row, " "+reserved...)
-		row = appendSetting(row, keyReplica, r.Replica)
-		row = appendSetting(row, keySince, r.Since.UTC().Format(sinceLayout))
-		if r.Contested {
-			row = append(row, " "+contested...)
+		text = append(text, " "+reserved...)
+		text = appendSetting(text, keyReplica, reservation.Replica)
+		text = appendSetting(text, keySince, reservation.Since.UTC().Format(sinceLayout))
+		if reservation.Contested {
+			text = append(text, " "+contested...)
 		}
 	}
-	return string(row)
+	return string(text)
 }
 
 func appendHold(row []byte, h macpool.Hold) []byte {
@@ -105,28 +158,49 @@ func appendQuoted(row []byte, text string) []byte {
 // A word is one of a row. Those that are no setting have no key.
 type word struct{ key, text string }
 
-// parseRow reads a row.
-func parseRow(row string) (macpool.MAC, macpool.Entry, error) {
-	var e macpool.Entry
-	address, rest, _ := strings.Cut(row, " ")
-	m, err := macpool.ParseMAC(address)
+// parseRow reads the text of a row. With an error, the row has the addresses as far as they can be read.
+func parseRow(text string) (row, error) {
+	addresses, rest, _ := strings.Cut(text, " ")
+	r, err := parseAddresses(addresses)
 	if err != nil {
-		return m, e, fmt.Errorf("address %q %w", address, err)
+		return r, err
 	}
 	words, err := splitWords(rest)
 	if err != nil {
-		return m, e, fmt.Errorf("row %q: %w", row, err)
+		return r, fmt.Errorf("row %q: %w", text, err)
 	}
 	for begin, end := 0, 0; end <= len(words); end++ {
 		if end < len(words) && words[end] != (word{text: separator}) {
 			continue
 		}
-		if err := parseClaim(words[begin:end], &e); err != nil {
-			return m, e, fmt.Errorf("row %q: %w", row, err)
+		if err := parseClaim(words[begin:end], &r.entry); err != nil {
+			return r, fmt.Errorf("row %q: %w", text, err)
 		}
 		begin = end + 1
 	}
-	return m, e, nil
+	if r.last != r.first[5] && len(r.entry.Holds) > 0 {
+		return r, fmt.Errorf("row %q: addresses that are held have a row each", text)
+	}
+	return r, nil
+}
+
+// parseAddresses reads the addresses of a row.
+func parseAddresses(text string) (row, error) {
+	first, last, several := strings.Cut(text, "-")
+	m, err := macpool.ParseMAC(first)
+	r := row{first: m, last: m[5]}
+	if err != nil {
+		return r, fmt.Errorf("address %q %w", first, err)
+	}
+	if !several {
+		return r, nil
+	}
+	octet, err := hex.DecodeString(last)
+	if err != nil || len(octet) != 1 || octet[0] <= r.last {
+		return r, fmt.Errorf("addresses %q: want the last octet of the last address after the dash, such as %s-ff", text, first)
+	}
+	r.last = octet[0]
+	return r, nil
 }
 
 // splitWords splits what follows the address.

@@ -60,18 +60,18 @@ func TestRowsAreReadAsTheyAreWritten(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, "02:4a:be:00:00:0b "+tc.row, formatRow(m, tc.entry))
-			again, entry, err := parseRow("02:4a:be:00:00:0b " + tc.row)
+			written := row{first: m, last: m[5], entry: tc.entry}
+			assert.Equal(t, "02:4a:be:00:00:0b "+tc.row, written.String())
+			again, err := parseRow("02:4a:be:00:00:0b " + tc.row)
 			require.NoError(t, err)
-			assert.Equal(t, m, again)
-			assert.Equal(t, tc.entry, entry)
+			assert.Equal(t, written, again)
 		})
 	}
 }
 
 func TestRowsThatMakeNoSense(t *testing.T) {
 	const date = " since=2026-01-02T03:04:05.000006Z"
-	for name, row := range map[string]string{
+	for name, text := range map[string]string{
 		"nothing":                       "",
 		"an address alone":              "02:4a:be:00:00:0b",
 		"no address":                    "? VirtualMachine default/vma" + date,
@@ -87,9 +87,16 @@ func TestRowsThatMakeNoSense(t *testing.T) {
 		"reserved twice":                "02:4a:be:00:00:0b reserved replica=a" + date + " | reserved replica=b" + date,
 		"a bar with nothing behind":     "02:4a:be:00:00:0b VirtualMachine default/vma" + date + " |",
 		"a reservation that is shared":  "02:4a:be:00:00:0b reserved replica=a shared" + date,
+		"several that are held":         "02:4a:be:00:00:0b-0c VirtualMachine default/vma" + date,
+		"the last before the first":     "02:4a:be:00:00:0b-0a reserved replica=a" + date,
+		"the last is the first":         "02:4a:be:00:00:0b-0b reserved replica=a" + date,
+		"half an octet":                 "02:4a:be:00:00:0b-c reserved replica=a" + date,
+		"more than an octet":            "02:4a:be:00:00:0b-0100 reserved replica=a" + date,
+		"a whole address at the end":    "02:4a:be:00:00:0b-02:4a:be:00:00:0c reserved replica=a" + date,
+		"no end":                        "02:4a:be:00:00:0b- reserved replica=a" + date,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := parseRow(row)
+			_, err := parseRow(text)
 			assert.Error(t, err)
 		})
 	}
@@ -109,11 +116,44 @@ func FuzzRowsSurvive(f *testing.F) {
 		if replica != "" {
 			e.Reservation = macpool.Reservation{Replica: replica, Since: since, Contested: flag}
 		}
-		m := macpool.MAC{2, 0, 0, 0, 0, 1}
-		row := formatRow(m, e)
-		again, read, err := parseRow(row)
-		require.NoError(t, err, row)
-		assert.Equal(t, m, again)
-		assert.Equal(t, e, read, row)
+		written := row{first: macpool.MAC{2, 0, 0, 0, 0, 1}, last: 1, entry: e}
+		again, err := parseRow(written.String())
+		require.NoError(t, err, written)
+		assert.Equal(t, written, again)
 	})
+}
+
+func TestNeighboursThatWereReservedAtOnceHaveOneRow(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	b := macpool.NewBlock(macpool.Prefix{2, 0x4a, 0xbe})
+	b.Reserve(256, everything(), "r1", since)
+	const row, date = "02:4a:be:00:00:", " since=2026-01-02T03:04:05.000006Z"
+	reads := func(rows ...string) {
+		t.Helper()
+		o := EncodeBlock(b)
+		assert.Equal(t, rows, o.Rows)
+		again, err := DecodeBlock(o)
+		require.NoError(t, err)
+		assert.True(t, b.Equal(again))
+		assert.False(t, again.Lacking)
+	}
+	reads(row + "00-ff reserved replica=r1" + date)
+	b.Set(b.Prefix.Address(0xff), macpool.Entry{})
+	b.Contest(b.Prefix.Address(1))
+	b.Set(b.Prefix.Address(3), macpool.Entry{})
+	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(6), Holder: holderOf("vma", "net"), Replica: "r1", Since: since}))
+	b.Set(b.Prefix.Address(9), macpool.Entry{Reservation: macpool.Reservation{Replica: "r2", Since: since}})
+	b.Set(b.Prefix.Address(12), macpool.Entry{Reservation: macpool.Reservation{Replica: "r1", Since: since.Add(time.Microsecond)}})
+	reads(
+		row+"00 reserved replica=r1"+date,
+		row+"01 reserved replica=r1"+date+" contested",
+		row+"02 reserved replica=r1"+date,
+		row+"04-05 reserved replica=r1"+date,
+		row+"06 VirtualMachine default/vma interface=net"+date,
+		row+"07-08 reserved replica=r1"+date,
+		row+"09 reserved replica=r2"+date,
+		row+"0a-0b reserved replica=r1"+date,
+		row+"0c reserved replica=r1 since=2026-01-02T03:04:05.000007Z",
+		row+"0d-fe reserved replica=r1"+date,
+	)
 }

@@ -139,15 +139,15 @@ type MACBlock struct {
 	// rows are the addresses that are not free, ascending, each with who has it:
 	//
 	//   02:4a:be:00:00:0b VirtualMachine default/vma interface=net1 since=2026-01-02T03:04:05.000006Z
-	//   02:4a:be:00:00:0c reserved replica=bridgehead-5c9f-x1y2 since=2026-01-02T03:04:05.000006Z
+	//   02:4a:be:00:00:0c-ff reserved replica=bridgehead-5c9f-x1y2 since=2026-01-02T03:04:05.000006Z
 	//
-	// What else has the address follows after a bar. Words with anything but letters, digits and - _ . : / + * @ , in
+	// Neighbours that a replica reserved at once are in one row, up to the last octet after the dash. What else has the address follows after a bar. Words with anything but letters, digits and - _ . : / + * @ , in
 	// them are in quotes.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2} (VirtualMachine|VirtualMachineInstance|Pod|reserved) `
+	// +kubebuilder:validation:items:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2}(-[0-9a-f]{2})? (VirtualMachine|VirtualMachineInstance|Pod|reserved) `
 	Rows []string `json:"rows,omitempty"`
 	// addresses is where the release before this one kept what is in rows now. It is read and, once no replica of that
 	// release is left, no more written but for a word that has it refuse what it would not understand.
