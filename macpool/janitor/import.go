@@ -234,7 +234,7 @@ func (j *Janitor) everyVM(ctx context.Context, kind client.Object, found map[sub
 	if _, instances := kind.(*vmi); instances {
 		list = &vmiList{}
 	}
-	if err := j.VMs.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := j.VMs.List(ctx, list); err != nil {
 		return fmt.Errorf("list %s: %w", namesOf([]client.Object{kind}), err)
 	}
 	return meta.EachListItem(list, func(o runtime.Object) error {
@@ -246,7 +246,7 @@ func (j *Janitor) everyVM(ctx context.Context, kind client.Object, found map[sub
 // podsIn returns the pods of a namespace, or of all, that have an address.
 func (j *Janitor) podsIn(ctx context.Context, namespace string) (map[subject]bool, error) {
 	pods := podList()
-	if err := j.VMs.List(ctx, pods, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := j.VMs.List(ctx, pods, client.InNamespace(namespace)); err != nil {
 		return nil, fmt.Errorf("list Pods: %w", err)
 	}
 	found := map[subject]bool{}

@@ -129,13 +129,13 @@ func (c Objects) listPods(ctx context.Context, found *finding, of ...client.List
 	return nil
 }
 
-// pages visits a list: a cached one as a whole, and not to be changed, another one page by page.
+// pages visits a list: a cached one as a whole, another one page by page.
 func (c Objects) pages(
 	ctx context.Context, list func() client.ObjectList, of []client.ListOption, visit func(client.ObjectList),
 ) error {
 	if c.Cached {
 		all := list()
-		err := c.Reader.List(ctx, all, append(slices.Clone(of), client.UnsafeDisableDeepCopy)...)
+		err := c.Reader.List(ctx, all, of...)
 		visit(all)
 		return err
 	}

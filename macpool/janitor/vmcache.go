@@ -11,20 +11,23 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. It is
-// apart from other caches so that it goes with the janitor, and so that KubeVirt need not be there when it is made.
-// podNamespaces selects the namespaces whose pods' addresses are kept in the ledger.
+// NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. What it
+// returns is not to be changed. It is apart from other caches so that it goes with the janitor, and so that KubeVirt need
+// not be there when it is made. podNamespaces selects the namespaces whose pods' addresses are kept in the ledger.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme, podNamespaces labels.Selector) (cache.Cache, error) {
 	pods, err := podsByObject(podNamespaces)
 	if err != nil {
 		return nil, err
 	}
-	vms, err := cache.New(cfg, cache.Options{Scheme: scheme, DefaultTransform: stripMetadata, ByObject: pods})
+	vms, err := cache.New(cfg, cache.Options{
+		Scheme: scheme, DefaultTransform: stripMetadata, ByObject: pods, DefaultUnsafeDisableDeepCopy: ptr.To(true),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of VMs and pods: %w", err)
 	}
