@@ -18,8 +18,10 @@ import (
 const (
 	// TemplateSuffix follows the name of a configuration in the name of its template.
 	TemplateSuffix = "-template"
-	// Condition is the match condition that keeps the API server from calling a template. It is always false, and not in
-	// the configuration that is made of the template.
+	// Guard is the label that the object selector of a template's webhook wants to be there and not to be there, so that
+	// the API server calls it for no object. That is not in the configuration that is made of the template.
+	Guard = "bridgehead.dev/template"
+	// Condition is the match condition that a template of an earlier release has for that. It is always false.
 	Condition = "template"
 	// FromAnnotation marks a configuration that was made from a template, which it names. Only such a one is deleted when
 	// the template is.
@@ -189,23 +191,48 @@ func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 func disclosed(template *unstructured.Unstructured) ([]map[string]any, error) {
 	hooks := webhooksOf(template.DeepCopy())
 	for _, h := range hooks {
-		conditions, _, err := unstructured.NestedSlice(h, "matchConditions")
+		guarded, err := without(h, isGuard, "objectSelector", "matchExpressions")
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", template.GetName(), err)
 		}
-		rest := slices.DeleteFunc(conditions, func(c any) bool {
-			condition, ok := c.(map[string]any)
-			return ok && condition["name"] == Condition
-		})
-		if len(rest) == len(conditions) {
-			return nil, fmt.Errorf("webhook %v of %s lacks the match condition %q", h["name"], template.GetName(), Condition)
+		conditioned, err := without(h, isCondition, "matchConditions")
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", template.GetName(), err)
 		}
-		delete(h, "matchConditions")
-		if len(rest) > 0 {
-			h["matchConditions"] = rest
+		if guarded < 2 && conditioned == 0 {
+			return nil, fmt.Errorf("the objectSelector of webhook %v of %s does not want %s to be there and not to be there",
+				h["name"], template.GetName(), Guard)
 		}
 	}
 	return hooks, nil
+}
+
+// without takes some items out of a list, the list itself where none is left, and returns how many it took.
+func without(h map[string]any, which func(item any) bool, list ...string) (int, error) {
+	items, _, err := unstructured.NestedSlice(h, list...)
+	if err != nil {
+		return 0, err
+	}
+	rest := slices.DeleteFunc(slices.Clone(items), which)
+	switch {
+	case len(rest) == len(items):
+	case len(rest) == 0:
+		unstructured.RemoveNestedField(h, list...)
+	default:
+		err = unstructured.SetNestedSlice(h, rest, list...)
+	}
+	return len(items) - len(rest), err
+}
+
+// isGuard reports whether an expression of a selector is one of the two that contradict each other.
+func isGuard(expression any) bool {
+	e, _ := expression.(map[string]any)
+	return e["key"] == Guard && (e["operator"] == "Exists" || e["operator"] == "DoesNotExist")
+}
+
+func isCondition(condition any) bool {
+	c, _ := condition.(map[string]any)
+	return c["name"] == Condition
 }
 
 // unknownPath returns the first path of the webhooks that is none of those.

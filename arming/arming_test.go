@@ -20,9 +20,27 @@ metadata: {name: zz-bridgehead-template, uid: u1, labels: {app: bridgehead}}
 webhooks:
 - name: a
   clientConfig: {service: {path: /a}}
+  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}, {key: quiet, operator: DoesNotExist}]}
+  matchConditions: [{name: changed, expression: "true"}]
+- name: b
+  clientConfig: {service: {path: /b}}
+  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}]}
+  newerField: kept
+`
+
+// conditional is the template as the release before has it.
+const conditional = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: zz-bridgehead-template, uid: u1, labels: {app: bridgehead}}
+webhooks:
+- name: a
+  clientConfig: {service: {path: /a}}
+  objectSelector: {matchExpressions: [{key: quiet, operator: DoesNotExist}]}
   matchConditions: [{name: template, expression: "false"}, {name: changed, expression: "true"}]
 - name: b
   clientConfig: {service: {path: /b}}
+  objectSelector: {}
   matchConditions: [{name: template, expression: "false"}]
   newerField: kept
 `
@@ -39,9 +57,11 @@ metadata:
 webhooks:
 - name: a
   clientConfig: {service: {path: /a}, caBundle: Q0E=}
+  objectSelector: {matchExpressions: [{key: quiet, operator: DoesNotExist}]}
   matchConditions: [{name: changed, expression: "true"}]
 - name: b
   clientConfig: {service: {path: /b}, caBundle: Q0E=}
+  objectSelector: {}
   newerField: kept
 `
 
@@ -97,6 +117,14 @@ func TestDecide(t *testing.T) {
 	}{
 		"it is made of the template once somebody answers": {
 			template: template, situation: ready, do: Create, wanted: made,
+		},
+		"it is the same of a template of the release before": {
+			template: conditional, live: made, situation: ready,
+		},
+		"a template without one half of what keeps it from being called is none": {
+			template:  strings.Replace(template, "{key: bridgehead.dev/template, operator: DoesNotExist}, ", "", 1),
+			situation: ready,
+			lacking:   "the objectSelector of webhook a of zz-bridgehead-template does not want bridgehead.dev/template to be there and not to be there",
 		},
 		"while nobody answers it is not made": {
 			template: template, situation: with(func(s *Situation) { s.Answered = false }),
@@ -155,11 +183,11 @@ webhooks:
 			lacking: "zz-bridgehead-template has a webhook at /b, where this release does not answer",
 		},
 		"a template that is called itself is no template": {
-			template: made, situation: ready, lacking: `webhook a of zz-bridgehead lacks the match condition "template"`,
+			template: made, situation: ready, lacking: "the objectSelector of webhook a of zz-bridgehead does not want bridgehead.dev/template to be there and not to be there",
 		},
 		"beside such a template what is in force gets the next CA": {
 			template: made, live: strings.ReplaceAll(made, "Q0E=", "b2xk"), situation: ready, do: Update, wanted: made,
-			lacking: `webhook a of zz-bridgehead lacks the match condition "template"`,
+			lacking: "the objectSelector of webhook a of zz-bridgehead does not want bridgehead.dev/template to be there and not to be there",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func endpoint(service string, ready *bool) *discoveryv1.EndpointSlice {
 	}
 }
 
-// configuration returns one whose only webhook our Service answers, with the condition that a template has.
+// configuration returns one whose only webhook our Service answers, with the object selector that a template has.
 func configuration(t *testing.T, kind, name string) *unstructured.Unstructured {
 	t.Helper()
 	return parse(t, fmt.Sprintf(`
@@ -81,7 +81,7 @@ metadata: {name: %s}
 webhooks:
 - name: a
   clientConfig: {service: {namespace: ns, name: s, path: /a}}
-  matchConditions: [{name: template, expression: "false"}]
+  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}]}
 `, kind, name))
 }
 
