@@ -20,8 +20,8 @@ import (
 //	<address>[-<last octet of the last address>] <claim> [ | <claim> ]...
 //
 // A claim is a hold: kind, namespace/name, then interface=, generateName=, claim=, since= and the word shared as far as
-// they apply; or a reservation: the word reserved, then replica=, since= and the word contested. The addresses of one row
-// have a reservation, and no hold.
+// they apply; or a reservation: the word reserved, then replica=, since= and the word contested. Several addresses of
+// one row have a reservation, and no hold.
 type row struct {
 	first macpool.MAC
 	last  byte // the last octet of the last address

@@ -141,9 +141,11 @@ func TestNeighboursThatWereReservedAtOnceHaveOneRow(t *testing.T) {
 	b.Set(b.Prefix.Address(0xff), macpool.Entry{})
 	b.Contest(b.Prefix.Address(1))
 	b.Set(b.Prefix.Address(3), macpool.Entry{})
-	require.NoError(t, b.Claim(macpool.Claim{MAC: b.Prefix.Address(6), Holder: holderOf("vma", "net"), Replica: "r1", Since: since}))
+	held := macpool.Claim{MAC: b.Prefix.Address(6), Holder: holderOf("vma", "net"), Replica: "r1", Since: since}
+	require.NoError(t, b.Claim(held))
 	b.Set(b.Prefix.Address(9), macpool.Entry{Reservation: macpool.Reservation{Replica: "r2", Since: since}})
-	b.Set(b.Prefix.Address(12), macpool.Entry{Reservation: macpool.Reservation{Replica: "r1", Since: since.Add(time.Microsecond)}})
+	later := macpool.Reservation{Replica: "r1", Since: since.Add(time.Microsecond)}
+	b.Set(b.Prefix.Address(12), macpool.Entry{Reservation: later})
 	reads(
 		row+"00 reserved replica=r1"+date,
 		row+"01 reserved replica=r1"+date+" contested",

@@ -141,8 +141,8 @@ type MACBlock struct {
 	//   02:4a:be:00:00:0b VirtualMachine default/vma interface=net1 since=2026-01-02T03:04:05.000006Z
 	//   02:4a:be:00:00:0c-ff reserved replica=bridgehead-5c9f-x1y2 since=2026-01-02T03:04:05.000006Z
 	//
-	// Neighbours that a replica reserved at once are in one row, up to the last octet after the dash. What else has the address follows after a bar. Words with anything but letters, digits and - _ . : / + * @ , in
-	// them are in quotes.
+	// Neighbours that a replica reserved at once are in one row, up to the last octet after the dash. What else has the
+	// address follows after a bar. Words with anything but letters, digits and - _ . : / + * @ , in them are in quotes.
 	//
 	// +optional
 	// +listType=atomic
