@@ -18,11 +18,14 @@ import (
 const (
 	// TemplateSuffix follows the name of a configuration in the name of its template.
 	TemplateSuffix = "-template"
-	// Guard is the label that the object selector of a template's webhook wants to be there and not to be there, so that
+	// guard is the label that the object selector of a template's webhook wants to be there and not to be there, so that
 	// the API server calls it for no object. That is not in the configuration that is made of the template.
-	Guard = "bridgehead.dev/template"
-	// Condition is the match condition that a template of an earlier release has for that. It is always false.
-	Condition = "template"
+	guard = "bridgehead.dev/never"
+	// never is the match condition of a template's webhook that is always false, should somebody give the webhook another
+	// object selector. It is not in that configuration either.
+	never = "never"
+	// formerly is its name in templates of the release before, which had no such selector.
+	formerly = "template"
 	// FromAnnotation marks a configuration that was made from a template, which it names. Only such a one is deleted when
 	// the template is.
 	FromAnnotation = "bridgehead.dev/template"
@@ -191,48 +194,54 @@ func marked(c, template *unstructured.Unstructured) *unstructured.Unstructured {
 func disclosed(template *unstructured.Unstructured) ([]map[string]any, error) {
 	hooks := webhooksOf(template.DeepCopy())
 	for _, h := range hooks {
-		guarded, err := without(h, isGuard, "objectSelector", "matchExpressions")
+		guards, err := takeOut(h, isGuard, "objectSelector", "matchExpressions")
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", template.GetName(), err)
 		}
-		conditioned, err := without(h, isCondition, "matchConditions")
+		conditions, err := takeOut(h, isNever, "matchConditions")
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", template.GetName(), err)
 		}
-		if guarded < 2 && conditioned == 0 {
-			return nil, fmt.Errorf("the objectSelector of webhook %v of %s does not want %s to be there and not to be there",
-				h["name"], template.GetName(), Guard)
+		if !contradict(guards) && len(conditions) == 0 {
+			return nil, fmt.Errorf("webhook %v of %s lacks the match condition %q", h["name"], template.GetName(), never)
 		}
 	}
 	return hooks, nil
 }
 
-// without takes some items out of a list, the list itself where none is left, and returns how many it took.
-func without(h map[string]any, which func(item any) bool, list ...string) (int, error) {
+// takeOut takes some items out of a list, and the list away if that leaves it empty. It returns what it took.
+func takeOut(h map[string]any, which func(map[string]any) bool, list ...string) ([]map[string]any, error) {
 	items, _, err := unstructured.NestedSlice(h, list...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	rest := slices.DeleteFunc(slices.Clone(items), which)
-	switch {
-	case len(rest) == len(items):
-	case len(rest) == 0:
-		unstructured.RemoveNestedField(h, list...)
-	default:
-		err = unstructured.SetNestedSlice(h, rest, list...)
+	var removed []map[string]any
+	rest := slices.DeleteFunc(items, func(item any) bool {
+		i, ok := item.(map[string]any)
+		if ok = ok && which(i); ok {
+			removed = append(removed, i)
+		}
+		return ok
+	})
+	if len(rest) > 0 {
+		return removed, unstructured.SetNestedSlice(h, rest, list...)
 	}
-	return len(items) - len(rest), err
+	unstructured.RemoveNestedField(h, list...)
+	return removed, nil
+}
+
+func isNever(condition map[string]any) bool {
+	return condition["name"] == never || condition["name"] == formerly
 }
 
 // isGuard reports whether an expression of a selector is one of the two that contradict each other.
-func isGuard(expression any) bool {
-	e, _ := expression.(map[string]any)
-	return e["key"] == Guard && (e["operator"] == "Exists" || e["operator"] == "DoesNotExist")
+func isGuard(e map[string]any) bool {
+	return e["key"] == guard && (e["operator"] == "Exists" || e["operator"] == "DoesNotExist")
 }
 
-func isCondition(condition any) bool {
-	c, _ := condition.(map[string]any)
-	return c["name"] == Condition
+// contradict reports whether guards are both there.
+func contradict(guards []map[string]any) bool {
+	return slices.ContainsFunc(guards, func(e map[string]any) bool { return e["operator"] != guards[0]["operator"] })
 }
 
 // unknownPath returns the first path of the webhooks that is none of those.

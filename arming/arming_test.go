@@ -13,6 +13,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// selector is what a template has, and one expression of a user.
+const selector = "{matchExpressions: [{key: bridgehead.dev/never, operator: Exists}, " +
+	"{key: bridgehead.dev/never, operator: DoesNotExist}, {key: quiet, operator: DoesNotExist}]}"
+
 const template = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
@@ -20,11 +24,12 @@ metadata: {name: zz-bridgehead-template, uid: u1, labels: {app: bridgehead}}
 webhooks:
 - name: a
   clientConfig: {service: {path: /a}}
-  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}, {key: quiet, operator: DoesNotExist}]}
-  matchConditions: [{name: changed, expression: "true"}]
+  objectSelector: ` + selector + `
+  matchConditions: [{name: never, expression: "false"}, {name: changed, expression: "true"}]
 - name: b
   clientConfig: {service: {path: /b}}
-  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}]}
+  objectSelector: {matchExpressions: [{key: bridgehead.dev/never, operator: Exists}, {key: bridgehead.dev/never, operator: DoesNotExist}]}
+  matchConditions: [{name: never, expression: "false"}]
   newerField: kept
 `
 
@@ -121,10 +126,15 @@ func TestDecide(t *testing.T) {
 		"it is the same of a template of the release before": {
 			template: conditional, live: made, situation: ready,
 		},
-		"a template without one half of what keeps it from being called is none": {
-			template:  strings.Replace(template, "{key: bridgehead.dev/template, operator: DoesNotExist}, ", "", 1),
+		"a template with another object selector is kept from being called by the condition": {
+			template: strings.Replace(template, selector, "{}", 1), situation: ready, do: Create,
+			wanted: strings.Replace(made, "{matchExpressions: [{key: quiet, operator: DoesNotExist}]}", "{}", 1),
+		},
+		"a selector that could match is not what keeps a template from being called": {
+			template: strings.Replace(strings.Replace(template, "{name: never", "{name: ever", 1),
+				"never, operator: DoesNotExist", "never, operator: Exists", 1),
 			situation: ready,
-			lacking:   "the objectSelector of webhook a of zz-bridgehead-template does not want bridgehead.dev/template to be there and not to be there",
+			lacking:   "webhook a of zz-bridgehead-template lacks the match condition \"never\"",
 		},
 		"while nobody answers it is not made": {
 			template: template, situation: with(func(s *Situation) { s.Answered = false }),
@@ -183,11 +193,11 @@ webhooks:
 			lacking: "zz-bridgehead-template has a webhook at /b, where this release does not answer",
 		},
 		"a template that is called itself is no template": {
-			template: made, situation: ready, lacking: "the objectSelector of webhook a of zz-bridgehead does not want bridgehead.dev/template to be there and not to be there",
+			template: made, situation: ready, lacking: "webhook a of zz-bridgehead lacks the match condition \"never\"",
 		},
 		"beside such a template what is in force gets the next CA": {
 			template: made, live: strings.ReplaceAll(made, "Q0E=", "b2xk"), situation: ready, do: Update, wanted: made,
-			lacking: "the objectSelector of webhook a of zz-bridgehead does not want bridgehead.dev/template to be there and not to be there",
+			lacking: "webhook a of zz-bridgehead lacks the match condition \"never\"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,7 +81,7 @@ metadata: {name: %s}
 webhooks:
 - name: a
   clientConfig: {service: {namespace: ns, name: s, path: /a}}
-  objectSelector: {matchExpressions: [{key: bridgehead.dev/template, operator: Exists}, {key: bridgehead.dev/template, operator: DoesNotExist}]}
+  objectSelector: {matchExpressions: [{key: bridgehead.dev/never, operator: Exists}, {key: bridgehead.dev/never, operator: DoesNotExist}]}
 `, kind, name))
 }
 

@@ -248,7 +248,7 @@ func (b *Block) Unsettled() bool { return b.counts.contested+b.counts.both > 0 }
 // Equal reports whether two states of one block are the same but for their versions and for when they were seen.
 func (b *Block) Equal(other *Block) bool {
 	return maps.EqualFunc(b.entries, other.entries, func(x, y Entry) bool {
-		if x.Unread != y.Unread || !x.Reservation.same(y.Reservation) {
+		if x.Unread != y.Unread || !x.Reservation.Same(y.Reservation) {
 			return false
 		}
 		return slices.EqualFunc(x.Holds, y.Holds, func(h, i Hold) bool {

@@ -16,7 +16,8 @@ type Reservation struct {
 	Contested bool
 }
 
-func (r Reservation) same(other Reservation) bool {
+// Same reports whether two reservations are one.
+func (r Reservation) Same(other Reservation) bool {
 	return r.Replica == other.Replica && r.Contested == other.Contested && r.Since.Equal(other.Since)
 }
 

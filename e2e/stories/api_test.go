@@ -71,6 +71,9 @@ func TestAPIRefusesWhatTheLedgerCouldNotUse(t *testing.T) {
 		"a label with a value that none has":      {manifest: selecting(`{matchLabels: {a: "-b"}}`), problem: "no label has this value"},
 		"a block":                                 {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01")},
 		"a block with a row of several addresses": {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01-ff")},
+		"a block with several addresses in the row of a holder": {
+			manifest: blockOf("02-4a-be-00-00", "02:4a:be:00:00", "rows: ['02:4a:be:00:00:01-02 Pod n/n since=2026-01-02T03:04:05.000006Z']"), problem: "rows[0]",
+		},
 		"a block with a row that has no end":      {manifest: block("02-4a-be-00-00", "02:4a:be:00:00", "02:4a:be:00:00:01-"), problem: "rows[0]"},
 		"a block whose name is no prefix":         {manifest: block("block", "02:4a:be:00:00", "02:4a:be:00:00:01"), problem: "named by its first five octets"},
 		"a block whose prefix is not its name":    {manifest: block("02-4a-be-00-00", "02:4a:be:00:01", "02:4a:be:00:01:01"), problem: "prefix must be the block's name"},

@@ -25,9 +25,9 @@ func (e *noRowsError) Error() string {
 
 // DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
 // it is taken, and its row is written as it was read, one for each address; the others are left out. Two rows of one
-// address are one with the holders of both. A block that has fewer addresses than it says, as somebody removed rows or
-// spoiled the address of some, is Lacking. The block is nil if the object's name is no prefix, or if there must be rows
-// and the API server shows none, as it does by the CRD of an earlier release.
+// address are one with the holders of both. A block that has fewer addresses than it says, or fewer that are held, as
+// somebody removed rows or changed the addresses of some, is Lacking. The block is nil if the object's name is no prefix,
+// or if there must be rows and the API server shows none, as it does by the CRD of an earlier release.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {
@@ -39,39 +39,58 @@ func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	b := macpool.NewBlock(prefix)
 	b.Version, b.ID = o.ResourceVersion, string(o.UID)
 	var problems []error
-	take := func(m macpool.MAC, e macpool.Entry, err error) {
-		switch {
-		case err != nil:
-			problems = append(problems, fmt.Errorf("MACBlock %s: %w", o.Name, err))
-			return
-		case m.Prefix() != prefix:
-			problems = append(problems, fmt.Errorf("MACBlock %s: address %s belongs to another block", o.Name, m))
-			return
-		case !b.Entry(m).Free():
-			problems = append(problems, fmt.Errorf("MACBlock %s: address %s is listed twice", o.Name, m))
-		}
-		b.Set(m, join(b.Entry(m), e))
-	}
+	fail := func(err error) { problems = append(problems, fmt.Errorf("MACBlock %s: %w", o.Name, err)) }
 	for _, text := range o.Rows {
 		r, err := parseRow(text)
-		if err != nil {
-			take(r.first, r.entry, err)
-			r.entry = macpool.Entry{}
+		if err == nil {
+			err = take(b, r)
+		} else {
+			leaveUnread(b, r, text)
 		}
-		for m := range r.addresses() {
-			switch {
-			case err == nil:
-				take(m, r.entry, nil)
-			case m.Prefix() == prefix && b.Entry(m).Free():
-				b.Set(m, macpool.Entry{Unread: r.unread(m, text)})
-			}
+		if err != nil {
+			fail(err)
 		}
 	}
 	for _, a := range o.Addresses.Structures {
-		take(decodeEntry(a))
+		m, e, err := decodeEntry(a)
+		if err == nil {
+			err = take(b, row{first: m, last: m[5], entry: e})
+		}
+		if err != nil {
+			fail(err)
+		}
 	}
-	b.Lacking = o.Addresses.Structures == nil && b.Len() < int(o.Held+o.Reserved)
+	held, _ := b.Counts()
+	b.Lacking = o.Addresses.Structures == nil &&
+		(b.Len() < int(o.Held+o.Reserved) || held+b.Unread() < int(o.Held))
 	return b, errors.Join(problems...)
+}
+
+// take sets the addresses of a row. Those that are set already get what the row says as well, which the error tells.
+func take(b *macpool.Block, r row) error {
+	if r.first.Prefix() != b.Prefix {
+		return fmt.Errorf("address %s belongs to another block", r.first)
+	}
+	var err error
+	for m := range r.addresses() {
+		if !b.Entry(m).Free() {
+			err = fmt.Errorf("address %s is listed twice", m)
+		}
+		b.Set(m, join(b.Entry(m), r.entry))
+	}
+	return err
+}
+
+// leaveUnread keeps those addresses of a row that cannot be read taken of which no other row tells.
+func leaveUnread(b *macpool.Block, r row, text string) {
+	if r.first.Prefix() != b.Prefix {
+		return
+	}
+	for m := range r.addresses() {
+		if b.Entry(m).Free() {
+			b.Set(m, macpool.Entry{Unread: r.unread(m, text)})
+		}
+	}
 }
 
 // join returns an entry with the holders of two, and the reservation of the first that has one.

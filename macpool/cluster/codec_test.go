@@ -171,6 +171,21 @@ func TestARowOfSeveralThatWasCutShortIsMissed(t *testing.T) {
 	}
 }
 
+func TestAHoldThatWasEditedIntoAReservationIsMissed(t *testing.T) {
+	b := macpool.NewBlock(macpool.Prefix{2})
+	b.Reserve(8, everything(), "r1", time.Unix(1, 0))
+	held := macpool.Claim{MAC: macpool.MAC{2, 0, 0, 0, 0, 4}, Holder: holderOf("vma", "net"), Replica: "r1"}
+	held.Since = time.Unix(1, 0)
+	require.NoError(t, b.Claim(held))
+	o := EncodeBlock(b)
+	require.Len(t, o.Rows, 3)
+	o.Rows = []string{strings.Replace(o.Rows[0], "-03 ", "-07 ", 1)}
+	again, err := DecodeBlock(o)
+	require.NoError(t, err)
+	assert.Equal(t, b.Len(), again.Len())
+	assert.True(t, again.Lacking)
+}
+
 func TestADateThatIsMissingIsTheSameForAll(t *testing.T) {
 	var o v1alpha1.MACBlock
 	require.NoError(t, o.Addresses.UnmarshalJSON([]byte(`[

@@ -100,7 +100,7 @@ func (f *Format) look(ctx context.Context) error {
 		f.converted = false
 	case !f.converted:
 		late := f.Clock.Since(f.wrote) < ledger.MaxAdmission // a write in rows may be on its way
-		none, err := f.writeStructures(ctx)
+		none, err := f.writeStructures(ctx, late)
 		f.converted = none && !late
 		return err
 	}
@@ -134,8 +134,9 @@ func (f *Format) takesRows(ctx context.Context) (bool, error) {
 }
 
 // writeStructures has every block that has rows written as the release before reads it, and reports whether none is
-// left.
-func (f *Format) writeStructures(ctx context.Context) (none bool, err error) {
+// left. Where what a block lacks is missed, it is left to ledgers to write that back: nobody would miss it in a block of
+// structures.
+func (f *Format) writeStructures(ctx context.Context, missed bool) (none bool, err error) {
 	var list v1alpha1.MACBlockList
 	if err := f.Client.List(ctx, &list); err != nil {
 		return false, fmt.Errorf("list MACBlocks: %w", err)
@@ -152,19 +153,24 @@ func (f *Format) writeStructures(ctx context.Context) (none bool, err error) {
 			continue
 		}
 		none = false
-		failed = append(failed, f.writeStructure(ctx, o, known[o.Name]))
+		failed = append(failed, f.writeStructure(ctx, o, known[o.Name], missed))
 	}
 	return none, errors.Join(failed...)
 }
 
 // writeStructure writes one block. The API server may hide its rows; this replica may know the very state it is in.
-func (f *Format) writeStructure(ctx context.Context, o *v1alpha1.MACBlock, known *macpool.Block) error {
+func (f *Format) writeStructure(
+	ctx context.Context, o *v1alpha1.MACBlock, known *macpool.Block, missed bool,
+) error {
 	b, err := DecodeBlock(o)
 	if b == nil && known != nil && known.Version == o.ResourceVersion {
 		b = known
 	}
 	if b == nil {
 		return err
+	}
+	if b.Lacking && missed {
+		return nil
 	}
 	if err := f.Client.Update(ctx, encodeStructures(b)); err != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("write MACBlock %s as the release before this one reads it: %w", o.Name, err)

@@ -25,6 +25,7 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool/cluster/apimodel"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
+	"github.com/bridgehead-dev/bridgehead/macpool/ledger"
 )
 
 // A formerBlock is a MACBlock as the program of the release before this one reads it.
@@ -189,6 +190,34 @@ func TestUpgradeStories(t *testing.T) {
 			b, err := s.Get(w.ctx, m.Prefix())
 			require.NoError(w.t, err)
 			assert.True(w.t, b.Equal(written))
+		},
+		"what a block lacks is not forgotten for the release before, until ledgers had time to write it back": func(
+			w *world, f *Format, s KubeStore,
+		) {
+			_, stop := w.lease()
+			defer stop()
+			w.pass(2 * formatInterval)
+			b := block(w)
+			b.Reserve(8, everything(), "r1", time.Unix(1, 0))
+			_, err := s.Put(w.ctx, b)
+			require.NoError(w.t, err)
+			var o v1alpha1.MACBlock
+			require.NoError(w.t, w.client.Get(w.ctx, key, &o))
+			require.Len(w.t, o.Rows, 3)
+			o.Rows = o.Rows[:2]
+			require.NoError(w.t, w.client.Update(w.ctx, &o))
+			w.create(formerReplica())
+			lacking := func() bool {
+				require.NoError(w.t, w.client.Get(w.ctx, key, &o))
+				read, err := DecodeBlock(&o)
+				require.NoError(w.t, err)
+				return read.Lacking
+			}
+			w.pass(2 * formatInterval)
+			require.False(w.t, f.Rows())
+			assert.True(w.t, lacking())
+			w.pass(ledger.MaxAdmission)
+			assert.False(w.t, lacking(), "nor do replicas of that release wait for ever")
 		},
 		"rows that arrive late do not stay beside a replica of the release before": func(w *world, f *Format, s KubeStore) {
 			_, stop := w.lease()

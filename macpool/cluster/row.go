@@ -59,9 +59,10 @@ func rowsOf(b *macpool.Block) []row {
 
 // goesOn reports whether an address may be in the row of those before it.
 func (r row) goesOn(m macpool.MAC, e macpool.Entry) bool {
-	onlyReserved := len(e.Holds)+len(r.entry.Holds) == 0 && e.Unread+r.entry.Unread == ""
-	return onlyReserved && m[5] == r.last+1 && e.Reservation == r.entry.Reservation
+	return m[5] == r.last+1 && onlyReserved(e) && onlyReserved(r.entry) && e.Reservation.Same(r.entry.Reservation)
 }
+
+func onlyReserved(e macpool.Entry) bool { return len(e.Holds) == 0 && e.Unread == "" }
 
 // addresses are those of the row, ascending.
 func (r row) addresses() iter.Seq[macpool.MAC] {

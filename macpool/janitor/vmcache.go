@@ -17,9 +17,9 @@ import (
 	"github.com/bridgehead-dev/bridgehead/macpool"
 )
 
-// NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for. What
-// it returns is not to be changed. It is apart from other caches so that it goes with the janitor, and so that KubeVirt
-// need not be there when it is made. podNamespaces selects the namespaces whose pods' addresses are kept in the ledger.
+// NewVMCache returns a cache for the VMs and pods that a janitor watches, without the metadata it has no use for, from
+// which no object may be changed. It is apart from others so that it goes with the janitor, and so that KubeVirt need
+// not be there when it is made. podNamespaces selects the namespaces whose pods' addresses are kept in the ledger.
 func NewVMCache(cfg *rest.Config, scheme *runtime.Scheme, podNamespaces labels.Selector) (cache.Cache, error) {
 	pods, err := podsByObject(podNamespaces)
 	if err != nil {

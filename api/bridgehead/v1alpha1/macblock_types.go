@@ -147,7 +147,7 @@ type MACBlock struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:items:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2}(-[0-9a-f]{2})? (VirtualMachine|VirtualMachineInstance|Pod|reserved) `
+	// +kubebuilder:validation:items:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2}( (VirtualMachine|VirtualMachineInstance|Pod)|(-[0-9a-f]{2})? reserved) `
 	Rows []string `json:"rows,omitempty"`
 	// addresses is where the release before this one kept what is in rows now. It is read and, once no replica of that
 	// release is left, no more written but for a word that has it refuse what it would not understand.
