@@ -26,8 +26,8 @@ func (e *noRowsError) Error() string {
 // DecodeBlock reads a block from its API object. The error tells of rows that cannot be read. If their address can be,
 // it is taken, and its row is written as it was read, one for each address; the others are left out. Two rows of one
 // address are one with the holders of both. A block that has fewer addresses than it says, or fewer that are held, as
-// somebody removed rows or changed the addresses of some, is Lacking. The block is nil if the object's name is no prefix,
-// or if there must be rows and the API server shows none, as it does by the CRD of an earlier release.
+// somebody removed rows or changed the addresses of some, is Lacking. The block is nil if the object's name is no
+// prefix, or if there must be rows and the API server shows none, as it does by the CRD of an earlier release.
 func DecodeBlock(o *v1alpha1.MACBlock) (*macpool.Block, error) {
 	prefix, err := macpool.ParsePrefix(o.Name)
 	if err != nil {

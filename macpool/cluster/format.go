@@ -134,7 +134,7 @@ func (f *Format) takesRows(ctx context.Context) (bool, error) {
 }
 
 // writeStructures has every block that has rows written as the release before reads it, and reports whether none is
-// left. Where what a block lacks is missed, it is left to ledgers to write that back: nobody would miss it in a block of
+// left. Where what a block lacks is missed, ledgers are left to write it back: nobody would miss it in a block of
 // structures.
 func (f *Format) writeStructures(ctx context.Context, missed bool) (none bool, err error) {
 	var list v1alpha1.MACBlockList
