@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -75,27 +76,54 @@ func elect(
 ) error {
 	for ctx.Err() == nil {
 		ended := make(chan struct{})
+		var elected atomic.Bool
+		running, lose := context.WithCancel(ctx)
 		var elector *leaderelection.LeaderElector
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-			Lock: lock, Name: lease, ReleaseOnCancel: true,
+			Lock: guardedLock{Interface: lock, lost: func() {
+				if elected.Load() {
+					lose()
+				}
+			}},
+			Name: lease, ReleaseOnCancel: true,
 			LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: 2 * time.Second,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
 					defer close(ended)
+					elected.Store(true)
 					lead(ctx, func() error { return stillLeads(elector) })
 				},
 				OnStoppedLeading: func() { log.Info("Not leading", "lease", lease) },
 			},
 		})
 		if err != nil {
+			lose()
 			return fmt.Errorf("set up election: %w", err)
 		}
-		elector.Run(ctx)
+		elector.Run(running)
+		lose()
 		if ctx.Err() == nil { // it was elected
 			<-ended
 		}
 	}
 	return nil
+}
+
+// A guardedLock tells when the lease is found with somebody else, or nobody. A process that stood still may find it so
+// and get it back before the elector gives up: it would go on in a term that is over, and nobody takes for imported
+// what it imported in that.
+type guardedLock struct {
+	resourcelock.Interface
+	lost func()
+}
+
+// Get implements resourcelock.Interface.
+func (l guardedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.lost()
+	}
+	return record, raw, err
 }
 
 // stillLeads fails once the lease has not been renewed within the deadline, by this process's clock.

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -56,6 +57,57 @@ func TestAControllerHasEndedWhenItBeginsAgain(t *testing.T) {
 		require.NoError(t, <-ended)
 		<-time.After(2 * slow)
 		assert.Zero(t, running.Load())
+	})
+}
+
+func TestAControllerBeginsAgainWhenAnotherReplicaHadTheLeaseForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients := fake.NewClientset()
+		var others atomic.Pointer[coordinationv1.Lease] // what is in the store instead of what the replica wrote
+		clients.PrependReactor("*", "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			lease := others.Load()
+			if lease == nil {
+				return false, nil, nil
+			}
+			if action.GetVerb() == "get" {
+				return true, lease.DeepCopy(), nil
+			}
+			if *lease.Spec.HolderIdentity != "" {
+				return true, nil, errors.New("conflict")
+			}
+			others.Store(nil)
+			return false, nil, nil
+		})
+		held := func(by string) *coordinationv1.Lease {
+			return &coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"},
+				Spec: coordinationv1.LeaseSpec{
+					HolderIdentity: &by, LeaseDurationSeconds: new(int32(15)), LeaseTransitions: new(int32(1)),
+					RenewTime: new(metav1.NowMicro()), AcquireTime: new(metav1.NowMicro()),
+				},
+			}
+		}
+		lock := &resourcelock.LeaseLock{
+			LeaseMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"}, Client: clients.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: "a"},
+		}
+		began := make(chan struct{}, 2)
+		lead := func(ctx context.Context, _ func() error) {
+			began <- struct{}{}
+			<-ctx.Done()
+		}
+		ended := make(chan error, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { ended <- elect(ctx, "lease", lock, logr.Discard(), lead) }()
+		<-began
+		others.Store(held("b"))
+		<-time.After(renewDeadline / 2)
+		others.Store(held(""))
+		<-time.After(leaseDuration)
+		assert.Len(t, began, 1, "in a term of its own")
+		assert.Nil(t, others.Load(), "it has the lease again")
+		stop()
+		require.NoError(t, <-ended)
 	})
 }
 
