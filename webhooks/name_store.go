@@ -64,14 +64,18 @@ func (s *nameStore) has(text string) bool {
 	return s.count[text] > 0
 }
 
+// replace has the store know these objects and no others. It is synced once that was told, too.
 func (s *nameStore) replace(byName map[string][]string) {
-	defer s.tell()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.synced, s.byName, s.count = true, map[string][]string{}, map[string]int{}
+	s.byName, s.count = map[string][]string{}, map[string]int{}
 	for name, texts := range byName {
 		s.setLocked(name, texts)
 	}
+	s.mu.Unlock()
+	s.tell()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced = true
 }
 
 // tell calls changed. The lock must not be held.

@@ -43,7 +43,6 @@ func (r *replica) readyz() http.HandlerFunc {
 			{r.feed.Synced(), "the blocks of the ledger are being read"},
 			{r.sources.NADs.Ready(), "the networks that pods name are being read"},
 			{r.sources.Bridges.Ready(), "the bridges of nodes and policies are being read"},
-			{r.nodes.Ready(), "the addresses of nodes, which no pool lends, are being read"},
 			{r.claims.Ready(), "the key in Secret " + webhooks.ClaimSecretName + " is not read yet"},
 			{!r.drain.Draining(), "this replica is shutting down"},
 		} {

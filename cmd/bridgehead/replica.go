@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -117,6 +118,18 @@ func (r *replica) makeLeases() {
 	r.gate = &cluster.Gate{
 		Lease: r.lease, Reader: direct, Self: r.identity, Clock: clock.RealClock{},
 		Janitor: types.NamespacedName{Namespace: o.Namespace, Name: janitorLease},
+		Unread:  unreadNodes(r.nodes),
+	}
+}
+
+// unreadNodes returns what fails until the addresses of nodes are known. A pool may have some of them: what is lent
+// before, by a request that reaches a replica which has just restarted, may be a node's, and stays so.
+func unreadNodes(nodes *webhooks.NodeAddresses) func() error {
+	return func() error {
+		if !nodes.Ready() {
+			return errors.New("the addresses of nodes, which no pool lends, are being read")
+		}
+		return nil
 	}
 }
 

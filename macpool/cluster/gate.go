@@ -94,8 +94,10 @@ type Gate struct {
 	// Janitor is the lease that the replica holds whose janitor is at work.
 	Janitor types.NamespacedName
 	// Self is the name by which this process holds it.
-	Self  string
-	Clock clock.WithTicker
+	Self string
+	// Unread says what else addresses are lent by and was not read yet; nil once it was. It is not asked any more then.
+	Unread func() error
+	Clock  clock.WithTicker
 
 	mu      sync.Mutex // guards what follows
 	first   Leadership // the earliest that was seen of the term now
@@ -149,6 +151,9 @@ func (g *Gate) look(ctx context.Context) bool {
 			g.first = now
 		}
 		err = checkImport(g.first, now, g.Self, imports)
+	}
+	if err == nil && g.Unread != nil {
+		err = g.Unread()
 	}
 	g.open, g.waiting = err == nil, err
 	return g.open
