@@ -42,12 +42,22 @@ func advise(
 		return text + "; two have it already and a third may not share it; annotation " + replace
 	case taken.Several:
 		return text + "; two have it already and a third may not share it"
+	case !mayBeVM(taken) && copied:
+		return text + "; annotation " + replace
+	case !mayBeVM(taken):
+		return text
 	case named:
 		return text + consentHint(request, newcomer, unwilling)
 	case copied:
 		return text + "; annotation " + replace + ", and " + share
 	}
 	return text + "; annotation " + share
+}
+
+// mayBeVM reports whether, as far as the asker is told, a VM has an address: only VMs can be named to share one with.
+func mayBeVM(taken *macpool.TakenError) bool {
+	private := taken.Holder.Namespace != taken.Asker.Namespace
+	return taken.Holder.Kind == macpool.KindVM || taken.Holder.Kind == macpool.KindVMI && private
 }
 
 // consentHint returns what it takes for a newcomer to share addresses with the VM that it names.

@@ -13,6 +13,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/bridgehead-dev/bridgehead/macpool"
 	"github.com/bridgehead-dev/bridgehead/webhooks/corpus"
 )
 
@@ -60,6 +61,47 @@ func TestEachAddressThatIsTakenHasAdviceOfItsOwn(t *testing.T) {
 	}
 	assert.NotContains(t, causes[2].Message, "to move it here")
 	w.flush()
+}
+
+func TestNoRefusalAdvisesToShareWithWhatIsNoVM(t *testing.T) {
+	const mac = "52:54:00:00:00:01"
+	for name, c := range map[string]struct {
+		holder    macpool.Object
+		metadata  string // of the VM beside its name
+		operation admissionv1.Operation
+		shares    bool
+	}{
+		"a VM":         {holder: object("home/first"), shares: true},
+		"a pod":        {holder: macpool.Object{Kind: macpool.KindPod, Namespace: "home", Name: "first"}},
+		"an instance":  {holder: macpool.Object{Kind: macpool.KindVMI, Namespace: "home", Name: "first"}},
+		"a hidden pod": {holder: macpool.Object{Kind: macpool.KindPod, Namespace: "other", Name: "first"}},
+		"a hidden pod, which the VM names": {
+			holder:   macpool.Object{Kind: macpool.KindPod, Namespace: "other", Name: "first"},
+			metadata: ", annotations: {bridgehead.dev/share-mac: other/first}",
+		},
+		"a hidden instance, which is told as a VM": {
+			holder: macpool.Object{Kind: macpool.KindVMI, Namespace: "other", Name: "first"}, shares: true,
+		},
+		"a pod, of a VM that is there": {
+			holder: macpool.Object{Kind: macpool.KindPod, Namespace: "home", Name: "first"}, operation: admissionv1.Update,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.holdBy(mac, macpool.Holder{Object: c.holder, Interface: "net"})
+			asks := corpus.Case{
+				Operation: admissionv1.Create, User: corpus.Stranger, Object: vmWith(t, "name: to"+c.metadata, mac),
+			}
+			if c.operation == admissionv1.Update {
+				asks.Operation, asks.OldObject = c.operation, vmWith(t, "name: to", "")
+			}
+			refused := w.review(asks)
+			require.False(t, refused.Allowed)
+			assert.Equal(t, c.shares, strings.Contains(refused.Result.Message, "share"), refused.Result.Message)
+			assert.Equal(t, asks.Operation == admissionv1.Create, strings.Contains(refused.Result.Message, OnTakenAnnotation))
+			w.flush()
+		})
+	}
 }
 
 func TestARefusalSaysWhatItTakesToShareAnAddress(t *testing.T) {

@@ -122,16 +122,21 @@ func object(name string) macpool.Object {
 // hold has a VM hold an address.
 func (w *world) hold(mac, holder, iface string) {
 	w.t.Helper()
+	w.holdBy(mac, macpool.Holder{Object: object(holder), Interface: iface})
+}
+
+// holdBy has an object that is there hold an address.
+func (w *world) holdBy(mac string, holder macpool.Holder) {
+	w.t.Helper()
 	m, err := macpool.ParseMAC(mac)
 	require.NoError(w.t, err)
 	b, err := w.store.Get(w.t.Context(), m.Prefix())
 	require.NoError(w.t, err)
-	claim := macpool.Claim{MAC: m, Holder: macpool.Holder{Object: object(holder), Interface: iface}, Since: w.clock.Now()}
-	require.NoError(w.t, b.Claim(claim))
+	require.NoError(w.t, b.Claim(macpool.Claim{MAC: m, Holder: holder, Since: w.clock.Now()}))
 	written, err := w.store.Put(w.t.Context(), b)
 	require.NoError(w.t, err)
 	w.ledger.Observe(written)
-	w.exists[object(holder)] = true
+	w.exists[holder.Object] = true
 }
 
 // holds has the holders of every address, as <namespace>/<name>.
