@@ -118,11 +118,12 @@ func (c vmChange) missing() []vmNIC {
 	})
 }
 
-// kept returns the addresses that the VM had before and keeps.
+// kept returns the addresses that the VM had before and keeps, and those of interfaces that are not ours to look after:
+// nobody holds them, and the VM is not to have one twice.
 func (c vmChange) kept() []macpool.MAC {
 	var kept []macpool.MAC
 	for _, n := range c.nics {
-		if n.same || n.restored {
+		if n.same || n.restored || !n.served {
 			kept = append(kept, n.mac)
 		}
 	}

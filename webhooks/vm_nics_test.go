@@ -85,6 +85,33 @@ func TestNamesThatNoBlockHasRoomForAreRefused(t *testing.T) {
 	}
 }
 
+func TestAnInterfaceIsNotGivenTheAddressOfOneThatIsNotOurs(t *testing.T) {
+	const vm = `{metadata: {namespace: home, name: vm}, spec: {template: {spec: {domain: {devices: {interfaces: [%s]}},
+		networks: [{name: primary, pod: {}}, {name: net, multus: {networkName: l2}}]}}}}`
+	const primary = `{name: primary, binding: {name: l2bridge}, macAddress: "02:4a:be:00:00:01"}`
+	parse := func(interfaces string) json.RawMessage {
+		raw, err := yaml.YAMLToJSON([]byte(strings.Replace(vm, "%s", interfaces, 1)))
+		require.NoError(t, err)
+		return raw
+	}
+	for name, asked := range map[string]corpus.Case{
+		"of a VM that is created": {Operation: admissionv1.Create},
+		"of one that gets both":   {Operation: admissionv1.Update, OldObject: parse("")},
+		"in a dry run":            {Operation: admissionv1.Create, DryRun: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.pool(v1alpha1.EnforcementDeny, v1alpha1.MACRange{Start: "02:4a:be:00:00:01", End: "02:4a:be:00:00:02"})
+			asked.Object = parse(primary + ", {name: net, bridge: {}}")
+			response := w.review(asked)
+			require.True(t, response.Allowed, "%v", response.Result)
+			given := changes(t, response.Patch)["/spec/template/spec/domain/devices/interfaces/1/macAddress"]
+			assert.Equal(t, "02:4a:be:00:00:02", given, "a guest cannot have two interfaces of one address")
+			w.flush()
+		})
+	}
+}
+
 func TestALongNameThatWasLetInBeforeStays(t *testing.T) {
 	face := &vmInterface{Name: strings.Repeat("n", maxName+1)}
 	vm := &virtualMachine{interfaces: []*vmInterface{face}}
