@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bridgehead-dev/bridgehead/macpool"
@@ -20,17 +21,29 @@ type claims struct {
 	collisions []*macpool.TakenError
 }
 
-// leaveOut has an *ExhaustedError count what the request itself was given, and gives back, as needed and not as used.
-func (c claims) leaveOut(err error, pool macpool.Pool) {
+// leaveOut has an *ExhaustedError count what the request itself was given, or had before and has again, as needed and
+// not as used, nor as what may come back: each attempt would have it come back later.
+func (l *Ledger) leaveOut(ctx context.Context, err error, r macpool.Request, given []macpool.MAC) {
 	var exhausted *macpool.ExhaustedError
 	if !errors.As(err, &exhausted) {
 		return
 	}
-	for _, given := range c.fresh {
-		if pool.Set.Contains(given.MAC) {
-			exhausted.Used -= min(exhausted.Used, 1)
+	given = slices.DeleteFunc(slices.Clone(given), func(m macpool.MAC) bool { return !r.Pool.Set.Contains(m) })
+	var there []macpool.MAC // are not among those that may come back
+	if r.Holder.Name != "" && len(given) > 0 {
+		if there, err = l.objects.Having(ctx, r.Holder, given...); err != nil {
+			there = given
+		}
+	}
+	for _, m := range given {
+		exhausted.Needed++
+		if len(l.cache.block(m.Prefix()).Entry(m).Holds) == 0 { // it was lent, which the store does not know yet
+			exhausted.Reserved -= min(exhausted.Reserved, 1)
+			continue
+		}
+		exhausted.Used -= min(exhausted.Used, 1)
+		if !slices.Contains(there, m) {
 			exhausted.Young -= min(exhausted.Young, 1)
-			exhausted.Needed++
 		}
 	}
 }

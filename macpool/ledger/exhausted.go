@@ -51,8 +51,9 @@ type refusal struct{ since, last time.Time }
 
 // exhausted describes a pool that has nothing to lend. What is reserved, held by objects that were not there long
 // enough to be known to exist, or by objects that are gone, may come back soon. It is another error where a holder
-// could not be looked for: nothing is refused for good on what is remembered.
-func (l *Ledger) exhausted(pool macpool.Pool) error {
+// could not be looked for: nothing is refused for good on what is remembered. What is the own of who asks is neither
+// used nor about to come back.
+func (l *Ledger) exhausted(pool macpool.Pool, own ...tenant) error {
 	e := &exhaustion{ExhaustedError: macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool)}}
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
@@ -65,6 +66,8 @@ func (l *Ledger) exhausted(pool macpool.Pool) error {
 		for m, h := range b.Holds() {
 			switch {
 			case !pool.Set.Contains(m):
+			case slices.Contains(own, tenant{Object: h.Object, mac: m}):
+				e.Used -= min(e.Used, 1)
 			case h.Name == "" || l.clock.Since(h.Seen) < l.Grace: // the janitor frees or names what has no name
 				if !l.isThere(ctx, h.Object, m, &looks) {
 					l.noteYoung(&e.ExhaustedError, h)

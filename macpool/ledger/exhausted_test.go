@@ -162,6 +162,29 @@ func TestWhatARequestTookItselfIsNotWhatMayComeBack(t *testing.T) {
 	}
 }
 
+func TestWhatAVMHadBeforeItWasMadeAgainIsNotWhatMayComeBack(t *testing.T) {
+	in(t, 3, []string{"r1"}, func(t *testing.T, w *world) {
+		for vm, asks := range map[string][]macpool.Ask{"vma": anyFor("x", "y"), "vmb": anyFor("net")} {
+			_, err := w.assign("r1", vm, asks...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * MaxAdmission)
+		w.has("vma", false)
+		r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("x", "y", "z")}
+		for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+			"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
+		} {
+			_, err := answer(t.Context(), r)
+			var exhausted *macpool.ExhaustedError
+			require.ErrorAs(t, err, &exhausted, name)
+			assert.False(t, exhausted.Passing(), "%s: %v", name, err)
+			assert.EqualValues(t, 3, exhausted.Needed, name)
+			assert.EqualValues(t, 1, exhausted.Used, name)
+		}
+	})
+}
+
 func TestNobodyIsRefusedForWhatThePoolWasBeforeItGrew(t *testing.T) {
 	in(t, 2, []string{"r1"}, func(t *testing.T, w *world) {
 		for _, vm := range []string{"vma", "vmb"} {

@@ -130,8 +130,8 @@ func (l *Ledger) assign(ctx context.Context, r macpool.Request) (macpool.Grant, 
 	}
 	lent, err := l.lend(ctx, r.Pool, newcomers, r.Kept)
 	if err != nil {
+		l.leaveOut(ctx, err, r, claims.macs)
 		l.takeBack(claims.fresh)
-		claims.leaveOut(err, r.Pool)
 		return macpool.Grant{}, err
 	}
 	for _, c := range claims.fresh {

@@ -49,29 +49,36 @@ func (l *Ledger) preview(ctx context.Context, r macpool.Request) (macpool.Grant,
 	if len(failures) > 0 {
 		return macpool.Grant{}, errors.Join(failures...)
 	}
-	needed := uint64(0) // of what nobody holds
+	needed := uint64(0) // of what nobody else holds
+	var own []tenant
 	for _, m := range grant.MACs {
-		anew := r.Pool.Set.Contains(m) && len(l.cache.block(m.Prefix()).Entry(m).Holds) == 0
-		if m == (macpool.MAC{}) || anew {
+		e := l.cache.block(m.Prefix()).Entry(m)
+		_, holds := e.HoldOf(r.Holder)
+		if mine := holds && len(e.Holds) == 1 && r.Pool.Set.Contains(m); mine {
+			own = append(own, tenant{Object: r.Holder, mac: m})
+		}
+		if m == (macpool.MAC{}) || r.Pool.Set.Contains(m) && len(e.Holds) == 0 {
 			needed++
 		}
 	}
+	needed += uint64(len(own))
 	for i := range grant.MACs {
 		if grant.MACs[i] != (macpool.MAC{}) {
 			continue
 		}
 		m, ok := l.previewFree(ctx, r.Pool, chosen)
 		if !ok {
-			return macpool.Grant{}, l.previewRefusal(r, needed, came)
+			return macpool.Grant{}, l.previewRefusal(r, needed, own, came)
 		}
 		grant.MACs[i], chosen[m] = m, true
 	}
 	return grant, nil
 }
 
-// previewRefusal returns why a pool has not got the addresses that a request needs.
-func (l *Ledger) previewRefusal(r macpool.Request, needed uint64, came time.Time) error {
-	err := l.exhausted(r.Pool)
+// previewRefusal returns why a pool has not got the addresses that a request needs, among them those that its object
+// holds.
+func (l *Ledger) previewRefusal(r macpool.Request, needed uint64, own []tenant, came time.Time) error {
+	err := l.exhausted(r.Pool, own...)
 	var exhausted *exhaustion
 	if !errors.As(err, &exhausted) {
 		return err
