@@ -14,7 +14,8 @@ import (
 
 const (
 	// maxLooks is how many of those that have their addresses since a moment ago, and how many blocks, are looked at, at
-	// most, to say whether an exhausted pool will stay so.
+	// most, to say whether an exhausted pool will stay so. Those who have addresses are looked at for no longer than half
+	// of patience: who asks is to hear that the pool is exhausted before the webhook's time is up.
 	maxLooks = 16
 	// maxOldLooks is the same for those that have theirs for longer: each is one that somebody may have deleted.
 	// They are looked at for no longer than patience.
@@ -57,6 +58,8 @@ func (l *Ledger) exhausted(pool macpool.Pool, own ...tenant) error {
 	e := &exhaustion{ExhaustedError: macpool.ExhaustedError{Pool: pool.Name, Usage: l.Usage(pool)}}
 	ctx, cancel := context.WithTimeout(l.writer.ctx, flushTimeout)
 	defer cancel()
+	looking, enough := context.WithTimeout(ctx, patience/2)
+	defer enough()
 	looks := maxLooks
 	var old []tenant
 	for _, b := range l.cache.all() {
@@ -69,7 +72,7 @@ func (l *Ledger) exhausted(pool macpool.Pool, own ...tenant) error {
 			case slices.Contains(own, tenant{Object: h.Object, mac: m}):
 				e.Used -= min(e.Used, 1)
 			case h.Name == "" || l.clock.Since(h.Seen) < l.Grace: // the janitor frees or names what has no name
-				if !l.isThere(ctx, h.Object, m, &looks) {
+				if !l.isThere(looking, h.Object, m, &looks) {
 					l.noteYoung(&e.ExhaustedError, h)
 				}
 			default:
@@ -110,9 +113,10 @@ func (l *Ledger) lookForOld(ctx context.Context, e *exhaustion, old []tenant) er
 	return failed
 }
 
-// isThere reports whether a young holder has an address. Where it cannot be known, or after so many looks, it has not.
+// isThere reports whether a young holder has an address. Where it cannot be known, or after so many looks or so much
+// time, it has not.
 func (l *Ledger) isThere(ctx context.Context, o macpool.Object, m macpool.MAC, looks *int) bool {
-	if o.Name == "" || *looks == 0 {
+	if o.Name == "" || *looks == 0 || ctx.Err() != nil {
 		return false
 	}
 	*looks--

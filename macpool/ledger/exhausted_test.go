@@ -322,3 +322,27 @@ func TestALargePoolIsExhaustedForGoodOnlyOnceAllItsHoldersWereSeen(t *testing.T)
 		assert.NotZero(t, ask("vmc").Left, "all were looked for")
 	})
 }
+
+func TestWhyAPoolIsExhaustedIsSaidInTimeWhereReadsAreSlow(t *testing.T) {
+	for _, young := range []bool{true, false} {
+		in(t, 16, []string{"r1"}, func(t *testing.T, w *world) {
+			for i := range 16 {
+				vm := fmt.Sprint("vm", i)
+				_, err := w.assign("r1", vm, anyFor("net")...)
+				require.NoError(t, err)
+				w.has(vm, true)
+			}
+			w.finishWrites()
+			if !young {
+				w.pass(2 * MaxAdmission)
+			}
+			w.ledgers["r1"].objects = lateReader{ObjectReader: w, takes: 250 * time.Millisecond}
+			ctx, cancel := context.WithTimeout(t.Context(), 4500*time.Millisecond) // as the webhook has it
+			defer cancel()
+			_, err := w.ledgers["r1"].Assign(ctx, macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("net")})
+			var exhausted *macpool.ExhaustedError
+			assert.ErrorAs(t, err, &exhausted, "young: %v", young)
+			w.pass(2 * flushTimeout)
+		})
+	}
+}
