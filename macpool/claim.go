@@ -20,6 +20,8 @@ type Claim struct {
 	Replica string
 	// Gone are holds that are known to have no object any more; they make room.
 	Gone []Hold
+	// Alone says that the holder did not ask for this address: it has again the one it had, unless others have it, too.
+	Alone bool
 	// Own says that one of them is the holder's own, from before it had its name: it has the address.
 	Own bool
 	// Regardless takes the address even if it is taken: it was lent already, or the pool only warns.
@@ -56,7 +58,7 @@ func (b *Block) Claim(c Claim) error {
 	})
 	strangers := slices.DeleteFunc(slices.Clone(others), func(h Hold) bool { return h.isInstanceOf(c.Holder.Object) })
 	before, renewal := e.HoldOf(c.Holder.Object)
-	if !renewal && !c.Regardless {
+	if joins := !renewal || c.Alone && len(strangers) > 0; joins && !c.Regardless {
 		if e.Unread != "" {
 			return &BusyError{
 				MAC: c.MAC, After: time.Minute,

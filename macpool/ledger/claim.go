@@ -131,6 +131,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 		Holder: macpool.Holder{Object: r.Holder, Interface: r.Asks[ask].Interface},
 		Again:  r.Again,
 		Share:  r.Asks[ask].Share,
+		Alone:  r.Asks[ask].MAC == (macpool.MAC{}),
 	}
 	begun := l.clock.Now()
 	renewal, err := l.claimOrContest(ctx, &c)

@@ -157,6 +157,32 @@ func TestWhoAsksForAnyAddressIsGivenNoneThatAnotherHasWhateverThePoolTolerates(t
 	})
 }
 
+func TestWhoAsksForAnyAddressAgainIsNotGivenItsOwnThatAnotherHasToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 64, "r1", "r2")
+		w.pool.Tolerate = true
+		before, err := w.assign("r1", "vma", anyFor("net")...)
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.finishWrites()
+		w.stall("r2") // it goes on to think that vma alone has the address
+		_, err = w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: before.MACs[0]})
+		require.NoError(t, err)
+		w.has("vmb", true)
+		w.has("vma", false)
+
+		request := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("net")}
+		for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+			"in a dry run": w.ledgers["r2"].Preview, "created": w.ledgers["r2"].Assign,
+		} {
+			grant, err := answer(t.Context(), request)
+			require.NoError(t, err, name)
+			assert.NotEqual(t, before.MACs, grant.MACs, name)
+		}
+		w.finishWrites()
+	})
+}
+
 func TestACreationThatThePoolToleratesHasItsAddressThoughTheOtherHolderGoes(t *testing.T) {
 	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		ask := named(t, "net", "52:54:00:00:00:01")
