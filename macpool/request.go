@@ -17,7 +17,12 @@ type Ask struct {
 	MAC MAC
 	// Share says with whom the interface may share the address it asks for.
 	Share Sharing
+	// Own says that the address is one that the object holds already, chosen for an interface that asked for any.
+	Own bool
 }
+
+// Any reports whether the interface asked for any address: it gets one that nobody else has.
+func (a Ask) Any() bool { return a.MAC == (MAC{}) || a.Own }
 
 // A Request asks for the addresses of one object. All are given, or none.
 type Request struct {
@@ -36,7 +41,7 @@ type Request struct {
 
 // Tolerates reports whether an interface may have what another has: the address that it asks for, where the pool lets
 // it. One that asks for any gets one that nobody has.
-func (r Request) Tolerates(a Ask) bool { return r.Pool.Tolerate && a.MAC != (MAC{}) }
+func (r Request) Tolerates(a Ask) bool { return r.Pool.Tolerate && !a.Any() }
 
 // A Grant is the answer to a request.
 type Grant struct {

@@ -36,12 +36,17 @@ func (l *Ledger) leaveOut(ctx context.Context, err error, r macpool.Request, giv
 		}
 	}
 	for _, m := range given {
-		exhausted.Needed++
-		if len(l.cache.block(m.Prefix()).Entry(m).Holds) == 0 { // it was lent, which the store does not know yet
+		e := l.cache.block(m.Prefix()).Entry(m)
+		if !e.HeldBeside(r.Holder) {
+			exhausted.Needed++
+		}
+		switch {
+		case len(e.Holds) == 0: // it was lent, which the store does not know yet
 			exhausted.Reserved -= min(exhausted.Reserved, 1)
 			continue
+		case !e.HeldBeside(r.Holder):
+			exhausted.Used -= min(exhausted.Used, 1)
 		}
-		exhausted.Used -= min(exhausted.Used, 1)
 		if !slices.Contains(there, m) {
 			exhausted.Young -= min(exhausted.Young, 1)
 		}
@@ -131,7 +136,7 @@ func (l *Ledger) claim(ctx context.Context, r macpool.Request, ask int, m macpoo
 		Holder: macpool.Holder{Object: r.Holder, Interface: r.Asks[ask].Interface},
 		Again:  r.Again,
 		Share:  r.Asks[ask].Share,
-		Alone:  r.Asks[ask].MAC == (macpool.MAC{}),
+		Alone:  r.Asks[ask].Any(),
 	}
 	begun := l.clock.Now()
 	renewal, err := l.claimOrContest(ctx, &c)

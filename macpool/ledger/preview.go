@@ -95,7 +95,7 @@ func (l *Ledger) previewClaim(
 		MAC:    m,
 		Holder: macpool.Holder{Object: r.Holder, Interface: a.Interface},
 		Share:  a.Share,
-		Alone:  a.MAC == (macpool.MAC{}),
+		Alone:  a.Any(),
 		Since:  l.Now(),
 	}
 	c.Replica, _ = l.lease.Replica()

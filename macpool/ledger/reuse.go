@@ -38,7 +38,6 @@ func (l *Ledger) reuse(r *macpool.Request) bool {
 			len(l.cache.block(m.Prefix()).Entry(m).Holds) > 1
 	})
 	r.Asks = slices.Clone(r.Asks)
-	r.Pool.Tolerate = false // who asked for any shares none
 	reused := false
 	for i := range r.Asks {
 		a := &r.Asks[i]
@@ -48,7 +47,7 @@ func (l *Ledger) reuse(r *macpool.Request) bool {
 		case again: // by another replica, perhaps, since it was asked for here
 			reused = reused || slices.Contains(r.Left, had)
 		case len(left) > 0:
-			a.MAC, left, reused = left[0], left[1:], true
+			a.MAC, a.Own, left, reused = left[0], true, left[1:], true
 		}
 	}
 	return reused

@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -67,4 +68,44 @@ func TestWhatAnObjectLeavesServesItWhereThePoolHasNoOthers(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatAnObjectLeavesServesItBesideACollisionThatThePoolTolerates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, "r1", "r2")
+		w.pool.Tolerate = true
+		for _, vm := range []string{"vma", "vmb"} {
+			_, err := w.assign("r1", vm, anyFor("a")...)
+			require.NoError(t, err)
+			w.has(vm, true)
+		}
+		w.pass(2 * MaxAdmission)
+		own, other := w.pool.Set.At(0), w.pool.Set.At(1)
+		r := macpool.Request{
+			Holder: vmNamed("vma"), Pool: w.pool, Left: []macpool.MAC{own},
+			Asks: []macpool.Ask{{Interface: "b"}, {Interface: "c", MAC: other}},
+		}
+		for _, answer := range []func(context.Context, macpool.Request) (macpool.Grant, error){
+			w.ledgers["r1"].Preview, w.ledgers["r1"].Assign,
+		} {
+			grant, err := answer(t.Context(), r)
+			require.NoError(t, err)
+			assert.Equal(t, []macpool.MAC{own, other}, grant.MACs)
+			assert.Len(t, grant.Collisions, 1)
+		}
+		w.finishWrites()
+		w.stall("r2") // it goes on to think that vma alone has the address
+		_, err := w.assign("r1", "vmc", macpool.Ask{Interface: "a", MAC: own})
+		require.NoError(t, err)
+		w.has("vmc", true)
+		r.Asks = anyFor("d")
+		for _, answer := range []func(context.Context, macpool.Request) (macpool.Grant, error){
+			w.ledgers["r2"].Preview, w.ledgers["r2"].Assign,
+		} {
+			grant, err := answer(t.Context(), r)
+			var exhausted *macpool.ExhaustedError
+			assert.ErrorAs(t, err, &exhausted, "%v", grant)
+		}
+		w.finishWrites()
+	})
 }
