@@ -177,7 +177,7 @@ func (r *replica) clean(ctx context.Context) error {
 	janitor := &janitor.Janitor{
 		Ledger: r.ledger, VMs: vms, Client: r.direct, Namespace: r.options.Namespace, Term: term,
 		Clock: clock.RealClock{}, Log: r.log.WithName("janitor"), Events: r.events,
-		Unreadable: r.feed.Unreadable, Serving: r.pools.Serving,
+		Unreadable: r.feed.Unreadable, Serving: r.pools.Serving, Foreign: r.pools.Foreign,
 		TakesMAC: r.sources.NADs.TakesMAC,
 	}
 	r.janitor.Store(janitor)

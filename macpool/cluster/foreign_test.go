@@ -25,7 +25,7 @@ func TestWhatIsForeignIsLentByNoPool(t *testing.T) {
 	assert.False(t, lends(&p))
 	p.SetPool(PoolRule{Pool: macpool.Pool{Name: "default", Set: everything()}})
 	assert.False(t, lends(&p), "a pool that changes lends it no more than before")
-	assert.True(t, p.All()[0].Set.Contains(m), "the pool is what its owner wrote")
+	assert.False(t, p.All()[0].Set.Contains(m), "nor is it counted as one that it might lend")
 	p.SetForeign(nil)
 	assert.True(t, lends(&p))
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -135,11 +134,11 @@ func (p *Pools) Serving() map[string]int {
 	return serving
 }
 
-// All returns the pools known now.
+// All returns the pools known now, without the addresses that are foreign, in the order of their names.
 func (p *Pools) All() []PoolRule {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return slices.Collect(maps.Values(p.rules))
+	return slices.Clone(p.lending)
 }
 
 // SetPool takes in a pool.
@@ -174,6 +173,13 @@ func (p *Pools) SetForeign(macs []macpool.MAC) {
 	for i, rule := range p.lending {
 		p.lending[i] = p.withoutForeignLocked(p.rules[rule.Name])
 	}
+}
+
+// Foreign returns the addresses that SetForeign was told of, which are not to be changed.
+func (p *Pools) Foreign() []macpool.Range {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.foreign
 }
 
 func (p *Pools) withoutForeignLocked(rule PoolRule) PoolRule {

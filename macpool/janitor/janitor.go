@@ -67,6 +67,8 @@ type Janitor struct {
 	Unreadable func() []string
 	// Serving returns how many namespaces every pool serves, by its name; nil leaves that untold.
 	Serving func() map[string]int
+	// Foreign returns the addresses that no pool lends since others have them, such as nodes; nil knows of none.
+	Foreign func() []macpool.Range
 	// Events is where collisions are told; nil for nowhere.
 	Events events.EventRecorder
 

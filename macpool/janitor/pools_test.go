@@ -33,6 +33,23 @@ func TestReportStories(t *testing.T) {
 			assert.Positive(w.t, status.Reserved)
 			assert.Equal(w.t, status.Total, status.Used+status.Reserved+status.Free)
 		},
+		"what a pool does not lend, as nodes have it, is not told as free": func(w *world) {
+			w.alter = func(j *Janitor) { j.Foreign = w.replicas["r1"].pools.Foreign }
+			w.startJanitor()
+			pool := w.pool()
+			pool.Spec.Ranges = []v1alpha1.MACRange{{Start: "02:00:00:00:01:00", End: "02:00:00:00:01:02"}}
+			require.NoError(w.t, w.client.Update(w.ctx, pool))
+			w.replicas["r1"].pools.SetForeign([]macpool.MAC{{2, 0, 0, 0, 1, 1}})
+			w.pass(2 * reportInterval)
+			for _, name := range []string{"vma", "vmb"} {
+				w.admitted("r1", name)
+			}
+			_, refused := w.assign("r1", vmNamed("vmc"), macpool.MAC{})
+			w.pass(2 * reportInterval)
+			assert.ErrorContains(w.t, refused, "2 of its 2 addresses are used")
+			status := w.pool().Status
+			assert.Equal(w.t, []int64{2, 2, 0}, []int64{status.Total, status.Used, status.Free})
+		},
 		"a pool that was deleted comes back": func(w *world) {
 			w.startJanitor()
 			require.NoError(w.t, w.client.Delete(w.ctx, w.pool()))

@@ -73,12 +73,16 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 		unreadable = j.Unreadable()
 	}
 	meta.SetStatusCondition(&pool.Status.Conditions, readable(unreadable, pool.Generation))
-	usage := j.Ledger.Usage(rule.Pool)
+	lent := rule.Pool
+	if j.Foreign != nil {
+		lent.Set = macpool.NewSet(lent.Set.Ranges(), j.Foreign())
+	}
+	usage := j.Ledger.Usage(lent)
 	pool.Status.Total = int64(usage.Total)
 	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
 	pool.Status.Free = int64(usage.Free())
 	pool.Status.Range = ""
-	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
+	if ranges := lent.Set.Ranges(); len(ranges) > 0 {
 		pool.Status.Range = ranges[0].String()
 		if more := len(ranges) - 1; more > 0 {
 			pool.Status.Range += fmt.Sprintf(" and %d more", more)
