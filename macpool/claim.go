@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// unreadRetry is when to ask again for an address whose row cannot be read. The janitor looks every ten seconds who has
+// it. Where nobody has, only a person helps, who is not told before their client has asked ten times more.
+const unreadRetry = 10 * time.Second
+
 // A Claim asks for one address.
 type Claim struct {
 	MAC    MAC
@@ -61,7 +65,7 @@ func (b *Block) Claim(c Claim) error {
 	if joins := !renewal || c.Alone && len(strangers) > 0; joins && !c.Regardless {
 		if e.Unread != "" {
 			return &BusyError{
-				MAC: c.MAC, After: time.Minute,
+				MAC: c.MAC, After: unreadRetry,
 				Why: "has a row in MACBlock " + b.Prefix.String() + " that cannot be read, so it is not known who has it: " +
 					"correct or remove that row",
 			}

@@ -85,6 +85,17 @@ func TestBlockClaim(t *testing.T) {
 			},
 			claim: Claim{Holder: holderOf("vmb", "net"), Share: Sharing{With: vmNamed("vma")}}, want: "0a vma vmb(shared)",
 		},
+		"who asked for any is not given again what another has, too": {
+			before: func(b *Block) {
+				held(b)
+				require.NoError(t, b.Claim(Claim{MAC: address, Holder: holderOf("vmb", "net"), Regardless: true, Since: base}))
+			},
+			claim: Claim{Holder: holderOf("vma", "net"), Alone: true}, want: "0a vma vmb",
+			err: "is held by VirtualMachine default/vmb",
+		},
+		"who asked for any is given again what it alone has": {
+			before: held, claim: Claim{Holder: holderOf("vma", "net"), Alone: true}, want: "0a vma",
+		},
 		"a holder that is gone makes room": {
 			before: held,
 			claim:  Claim{Holder: holderOf("vmb", "net"), Gone: []Hold{{Holder: holderOf("vma", "net"), Since: base}}}, want: "0a vmb",
@@ -139,4 +150,13 @@ func TestALateRecordMakesNoSecondHolder(t *testing.T) {
 	nameless.Namespace = "other"
 	require.NoError(t, b.Claim(Claim{MAC: m, Holder: nameless, Regardless: true, Lent: true}))
 	assert.Equal(t, "01 vm-1 ", show(b), "a VM of another namespace is another one")
+}
+
+func TestWhoAsksForAnAddressWhoseRowCannotBeReadIsToldSoSoon(t *testing.T) {
+	m := MAC{2, 0, 0, 0, 0, 1}
+	b := NewBlock(m.Prefix())
+	b.Set(m, Entry{Unread: "?"})
+	var busy *BusyError
+	require.ErrorAs(t, b.Claim(Claim{MAC: m, Holder: holderOf("vma", "net")}), &busy)
+	assert.LessOrEqual(t, 10*busy.After, 2*time.Minute, "kubectl says so only when it has asked ten times more")
 }
