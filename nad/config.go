@@ -305,6 +305,9 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	if delegated == "host-local" {
 		r.ranges(p, prefix, kind.text)
 	}
+	if delegated == "host-local" || delegated == "static" {
+		r.incomplete(p, prefix, delegated)
+	}
 	return []Plugin{plugin}
 }
 

@@ -6,38 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"reflect"
-	"slices"
 	"strings"
 )
-
-// addressing warns of the name of a plugin for addresses that is another's but for case, signs or a letter, and of
-// options that are nearly one that it has.
-func (r *configReader) addressing(ipam value, prefix, plugin string) {
-	known := []string{"host-local", "dhcp", "static", "whereabouts"}
-	if meant := closest(plain(plugin), known); meant != "" && meant != plugin {
-		r.warn(*ipam.folded("type"), "%sipam.type is %q, which is not a plugin that we know: did you mean %s?",
-			prefix, plugin, meant)
-	}
-	t := typeOfIPAM(plugin)
-	if t == nil {
-		return
-	}
-	own, _ := t.FieldByName("IPAM")
-	options := []string{"type"}
-	for _, f := range reflect.VisibleFields(own.Type) {
-		options = append(options, f.Tag.Get("json"))
-	}
-	for _, m := range ipam.members {
-		meant := closest(plain(m.key), options)
-		if plugin == "host-local" && strings.EqualFold(m.key, "range") { // which is whereabouts' word
-			meant = "subnet"
-		}
-		if meant != "" && !slices.ContainsFunc(options, func(key string) bool { return strings.EqualFold(key, m.key) }) {
-			r.warn(m.value, "%sipam.%s means nothing to the %s plugin: did you mean %s?", prefix, m.key, plugin, meant)
-		}
-	}
-}
 
 // ranges refuses those of host-local that it gives no addresses of. What of them cannot be read is told by decodable.
 func (r *configReader) ranges(v value, prefix, plugin string) {
@@ -51,6 +21,11 @@ func (r *configReader) ranges(v value, prefix, plugin string) {
 	sets := ipam.folded("ranges")
 	if sets == nil {
 		return
+	}
+	for _, name := range []string{"rangeStart", "rangeEnd", "gateway"} {
+		if beside := ipam.folded(name); beside != nil && beside.kind != null && ipam.folded("subnet") == nil {
+			r.warn(*beside, "%sipam.%s counts for nothing beside ranges: write it into the range", prefix, name)
+		}
 	}
 	for i, set := range sets.elements {
 		if empty(&set) {

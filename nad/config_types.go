@@ -193,6 +193,28 @@ type (
 			} `json:"request"`
 		} `json:"ipam"`
 	}
+	// whereaboutsOptions are those that people write. Of what types they are, and what is lacking, is not judged: a file
+	// on the node completes them.
+	whereaboutsOptions struct {
+		IPAM struct {
+			Range             any `json:"range"`
+			RangeStart        any `json:"range_start"`
+			RangeEnd          any `json:"range_end"`
+			Exclude           any `json:"exclude"`
+			IPRanges          any `json:"ipRanges"`
+			Gateway           any `json:"gateway"`
+			Routes            any `json:"routes"`
+			Addresses         any `json:"addresses"`
+			DNS               any `json:"dns"`
+			NetworkName       any `json:"network_name"`
+			NodeSliceSize     any `json:"node_slice_size"`
+			Overlapping       any `json:"enable_overlapping_ranges"`
+			LogFile           any `json:"log_file"`
+			LogLevel          any `json:"log_level"`
+			ConfigurationPath any `json:"configuration_path"`
+			Reconciler        any `json:"reconciler_cron_expression"`
+		} `json:"ipam"`
+	}
 	addressRange struct {
 		RangeStart ip     `json:"rangeStart"`
 		RangeEnd   ip     `json:"rangeEnd"`
@@ -278,6 +300,8 @@ func typeOfIPAM(plugin string) reflect.Type {
 		return reflect.TypeFor[staticOptions]()
 	case "dhcp":
 		return reflect.TypeFor[dhcpOptions]()
+	case "whereabouts":
+		return reflect.TypeFor[whereaboutsOptions]()
 	}
 	return nil
 }
