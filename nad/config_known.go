@@ -204,6 +204,9 @@ func deviceless(v value, plugin string) bool {
 // function refuses what sriov-cni fails with: it reads more of a virtual function than types.
 func (r *configReader) function(v value, prefix string) {
 	r.word(v, prefix, "link_state", "sriov", []string{"auto", "enable", "disable"})
+	r.word(v, prefix, "trust", "sriov", []string{"on", "off"})
+	r.word(v, prefix, "spoofchk", "sriov", []string{"on", "off"})
+	r.protocol(v, prefix)
 	priority, vlan := v.folded("vlanQoS"), v.folded("vlan")
 	if priority == nil || priority.kind != number {
 		return
@@ -217,6 +220,23 @@ func (r *configReader) function(v value, prefix string) {
 		r.wrong(*priority, "%svlanQoS is %d: the plugin fails with a priority and no vlan", prefix, n)
 	case untagged:
 		r.warn(*priority, "%svlanQoS: later releases of the plugin fail with it where there is no vlan: leave it out", prefix)
+	}
+}
+
+// protocol warns of one that later releases of sriov-cni fail with. Earlier ones do not know it.
+func (r *configReader) protocol(v value, prefix string) {
+	written, vlan := v.folded("vlanProto"), v.folded("vlan")
+	if written == nil || written.kind != text {
+		return
+	}
+	switch untagged := vlan == nil || vlan.kind == null; {
+	case untagged:
+		r.warn(*written, "%svlanProto: later releases of the plugin fail with it where there is no vlan: leave it out", prefix)
+	case !strings.EqualFold(written.text, "802.1Q") && !strings.EqualFold(written.text, "802.1ad"):
+		r.warn(*written, "%svlanProto is %q: sriov takes 802.1Q, 802.1ad: later releases of the plugin fail with others",
+			prefix, written.text)
+	case strings.EqualFold(written.text, "802.1ad") && vlan.text == "0":
+		r.warn(*written, "%svlanProto: later releases of the plugin fail with 802.1ad and vlan 0", prefix)
 	}
 }
 

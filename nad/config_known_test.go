@@ -32,6 +32,13 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 		`{"type":"ipvlan","master":"eth1"}`:                                                       {"most releases of the ipvlan plugin fail without addresses"},
 		`{"plugins":[{"type":"x"},{"type":"ipvlan","master":"eth1"}]}`:                            nil,
 		`{"type":"sriov","link_state":"up"}`:                                                      {`link_state is "up": sriov takes auto, enable, disable`},
+		`{"type":"sriov","trust":"on","spoofchk":"off"}`:                                          nil,
+		`{"type":"sriov","trust":"true"}`:                                                         {`trust is "true": sriov takes on, off`},
+		`{"type":"sriov","spoofchk":"yes"}`:                                                       {`spoofchk is "yes": sriov takes on, off`},
+		`{"type":"sriov","vlanProto":"802.1q"}`:                                                   {"vlanProto: later releases of the plugin fail with it where there is no vlan: leave it out"},
+		`{"type":"sriov","vlan":5,"vlanProto":"802.1q"}`:                                          nil,
+		`{"type":"sriov","vlan":5,"vlanProto":"802.1x"}`:                                          {`vlanProto is "802.1x": sriov takes 802.1Q, 802.1ad`},
+		`{"type":"sriov","vlan":0,"vlanProto":"802.1AD"}`:                                         {"later releases of the plugin fail with 802.1ad and vlan 0"},
 		`{"type":"sriov","vlanQoS":0}`:                                                            {"vlanQoS: later releases of the plugin fail with it where there is no vlan: leave it out"},
 		`{"type":"sriov","vlan":0,"vlanQoS":0,"link_state":"auto"}`:                               nil,
 		`{"type":"sriov","vlan":5,"vlanQoS":7}`:                                                   nil,
@@ -133,6 +140,8 @@ func TestWhatKnownPluginsCannotUse(t *testing.T) {
 
 func TestWhatPluginsCannotReadIsRefused(t *testing.T) {
 	for source, problem := range map[string]string{
+		`{"type":"sriov","trust":true}`:                                                `line 1, column 25: trust: want "on" or "off"`,
+		`{"type":"sriov","spoofchk":true}`:                                             `spoofchk: want "on" or "off"`,
 		`{"type":"bandwidth","ingressRate":1,"ingressBurst":1}`:                        `line 1, column 9: type: bandwidth makes no interface: write it behind a plugin that does, as in {"plugins": [{"type": "bridge", ...}, {"type": "bandwidth", ...}]}`,
 		`{"plugins":[{"type":"vrf","vrfname":"a"}]}`:                                   "plugins[0].type: vrf makes no interface",
 		`{"cniVersion":"0.3.1","plugins":[{"type":"x"},{"type":"firewall"}]}`:          "line 1, column 55: plugins[1].type: firewall does not know cniVersion 0.3.1: write 0.4.0 or a higher one",
@@ -194,7 +203,6 @@ func TestWhatPluginsCannotReadIsRefused(t *testing.T) {
 		`{"type":"ovs","trunk":[{"minID":1.5}],"cniVersion":"1.0.0"}`:                                          "trunk[0].minID: want a whole number, not 1.5",
 		`{"type":"ovs","ofport_request":"1","cniVersion":"1.0.0"}`:                                             "ofport_request: want a whole number",
 		`{"type":"sriov","vlan":4095}`:                                                                         "vlan is 4095: want 0 to 4094",
-		`{"type":"sriov","spoofchk":true}`:                                                                     "spoofchk: want a string, not a boolean",
 		`{"type":"sriov","vlan":"five"}`:                                                                       "vlan: want a whole number, not a string",
 		`{"type":"sriov","vlan_trunk":[1,2]}`:                                                                  "vlan_trunk: want a string, not a list",
 		`{"type":"tap","multiQueue":"true"}`:                                                                   "multiQueue: want true or false, not a string: remove the quotes",

@@ -126,6 +126,8 @@ func exampleOf(t reflect.Type, said string) string {
 		return `want [{"id": 100}, {"minID": 200, "maxID": 210}]`
 	case reflect.TypeFor[trunking]():
 		return `want {"id": 100} or {"minID": 200, "maxID": 210}`
+	case reflect.TypeFor[onOff]():
+		return `want "on" or "off"`
 	case reflect.TypeFor[[]addressRange]():
 		return `want a list in the list, [[{"subnet": "10.0.0.0/24"}]]`
 	}

@@ -103,8 +103,8 @@ type (
 		DeviceID      string     `json:"deviceID"`
 		MinTxRate     int        `json:"min_tx_rate"`
 		MaxTxRate     int        `json:"max_tx_rate"`
-		SpoofChk      string     `json:"spoofchk"`
-		Trust         string     `json:"trust"`
+		SpoofChk      onOff      `json:"spoofchk"`
+		Trust         onOff      `json:"trust"`
 		LinkState     string     `json:"link_state"`
 		MAC           string     `json:"mac"`
 		LogLevel      string     `json:"logLevel"`
@@ -231,6 +231,9 @@ type (
 		Scope    int    `json:"scope"`
 	}
 )
+
+// onOff is read of a string, "on", and any other is "off".
+type onOff string
 
 // An ip is an address, or empty; a subnet is one with the length of its prefix.
 type (
