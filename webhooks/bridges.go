@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +30,14 @@ type Bridges struct {
 // offered: a pod that waits for nothing can be helped, one on the wrong network cannot.
 func (b *Bridges) Offered(bridge string) bool {
 	return !b.Ready() || b.nodes.has(bridge) || b.policies.has(bridge)
+}
+
+// settleTime is how long it may take until every replica knows that a bridge is offered, should its watch be cut.
+const settleTime = time.Minute
+
+// Settled reports whether a bridge is known to be offered, and has been for so long that every replica knows it.
+func (b *Bridges) Settled(bridge string) bool {
+	return b.Ready() && (b.nodes.hasFor(bridge, settleTime) || b.policies.hasFor(bridge, settleTime))
 }
 
 // Ready reports whether all nodes and policies have been read.

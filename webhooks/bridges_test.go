@@ -4,11 +4,16 @@ package webhooks
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
+	netv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 
@@ -69,4 +74,62 @@ func TestWhichBridgesAreOffered(t *testing.T) {
 	assert.False(t, b.Offered("br0"))
 	require.Error(t, b.nodes.Add("no object"))
 	require.Error(t, b.nodes.Delete("no object"))
+}
+
+func TestABridgeIsSettledAWhileAfterItWasOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b Bridges
+		assert.False(t, b.Settled("br0"), "nothing is known")
+		require.NoError(t, b.nodes.Replace([]any{nodeWith("a", map[string]string{"br0": "1k"})}, ""))
+		require.NoError(t, b.policies.Replace(nil, ""))
+		assert.True(t, b.Settled("br0"), "it was there at the start")
+
+		require.NoError(t, b.policies.Add(policyWith("p", `{"interfaces":[{"name":"br1","type":"linux-bridge"}]}`)))
+		require.True(t, b.Offered("br1"))
+		assert.False(t, b.Settled("br1"), "another replica may not have heard of it")
+		time.Sleep(settleTime)
+		assert.True(t, b.Settled("br1"))
+
+		require.NoError(t, b.nodes.Update(nodeWith("a", map[string]string{"br0": "0", "br2": "1k"})))
+		assert.True(t, b.Settled("br0"), "the node has it as before")
+		assert.False(t, b.Settled("br2"))
+		time.Sleep(settleTime / 2)
+		require.NoError(t, b.nodes.Replace([]any{nodeWith("a", map[string]string{"br0": "1k", "br2": "1k", "br3": "1k"})}, ""))
+		time.Sleep(settleTime / 2)
+		assert.True(t, b.Settled("br2"), "a watch that began anew has told of it again")
+		assert.False(t, b.Settled("br3"))
+		require.NoError(t, b.nodes.Delete(nodeWith("a", nil)))
+		assert.False(t, b.Settled("br0"))
+		require.NoError(t, b.nodes.Add(nodeWith("a", map[string]string{"br0": "1k"})))
+		assert.False(t, b.Settled("br0"), "it went, and came back just now")
+	})
+}
+
+// Between the two calls for a pod a policy, or a node, begins to offer the bridge of its network, or the second call
+// meets a replica that heard of it earlier.
+func TestAPodIsNotRefusedForABridgeThatWasOfferedJustNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bridges := &Bridges{}
+		require.NoError(t, bridges.nodes.Replace(nil, ""))
+		require.NoError(t, bridges.policies.Replace(nil, ""))
+		networks := nad.NewCache(nil, nil)
+		require.NoError(t, networks.Add(&netv1.NetworkAttachmentDefinition{
+			ObjectMeta: metav1.ObjectMeta{Namespace: home, Name: "l2"},
+			Spec:       netv1.NetworkAttachmentDefinitionSpec{Config: `{"cniVersion":"1.0.0","type":"bridge","bridge":"br1"}`},
+		}))
+		reviewers := map[string]Reviewer{}
+		for _, route := range Routes(Sources{NADs: &NADWatch{Cache: networks}, Bridges: bridges}) {
+			reviewers[route.Path] = route.Reviewer
+		}
+		pod := []byte(`{"metadata":{"name":"pod","annotations":{"k8s.v1.cni.cncf.io/networks":"l2"}},"spec":{"containers":[{"name":"a"}]}}`)
+		ask := func(path string) *admissionv1.AdmissionResponse {
+			return post(t, Handler{Reviewer: reviewers[path]}, podReview(t, podCase{}, pod))
+		}
+		require.Empty(t, ask("/mutate-pods").Patch)
+		require.NoError(t, bridges.policies.Add(policyWith("p", `{"interfaces":[{"name":"br1","type":"linux-bridge"}]}`)))
+		assert.True(t, ask("/validate-pods").Allowed)
+		require.NotEmpty(t, ask("/mutate-pods").Patch)
+		time.Sleep(settleTime)
+		assert.False(t, ask("/validate-pods").Allowed, "nobody can be without the news")
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,8 +25,10 @@ type nameStore struct {
 	// synced is true once every object was read, or the kind is known not to be installed.
 	synced bool
 	byName map[string][]string
-	// count is how many objects have each text.
+	// count is how many objects have each text, and since is from when on any had it, zero if it was so at
+	// the start.
 	count map[string]int
+	since map[string]time.Time
 	// changed, if set, is called after a change of what objects have, without the lock.
 	changed func()
 }
@@ -64,12 +67,25 @@ func (s *nameStore) has(text string) bool {
 	return s.count[text] > 0
 }
 
+// hasFor reports whether any object has a text, and any had it so long ago.
+func (s *nameStore) hasFor(text string, age time.Duration) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.count[text] > 0 && time.Since(s.since[text]) >= age
+}
+
 // replace has the store know these objects and no others. It is synced once that was told, too.
 func (s *nameStore) replace(byName map[string][]string) {
 	s.mu.Lock()
-	s.byName, s.count = map[string][]string{}, map[string]int{}
+	first, since := !s.synced, s.since
+	s.byName, s.count, s.since = map[string][]string{}, map[string]int{}, map[string]time.Time{}
 	for name, texts := range byName {
 		s.setLocked(name, texts)
+	}
+	for text := range s.since {
+		if before, known := since[text]; first || known {
+			s.since[text] = before
+		}
 	}
 	s.mu.Unlock()
 	s.tell()
@@ -87,13 +103,16 @@ func (s *nameStore) tell() {
 
 // setLocked has an object have these texts and no others.
 func (s *nameStore) setLocked(name string, texts []string) {
+	for _, text := range texts {
+		if s.count[text]++; s.count[text] == 1 {
+			s.since[text] = time.Now()
+		}
+	}
 	for _, text := range s.byName[name] {
 		if s.count[text]--; s.count[text] == 0 {
 			delete(s.count, text)
+			delete(s.since, text)
 		}
-	}
-	for _, text := range texts {
-		s.count[text]++
 	}
 	s.byName[name] = texts
 }
@@ -111,7 +130,7 @@ func (s *nameStore) Update(o any) error {
 	s.mu.Lock()
 	same := slices.Equal(s.byName[name], texts)
 	if s.byName == nil {
-		s.byName, s.count = map[string][]string{}, map[string]int{}
+		s.byName, s.count, s.since = map[string][]string{}, map[string]int{}, map[string]time.Time{}
 	}
 	s.setLocked(name, texts)
 	s.mu.Unlock()

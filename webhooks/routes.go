@@ -36,6 +36,9 @@ func Routes(s Sources) []Route {
 	}
 	addressed := pods // the API server decides by the namespace which of the two a pod goes to
 	addressed.Lending = &s.Lending
+	// Who is asked first may not know yet that a bridge is offered: pods that it let in are not to blame for it.
+	settled, settledAddressed := pods, addressed
+	settled.Offered, settledAddressed.Offered = s.Bridges.Settled, s.Bridges.Settled
 	fills := NADDefaulter{ResourceKeys: s.ResourceKeys, Offered: s.Bridges.Offered}
 	nads := NADReviewer{
 		ResourceKeys: s.ResourceKeys,
@@ -53,8 +56,8 @@ func Routes(s Sources) []Route {
 		{"/validate-virtualmachines", "vm", VMChecker{Reviewer: vms}},
 		{"/mutate-pods", "pod", pods},
 		{"/mutate-pods/macs", "pod", addressed},
-		{"/validate-pods", "pod", PodChecker{Reviewer: pods}},
-		{"/validate-pods/macs", "pod", PodChecker{Reviewer: addressed, TakesMAC: s.NADs.TakesMAC}},
+		{"/validate-pods", "pod", PodChecker{Reviewer: settled}},
+		{"/validate-pods/macs", "pod", PodChecker{Reviewer: settledAddressed, TakesMAC: s.NADs.TakesMAC}},
 		{"/validate-virtualmachine-templates", "template", templates},
 		{"/validate-virtualmachineinstances", "instance", instances},
 		{"/mutate-network-attachment-definitions", "nad", fills},
