@@ -57,6 +57,8 @@ type Definition struct {
 	Plugins []string
 	// Lengths is true where an IP address that a pod asks for must have the length of its prefix.
 	Lengths bool
+	// OneIP is true where a pod can ask for one IP address at most.
+	OneIP bool
 }
 
 // A Resource is what an annotation of a NAD says that a node must have.
@@ -80,6 +82,7 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	for _, p := range config.Plugins {
 		d.Plugins = append(d.Plugins, p.Type)
 		d.Lengths = d.Lengths || p.IPAM == "static"
+		d.OneIP = d.OneIP || p.IPAM == "host-local"
 	}
 	return d
 }

@@ -28,6 +28,7 @@ func podRules() []podRule {
 		validateInterfaceFree,
 		validateUnicast,
 		validateLengths,
+		validateIPCounts,
 		validateResourceNames,
 		validateNodeSelectors,
 	}

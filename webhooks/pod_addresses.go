@@ -196,6 +196,19 @@ func validateLengths(n podNetworks) field.ErrorList {
 	return problems
 }
 
+// validateIPCounts refuses several IP addresses where the plugin for addresses takes one. Multus hands them on in one
+// argument, which host-local cannot read.
+func validateIPCounts(n podNetworks) field.ErrorList {
+	var problems field.ErrorList
+	for _, a := range n.attachments {
+		if a.network.OneIP && len(a.IPs) > 1 {
+			problems = append(problems, field.Invalid(a.path.Child("ips"), strings.Join(a.IPs, ","), fmt.Sprintf(
+				"network %s takes one address that is asked for (ipam host-local): leave out the others", a.Ref)))
+		}
+	}
+	return problems
+}
+
 // validatePodAddresses refuses addresses that are not of Ethernet.
 func validatePodAddresses(n podNetworks) field.ErrorList {
 	var problems field.ErrorList
