@@ -81,7 +81,7 @@ func Read(o *netv1.NetworkAttachmentDefinition, keys []string) Definition {
 	d.Bridges = config.Bridges()
 	for _, p := range config.Plugins {
 		d.Plugins = append(d.Plugins, p.Type)
-		d.Lengths = d.Lengths || p.IPAM == "static"
+		d.Lengths = d.Lengths || p.IPAM == "static" || p.IPAM == "whereabouts"
 		d.OneIP = d.OneIP || p.IPAM == "host-local"
 	}
 	return d

@@ -189,7 +189,7 @@ func validateLengths(n podNetworks) field.ErrorList {
 		for i, ip := range a.IPs {
 			if a.network.Lengths && !strings.Contains(ip, "/") {
 				problems = append(problems, field.Invalid(a.path.Child("ips").Index(i), ip, fmt.Sprintf(
-					"network %s takes addresses with a prefix length only, such as 10.0.0.1/24 (ipam static)", a.Ref)))
+					"network %s takes addresses with a prefix length only, such as 10.0.0.1/24 (ipam static or whereabouts)", a.Ref)))
 			}
 		}
 	}
