@@ -36,6 +36,10 @@ type Plugin struct {
 	// Deviceless is true where it attaches a device of the node and is told none: Multus tells it one of those that the
 	// pod was given for the resource of the network.
 	Deviceless bool
+	// OwnName is true where the configuration has to name the NAD that it is in, and NAD is what it names, in the form
+	// <namespace>/<name>: OVN-Kubernetes attaches no pod else.
+	OwnName bool
+	NAD     string
 	// Bridge is what the plugin attaches to; nil if it is not the bridge plugin, or its options cannot be read.
 	Bridge *Bridge
 }
@@ -292,6 +296,8 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.trunk(p, prefix)
 	case "sriov":
 		r.function(p, prefix)
+	case overlay:
+		plugin.OwnName, plugin.NAD = ownName(p, prefix)
 	}
 	r.unaddressed(v, prefix, plugin)
 	r.unchained(p, *kind, prefix, kind.text)

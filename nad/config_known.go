@@ -34,6 +34,21 @@ func (r *configReader) nearlyKnown(kind value, prefix string) {
 	}
 }
 
+// overlay is the plugin of OVN-Kubernetes.
+const overlay = "ovn-k8s-cni-overlay"
+
+// ownName returns which NAD a configuration of OVN-Kubernetes says that it is in, and whether that counts: it does for
+// networks beside that of the cluster. OVN-Kubernetes reads no lists of plugins.
+func ownName(v value, prefix string) (counts bool, nad string) {
+	written := func(option string) string {
+		if m := v.folded(option); m != nil {
+			return m.text
+		}
+		return ""
+	}
+	return prefix == "" && written("topology") != "" && written("name") != "default", written("netAttachDefName")
+}
+
 // ofAddresses reports whether a member is one of ipam, where plugins for addresses look for it.
 func ofAddresses(m member) bool {
 	switch plain(m.key) {

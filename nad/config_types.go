@@ -8,8 +8,8 @@ import (
 	"reflect"
 )
 
-// What follows are options in the types that plugins read them as: those of containernetworking/plugins 1.10, ovs-cni
-// and sriov-cni. A plugin fails if one is of another type.
+// What follows are options in the types that plugins read them as: those of containernetworking/plugins 1.10, ovs-cni,
+// sriov-cni and OVN-Kubernetes. A plugin fails if one is of another type.
 type (
 	// commonOptions are read by libcni, of every plugin.
 	commonOptions struct {
@@ -123,6 +123,20 @@ type (
 		SocketFile             string      `json:"socket_file"`
 		LinkStateCheckRetries  int         `json:"link_state_check_retries"`
 		LinkStateCheckInterval int         `json:"link_state_check_interval"`
+	}
+	overlayOptions struct {
+		Topology              string `json:"topology"`
+		NetAttachDefName      string `json:"netAttachDefName"`
+		MTU                   int    `json:"mtu"`
+		Subnets               string `json:"subnets"`
+		ExcludeSubnets        string `json:"excludeSubnets"`
+		ReservedSubnets       string `json:"reservedSubnets"`
+		InfrastructureSubnets string `json:"infrastructureSubnets"`
+		JoinSubnet            string `json:"joinSubnet"`
+		VLANID                int    `json:"vlanID"`
+		PhysicalNetworkName   string `json:"physicalNetworkName"`
+		AllowPersistentIPs    bool   `json:"allowPersistentIPs"`
+		Role                  string `json:"role"`
 	}
 	ptpOptions struct {
 		IPMasq        bool   `json:"ipMasq"`
@@ -278,6 +292,8 @@ func typeOf(plugin string) reflect.Type {
 		return reflect.TypeFor[sriovOptions]()
 	case "ovs":
 		return reflect.TypeFor[ovsOptions]()
+	case overlay:
+		return reflect.TypeFor[overlayOptions]()
 	case "ptp":
 		return reflect.TypeFor[ptpOptions]()
 	case "sbr":

@@ -87,7 +87,7 @@ func (r *configReader) unknownKeys(v value, prefix, plugin string) {
 		hint := ""
 		meant := nearest(m.key, known)
 		switch {
-		case ofAddresses(m) && !isTuning(plugin):
+		case ofAddresses(m) && !isTuning(plugin) && plugin != overlay:
 			hint = ": write it into ipam"
 		case meant != "":
 			hint = fmt.Sprintf(": did you mean %s?", meant)
@@ -138,6 +138,8 @@ func nearest(key string, known []string) string {
 		return meant
 	case meant == "vlan" && has("vlanId"):
 		return "vlanId"
+	case meant == "vlan" && has("vlanID"):
+		return "vlanID"
 	case meant == "vlanTrunk" && has("trunk"):
 		return "trunk"
 	case meant == "vlanTrunk" && has("vlan_trunk"):

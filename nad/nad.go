@@ -118,7 +118,7 @@ func (d Definition) Maker() string {
 // TakesPrimaryMAC is TakesMAC of an interface in place of the cluster's. One of OVN-Kubernetes is on the primary
 // network of its namespace, whose addresses are that network's to look after: VMs of two may have the same.
 func (d Definition) TakesPrimaryMAC() bool {
-	return d.TakesMAC() && !slices.Contains(d.Plugins, "ovn-k8s-cni-overlay")
+	return d.TakesMAC() && !slices.Contains(d.Plugins, overlay)
 }
 
 // isTuning reports whether a plugin changes settings of the interface that another has made, its address among them.

@@ -22,6 +22,7 @@ type nadRule func(n nadObject) field.ErrorList
 func nadRules() []nadRule {
 	return []nadRule{
 		validateConfig,
+		validateOwnName,
 		validateResourceAnnotations,
 		validateNodeSelector,
 		validateOwnResource,
@@ -137,6 +138,19 @@ func sameBridges(a, b []nad.Bridge) bool {
 
 // validateConfig refuses a configuration with which no pod could be attached.
 func validateConfig(n nadObject) field.ErrorList { return n.problems }
+
+// validateOwnName refuses a configuration that names another NAD than the one that it is in, where the plugin looks at
+// that: one that was copied, most likely.
+func validateOwnName(n nadObject) field.ErrorList {
+	own := nad.Ref{Namespace: n.Namespace, Name: n.Name}.String()
+	for _, p := range n.config.Plugins {
+		if p.OwnName && p.NAD != own && n.Name != "" {
+			return field.ErrorList{field.Invalid(field.NewPath("spec", "config"), field.OmitValueType{}, fmt.Sprintf(
+				"netAttachDefName is %q: OVN-Kubernetes attaches no pod unless it is %q", p.NAD, own))}
+		}
+	}
+	return nil
+}
 
 // validateResourceAnnotations refuses names that no resource can have, and the resource of another bridge than the
 // network's.
