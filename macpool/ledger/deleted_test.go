@@ -108,6 +108,23 @@ func TestEachSilenceOfTheWatchIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestABlockThatIsDeletedByHandTakesNoAddressFromItsHolderWhereTheWatchStaysSilent(t *testing.T) {
+	in(t, 1, []string{"r1"}, func(t *testing.T, w *world) {
+		m := w.pool.Set.At(0)
+		_, err := w.assign("r1", "vma", macpool.Ask{Interface: "net", MAC: m})
+		require.NoError(t, err)
+		w.has("vma", true)
+		w.stall("r1")
+		w.deleteAll()
+		_, err = w.assignPatiently("r1", "vmb", macpool.Ask{Interface: "net", MAC: m})
+		var taken *macpool.TakenError
+		require.ErrorAs(t, err, &taken)
+		w.finishWrites()
+		assert.Contains(t, w.holds(), "vma/net")
+		w.goOn("r1")
+	})
+}
+
 func TestABlockThatIsNotKnownAndLacksRowsIsNotWrittenBeforeTheWatchHasTold(t *testing.T) {
 	in(t, 1, []string{"r1", "r2"}, func(t *testing.T, w *world) {
 		w.stall("r1")
