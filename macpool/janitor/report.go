@@ -82,7 +82,7 @@ func (j *Janitor) describe(pool *v1alpha1.MACPool) {
 	pool.Status.Used, pool.Status.Reserved = int64(usage.Used), int64(usage.Reserved)
 	pool.Status.Free = int64(usage.Free())
 	pool.Status.Range = ""
-	if ranges := lent.Set.Ranges(); len(ranges) > 0 {
+	if ranges := rule.Set.Ranges(); len(ranges) > 0 {
 		pool.Status.Range = ranges[0].String()
 		if more := len(ranges) - 1; more > 0 {
 			pool.Status.Range += fmt.Sprintf(" and %d more", more)

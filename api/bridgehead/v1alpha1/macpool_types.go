@@ -164,7 +164,8 @@ type MACPoolSpec struct {
 
 // MACPoolStatus counts the addresses of a pool. It is written by the janitor a few seconds after a change.
 type MACPoolStatus struct {
-	// total is the number of addresses in the ranges that are not excluded.
+	// total is the number of addresses in the ranges that are not excluded, but for those that a NIC of a node has, which
+	// are never lent.
 	//
 	// +optional
 	Total int64 `json:"total,omitempty"`
@@ -176,8 +177,8 @@ type MACPoolStatus struct {
 	//
 	// +optional
 	Reserved int64 `json:"reserved"`
-	// free is the number of the others, but for those whose row in a MACBlock cannot be read: the condition Readable tells
-	// of these.
+	// free is the number of the others, but for those whose row in a MACBlock cannot be read: the condition BlocksReadable
+	// tells of these.
 	//
 	// +optional
 	Free int64 `json:"free"`
