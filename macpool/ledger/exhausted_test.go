@@ -137,6 +137,22 @@ func TestARefusalIsFinalIfWhatMayComeBackIsTooLittle(t *testing.T) {
 	})
 }
 
+// refuseForGood checks that a request is refused as so many addresses are needed and so many used, also in a dry run.
+func (w *world) refuseForGood(r macpool.Request, needed, used int) {
+	w.t.Helper()
+	for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
+		"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
+	} {
+		_, err := answer(w.t.Context(), r)
+		var exhausted *macpool.ExhaustedError
+		require.ErrorAs(w.t, err, &exhausted, name)
+		assert.False(w.t, exhausted.Passing(), "%s: %v", name, err)
+		assert.EqualValues(w.t, needed, exhausted.Needed, name)
+		assert.EqualValues(w.t, used, exhausted.Used, name)
+		w.finishWrites()
+	}
+}
+
 func TestWhatARequestTookItselfIsNotWhatMayComeBack(t *testing.T) {
 	for _, size := range []int{1, 2} {
 		in(t, size, []string{"r1"}, func(t *testing.T, w *world) {
@@ -147,17 +163,7 @@ func TestWhatARequestTookItselfIsNotWhatMayComeBack(t *testing.T) {
 			}
 			last := macpool.Ask{Interface: "a", MAC: w.pool.Set.At(uint64(size - 1))}
 			r := macpool.Request{Holder: vmNamed("vmb"), Pool: w.pool, Asks: append(anyFor("b"), last)}
-			for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
-				"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
-			} {
-				_, err := answer(t.Context(), r)
-				var exhausted *macpool.ExhaustedError
-				require.ErrorAs(t, err, &exhausted, name)
-				assert.False(t, exhausted.Passing(), "%s: %v", name, err)
-				assert.EqualValues(t, 2, exhausted.Needed, name)
-				assert.EqualValues(t, size-1, exhausted.Used, name)
-				w.finishWrites()
-			}
+			w.refuseForGood(r, 2, size-1)
 		})
 	}
 }
@@ -172,16 +178,7 @@ func TestWhatAVMHadBeforeItWasMadeAgainIsNotWhatMayComeBack(t *testing.T) {
 		w.pass(2 * MaxAdmission)
 		w.has("vma", false)
 		r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("x", "y", "z")}
-		for name, answer := range map[string]func(context.Context, macpool.Request) (macpool.Grant, error){
-			"created": w.ledgers["r1"].Assign, "in a dry run": w.ledgers["r1"].Preview,
-		} {
-			_, err := answer(t.Context(), r)
-			var exhausted *macpool.ExhaustedError
-			require.ErrorAs(t, err, &exhausted, name)
-			assert.False(t, exhausted.Passing(), "%s: %v", name, err)
-			assert.EqualValues(t, 3, exhausted.Needed, name)
-			assert.EqualValues(t, 1, exhausted.Used, name)
-		}
+		w.refuseForGood(r, 3, 1)
 	})
 }
 
