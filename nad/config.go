@@ -297,7 +297,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 	case "sriov":
 		r.function(p, prefix)
 	case overlay:
-		plugin.OwnName, plugin.NAD = ownName(p, prefix)
+		plugin.OwnName, plugin.NAD = ownName(p)
 	}
 	r.unaddressed(v, prefix, plugin)
 	r.unchained(p, *kind, prefix, kind.text)

@@ -38,15 +38,15 @@ func (r *configReader) nearlyKnown(kind value, prefix string) {
 const overlay = "ovn-k8s-cni-overlay"
 
 // ownName returns which NAD a configuration of OVN-Kubernetes says that it is in, and whether that counts: it does for
-// networks beside that of the cluster. OVN-Kubernetes reads no lists of plugins.
-func ownName(v value, prefix string) (counts bool, nad string) {
+// networks beside that of the cluster.
+func ownName(v value) (counts bool, nad string) {
 	written := func(option string) string {
 		if m := v.folded(option); m != nil {
 			return m.text
 		}
 		return ""
 	}
-	return prefix == "" && written("topology") != "" && written("name") != "default", written("netAttachDefName")
+	return written("topology") != "" && written("name") != "default", written("netAttachDefName")
 }
 
 // ofAddresses reports whether a member is one of ipam, where plugins for addresses look for it.
