@@ -41,7 +41,7 @@ const overlay = "ovn-k8s-cni-overlay"
 // networks beside that of the cluster.
 func ownName(v value) (counts bool, nad string) {
 	written := func(option string) string {
-		if m := v.folded(option); m != nil {
+		if m := v.folded(option); m != nil && m.kind == text {
 			return m.text
 		}
 		return ""
