@@ -298,6 +298,7 @@ func (r *configReader) plugin(v value, prefix string) []Plugin {
 		r.function(p, prefix)
 	case overlay:
 		plugin.OwnName, plugin.NAD = ownName(p)
+		r.foreignAddresses(p, prefix, plugin)
 	}
 	r.unaddressed(v, prefix, plugin)
 	r.unchained(p, *kind, prefix, kind.text)

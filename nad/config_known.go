@@ -49,6 +49,14 @@ func ownName(v value) (counts bool, nad string) {
 	return written("topology") != "" && written("name") != "default", written("netAttachDefName")
 }
 
+// foreignAddresses warns of a plugin for addresses, which OVN-Kubernetes refuses.
+func (r *configReader) foreignAddresses(v value, prefix string, p Plugin) {
+	if p.OwnName && p.IPAM != "" {
+		r.warn(*v.folded("ipam"), "%sipam: OVN-Kubernetes attaches no pod where it has a type: write \"subnets\" instead",
+			prefix)
+	}
+}
+
 // ofAddresses reports whether a member is one of ipam, where plugins for addresses look for it.
 func ofAddresses(m member) bool {
 	switch plain(m.key) {
