@@ -32,7 +32,7 @@ type Claim struct {
 	Regardless bool
 	// Lent says that it was lent already. An object that was without a name then may hold the address by its name by now.
 	Lent bool
-	// Since is the time of the claim.
+	// Since is the time of the claim. A hold that is renewed has a later date in any case.
 	Since time.Time
 }
 
@@ -45,8 +45,8 @@ func (c Claim) Recipient() Holder {
 	return to
 }
 
-// Claim gives an address to a holder, or renews its hold. It returns a *TakenError if another object has the address
-// and does not share it, and a *ReservedError if it is in another replica's window.
+// Claim gives an address to a holder, or renews its hold, which has a later date then. It returns a *TakenError if
+// another object has the address and does not share it, and a *ReservedError if it is in another replica's window.
 func (b *Block) Claim(c Claim) error {
 	e := b.Entry(c.MAC)
 	overtaken := func(h Hold) bool {
@@ -73,6 +73,9 @@ func (b *Block) Claim(c Claim) error {
 		if err := mayJoin(c, strangers, e.Reservation); err != nil {
 			return err
 		}
+	}
+	if renewal && !c.Since.After(before.Since) { // given at this very moment, or by a clock that is ahead
+		c.Since = before.Since.Add(time.Microsecond)
 	}
 	shared := before.Shared || len(strangers) > 0 && c.Share.allows(strangers) == nil
 	e.Holds = append(others, Hold{Holder: c.Recipient(), Shared: shared, Since: c.Since})

@@ -176,7 +176,8 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	if !ok {
 		return false, macpool.ErrNotReady
 	}
-	c.Replica, c.Since = replica, l.Now()
+	since := l.Now()
+	c.Replica, c.Since = replica, since
 	claim := *c
 	type answer struct {
 		renewal bool
@@ -187,13 +188,17 @@ func (l *Ledger) tryClaim(ctx context.Context, c *macpool.Claim) (renewal bool, 
 	var begun time.Time
 	l.writer.enqueue(c.MAC.Prefix(), change{
 		apply: func(b *macpool.Block) error {
-			begun = l.clock.Now()
+			begun, claim.Since = l.clock.Now(), since
 			if err := l.checkOwnWindow(claim); err != nil {
 				return err
 			}
 			_, before = b.Entry(claim.MAC).HoldOf(claim.Holder.Object)
 			before = before || claim.Own
-			return b.Claim(claim)
+			err := b.Claim(claim)
+			if hold, held := b.Entry(claim.MAC).HoldOf(claim.Holder.Object); held {
+				claim.Since = hold.Since
+			}
+			return err
 		},
 		done: func(_ *macpool.Block, err error) {
 			switch {

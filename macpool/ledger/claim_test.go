@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -391,5 +392,37 @@ func TestAnOldHoldThatAReplicaHearsOfLateIsRenewed(t *testing.T) {
 		_, err = w.assign("r2", "vmb", macpool.Ask{Interface: "net", MAC: grant.MACs[0]})
 		require.NoError(t, err)
 		assert.Equal(t, 1, w.store.Puts()-before)
+	})
+}
+
+// A lookedAt has something happen when it is first looked what an object has.
+type lookedAt struct {
+	ObjectReader
+	once *sync.Once
+	then func()
+}
+
+func (o lookedAt) Having(ctx context.Context, of macpool.Object, macs ...macpool.MAC) ([]macpool.MAC, error) {
+	o.once.Do(o.then)
+	return o.ObjectReader.Having(ctx, of, macs...)
+}
+
+func TestWhatARefusedRequestGivesBackIsNotWhatAnotherWasGivenAtTheSameMoment(t *testing.T) {
+	in(t, 4096, []string{"r1", "r2"}, func(t *testing.T, w *world) {
+		free, taken := named(t, "net", "52:54:00:00:00:01"), named(t, "second", "52:54:00:00:01:01")
+		_, err := w.assign("r1", "vmb", taken)
+		require.NoError(t, err)
+		w.has("vmb", true)
+		w.pass(MaxAdmission + reuseWithin)
+		w.ledgers["r1"].objects = lookedAt{w, &sync.Once{}, func() {
+			synctest.Wait()
+			_, err := w.assign("r2", "vma", free)
+			require.NoError(t, err)
+		}}
+		_, err = w.assign("r1", "vma", free, taken)
+		require.Error(t, err)
+		w.finishWrites()
+		_, err = w.assign("r1", "vmc", free)
+		require.Error(t, err, "vma was given it and is about to be created")
 	})
 }
