@@ -165,7 +165,8 @@ func tolerated(refusal error, found macpool.TakenError) *macpool.TakenError {
 	if taken := (*macpool.TakenError)(nil); errors.As(refusal, &taken) {
 		return taken
 	}
-	found.Unseen = true
+	var busy *macpool.BusyError // about one that shared it, perhaps
+	found.Unseen = !errors.As(refusal, &busy) || busy.Holder == (macpool.Object{}) || busy.Holder == found.Holder.Object
 	return &found
 }
 

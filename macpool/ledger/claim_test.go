@@ -426,3 +426,43 @@ func TestWhatARefusedRequestGivesBackIsNotWhatAnotherWasGivenAtTheSameMoment(t *
 		require.Error(t, err, "vma was given it and is about to be created")
 	})
 }
+
+func TestAThirdMayShareAnAddressOnceOneOfTheTwoThatSharedItIsGone(t *testing.T) {
+	for name, gone := range map[string]string{"the one that had it first": "vma", "the one that shared it": "vmb"} {
+		t.Run(name, func(t *testing.T) {
+			in(t, 4096, []string{"r1"}, func(t *testing.T, w *world) {
+				ask := named(t, "net", "52:54:00:00:00:01")
+				ask.Share = macpool.Sharing{Anyone: true}
+				for _, vm := range []string{"vma", "vmb"} {
+					_, err := w.assign("r1", vm, ask)
+					require.NoError(t, err)
+					w.has(vm, true)
+				}
+				var taken *macpool.TakenError
+				_, err := w.assign("r1", "vmc", ask)
+				require.ErrorAs(t, err, &taken, "both are there")
+				w.has(gone, false)
+				var busy *macpool.BusyError
+				_, err = w.assign("r1", "vmc", ask)
+				require.ErrorAs(t, err, &busy, "it may be about to be created")
+				assert.Equal(t, vmNamed(gone), busy.Holder)
+				tolerant := macpool.Request{Holder: vmNamed("vmc"), Pool: w.pool, Asks: []macpool.Ask{ask}}
+				tolerant.Pool.Tolerate = true
+				grant, err := w.ledgers["r1"].Preview(t.Context(), tolerant)
+				require.NoError(t, err)
+				require.Len(t, grant.Collisions, 1)
+				collision := grant.Collisions[0]
+				assert.Equal(t, collision.Holder.Object == vmNamed(gone), collision.Unseen, "%v", collision)
+				alone := ask
+				alone.Share = macpool.Sharing{}
+				_, err = w.assign("r1", "vmc", alone)
+				require.ErrorAs(t, err, &taken, "to wait would be in vain")
+				w.pass(busy.After)
+				_, err = w.assign("r1", "vmc", alone)
+				require.ErrorAs(t, err, &taken)
+				_, err = w.assign("r1", "vmc", ask)
+				require.NoError(t, err)
+			})
+		})
+	}
+}

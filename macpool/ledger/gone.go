@@ -57,7 +57,7 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 		}
 	}
 	if has && !own {
-		return taken
+		return l.checkSharers(ctx, c, taken)
 	}
 	hold, ok := l.cache.block(c.MAC.Prefix()).Entry(c.MAC).HoldOf(holder)
 	if !ok && l.isLent(c.MAC, holder) {
@@ -66,18 +66,45 @@ func (l *Ledger) checkTaken(ctx context.Context, c *macpool.Claim, taken *macpoo
 	if !ok {
 		return nil // freed meanwhile
 	}
+	c.Own = c.Own || own
+	return l.checkGone(ctx, c, hold, own)
+}
+
+// checkGone notes in c that a hold makes room whose object has not got the address, unless the object may be about to
+// come to exist. It is certain that it is not if the hold is the own of who asks.
+func (l *Ledger) checkGone(ctx context.Context, c *macpool.Claim, hold macpool.Hold, own bool) error {
 	if age := l.clock.Since(hold.Seen); age < l.Grace && !own {
-		ended, err := l.objects.Ended(ctx, holder, c.MAC)
+		ended, err := l.objects.Ended(ctx, hold.Object, c.MAC)
 		if err != nil {
-			return fmt.Errorf("look whether %s has ended: %w", holder, err)
+			return fmt.Errorf("look whether %s has ended: %w", hold.Object, err)
 		}
 		if !ended {
 			return l.checkOthers(ctx, *c, hold, l.Grace-age)
 		}
 	}
 	c.Gone = append(c.Gone, hold)
-	c.Own = c.Own || own
 	return nil
+}
+
+// checkSharers refuses a claim as somebody has the address, unless others that shared it are gone: who asks may be one of
+// two then, and not a third.
+func (l *Ledger) checkSharers(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
+	if !taken.Several {
+		return taken
+	}
+	known := l.cache.block(c.MAC.Prefix())
+	for _, h := range known.Entry(c.MAC).Holds {
+		if h.Object == taken.Holder.Object || h.Object == c.Holder.Object || slices.Contains(c.Gone, h) {
+			continue
+		}
+		switch has, err := l.has(ctx, h.Object, c.MAC); {
+		case err != nil:
+			return err
+		case !has:
+			return l.checkGone(ctx, c, h, false)
+		}
+	}
+	return taken
 }
 
 // checkOthers refuses a claim for now, as one holder is gone but not for long enough; or for good where another one has
