@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -109,9 +110,9 @@ func elect(
 	return nil
 }
 
-// A guardedLock tells when the lease is found with somebody else, or nobody. A process that stood still may find it so
-// and get it back before the elector gives up: it would go on in a term that is over, and nobody takes for imported
-// what it imported in that.
+// A guardedLock tells when the lease is found with somebody else, or nobody, or deleted. A process that stood still
+// may find it so and get it back before the elector gives up: it would go on in a term that is over, and nobody takes
+// for imported what it imported in that.
 type guardedLock struct {
 	resourcelock.Interface
 	lost func()
@@ -120,7 +121,7 @@ type guardedLock struct {
 // Get implements resourcelock.Interface.
 func (l guardedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
-	if err == nil && record.HolderIdentity != l.Identity() {
+	if apierrors.IsNotFound(err) || err == nil && record.HolderIdentity != l.Identity() {
 		l.lost()
 	}
 	return record, raw, err

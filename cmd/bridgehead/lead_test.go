@@ -111,6 +111,48 @@ func TestAControllerBeginsAgainWhenAnotherReplicaHadTheLeaseForAMoment(t *testin
 	})
 }
 
+// Somebody may delete a lease. The one made anew counts its terms from the start: who waits for an import finds none
+// that was done in the term that it tells of.
+func TestAControllerBeginsAgainWhenItsLeaseWasDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients := fake.NewClientset()
+		leases := clients.CoordinationV1().Leases("ns")
+		_, err := leases.Create(t.Context(), &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: new(""), LeaseTransitions: new(int32(3))},
+		}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		lock := &resourcelock.LeaseLock{
+			LeaseMeta: metav1.ObjectMeta{Namespace: "ns", Name: "lease"}, Client: clients.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: "a"},
+		}
+		began := make(chan int32, 2) // in which term
+		lead := func(ctx context.Context, _ func() error) {
+			lease, err := leases.Get(ctx, "lease", metav1.GetOptions{})
+			if assert.NoError(t, err) {
+				began <- *lease.Spec.LeaseTransitions
+			}
+			<-ctx.Done()
+		}
+		ended := make(chan error, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { ended <- elect(ctx, "lease", lock, logr.Discard(), lead) }()
+		require.EqualValues(t, 4, <-began)
+		<-time.After(leaseDuration)
+		require.NoError(t, leases.Delete(ctx, "lease", metav1.DeleteOptions{}))
+		<-time.After(leaseDuration)
+		require.Len(t, began, 1, "in a term of its own")
+		<-time.After(2 * leaseDuration)
+		lease, err := leases.Get(ctx, "lease", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "a", *lease.Spec.HolderIdentity)
+		assert.Equal(t, *lease.Spec.LeaseTransitions, <-began, "it goes on in that")
+		assert.Empty(t, began)
+		stop()
+		require.NoError(t, <-ended)
+	})
+}
+
 func TestAControllerIsLeftToOthersWhenTheReplicaIsToldToEnd(t *testing.T) {
 	ending := make(chan struct{})
 	ctx := until(t.Context(), ending)
