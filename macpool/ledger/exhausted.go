@@ -62,6 +62,7 @@ func (l *Ledger) exhausted(pool macpool.Pool, own ...tenant) error {
 	defer enough()
 	looks := maxLooks
 	var old []tenant
+	young := map[macpool.MAC]bool{} // several may have one address, which comes back once
 	for _, b := range l.cache.all() {
 		if b.HasUnread(pool.Set) {
 			e.Unreadable = append(e.Unreadable, b.Prefix)
@@ -72,7 +73,8 @@ func (l *Ledger) exhausted(pool macpool.Pool, own ...tenant) error {
 			case slices.Contains(own, tenant{Object: h.Object, mac: m}):
 				e.Used -= min(e.Used, 1)
 			case h.Name == "" || l.clock.Since(h.Seen) < l.Grace: // the janitor frees or names what has no name
-				if !l.isThere(looking, h.Object, m, &looks) {
+				if !young[m] && !l.isThere(looking, h.Object, m, &looks) {
+					young[m] = true
 					l.noteYoung(&e.ExhaustedError, h)
 				}
 			default:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -179,6 +180,22 @@ func TestWhatAVMHadBeforeItWasMadeAgainIsNotWhatMayComeBack(t *testing.T) {
 		w.has("vma", false)
 		r := macpool.Request{Holder: vmNamed("vma"), Pool: w.pool, Asks: anyFor("x", "y", "z")}
 		w.refuseForGood(r, 3, 1)
+	})
+}
+
+func TestAnAddressThatTwoHaveComesBackOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, "r1")
+		w.pool.Tolerate = true
+		for vm, i := range map[string]uint64{"vma": 0, "vmc": 1} {
+			_, err := w.assign("r1", vm, macpool.Ask{Interface: "net", MAC: w.pool.Set.At(i)})
+			require.NoError(t, err)
+		}
+		w.has("vmc", true)
+		_, err := w.assign("r1", "vmb", macpool.Ask{Interface: "net", MAC: w.pool.Set.At(0)})
+		require.NoError(t, err)
+		w.finishWrites()
+		w.refuseForGood(macpool.Request{Holder: vmNamed("vmd"), Pool: w.pool, Asks: anyFor("x", "y")}, 2, 2)
 	})
 }
 
