@@ -86,8 +86,8 @@ func (l *Ledger) checkGone(ctx context.Context, c *macpool.Claim, hold macpool.H
 	return nil
 }
 
-// checkSharers refuses a claim as somebody has the address, unless others that shared it are gone: who asks may be one of
-// two then, and not a third.
+// checkSharers refuses a claim as somebody has the address, unless others that shared it are gone: who asks may be one
+// of two then, and not a third.
 func (l *Ledger) checkSharers(ctx context.Context, c *macpool.Claim, taken *macpool.TakenError) error {
 	if !taken.Several {
 		return taken
